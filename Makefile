@@ -1,0 +1,51 @@
+# Needs Go. What real-up needs, testing/real/servers says.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# The race detector needs a C compiler.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-real real-up real-down lint vuln clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run all four roles in one process, with their data in ./data
+	go run ./app
+
+build: ## Build bin/millrace, one static binary
+	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
+
+test: ## Run the tests, with the race detector; needs Go only
+	go test $(RACE) ./...
+
+test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
+test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
+test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(POSTGRES_PORT),15432)/millrace?sslmode=disable
+test-real:
+	go test $(RACE) -count=1 ./messaging/... ./handlers/... ./projections/... ./app/...
+
+real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
+	@testing/real/servers up
+
+real-down: ## Stop them, and delete their data
+	@testing/real/servers down
+
+lint: $(GOLANGCI_LINT) ## Check format, go vet and golangci-lint
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi
+	go vet ./...
+	$(GOLANGCI_LINT) run ./...
+
+$(GOLANGCI_LINT):
+	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION), once, some minutes"
+	GOBIN="$(CURDIR)/bin" nice go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv bin/golangci-lint $@
+
+vuln: ## Check the dependencies for known vulnerabilities (asks vuln.go.dev)
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
+clean: ## Delete what was built; ./data stays
+	rm -rf bin
