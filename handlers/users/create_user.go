@@ -1,0 +1,40 @@
+package users
+
+// CreateUser asks for a new, active user.
+type CreateUser struct {
+	ID   ID   `json:"id"`
+	Name Name `json:"name"`
+}
+
+// Type is "createUser".
+func (CreateUser) Type() string { return "createUser" }
+
+// Stream is the user's id.
+func (c CreateUser) Stream() string { return string(c.ID) }
+
+// Decide creates the user, once.
+func (c CreateUser) Decide(u User) (Event, error) {
+	switch u.Status {
+	case Absent:
+		return UserCreated(c), nil
+	case Deleted:
+		return nil, ErrDeleted
+	default:
+		return nil, ErrExists
+	}
+}
+
+// UserCreated says that a user came to be.
+type UserCreated struct {
+	ID   ID   `json:"id"`
+	Name Name `json:"name"`
+}
+
+// Type is "userCreated".
+func (UserCreated) Type() string { return "userCreated" }
+
+// Stream is the user's id.
+func (e UserCreated) Stream() string { return string(e.ID) }
+
+// Apply returns the new user.
+func (e UserCreated) Apply(User) User { return User{Name: e.Name, Status: Active} }

@@ -1,0 +1,34 @@
+package users
+
+// DeleteUser asks to end a user for good.
+type DeleteUser struct {
+	ID ID `json:"id"`
+}
+
+// Type is "deleteUser".
+func (DeleteUser) Type() string { return "deleteUser" }
+
+// Stream is the user's id.
+func (c DeleteUser) Stream() string { return string(c.ID) }
+
+// Decide deletes a user who exists, active or not.
+func (c DeleteUser) Decide(u User) (Event, error) {
+	if err := mustExist(u); err != nil {
+		return nil, err
+	}
+	return UserDeleted(c), nil
+}
+
+// UserDeleted says that a user is gone for good.
+type UserDeleted struct {
+	ID ID `json:"id"`
+}
+
+// Type is "userDeleted".
+func (UserDeleted) Type() string { return "userDeleted" }
+
+// Stream is the user's id.
+func (e UserDeleted) Stream() string { return string(e.ID) }
+
+// Apply ends the user. The name goes too: nothing is decided by it any more.
+func (e UserDeleted) Apply(User) User { return User{Status: Deleted} }

@@ -1,0 +1,92 @@
+package users
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ID names a user, by its text. On the wire it is a JSON number when it reads
+// as an integer from 0 to 2^53-1 in canonical form, and a JSON string
+// otherwise: 1 and "1" are the same user.
+type ID string
+
+const maxIDLength = 128
+
+// ErrID says what a user id may be.
+var ErrID = errors.New("must be an integer from 0 to 9007199254740991, or a string of 1 to 128 characters without control characters, other than stats, changes, . and ..")
+
+// ParseID checks a user id's text, as it stands in a path.
+func ParseID(text string) (ID, error) {
+	// Paths of the read API, and what clients and proxies make of dots.
+	switch text {
+	case "", "stats", "changes", ".", "..":
+		return "", ErrID
+	}
+	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxIDLength {
+		return "", ErrID
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			return "", ErrID
+		}
+	}
+	return ID(text), nil
+}
+
+// Number returns the id as an integer, and whether it is one.
+func (id ID) Number() (uint64, bool) {
+	// 2^53-1 has 16 digits: what every JSON reader holds exactly (RFC 8259, 6).
+	if len(id) == 0 || len(id) > 16 || (id[0] == '0' && len(id) > 1) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(id), 10, 53)
+	if err != nil {
+		return 0, false
+	}
+	return n, true
+}
+
+// SortKey is a text that sorts bytewise as users are listed: integers first,
+// in order, then strings bytewise.
+func (id ID) SortKey() string {
+	if n, ok := id.Number(); ok {
+		return fmt.Sprintf("0%016d", n)
+	}
+	return "1" + string(id)
+}
+
+// MarshalJSON writes a number or a string.
+func (id ID) MarshalJSON() ([]byte, error) {
+	if _, ok := id.Number(); ok {
+		return []byte(id), nil
+	}
+	// Escaping HTML is up to the encoder around: what is escaped in here stays so.
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(string(id))
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+}
+
+// UnmarshalJSON reads a number in canonical form, or a string.
+func (id *ID) UnmarshalJSON(data []byte) error {
+	text := string(data)
+	if len(data) > 0 && data[0] == '"' {
+		if err := json.Unmarshal(data, &text); err != nil {
+			return ErrID
+		}
+	} else if _, ok := ID(text).Number(); !ok {
+		return ErrID
+	}
+	parsed, err := ParseID(text)
+	if err != nil {
+		return err
+	}
+	*id = parsed
+	return nil
+}

@@ -1,0 +1,44 @@
+package users
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Name is what a user is called: 1 to 200 characters, trimmed of white space,
+// without control characters.
+type Name string
+
+const maxNameLength = 200
+
+// ErrName says what a name may be.
+var ErrName = errors.New("must be a string of 1 to 200 characters after trimming, without control characters")
+
+// ParseName trims and checks a name.
+func ParseName(text string) (Name, error) {
+	text = strings.TrimSpace(text)
+	if n := utf8.RuneCountInString(text); n < 1 || n > maxNameLength || !utf8.ValidString(text) {
+		return "", ErrName
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return "", ErrName
+	}
+	return Name(text), nil
+}
+
+// UnmarshalJSON reads a string, trims and checks it.
+func (n *Name) UnmarshalJSON(data []byte) error {
+	var text *string
+	if err := json.Unmarshal(data, &text); err != nil || text == nil {
+		return ErrName
+	}
+	name, err := ParseName(*text)
+	if err != nil {
+		return err
+	}
+	*n = name
+	return nil
+}
