@@ -1,0 +1,109 @@
+package messaging
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// CommandMarshaler is the command bus's and the command processor's: a
+// [Command] to and from Watermill's message, and a message's payload into the
+// domain's command. Names are the domain's own: Type() of a command.
+type CommandMarshaler struct{}
+
+// RecordMarshaler is the event bus's: a [Record] into Watermill's message.
+type RecordMarshaler struct{}
+
+var (
+	_ cqrs.CommandEventMarshaler = CommandMarshaler{}
+	_ cqrs.CommandEventMarshaler = RecordMarshaler{}
+)
+
+// typed is what commands and events of the domain have in common.
+type typed interface{ Type() string }
+
+// Marshal takes a *[Command].
+func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
+	c, ok := v.(*Command)
+	if !ok {
+		return nil, fmt.Errorf("marshal %T: want *messaging.Command", v)
+	}
+	return newMessage(c.headers(), c.Body), nil
+}
+
+// Unmarshal reads the payload into v, a command of the domain.
+func (CommandMarshaler) Unmarshal(msg *message.Message, v any) error {
+	return unmarshalBody(msg, v)
+}
+
+// Name is the command's type.
+func (CommandMarshaler) Name(v any) string { return nameOf(v) }
+
+// NameFromMessage is the command's type.
+func (CommandMarshaler) NameFromMessage(msg *message.Message) string {
+	return msg.Metadata[HeaderType]
+}
+
+// Marshal takes a *[Record], sealed.
+func (RecordMarshaler) Marshal(v any) (*message.Message, error) {
+	r, ok := v.(*Record)
+	if !ok {
+		return nil, fmt.Errorf("marshal %T: want *messaging.Record", v)
+	}
+	return newMessage(r.headers(), r.Body), nil
+}
+
+// Unmarshal reads the body into v, an event of the domain.
+func (RecordMarshaler) Unmarshal(msg *message.Message, v any) error {
+	return unmarshalBody(msg, v)
+}
+
+// Name is the record's type.
+func (RecordMarshaler) Name(v any) string { return nameOf(v) }
+
+// NameFromMessage is the record's type.
+func (RecordMarshaler) NameFromMessage(msg *message.Message) string {
+	return msg.Metadata[HeaderType]
+}
+
+func unmarshalBody(msg *message.Message, v any) error {
+	if err := json.Unmarshal(msg.Payload, v); err != nil {
+		return fmt.Errorf("%w: the body of a %s: %w", ErrUndecodable, msg.Metadata[HeaderType], err)
+	}
+	return nil
+}
+
+func nameOf(v any) string {
+	switch v := v.(type) {
+	case *Command:
+		return v.Type
+	case *Record:
+		return v.Type
+	case typed:
+		return v.Type()
+	default:
+		return fmt.Sprintf("%T", v)
+	}
+}
+
+// ErrUndecodable is a message that no try will ever decode.
+var ErrUndecodable = errors.New("can't be decoded")
+
+// CommandFromMessage reads a message of topic commands. An error is
+// [ErrUndecodable].
+func CommandFromMessage(msg *message.Message, partitions int32) (Command, error) {
+	c, err := decodeCommand(rawFromMessage(msg), partitions)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUndecodable, err)
+	}
+	return c, nil
+}
+
+// RecordFromMessage reads a message of topic events. It never fails: see
+// [Record].
+func RecordFromMessage(msg *message.Message, partitions int32) Record {
+	return decodeRecord(rawFromMessage(msg), partitions)
+}

@@ -1,0 +1,59 @@
+package messaging
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Publisher returns a publisher whose Publish returns once all in-sync
+// replicas hold the messages. It takes no heed of a message's context, and
+// can block for as long as the producer tries again.
+func (k *Kafka) Publisher() (message.Publisher, error) {
+	return k.publisher(KafkaMarshaler{})
+}
+
+// DeadLetters returns a publisher like [Kafka.Publisher], for messages that
+// came from Kafka and can't be decoded.
+func (k *Kafka) DeadLetters() (message.Publisher, error) {
+	return k.publisher(deadLetterMarshaler{})
+}
+
+func (k *Kafka) publisher(marshaler kafka.Marshaler) (message.Publisher, error) {
+	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
+		Brokers:               k.Brokers,
+		Marshaler:             marshaler,
+		OverwriteSaramaConfig: k.sarama(),
+	}, WatermillLog(k.Log))
+	if err != nil {
+		return nil, fmt.Errorf("open a producer: %w", err)
+	}
+	return publisher, nil
+}
+
+// CommandBus sends commands.
+type CommandBus struct{ bus *cqrs.CommandBus }
+
+// NewCommandBus returns Watermill's command bus over topic commands.
+func (k *Kafka) NewCommandBus(publisher message.Publisher) (*CommandBus, error) {
+	bus, err := cqrs.NewCommandBusWithConfig(publisher, cqrs.CommandBusConfig{
+		GeneratePublishTopic: func(cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
+			return k.Topic(TopicCommands), nil
+		},
+		Marshaler: CommandMarshaler{},
+		Logger:    WatermillLog(k.Log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("command bus: %w", err)
+	}
+	return &CommandBus{bus}, nil
+}
+
+// Send returns nil once Kafka holds the command. After an error it may hold it
+// or not.
+func (b *CommandBus) Send(ctx context.Context, c *Command) error {
+	return b.bus.Send(ctx, c)
+}

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// Unavailable is the problem of something being away, for a while.
+func Unavailable(detail string) *Problem {
+	return &Problem{
+		Slug: "unavailable", Status: http.StatusServiceUnavailable,
+		Title: "Service unavailable", Detail: detail, RetryAfter: time.Second,
+	}
+}
+
+// Server serves HTTP on one address.
+type Server struct {
+	http     http.Server
+	listener net.Listener
+	served   chan struct{} // closed when Serve has ended
+}
+
+// Listen takes the address, so that a port in use is known at once, and
+// serves nothing yet.
+func Listen(ctx context.Context, name, address string) (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // without the address again
+		}
+		return nil, fmt.Errorf("%s can't listen on %s: %w", name, address, err)
+	}
+	return &Server{listener: listener, served: make(chan struct{})}, nil
+}
+
+// Addr is the address taken, as host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Serve begins to answer. Slow clients are cut off: 10 s for a request's
+// headers, 30 s for the whole of it, 2 minutes idle.
+func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
+	s.http = http.Server{
+		Handler:           recoverer(log, handler),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(s.listener) // it ends when the server is closed
+	}()
+}
+
+// Close stops intake, waits for the answers under way until the context ends,
+// and cuts off the rest.
+func (s *Server) Close(ctx context.Context) error {
+	if s.http.Handler == nil {
+		return s.listener.Close()
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close() // the error that matters is that it took too long
+	}
+	<-s.served
+	return err
+}
+
+// recoverer answers 500 where a handler panics: it is a bug of ours, and says
+// nothing about itself to the client. An answer that had begun is cut off, so
+// that it can't pass for a whole one.
+func recoverer(log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &response{ResponseWriter: w}
+		defer func() {
+			reason := recover()
+			if reason == nil {
+				return
+			}
+			if reason == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(reason)
+			}
+			log.Error("handler panicked", "method", r.Method, "path", r.URL.Path,
+				"panic", reason, "stack", string(debug.Stack()))
+			if answer.begun {
+				panic(http.ErrAbortHandler)
+			}
+			(&Problem{
+				Slug: "internal", Status: http.StatusInternalServerError,
+				Title: "Internal error", Detail: "this is a fault of the service",
+			}).ServeHTTP(w, r)
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// response knows whether an answer has begun. Flushing and deadlines go
+// through [http.ResponseController].
+type response struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (r *response) WriteHeader(status int) {
+	r.begun = true
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *response) Write(p []byte) (int, error) {
+	r.begun = true
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap is for [http.ResponseController].
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,193 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serve answers with the handler on a port of its own, until the test ends.
+func serve(t *testing.T, handler http.HandlerFunc) *Server {
+	t.Helper()
+	server, err := Listen(t.Context(), "test", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Serve(handler, quiet)
+	return server
+}
+
+func get(t *testing.T, server *Server) (*http.Response, []byte, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return answer, body, err
+}
+
+func TestListenOnAPortInUse(t *testing.T) {
+	first, err := Listen(t.Context(), "test", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Listen(t.Context(), "command-service", first.Addr())
+	if err == nil {
+		t.Fatal("the port was given twice")
+	}
+	if got, want := err.Error(), "command-service can't listen on "+first.Addr()+": "; !strings.HasPrefix(got, want) ||
+		strings.Count(got, first.Addr()) != 1 || strings.Contains(got, "\n") {
+		t.Errorf("got %q", got)
+	}
+	if err := first.Close(t.Context()); err != nil { // it never served
+		t.Errorf("close: %v", err)
+	}
+	again, err := Listen(t.Context(), "test", first.Addr())
+	if err != nil {
+		t.Fatalf("the port is not free again: %v", err)
+	}
+	if err := again.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServerPanics(t *testing.T) {
+	server := serve(t, func(http.ResponseWriter, *http.Request) { panic("secret") })
+	defer func() { _ = server.Close(t.Context()) }()
+	for range 2 { // it lives on
+		answer, body, err := get(t, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantProblem(t, answer.StatusCode, answer.Header, body, 500, "internal")
+		if strings.Contains(string(body), "secret") {
+			t.Errorf("%s tells too much", body)
+		}
+	}
+}
+
+// Half an answer must not pass for a whole one.
+func TestServerPanicsHalfWay(t *testing.T) {
+	for name, fail := range map[string]any{"panic": "secret", "abort": http.ErrAbortHandler} {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "half")
+				if err := http.NewResponseController(w).Flush(); err != nil {
+					t.Errorf("flush: %v", err)
+				}
+				panic(fail)
+			})
+			defer func() { _ = server.Close(t.Context()) }()
+			_, body, err := get(t, server)
+			if err == nil || string(body) != "half" {
+				t.Errorf("got %q, %v; want half of it and an error", body, err)
+			}
+		})
+	}
+}
+
+func TestServerCloseWaits(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-release
+		WriteJSON(w, http.StatusOK, "done")
+	})
+	answered := make(chan error, 1)
+	go func() {
+		answer, _, err := get(t, server)
+		if err == nil && answer.StatusCode != http.StatusOK {
+			err = errors.New(answer.Status)
+		}
+		answered <- err
+	}()
+	<-begun
+	closed := make(chan error, 1)
+	go func() { closed <- server.Close(t.Context()) }()
+	for { // intake stops at once
+		conn, err := net.Dial("tcp", server.Addr())
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	select {
+	case err := <-closed:
+		t.Fatalf("closed (%v) with an answer under way", err)
+	default:
+	}
+	close(release)
+	if err := <-answered; err != nil {
+		t.Errorf("the answer under way: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func TestServerCloseCutsOff(t *testing.T) {
+	begun := make(chan struct{})
+	cut := make(chan struct{})
+	server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done()
+		close(cut)
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, _, err := get(t, server)
+		answered <- err
+	}()
+	<-begun
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := server.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: %v, want the context's end", err)
+	}
+	<-cut
+	if err := <-answered; err == nil {
+		t.Error("the client was answered")
+	}
+}
+
+// A client that sent its request and closed its sending side still reads, and
+// must not take silence for success.
+func TestServerHalfClosedClient(t *testing.T) {
+	server := serve(t, Handler(quiet, func(_ http.ResponseWriter, r *http.Request) error {
+		<-r.Context().Done()
+		return r.Context().Err()
+	}).ServeHTTP)
+	defer func() { _ = server.Close(t.Context()) }()
+	conn, err := net.Dial("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %s", answer.Status)
+	}
+}
