@@ -1,0 +1,79 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// format is a kind of string: what an "is" tag names.
+type format struct {
+	allowed string
+	parse   func(string) (string, bool)
+}
+
+var formats = map[string]format{
+	"path":     {"must be a path, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
+	"folder":   {"must be a path", func(s string) (string, bool) { return s, s != "" && isPrintable(s) }},
+	"address":  {"must be host:port, with a port from 0 to 65535", listenAddress},
+	"broker":   {"must be host:port, with a port from 1 to 65535", brokerAddress},
+	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
+	"url":      {"must be an http or https URL such as https://users.example.org, without user, query or fragment", publicURL},
+	"postgres": {"must be a PostgreSQL URL such as postgres://user:password@host:5432/database", postgresURL},
+}
+
+var (
+	hostName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	prefix   = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
+)
+
+func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
+
+// splitAddress splits host:port. The host is a name, an IP address, or empty.
+func splitAddress(s string) (host string, port int, ok bool) {
+	host, digits, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, false
+	}
+	port, err = strconv.Atoi(digits)
+	if err != nil || strconv.Itoa(port) != digits || port < 0 || port > 65535 {
+		return "", 0, false
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !hostName.MatchString(host) {
+		return "", 0, false
+	}
+	return host, port, true
+}
+
+func listenAddress(s string) (string, bool) {
+	_, _, ok := splitAddress(s)
+	return s, ok
+}
+
+func brokerAddress(s string) (string, bool) {
+	host, port, ok := splitAddress(s)
+	return s, ok && host != "" && port != 0
+}
+
+func topicPrefix(s string) (string, bool) { return s, prefix.MatchString(s) }
+
+// publicURL drops trailing slashes, so that paths can be appended.
+func publicURL(s string) (string, bool) {
+	u, err := url.Parse(s)
+	if err != nil || strings.ContainsAny(s, "?#") || u.User != nil {
+		return "", false
+	}
+	return strings.TrimRight(u.String(), "/"), (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+// postgresURL drops pgx's own words: they can quote the password.
+func postgresURL(s string) (string, bool) {
+	_, err := pgconn.ParseConfig(s)
+	return s, err == nil
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write all.yaml and the golden files")
+
+const allHeader = `# Every key there is, with its default. go run ./app needs none of it: put the
+# keys that you change in a file of your own, and start with --config FILE.
+#
+# A key can be set by its environment variable too: kafka.partitions is
+# MILLRACE_KAFKA_PARTITIONS. Flags win over the environment, the environment
+# wins over the file. Durations are such as 5s, 100ms or 1m30s. Relative paths
+# start in the working directory.
+#
+# Written by: go test ./config -update
+
+`
+
+// renderAll is the defaults as YAML, each key and group under its help.
+func renderAll(t *testing.T) string {
+	comments := yaml.CommentMap{}
+	var comment func(group reflect.Type, path string)
+	comment = func(group reflect.Type, path string) {
+		for i := range group.NumField() {
+			sf := group.Field(i)
+			at := path + "." + sf.Tag.Get("yaml")
+			if help := sf.Tag.Get("help"); help != "" {
+				comments[at] = []*yaml.Comment{yaml.HeadComment(" " + help)}
+			}
+			if sf.Type.Kind() == reflect.Struct {
+				comment(sf.Type, at)
+			}
+		}
+	}
+	comment(reflect.TypeFor[Config](), "$")
+	out, err := yaml.MarshalWithOptions(Default(), yaml.IndentSequence(true), yaml.WithComment(comments))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	last := "#"
+	for line := range strings.Lines(string(out)) {
+		group := strings.HasPrefix(last, " ") || strings.HasSuffix(line, ":\n") && !strings.HasPrefix(last, "#")
+		if group && !strings.HasPrefix(line, " ") {
+			b.WriteString("\n") // around groups
+		}
+		b.WriteString(line)
+		last = line
+	}
+	return allHeader + b.String()
+}
+
+func TestAllYAMLIsTheDefaults(t *testing.T) {
+	want := renderAll(t)
+	golden(t, "all.yaml", want)
+
+	got, err := Load("all.yaml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), got); diff != "" {
+		t.Errorf("all.yaml is not the defaults (-default +loaded):\n%s", diff)
+	}
+}
+
+func TestShippedFilesAreValid(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "postgres_url")
+	if err := os.WriteFile(secret, []byte("postgres://millrace:pw@postgres:5432/millrace\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		file   string
+		roles  []Role
+		admin  string
+		driver string // of the roles that read or write rows
+	}{
+		{"all.yaml", []Role{Broker, CommandService, QueryService, ReadAPI}, "localhost:3003", SQLite},
+		{"broker.yaml", []Role{Broker}, "localhost:3006", ""},
+		{"command-service.yaml", []Role{CommandService}, "localhost:3004", ""},
+		{"query-service.yaml", []Role{QueryService}, "localhost:3003", SQLite},
+		{"read-api.yaml", []Role{ReadAPI}, "localhost:3005", SQLite},
+		{"compose/command-service.yaml", []Role{CommandService}, "0.0.0.0:3003", ""},
+		{"compose/query-service.yaml", []Role{QueryService}, "0.0.0.0:3003", Postgres},
+		{"compose/read-api.yaml", []Role{ReadAPI}, "0.0.0.0:3003", Postgres},
+	}
+	tested := map[string]bool{}
+	for _, test := range tests {
+		tested[test.file] = true
+		t.Run(test.file, func(t *testing.T) {
+			flags := map[string]string{}
+			if test.driver == Postgres {
+				flags["store.postgres.url_file"] = secret
+			}
+			c, err := Load(test.file, nil, flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.roles, c.Roles); diff != "" {
+				t.Errorf("roles (-want +got):\n%s", diff)
+			}
+			if c.Admin.Address != test.admin {
+				t.Errorf("admin.address = %s, want %s", c.Admin.Address, test.admin)
+			}
+			if test.driver != "" && c.Store.Driver != test.driver {
+				t.Errorf("store.driver = %s, want %s", c.Store.Driver, test.driver)
+			}
+			if path := c.SQLitePath(); test.driver == SQLite && path != filepath.Join("data", "read.db") {
+				t.Errorf("SQLitePath() = %s: not shared", path)
+			}
+		})
+	}
+	shipped, err := filepath.Glob("*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inCompose, err := filepath.Glob("compose/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(shipped, inCompose...) {
+		if !tested[filepath.ToSlash(file)] {
+			t.Errorf("%s is not tested", file)
+		}
+	}
+}
+
+// golden compares got with a file, or writes it under -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
+	}
+}

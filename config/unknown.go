@@ -1,0 +1,58 @@
+package config
+
+import "strings"
+
+// unknown says that there is no such key or variable, and which one is close.
+func unknown(what, name string, known []string) string {
+	reason := "unknown " + what
+	if near := nearest(name, known); near != "" {
+		reason += `, did you mean "` + near + `"?`
+	}
+	return reason
+}
+
+// nearest is the known name that is at most two letters away from name, or the
+// only one that ends in it; empty when none is.
+func nearest(name string, known []string) string {
+	best, near := 3, ""
+	var endings []string
+	for _, k := range known {
+		if d := distance(squeeze(name), squeeze(k)); d < best {
+			best, near = d, k
+		}
+		if strings.HasSuffix(k, "."+name) {
+			endings = append(endings, k)
+		}
+	}
+	if near == "" && len(endings) == 1 {
+		return endings[0]
+	}
+	return near
+}
+
+// squeeze makes publicUrl, public-url and public_url the same.
+func squeeze(name string) string {
+	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
+}
+
+// distance is the Levenshtein distance in bytes: how many have to be put in,
+// left out or replaced.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

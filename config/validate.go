@@ -1,0 +1,119 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// validate holds the rules between keys. A rule is left out when a key that it
+// needs has a problem already.
+func (l *loader) validate() {
+	bindings := l.bindings()
+	l.checkReachable(bindings)
+	l.checkClashes(bindings)
+	l.checkStore()
+}
+
+// ok reports whether nothing is wrong with the keys.
+func (l *loader) ok(keys ...string) bool {
+	for _, key := range keys {
+		if l.failed[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// binding is a key that this process listens on.
+type binding struct{ key, address string }
+
+// bindings leaves out what the roles here don't use, and what is no address.
+func (l *loader) bindings() []binding {
+	if !l.ok("roles") {
+		return nil
+	}
+	var all []binding
+	for _, b := range []struct {
+		runs bool
+		binding
+	}{
+		{l.config.Has(Broker), binding{"broker.address", l.config.Broker.Address}},
+		{l.config.Has(CommandService), binding{"command_service.address", l.config.CommandService.Address}},
+		{l.config.Has(ReadAPI), binding{"read_api.address", l.config.ReadAPI.Address}},
+		{true, binding{"admin.address", l.config.Admin.Address}},
+	} {
+		if b.runs && l.ok(b.key) {
+			all = append(all, b.binding)
+		}
+	}
+	return all
+}
+
+// checkReachable keeps a process without authentication to its own machine,
+// unless told otherwise.
+func (l *loader) checkReachable(bindings []binding) {
+	if l.config.Insecure || !l.ok("insecure") {
+		return
+	}
+	for _, b := range bindings {
+		if host, _, _ := splitAddress(b.address); !isLoopback(host) {
+			l.fail(b.key, "must be a loopback address such as localhost, unless insecure is true: there is no authentication")
+		}
+	}
+}
+
+func (l *loader) checkClashes(bindings []binding) {
+	for i, b := range bindings {
+		for _, other := range bindings[:i] {
+			if clash(b.address, other.address) {
+				l.fail(b.key, "must not be the address of "+other.key+" ("+other.address+")")
+				break
+			}
+		}
+	}
+}
+
+func (l *loader) checkStore() {
+	const url = "store.postgres.url"
+	query, read := l.config.Has(QueryService), l.config.Has(ReadAPI)
+	if !l.ok("roles", "store.driver") || !query && !read {
+		return
+	}
+	switch store := l.config.Store; store.Driver {
+	case Memory:
+		if query != read {
+			l.fail("store.driver", "must be sqlite or postgres, unless query-service and read-api run in one process")
+		}
+	case Postgres:
+		if store.Postgres.URL == "" && l.ok(url, url+"_file") {
+			l.fail("store.driver", "needs "+url+" or "+url+"_file")
+		}
+	}
+}
+
+// isLoopback takes no name but localhost: others may resolve to anything.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// clash reports whether two listeners can't have both addresses.
+func clash(a, b string) bool {
+	hostA, portA, _ := splitAddress(a)
+	hostB, portB, _ := splitAddress(b)
+	if portA != portB || portA == 0 {
+		return false
+	}
+	return everywhere(hostA) || everywhere(hostB) || strings.EqualFold(hostA, hostB) ||
+		isLocalhost(hostA) && isLocalhost(hostB)
+}
+
+func everywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+// isLocalhost is what localhost is on most machines.
+func isLocalhost(host string) bool {
+	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "::1"
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRules(t *testing.T) {
+	const (
+		loopback = "must be a loopback address such as localhost, unless insecure is true: there is no authentication"
+		alone    = "must be sqlite or postgres, unless query-service and read-api run in one process"
+		needsURL = "needs store.postgres.url or store.postgres.url_file"
+	)
+	tests := []struct {
+		name string
+		set  string // key=value, by spaces
+		want string // key: reason, by lines; empty: fine
+	}{
+		{"reachable broker", "broker.address=0.0.0.0:9092", "broker.address: " + loopback},
+		{"reachable command service", "command_service.address=:3001", "command_service.address: " + loopback},
+		{"reachable read API", "read_api.address=[::]:3002", "read_api.address: " + loopback},
+		{"reachable admin", "roles=query-service admin.address=example.org:3003", "admin.address: " + loopback},
+		{"reachable, of another role", "roles=query-service read_api.address=0.0.0.0:3002", ""},
+		{"reachable and insecure", "insecure=true admin.address=:3003 read_api.address=0.0.0.0:3002", ""},
+		{"loopback in other words", "broker.address=127.8.8.8:1 command_service.address=[::1]:2 read_api.address=LOCALHOST:3 admin.address=[::ffff:127.0.0.1]:4", ""},
+
+		{"one address twice", "admin.address=localhost:3001", "admin.address: must not be the address of command_service.address (localhost:3001)"},
+		{"localhost in two words", "read_api.address=127.0.0.1:3001", "read_api.address: must not be the address of command_service.address (localhost:3001)"},
+		{"everywhere and here", "insecure=true admin.address=:9092", "admin.address: must not be the address of broker.address (localhost:9092)"},
+		{"here and everywhere", "insecure=true broker.address=0.0.0.0:3003", "admin.address: must not be the address of broker.address (0.0.0.0:3003)"},
+		{"one name in two cases", "insecure=true read_api.address=a.example:1 admin.address=A.example:1", "admin.address: must not be the address of read_api.address (a.example:1)"},
+		{"reachable, and twice", "admin.address=:9092", "admin.address: " + loopback + "\nadmin.address: must not be the address of broker.address (localhost:9092)"},
+		{"one port on two addresses", "read_api.address=127.0.0.2:3001", ""},
+		{"free ports", "broker.address=localhost:0 command_service.address=localhost:0 read_api.address=localhost:0 admin.address=localhost:0", ""},
+		{"the address of a role that runs elsewhere", "roles=read-api admin.address=localhost:3001", ""},
+
+		{"memory, all in one", "store.driver=memory", ""},
+		{"memory, read side in one", "roles=query-service,read-api store.driver=memory", ""},
+		{"memory, write side only", "roles=broker,command-service store.driver=memory", ""},
+		{"memory, split", "roles=query-service store.driver=memory", "store.driver: " + alone},
+		{"memory, split the other way", "roles=broker,read-api store.driver=memory", "store.driver: " + alone},
+
+		{"postgres without URL", "store.driver=postgres", "store.driver: " + needsURL},
+		{"postgres without URL, read API", "roles=read-api store.driver=postgres", "store.driver: " + needsURL},
+		{"postgres without URL, where it isn't used", "roles=broker,command-service store.driver=postgres", ""},
+		{"postgres with URL", "store.driver=postgres store.postgres.url=postgres://u:p@h/d", ""},
+
+		{"no rule about a key that is wrong itself", "roles=none store.driver=postgres admin.address=:3003", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api"},
+		{"no rule about what is no address", "command_service.address=here admin.address=localhost:3001", "command_service.address: must be host:port, with a port from 0 to 65535"},
+		{"no postgres rule about a wrong URL", "store.driver=postgres store.postgres.url=postgres://h:x/d", "store.postgres.url: must be a PostgreSQL URL such as postgres://user:password@host:5432/database"},
+		{"no loopback rule about a wrong insecure", "insecure=1 admin.address=:3003", "insecure: must be true or false"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			flags := map[string]string{}
+			for pair := range strings.FieldsSeq(test.set) {
+				key, value, _ := strings.Cut(pair, "=")
+				flags[key] = value
+			}
+			_, err := Load("", nil, flags)
+			if got := reasons(err); got != test.want {
+				t.Errorf("(-want +got):\n%s", cmp.Diff(test.want, got))
+			}
+		})
+	}
+}
+
+// reasons is err as key: reason, a line each.
+func reasons(err error) string {
+	if err == nil {
+		return ""
+	}
+	var lines []string
+	for _, p := range *err.(*Errors) {
+		lines = append(lines, p.Key+": "+p.Reason)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestValues(t *testing.T) {
+	tests := []struct {
+		key  string
+		good []string
+		bad  []string
+	}{
+		{"admin.address", []string{"localhost:0", "localhost:65535", "127.0.0.1:1", "[::1]:1"},
+			[]string{"", "localhost", "localhost:65536", "localhost:-1", "localhost:01", "localhost:http", "::1:80", "http://localhost:80", "local host:80", "u@localhost:80", "[x:y]:1"}},
+		{"kafka.brokers", []string{"a:1", "a:1,b_c.d-e:65535", "[::1]:9092"}, []string{"", "a", "a:0", ":9092", "a:1,", "a:1,a:1", "kafka://a:1"}},
+		{"kafka.partitions", []string{"1", "10000"}, []string{"0", "10001", "-1", "+1", "01", "1.0", "1e3", "1_000", "0x10", " 1", "99999999999999999999"}},
+		{"kafka.replication", []string{"1", "32767"}, []string{"0", "32768"}},
+		{"kafka.topic_prefix", []string{"", "team-1.users_", strings.Repeat("a", 100)}, []string{"Team", "a b", "a/b", strings.Repeat("a", 101), "a\n"}},
+		{"command_service.max_in_flight", []string{"1"}, []string{"0"}},
+		{"command_service.publish_timeout", []string{"1ms", "10m"}, []string{"0s", "-1s", "11m", "5", "5 s"}},
+		{"query_service.batch_size", []string{"1", "100000"}, []string{"0", "100001"}},
+		{"query_service.batch_linger", []string{"0", "0s", "1s"}, []string{"-1ms", "1.1s"}},
+		{"read_api.public_url", []string{"http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},
+			[]string{"", "localhost:3002", "/users", "ftp://x", "http://", "http://:80", "http:x", "http://x?", "http://x#", "http://x?a=b", "http://u:p@x", "http://x:port", "http://a b"}},
+		{"handlers.outcomes_per_user", []string{"1", "10000"}, []string{"0", "10001"}},
+		{"data_dir", []string{".", "a b", "/é"}, []string{"", "a\x00", "a\n"}},
+		{"store.sqlite.path", []string{"", "x.db"}, []string{"a\tb"}},
+		{"log.format", []string{"auto", "text", "json"}, []string{"", "JSON", "logfmt"}},
+		{"log.level", []string{"debug", "info", "warn", "error"}, []string{"", "trace"}},
+		{"store.driver", []string{"sqlite", "memory"}, []string{"", "mysql"}},
+		{"store.postgres.url", []string{"", "postgres://h/d", "postgresql://u:p@h:5432/d?sslmode=disable", "host=h user=u"}, []string{"http://h/d", "h", "postgres://h:x/d"}},
+		{"insecure", []string{"true", "false"}, []string{"", "yes", "True", "1"}},
+		{"roles", []string{"broker", "broker,read-api", "broker, read-api"}, []string{"", "broker,broker", "Broker", "broker read-api"}},
+	}
+	for _, test := range tests {
+		for _, value := range test.good {
+			if _, err := Load("", nil, map[string]string{test.key: value}); err != nil {
+				t.Errorf("%q is allowed: %v", value, err)
+			}
+		}
+		for _, value := range test.bad {
+			_, err := Load("", nil, map[string]string{test.key: value})
+			if !strings.HasPrefix(reasons(err), test.key+": ") {
+				t.Errorf("%s: %q is refused as %q", test.key, value, reasons(err))
+			}
+		}
+	}
+}
+
+func TestPublicURLKeepsNoTrailingSlash(t *testing.T) {
+	for given, want := range map[string]string{
+		"http://localhost:3002/":    "http://localhost:3002",
+		"https://example.org/api//": "https://example.org/api",
+		"https://example.org/a b":   "https://example.org/a%20b",
+	} {
+		c, err := Load("", nil, map[string]string{"read_api.public_url": given})
+		if err != nil || c.ReadAPI.PublicURL != want {
+			t.Errorf("%s: %s, %v; want %s", given, c.ReadAPI.PublicURL, err, want)
+		}
+	}
+}
