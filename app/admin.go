@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/web"
+)
+
+// health knows whether the process is ready, and what is not.
+type health struct {
+	mu     sync.Mutex
+	checks map[string]func(context.Context) error
+	ending bool
+}
+
+func newHealth() *health { return &health{checks: map[string]func(context.Context) error{}} }
+
+// add adds a check: an error says what it waits for.
+func (h *health) add(name string, check func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks[name] = check
+}
+
+// stopping makes the process not ready, for good.
+func (h *health) stopping() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ending = true
+}
+
+// checkTimeout bounds all checks together.
+const checkTimeout = 2 * time.Second
+
+// check returns what is not ready, and why.
+func (h *health) check(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	failing := map[string]error{}
+	if h.ending {
+		failing["process"] = errors.New("stopping")
+	}
+	for name, check := range h.checks {
+		if err := check(ctx); err != nil {
+			failing[name] = err
+		}
+	}
+	return failing
+}
+
+// routes are those of the admin address.
+func (h *health) routes(log *slog.Logger) *mux.Router {
+	r := web.NewRouter()
+	get := func(path string, handler http.HandlerFunc) {
+		r.Handle(path, handler).Methods(http.MethodGet, http.MethodHead)
+	}
+	get("/livez", func(w http.ResponseWriter, _ *http.Request) {
+		web.WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	get("/readyz", func(w http.ResponseWriter, req *http.Request) {
+		failing := h.check(req.Context())
+		if len(failing) == 0 {
+			web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+			return
+		}
+		why := map[string]string{}
+		for name, err := range failing {
+			why[name] = err.Error()
+		}
+		log.Debug("not ready", "waiting for", why)
+		web.WriteJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waitingFor": why})
+	})
+	get("/debug/pprof/cmdline", pprof.Cmdline)
+	get("/debug/pprof/profile", pprof.Profile)
+	get("/debug/pprof/symbol", pprof.Symbol)
+	get("/debug/pprof/trace", pprof.Trace)
+	r.PathPrefix("/debug/pprof/").Methods(http.MethodGet, http.MethodHead).HandlerFunc(pprof.Index)
+	return r
+}

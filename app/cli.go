@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+
+	"github.com/millrace/millrace/config"
+)
+
+// cli is the command line.
+type cli struct {
+	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG" type:"path"`
+	Set    map[string]string `help:"Set a key of the configuration, above file and environment." placeholder:"KEY=VALUE" mapsep:"none"`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve  serveCmd  `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
+	Conf   configCmd `cmd:"" name:"config" help:"Look at the configuration."`
+	Health healthCmd `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+}
+
+// invocation is what a command stands in.
+type invocation struct {
+	ctx            context.Context
+	cli            *cli
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+func (in *invocation) load() (config.Config, error) {
+	return config.Load(in.cli.Config, in.environ, in.cli.Set)
+}
+
+// errUsage is a command line that can't be understood; kong has said why.
+var errUsage = errors.New("usage")
+
+// command parses a command line, runs it, and returns the exit code.
+func command(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	in := &invocation{ctx: ctx, cli: new(cli), environ: environ, stdout: stdout, stderr: stderr}
+	done := -1
+	parser, err := kong.New(in.cli,
+		kong.Name("app"),
+		kong.Description("Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { done = code; panic(errUsage) }), // --help and --version
+		kong.Vars{"version": version()},
+		kong.Bind(in),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	parsed, err := parse(parser, args)
+	if done >= 0 {
+		return done
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "app: %s; see app --help\n", err)
+		return exitUsage
+	}
+	return exitCode(parsed.Run(), stderr)
+}
+
+// parse lets kong end the program where it prints help, without ending the
+// process.
+func parse(parser *kong.Kong, args []string) (parsed *kong.Context, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != errUsage { //nolint:errorlint // the very value
+				panic(r)
+			}
+		}
+	}()
+	return parser.Parse(args)
+}
+
+// exitCode prints an error, in plain lines, and says how to exit.
+func exitCode(err error, stderr io.Writer) int {
+	var wrong *config.Errors
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, wrong)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "app: %s\n", err)
+		return exitFailed
+	}
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	text := "millrace " + info.Main.Version
+	if revision := settings["vcs.revision"]; revision != "" {
+		text += " " + revision
+	}
+	return text + " " + info.GoVersion
+}
+
+type serveCmd struct{}
+
+// Run runs the roles until the process is told to stop.
+func (serveCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	m := &Main{Config: cfg, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
+	return m.Run(in.ctx)
+}
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Check the configuration and print it whole, secrets masked."`
+	Keys  configKeysCmd  `cmd:"" help:"List all keys: type, default, environment variable, meaning."`
+}
+
+type configCheckCmd struct{}
+
+// Run prints the configuration in force.
+func (configCheckCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(in.stdout, cfg.Masked())
+	return err
+}
+
+type configKeysCmd struct{}
+
+// Run lists the keys.
+func (configKeysCmd) Run(in *invocation) error {
+	table := tabwriter.NewWriter(in.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tDEFAULT\tENVIRONMENT\tMEANING")
+	for _, key := range config.Keys() {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.Name, key.Default, key.Environment, key.Description)
+	}
+	return table.Flush()
+}
+
+type healthCmd struct{}
+
+// Run asks /readyz of the process that runs with this configuration.
+func (healthCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+dialable(cfg.Admin.Address)+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("not running: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(in.stdout, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New("not ready")
+	}
+	return nil
+}
+
+// dialable is where a process that listens on this address is reached from
+// its own machine.
+func dialable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// isTerminal says whether somebody looks at what is written there.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/web"
+)
+
+// commandService is the role: the gateway, the ledger, and the handlers.
+type commandService struct {
+	*Main
+	server *web.Server
+
+	bus    atomic.Pointer[messaging.CommandBus] // nil until Kafka is reached
+	status atomic.Pointer[func() error]         // why the handlers aren't ready
+}
+
+var errKafkaAway = errors.New("kafka has not been reached yet")
+
+func newCommandService(m *Main, server *web.Server) *commandService {
+	s := &commandService{Main: m, server: server}
+	m.health.add("command-service", func(context.Context) error {
+		if status := s.status.Load(); status != nil {
+			return (*status)()
+		}
+		return errKafkaAway
+	})
+	m.health.add("kafka", m.kafka.Ping)
+	return s
+}
+
+func (s *commandService) run(ctx context.Context) error {
+	gateway := &handlers.Gateway{
+		Send:        s.send,
+		Timeout:     s.Config.CommandService.PublishTimeout,
+		MaxInFlight: s.Config.CommandService.MaxInFlight,
+		Now:         time.Now,
+		Log:         s.Log,
+	}
+	router := web.NewRouter()
+	gateway.Routes(router)
+	s.server.Serve(router, s.Log)
+	err := s.handle(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil // it was told to stop while it waited for Kafka
+	}
+	return errors.Join(err, s.stopIntake())
+}
+
+func (s *commandService) send(ctx context.Context, c *messaging.Command) error {
+	if bus := s.bus.Load(); bus != nil {
+		return bus.Send(ctx, c)
+	}
+	return errKafkaAway
+}
+
+// stopIntake answers the requests under way, and takes no more.
+func (s *commandService) stopIntake() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.Config.ShutdownTimeout)
+	defer cancel()
+	return s.server.Close(ctx)
+}
+
+// handle decides commands until the context ends.
+func (s *commandService) handle(ctx context.Context) error {
+	topics, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	k, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close(s.Log)
+
+	commands, err := s.kafka.NewCommandBus(k.publisher)
+	if err != nil {
+		return err
+	}
+	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
+	dispatcher := handlers.NewDispatcher(s.kafka, topics.CommandsID, ledger, k.events.Append, s.Log)
+	subscription, err := s.kafka.Subscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
+	if err != nil {
+		return err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	if err := dispatcher.Register(router, subscription, k.deadLetters); err != nil {
+		return err
+	}
+	status := func() error { return errors.Join(dispatcher.Outdated(), subscription.Ready()) }
+	s.status.Store(&status)
+	s.bus.Store(commands)
+
+	// The ledger outlives the handlers: what is under way ends in it.
+	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
+	ledgerDone := make(chan error, 1)
+	go func() { ledgerDone <- ledger.Run(ledgerCtx) }()
+	routerDone := make(chan error, 1)
+	go func() { routerDone <- router.Run(context.WithoutCancel(ctx)) }()
+
+	left := dispatcher.Left()
+	for wait := true; wait; {
+		select {
+		case <-ctx.Done():
+			wait = false
+		case <-left: // the gateway goes on
+			left = nil
+			if err := router.Close(); err != nil {
+				s.Log.Warn("leaving the group", "error", err)
+			}
+		case err = <-ledgerDone:
+			ledgerDone <- nil
+			wait = false
+		}
+	}
+	err = errors.Join(err, s.stopIntake())
+	<-router.Running()
+	err = errors.Join(err, router.Close(), <-routerDone)
+	stopLedger()
+	return errors.Join(err, <-ledgerDone)
+}
+
+// writeSide is what the command service has open on Kafka.
+type writeSide struct {
+	publisher   message.Publisher
+	deadLetters message.Publisher
+	events      *messaging.EventBus
+	reader      *messaging.LogReader
+}
+
+// open opens them, and waits for brokers that went away since the topics were
+// checked.
+func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
+	err = s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
+		defer func() {
+			if err != nil {
+				k.close(s.Log)
+				k = writeSide{}
+			}
+		}()
+		if k.publisher, err = s.kafka.Publisher(); err != nil {
+			return err
+		}
+		if k.deadLetters, err = s.kafka.DeadLetters(); err != nil {
+			return err
+		}
+		if k.events, err = s.kafka.EventBus(); err != nil {
+			return err
+		}
+		k.reader, err = s.kafka.LogReader()
+		return err
+	})
+	return k, err
+}
+
+func (k writeSide) close(log *slog.Logger) {
+	var errs []error
+	if k.publisher != nil {
+		errs = append(errs, k.publisher.Close())
+	}
+	if k.deadLetters != nil {
+		errs = append(errs, k.deadLetters.Close())
+	}
+	if k.events != nil {
+		errs = append(errs, k.events.Close())
+	}
+	if k.reader != nil {
+		errs = append(errs, k.reader.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		log.Debug("close the write side", "error", err)
+	}
+}

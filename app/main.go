@@ -1,0 +1,56 @@
+// Command app is Millrace: a message router that takes commands over HTTP,
+// decides them in order, keeps what happened in Kafka, and answers queries
+// from read models. One binary, four roles; see README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // of the configuration too
+)
+
+// run is the program, without its process: for tests.
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilSignal(stderr)
+	defer stop()
+	return command(ctx, args, environ, stdout, stderr)
+}
+
+// untilSignal returns a context that SIGINT or SIGTERM ends. A second one
+// ends the process at once.
+func untilSignal(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+		if s, ok := <-signals; ok {
+			fmt.Fprintf(stderr, "%s again: ending at once\n", s)
+			os.Exit(exitFailed)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+		close(signals)
+	}
+}

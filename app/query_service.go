@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/userlist"
+)
+
+// readModels are the projections that a query service keeps.
+var readModels = []*projections.Projection{userlist.Projection}
+
+// queryService is the role: an engine for each read model.
+type queryService struct {
+	*Main
+	store  projections.Store
+	status atomic.Pointer[func() error]
+}
+
+func newQueryService(m *Main, store projections.Store) *queryService {
+	s := &queryService{Main: m, store: store}
+	m.health.add("query-service", func(context.Context) error {
+		if status := s.status.Load(); status != nil {
+			return (*status)()
+		}
+		return errKafkaAway
+	})
+	m.health.add("kafka", m.kafka.Ping)
+	return s
+}
+
+func (s *queryService) run(ctx context.Context) error {
+	err := s.project(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it was told to stop while it waited
+	}
+	return err
+}
+
+// project keeps the read models up with the log until the context ends.
+func (s *queryService) project(ctx context.Context) error {
+	if _, err := s.connect(ctx); err != nil {
+		return err
+	}
+	for _, p := range readModels {
+		err := s.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
+			return s.store.Prepare(ctx, p, s.kafka.Partitions)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	var reader *messaging.LogReader
+	err := s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
+		reader, err = s.kafka.LogReader()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	var checks []func() error
+	for _, p := range readModels {
+		engine := &projections.Engine{
+			Projection: p, Store: s.store, Log: reader,
+			Partitions: s.kafka.Partitions,
+			BatchSize:  s.Config.QueryService.BatchSize,
+			Linger:     s.Config.QueryService.BatchLinger,
+			Logger:     s.Log,
+		}
+		subscription, err := s.kafka.Subscription(s.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
+		if err != nil {
+			return err
+		}
+		router.AddConsumerHandler(p.Name, s.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
+		checks = append(checks, func() error {
+			if err := errors.Join(subscription.Ready(), engine.Ready()); err != nil {
+				return fmt.Errorf("read model %s: %w", p.Name, err)
+			}
+			return nil
+		})
+	}
+	status := func() error {
+		var errs []error
+		for _, check := range checks {
+			errs = append(errs, check())
+		}
+		return errors.Join(errs...)
+	}
+	s.status.Store(&status)
+
+	done := make(chan error, 1)
+	go func() { done <- router.Run(context.WithoutCancel(ctx)) }()
+	<-ctx.Done()
+	<-router.Running()
+	return errors.Join(router.Close(), <-done)
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/config"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+	"github.com/millrace/millrace/web"
+)
+
+// Main is one process: the roles of its configuration, wired by hand.
+type Main struct {
+	Config config.Config
+	Stdout io.Writer // for the banner
+	Log    *slog.Logger
+	// Started, if not nil, is called once all addresses are taken.
+	Started func(Addresses)
+
+	kafka  *messaging.Kafka
+	health *health
+
+	topicsOnce sync.Mutex
+	topics     *messaging.Topics
+}
+
+// Addresses are where a process listens, "" for roles that it doesn't run.
+type Addresses struct{ Broker, Commands, Queries, Admin string }
+
+// part is a role at work: it runs until its context ends, finishes what is in
+// flight, and returns.
+type part struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// Run starts the roles in order, waits for the context to end or a role to
+// fail, and stops them in order: commands first, so that nothing new comes in
+// while the rest finishes.
+func (m *Main) Run(ctx context.Context) (err error) {
+	cfg := m.Config
+	m.health = newHealth()
+	var at Addresses
+
+	// Ports first: one that is taken is known before anything has begun.
+	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address)
+	if err != nil {
+		return err
+	}
+	defer m.shut("admin", admin.Close)
+	at.Admin = admin.Addr()
+	var commands, queries *web.Server
+	if cfg.Has(config.CommandService) {
+		if commands, err = web.Listen(ctx, "command-service", cfg.CommandService.Address); err != nil {
+			return err
+		}
+		defer m.shut("command-service", commands.Close)
+		at.Commands = commands.Addr()
+	}
+	if cfg.Has(config.ReadAPI) {
+		if queries, err = web.Listen(ctx, "read-api", cfg.ReadAPI.Address); err != nil {
+			return err
+		}
+		defer m.shut("read-api", queries.Close)
+		at.Queries = queries.Addr()
+	}
+
+	brokers := cfg.Kafka.Brokers
+	if cfg.Has(config.Broker) {
+		broker, err := messaging.StartBroker(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, m.Log)
+		if err != nil {
+			return err
+		}
+		defer m.shut("broker", func(context.Context) error { return broker.Close() })
+		at.Broker = broker.Addr()
+		brokers = []string{broker.Addr()}
+	}
+	m.kafka = &messaging.Kafka{
+		Brokers:     brokers,
+		Partitions:  int32(cfg.Kafka.Partitions),
+		Replication: int16(cfg.Kafka.Replication),
+		Prefix:      cfg.Kafka.TopicPrefix,
+		Log:         m.Log,
+	}
+
+	var store projections.Store
+	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
+		if store, err = openStore(ctx, cfg); err != nil {
+			return err
+		}
+		defer m.shut("store", func(context.Context) error { return store.Close() })
+		m.health.add("store", store.Ping)
+	}
+
+	var parts []part
+	if commands != nil {
+		s := newCommandService(m, commands)
+		parts = append(parts, part{"command-service", s.run})
+	}
+	if cfg.Has(config.QueryService) {
+		s := newQueryService(m, store)
+		parts = append(parts, part{"query-service", s.run})
+	}
+	if queries != nil {
+		s := newReadAPI(m, queries, store)
+		parts = append(parts, part{"read-api", s.run})
+	}
+	if len(parts) == 0 {
+		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
+	}
+	admin.Serve(m.health.routes(m.Log), m.Log)
+	banner(m.Stdout, cfg, at)
+	if m.Started != nil {
+		m.Started(at)
+	}
+	return m.runParts(ctx, parts)
+}
+
+// runParts runs the parts together, and stops them one after the other.
+func (m *Main) runParts(ctx context.Context, parts []part) error {
+	failed := make(chan error, len(parts))
+	stops := make([]func(), 0, len(parts))
+	for _, p := range parts {
+		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := p.run(partCtx); err != nil {
+				failed <- fmt.Errorf("%s: %w", p.name, err)
+			}
+		}()
+		stops = append(stops, func() {
+			cancel()
+			<-done
+		})
+	}
+	go m.sayReady(ctx)
+	var err error
+	select {
+	case <-ctx.Done():
+		m.Log.Info("stopping")
+	case err = <-failed:
+	}
+	m.health.stopping()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(m.Config.ShutdownTimeout):
+		return errors.Join(err, fmt.Errorf("work in flight did not finish within shutdown_timeout, %s", m.Config.ShutdownTimeout))
+	}
+	close(failed)
+	for more := range failed {
+		err = errors.Join(err, more)
+	}
+	return err
+}
+
+// shut closes something at the very end.
+func (m *Main) shut(name string, closeIt func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := closeIt(ctx); err != nil {
+		m.Log.Debug("close", "what", name, "error", err)
+	}
+}
+
+// sayReady logs once when the process has become ready.
+func (m *Main) sayReady(ctx context.Context) {
+	began := time.Now()
+	for {
+		if len(m.health.check(ctx)) == 0 {
+			m.Log.Info("ready", "after", time.Since(began).Round(time.Millisecond).String())
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func openStore(ctx context.Context, cfg config.Config) (projections.Store, error) {
+	switch cfg.Store.Driver {
+	case config.Postgres:
+		return sqlstore.OpenPostgres(ctx, string(cfg.Store.Postgres.URL))
+	case config.Memory:
+		return sqlstore.OpenMemory(ctx)
+	default:
+		return sqlstore.OpenSQLite(ctx, cfg.SQLitePath())
+	}
+}
+
+// connectTimeout bounds one try to reach Kafka.
+const connectTimeout = 10 * time.Second
+
+// connect waits for Kafka, and has the topics made or checked, once for all
+// roles. Brokers that are away are waited for; a topic that isn't as it must
+// be is an error.
+func (m *Main) connect(ctx context.Context) (messaging.Topics, error) {
+	m.topicsOnce.Lock()
+	defer m.topicsOnce.Unlock()
+	if m.topics != nil {
+		return *m.topics, nil
+	}
+	var topics messaging.Topics
+	err := m.retry(ctx, "kafka can't be reached; waiting for it", func(ctx context.Context) (err error) {
+		topics, err = m.kafka.EnsureTopics(ctx)
+		return err
+	})
+	if err != nil {
+		return topics, err
+	}
+	m.topics = &topics
+	return topics, nil
+}
+
+// retry does something until it succeeds. It says once what it waits for, and
+// returns the context's error, or that of a topic.
+func (m *Main) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
+	for try := 0; ; try++ {
+		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
+		err := do(tryCtx)
+		cancel()
+		if err == nil || errors.Is(err, messaging.ErrTopic) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if try == 0 {
+			m.Log.Warn(waiting, "error", err)
+		}
+		if err := messaging.Backoff(ctx, try); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package handlers
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/web"
+)
+
+// maxDepth is how deep a request may nest; its outermost object has depth 1.
+const maxDepth = 32
+
+// request is the body of POST /commands. A member that is not a pointer is
+// required.
+type request struct {
+	Type            requestType               `json:"type"`
+	Payload         map[string]jsontext.Value `json:"payload"`
+	ID              *requestID                `json:"id"`
+	ExpectedVersion *requestVersion           `json:"expectedVersion"`
+}
+
+// decodeRequest reads a command strictly: whatever could be read in two ways
+// is refused (RFC 8259 leaves duplicate members open, RFC 7493 doesn't). It
+// returns either a command, which has no time yet, and an id only if the body
+// has one, or what is wrong with the body.
+func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
+	if wrong := checkDepth(body); wrong != nil {
+		return nil, wrong
+	}
+	var given map[string]jsontext.Value
+	if err := json.Unmarshal(body, &given); err != nil {
+		return nil, notJSON(err)
+	}
+	if given == nil { // null
+		return nil, notJSON(nil)
+	}
+	var req request
+	wrong := decodeMembers(given, "", &req)
+	command := req.Type.command
+	if command != nil && req.Payload != nil {
+		wrong = append(wrong, decodeMembers(req.Payload, "/payload", command)...)
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	c := &messaging.Command{
+		Type: command.Type(), Stream: command.Stream(), Body: normalised(command),
+		ExpectedVersion: (*uint64)(req.ExpectedVersion),
+	}
+	if req.ID != nil {
+		c.ID = string(*req.ID)
+	}
+	c.Hash = hashOf(c)
+	return c, nil
+}
+
+// decodeMembers reads the members of an object into the fields of a struct,
+// by their json tags, and names all that is wrong: members that are missing
+// (unless the field is a pointer), unknown, or refused by the field's type.
+func decodeMembers(given map[string]jsontext.Value, at jsontext.Pointer, into any) (wrong []web.FieldError) {
+	add := func(member, detail string) {
+		wrong = append(wrong, web.FieldError{Pointer: string(at.AppendToken(member)), Detail: detail})
+	}
+	fields := reflect.ValueOf(into).Elem()
+	var known []string
+	for i := range fields.NumField() {
+		name, _, _ := strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
+		known = append(known, name)
+		value, ok := given[name]
+		if !ok {
+			if fields.Field(i).Kind() != reflect.Pointer {
+				add(name, "is required")
+			}
+			continue
+		}
+		if err := decodeMember(value, fields.Field(i)); err != nil {
+			add(name, err.Error())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(known, name) {
+			add(name, "is not known; known are "+strings.Join(known, ", "))
+		}
+	}
+	return wrong
+}
+
+// decodeMember reads one value. A type that reads itself says in its own
+// words what it takes.
+func decodeMember(value jsontext.Value, field reflect.Value) error {
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	into := field.Addr().Interface()
+	if own, ok := into.(json.Unmarshaler); ok {
+		return own.UnmarshalJSON(value)
+	}
+	if value.Kind() != 'n' && json.Unmarshal(value, into, json.RejectUnknownMembers(true)) == nil {
+		return nil
+	}
+	switch field.Kind() {
+	case reflect.String:
+		return errors.New("must be a string")
+	case reflect.Bool:
+		return errors.New("must be true or false")
+	case reflect.Slice, reflect.Array:
+		return errors.New("must be an array")
+	case reflect.Map, reflect.Struct:
+		return errors.New("must be an object")
+	default:
+		return errors.New("must be a number that fits here")
+	}
+}
+
+// requestType is an empty command of the type that is asked for.
+type requestType struct{ command users.Command }
+
+func (t *requestType) UnmarshalJSON(data []byte) error {
+	text, err := jsontext.AppendUnquote(nil, data)
+	var known []string
+	for _, newCommand := range users.Commands {
+		command := newCommand()
+		if err == nil && command.Type() == string(text) {
+			t.command = command
+			return nil
+		}
+		known = append(known, command.Type())
+	}
+	return fmt.Errorf("must be one of %s", strings.Join(known, ", "))
+}
+
+// requestID is a command id.
+type requestID string
+
+func (id *requestID) UnmarshalJSON(data []byte) error {
+	text, err := jsontext.AppendUnquote(nil, data)
+	if err != nil || !commandID.Match(text) {
+		return errors.New(commandIDDetail)
+	}
+	*id = requestID(text)
+	return nil
+}
+
+// requestVersion is an integer that every JSON reader holds exactly, in the
+// one form that is no matter of taste.
+type requestVersion uint64
+
+func (v *requestVersion) UnmarshalJSON(data []byte) error {
+	n, err := strconv.ParseUint(string(data), 10, 53)
+	if err != nil || strconv.FormatUint(n, 10) != string(data) {
+		return errors.New("must be an integer from 0 to 9007199254740991, without fraction or exponent")
+	}
+	*v = requestVersion(n)
+	return nil
+}
+
+// checkDepth leaves all that isn't JSON for later.
+func checkDepth(body []byte) []web.FieldError {
+	decoder := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		if _, err := decoder.ReadToken(); err != nil {
+			return nil
+		}
+		if decoder.StackDepth() > maxDepth {
+			return []web.FieldError{{
+				Pointer: string(decoder.StackPointer()),
+				Detail:  fmt.Sprintf("must not nest deeper than %d levels", maxDepth),
+			}}
+		}
+	}
+}
+
+// notJSON says where a body is not a JSON object.
+func notJSON(err error) []web.FieldError {
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return []web.FieldError{{Detail: "must be a JSON object"}}
+	}
+	wrong := web.FieldError{Pointer: string(syntax.JSONPointer)}
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		wrong.Detail = "must not stand twice in its object"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		wrong.Detail = "ends before the JSON is complete"
+	default:
+		wrong.Detail = fmt.Sprintf("is not JSON in UTF-8 (RFC 8259), at byte %d", syntax.ByteOffset)
+	}
+	return []web.FieldError{wrong}
+}
+
+// normalised is the payload in the one form that is stored and compared.
+func normalised(command users.Command) []byte {
+	var body bytes.Buffer
+	encoder := stdjson.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(command); err != nil {
+		panic(err) // a command that was read can be written
+	}
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
+}
+
+// hashOf tells commands apart by what they say: the SHA-256, in lower-case
+// hexadecimal, of type, payload and expected version ("" for any), each of
+// them behind its length in 4 bytes, big-endian.
+func hashOf(c *messaging.Command) string {
+	version := ""
+	if c.ExpectedVersion != nil {
+		version = strconv.FormatUint(*c.ExpectedVersion, 10)
+	}
+	var form []byte
+	for _, part := range []string{c.Type, string(c.Body), version} {
+		form = binary.BigEndian.AppendUint32(form, uint32(len(part)))
+		form = append(form, part...)
+	}
+	sum := sha256.Sum256(form)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,222 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// DrainTimeout bounds the wait for commands under way when a partition goes,
+// or the service stops.
+const DrainTimeout = 5 * time.Second
+
+// Dispatcher takes the commands that Watermill's router brings to the desks
+// of their partitions. All the handlers of the aggregate share one
+// subscription: with one each, a rename could overtake its create.
+type Dispatcher struct {
+	Kafka   *messaging.Kafka
+	Ledger  *Ledger
+	TopicID string // of topic commands
+	// Append sends a record to the log, returns at once, and calls delivered
+	// when it is known whether Kafka holds it.
+	Append func(r *messaging.Record, delivered func(error))
+	Log    *slog.Logger
+
+	mu       sync.Mutex
+	desks    map[int32]*desk
+	outdated error
+	left     chan struct{}
+}
+
+// NewDispatcher returns a dispatcher without any partitions yet.
+func NewDispatcher(kafka *messaging.Kafka, topicID string, ledger *Ledger, send func(*messaging.Record, func(error)), log *slog.Logger) *Dispatcher {
+	return &Dispatcher{
+		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log,
+		desks: map[int32]*desk{}, left: make(chan struct{}),
+	}
+}
+
+// ErrOutdated is why a service left the group: a newer binary's command came: this one can
+// neither decide nor refuse it, and leaves it to others.
+var ErrOutdated = errors.New("this binary is too old")
+
+// Setup implements [messaging.ClaimHandler]: before a partition's first
+// command, the ledger folds the partition to its end. The group's committed
+// offset is where to start: the ledger knows what below and above it is
+// decided.
+func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
+	if err := d.Ledger.CatchUp(claim.Context, claim.Partition); err != nil {
+		return 0, err
+	}
+	ledger := d.Ledger.partitions[claim.Partition]
+	desk := newDesk(claim, d.TopicID, ledger, d.Append, d.Log)
+	ledger.mu.Lock()
+	ledger.desk = desk
+	ledger.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.desks[claim.Partition] = desk
+	return messaging.Committed, nil
+}
+
+// Cleanup implements [messaging.ClaimHandler].
+func (d *Dispatcher) Cleanup(claim *messaging.Claim) {
+	d.mu.Lock()
+	desk := d.desks[claim.Partition]
+	delete(d.desks, claim.Partition)
+	d.mu.Unlock()
+	if desk == nil {
+		return
+	}
+	// The claim's own context has ended, and the group waits for this.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(claim.Context), DrainTimeout)
+	defer cancel()
+	if left := desk.close(ctx); left > 0 {
+		d.Log.Warn("let go of a partition with commands under way; they will be decided by whoever has it next", "partition", claim.Partition, "commands", left)
+	}
+}
+
+// Register puts the handlers of all commands on a router, behind one
+// subscription. What can never be decided goes to the dead letters.
+func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscriber, deadLetters message.Publisher) error {
+	poison, err := middleware.PoisonQueueWithFilter(deadLetters, d.Kafka.Topic(messaging.TopicDeadLetters), undecodable)
+	if err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	router.AddMiddleware(d.skipDead, poison, middleware.Recoverer, d.openEnvelope)
+
+	processor, err := cqrs.NewEventGroupProcessorWithConfig(router, cqrs.EventGroupProcessorConfig{
+		GenerateSubscribeTopic: func(cqrs.EventGroupProcessorGenerateSubscribeTopicParams) (string, error) {
+			return d.Kafka.Topic(messaging.TopicCommands), nil
+		},
+		SubscriberConstructor: func(cqrs.EventGroupProcessorSubscriberConstructorParams) (message.Subscriber, error) {
+			return subscriber, nil
+		},
+		Marshaler: messaging.CommandMarshaler{},
+		Logger:    messaging.WatermillLog(d.Log),
+	})
+	if err != nil {
+		return fmt.Errorf("command processor: %w", err)
+	}
+	var handlers []cqrs.GroupEventHandler
+	for _, newCommand := range users.Commands {
+		handlers = append(handlers, commandHandler{newCommand, d})
+	}
+	if err := processor.AddHandlersGroup("commands", handlers...); err != nil {
+		return fmt.Errorf("command processor: %w", err)
+	}
+	return nil
+}
+
+// commandHandler handles one type of command.
+type commandHandler struct {
+	newCommand func() users.Command
+	dispatcher *Dispatcher
+}
+
+// NewEvent implements [cqrs.GroupEventHandler]: it is Watermill's group of
+// event handlers that shares a subscription.
+func (h commandHandler) NewEvent() any { return h.newCommand() }
+
+// Handle implements [cqrs.GroupEventHandler].
+func (h commandHandler) Handle(ctx context.Context, wish any) error {
+	command, ok := ctx.Value(envelopeKey{}).(messaging.Command)
+	if !ok {
+		return errors.New("a message came past its envelope")
+	}
+	return h.dispatcher.take(command, wish.(users.Command))
+}
+
+// take puts a command on its partition's desk. That it doesn't, because the
+// partition is gone, is no error: the command is not marked, and comes again
+// to whoever has the partition next.
+func (d *Dispatcher) take(c messaging.Command, wish users.Command) error {
+	if wish != nil && wish.Stream() != c.Stream {
+		return fmt.Errorf("%w: the payload names user %q, and the key %q", messaging.ErrUndecodable, wish.Stream(), c.Stream)
+	}
+	d.mu.Lock()
+	desk := d.desks[c.Partition]
+	d.mu.Unlock()
+	if desk != nil {
+		desk.take(c, wish)
+	}
+	return nil
+}
+
+type envelopeKey struct{}
+
+// openEnvelope reads what a message says of its command, for the handlers.
+func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) ([]*message.Message, error) {
+		if d.Outdated() != nil {
+			return nil, nil
+		}
+		command, err := messaging.CommandFromMessage(msg, d.Kafka.Partitions)
+		if err != nil {
+			return nil, err
+		}
+		if !known(command.Type) {
+			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, command.Type, command.Partition, command.Offset))
+			return nil, nil
+		}
+		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, command))
+		return next(msg)
+	}
+}
+
+func known(commandType string) bool {
+	return slices.ContainsFunc(users.Commands, func(newCommand func() users.Command) bool {
+		return newCommand().Type() == commandType
+	})
+}
+
+// skipDead keeps the turn of a message that went to the dead letters.
+func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) ([]*message.Message, error) {
+		out, err := next(msg)
+		if reason := msg.Metadata.Get(middleware.ReasonForPoisonedKey); err == nil && reason != "" {
+			at := messaging.PlaceOf(msg)
+			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", reason)
+			return out, d.take(messaging.Command{Partition: at.Partition, Offset: at.Offset}, nil)
+		}
+		return out, err
+	}
+}
+
+// undecodable says whether an error means that no try will ever decode the
+// message.
+func undecodable(err error) bool {
+	var panicked middleware.RecoveredPanicError
+	return errors.Is(err, messaging.ErrUndecodable) || errors.As(err, &panicked)
+}
+
+// leave stops deciding, and says why.
+func (d *Dispatcher) leave(why error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.outdated == nil {
+		d.outdated = why
+		d.Log.Error("leaving the command handlers' group", "error", why)
+		close(d.left)
+	}
+}
+
+// Outdated says why this binary decides nothing any more, or nil.
+func (d *Dispatcher) Outdated() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.outdated
+}
+
+// Left is closed when this binary must leave the group.
+func (d *Dispatcher) Left() <-chan struct{} { return d.left }

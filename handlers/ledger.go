@@ -1,0 +1,209 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/millrace/millrace/messaging"
+	"golang.org/x/sync/errgroup"
+)
+
+// Log is where the ledger reads topic events.
+type Log interface {
+	// End is the offset after a partition's last record.
+	End(ctx context.Context, partition int32) (int64, error)
+	// Follow hands over a partition's records from an offset on, until the
+	// context or fn ends it.
+	Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error
+}
+
+// Ledger is the write side's fold of the whole log: for each stream what the
+// next decision needs, and how its last commands ended. Each command service
+// has one of its own, so any of them can answer for any command.
+//
+// It reads the log itself, beside Watermill: a fold that belongs to no group,
+// acks nothing and retries nothing leaves a router nothing to do.
+type Ledger struct {
+	log        Log
+	remember   int
+	logger     *slog.Logger
+	partitions []*ledgerPartition
+}
+
+// ledgerPartition is the fold of one partition. Its lock also guards the desk
+// that decides the partition's commands, if this process has claimed it: a
+// decision and the record that upsets it never pass each other.
+type ledgerPartition struct {
+	mu      sync.Mutex
+	next    int64 // the offset of the first record that is not folded
+	streams map[string]*stream
+	desk    *desk
+	behind  []caughtUp
+	waiting map[waitingFor][]chan Outcome
+}
+
+// caughtUp is somebody who waits for the fold to reach an offset.
+type caughtUp struct {
+	next int64
+	done chan struct{}
+}
+
+// waitingFor is a command that somebody waits for.
+type waitingFor struct{ stream, commandID string }
+
+// NewLedger returns an empty ledger that will keep so many outcomes for each
+// user.
+func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Ledger {
+	l := &Ledger{log: log, remember: remember, logger: logger}
+	for range partitions {
+		l.partitions = append(l.partitions, &ledgerPartition{
+			streams: map[string]*stream{},
+			waiting: map[waitingFor][]chan Outcome{},
+		})
+	}
+	return l
+}
+
+// Run folds the log as it grows, until the context ends. Brokers that are
+// away are waited for. It returns [messaging.ErrOffsetGone] when the log lost
+// what the ledger has folded: then the ledger is wrong.
+func (l *Ledger) Run(ctx context.Context) error {
+	folds, ctx := errgroup.WithContext(ctx)
+	for partition := range l.partitions {
+		folds.Go(func() error { return l.follow(ctx, int32(partition)) })
+	}
+	return folds.Wait()
+}
+
+func (l *Ledger) follow(ctx context.Context, partition int32) error {
+	p := l.partitions[partition]
+	for try := 0; ; try++ {
+		from := p.folded()
+		err := l.log.Follow(ctx, partition, from, func(records []messaging.Record) error {
+			p.fold(records, l.remember, l.logger)
+			return nil
+		})
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was asked to end
+		}
+		if errors.Is(err, messaging.ErrOffsetGone) {
+			return fmt.Errorf("the ledger can't go on: %w", err)
+		}
+		if p.folded() > from {
+			try = 0
+		}
+		l.logger.Warn("can't read the log; trying again", "partition", partition, "error", err)
+		if messaging.Backoff(ctx, try) != nil {
+			return nil //nolint:nilerr // it was asked to end
+		}
+	}
+}
+
+func (p *ledgerPartition) folded() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next
+}
+
+func (p *ledgerPartition) fold(records []messaging.Record, remember int, logger *slog.Logger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range records {
+		r := &records[i]
+		if r.Offset < p.next {
+			continue
+		}
+		p.next = r.Offset + 1
+		if r.Malformed != nil {
+			logger.Warn("ignored what is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
+			continue
+		}
+		p.foldOne(r, remember, logger)
+	}
+	p.wakeCaughtUp()
+}
+
+func (p *ledgerPartition) foldOne(r *messaging.Record, remember int, logger *slog.Logger) {
+	s := p.streams[r.Stream]
+	if s == nil {
+		s = new(stream)
+	}
+	readable := s.unreadable == nil
+	if !s.fold(r, remember) {
+		logger.Debug("ignored a record that lost its slot", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
+		return
+	}
+	p.streams[r.Stream] = s
+	if readable && s.unreadable != nil {
+		logger.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
+	}
+	if o, ok := s.outcome(r.CommandID); ok {
+		p.tell(waitingFor{r.Stream, r.CommandID}, o)
+	}
+	if p.desk != nil {
+		p.desk.accepted(s, r)
+	}
+}
+
+func (p *ledgerPartition) wakeCaughtUp() {
+	still := p.behind[:0]
+	for _, b := range p.behind {
+		if p.next >= b.next {
+			close(b.done)
+		} else {
+			still = append(still, b)
+		}
+	}
+	p.behind = still
+}
+
+func (p *ledgerPartition) tell(who waitingFor, o Outcome) {
+	for _, ch := range p.waiting[who] {
+		select {
+		case ch <- o:
+		default: // it has an outcome already that it has not looked at
+		}
+	}
+}
+
+// CatchUp returns once the ledger has folded a partition to where it ends
+// now.
+func (l *Ledger) CatchUp(ctx context.Context, partition int32) error {
+	end, err := l.log.End(ctx, partition)
+	if err != nil {
+		return err
+	}
+	p := l.partitions[partition]
+	p.mu.Lock()
+	if p.next >= end {
+		p.mu.Unlock()
+		return nil
+	}
+	b := caughtUp{next: end, done: make(chan struct{})}
+	p.behind = append(p.behind, b)
+	p.mu.Unlock()
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the ledger is behind: %w", ctx.Err())
+	}
+}
+
+// Outcome is how a command ended, if it did and that is remembered.
+func (l *Ledger) Outcome(streamName, commandID string) (Outcome, bool) {
+	p := l.partitionOf(streamName)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.streams[streamName]; s != nil {
+		return s.outcome(commandID)
+	}
+	return Outcome{}, false
+}
+
+func (l *Ledger) partitionOf(streamName string) *ledgerPartition {
+	return l.partitions[messaging.PartitionOf(streamName, int32(len(l.partitions)))]
+}

@@ -1,0 +1,123 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/millrace/millrace/messaging"
+)
+
+// Log is what the engine asks the log beside its subscription.
+type Log interface {
+	// End is the offset after a partition's last record.
+	End(ctx context.Context, partition int32) (int64, error)
+	// At returns the record at an offset.
+	At(ctx context.Context, partition int32, offset int64) (messaging.Record, error)
+}
+
+// Engine keeps one read model up with the log: it takes records from a
+// Watermill subscription, in the partitions that the group hands to this
+// process, from the store's checkpoints on, and folds them in batches.
+type Engine struct {
+	Projection *Projection
+	Store      Store
+	Log        Log
+	Partitions int32
+	// BatchSize is the most records in a transaction, and Linger how long a
+	// batch waits to be filled.
+	BatchSize int
+	Linger    time.Duration
+	Logger    *slog.Logger
+
+	mu      sync.Mutex
+	folders map[int32]*folder
+}
+
+// Setup implements [messaging.ClaimHandler]: it seeks the claim to the
+// store's checkpoint. The group's committed offset is only a hint.
+func (e *Engine) Setup(claim *messaging.Claim) (int64, error) {
+	start, end, err := e.start(claim)
+	if err != nil {
+		return 0, err
+	}
+	f := newFolder(e, claim, start, end)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.folders == nil {
+		e.folders = map[int32]*folder{}
+	}
+	e.folders[claim.Partition] = f
+	go f.run()
+	return start.Next, nil
+}
+
+// start is the partition's checkpoint, and where the log ends. The log must
+// still have the record that the checkpoint stands behind.
+func (e *Engine) start(claim *messaging.Claim) (start Checkpoint, end int64, err error) {
+	ctx := claim.Context
+	checkpoints, err := e.Store.Checkpoints(ctx, e.Projection)
+	if err != nil {
+		return start, 0, err
+	}
+	start = checkpoints[claim.Partition]
+	if end, err = e.Log.End(ctx, claim.Partition); err != nil {
+		return start, 0, err
+	}
+	if start.Next == 0 {
+		return start, end, nil
+	}
+	last := start.Next - 1
+	if start.Next > end {
+		return start, 0, fmt.Errorf("read model %s has the log up to offset %d of partition %d, and the log ends at %d: it lost its tail or was made anew", e.Projection.Name, last, claim.Partition, end)
+	}
+	record, err := e.Log.At(ctx, claim.Partition, last)
+	if err != nil {
+		return start, 0, err
+	}
+	if record.Digest != start.Digest {
+		return start, 0, fmt.Errorf("read model %s was made of another log: the record at offset %d of partition %d has another digest", e.Projection.Name, last, claim.Partition)
+	}
+	return start, end, nil
+}
+
+// Cleanup implements [messaging.ClaimHandler]: what has come is folded, if
+// that can be done soon.
+func (e *Engine) Cleanup(claim *messaging.Claim) {
+	e.mu.Lock()
+	f := e.folders[claim.Partition]
+	delete(e.folders, claim.Partition)
+	e.mu.Unlock()
+	if f != nil {
+		f.close()
+	}
+}
+
+// Handle takes a message of topic events. It returns when the message is in
+// line; the store's checkpoint, not the ack, says what is done.
+func (e *Engine) Handle(msg *message.Message) error {
+	record := messaging.RecordFromMessage(msg, e.Partitions)
+	e.mu.Lock()
+	f := e.folders[record.Partition]
+	e.mu.Unlock()
+	if f != nil {
+		f.add(record)
+	}
+	return nil
+}
+
+// Ready says why the read model is not up with the log, or nil: every
+// partition that this process has must be where the log ended when it came.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for partition, f := range e.folders {
+		if next := f.next.Load(); next < f.end {
+			return fmt.Errorf("partition %d is %d records behind", partition, f.end-next)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package projections
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Clients hold tokens over upgrades: these never change.
+func TestPositionTokens(t *testing.T) {
+	for token, position := range map[string]Position{
+		"AQ":                       {},
+		"AQAB":                     {0: 1},
+		"AQUq":                     {5: 42},
+		"AQABAawCAgM":              {0: 1, 1: 300, 2: 3},
+		"AQCAgICAgICAgAEBgICAgIAI": {0: 1 << 56, 1: 1 << 38},
+		"Af____8H__________9_":     {math.MaxInt32: math.MaxInt64},
+	} {
+		if got := EncodePosition(position); got != token {
+			t.Errorf("EncodePosition(%v) = %s, want %s", position, got, token)
+		}
+		got, err := ParsePosition(token)
+		if err != nil {
+			t.Errorf("ParsePosition(%s): %v", token, err)
+		}
+		if diff := cmp.Diff(position, got); diff != "" {
+			t.Errorf("ParsePosition(%s) (-want +got):\n%s", token, diff)
+		}
+	}
+}
+
+func TestPositionOfCheckpoints(t *testing.T) {
+	got := EncodePosition(PositionOf([]Checkpoint{{Partition: 2, Next: 3}, {Partition: 0, Next: 1}, {Partition: 1}}))
+	if want := EncodePosition(Position{0: 1, 2: 3}); got != want {
+		t.Errorf("got %s, want %s: a partition at 0 is the same as none, and order is nothing", got, want)
+	}
+}
+
+func TestParsePositionRefuses(t *testing.T) {
+	for name, token := range map[string]string{
+		"nothing":                "",
+		"no version":             "AA",
+		"another version":        "AgAB",
+		"not base64":             "AQ!B",
+		"standard base64":        "Af////8H//////////9/",
+		"padding":                "AQ==",
+		"loose bits":             "AR",
+		"a line break":           "AQ\nAB",
+		"white space":            " AQAB",
+		"no offset":              "AQA",
+		"offset 0":               "AQAA",
+		"cut in an offset":       "AQCs",
+		"long varint":            "AQCBAA",
+		"partition twice":        "AQABAAI",
+		"partitions unordered":   "AQEBAAE",
+		"partition over 2^31-1":  "AYCAgIAIAQ",
+		"offset over 2^63-1":     "AQCAgICAgICAgIAB",
+		"varint over 64 bits":    "AQD___________8C",
+		"a long run of nonsense": strings.Repeat("_", 1000),
+	} {
+		if position, err := ParsePosition(token); err == nil {
+			t.Errorf("%s: ParsePosition(%q) = %v, want an error", name, token, position)
+		}
+	}
+}
+
+func TestPositionCovers(t *testing.T) {
+	read := Position{0: 10, 1: 5}
+	for _, test := range []struct {
+		name  string
+		other Position
+		want  bool
+	}{
+		{"nothing", Position{}, true},
+		{"itself", read, true},
+		{"one record before", Position{1: 5}, true},
+		{"one record not yet in", Position{1: 6}, false},
+		{"one partition ahead, one behind", Position{0: 1, 1: 6}, false},
+		{"a partition it has nothing of", Position{2: 1}, false},
+		{"a partition at 0", Position{2: 0}, true},
+	} {
+		if got := read.Covers(test.other); got != test.want {
+			t.Errorf("%s: %v.Covers(%v) = %t", test.name, read, test.other, got)
+		}
+	}
+}
+
+func FuzzParsePosition(f *testing.F) {
+	for _, token := range []string{"", "AQ", "AQAB", "AQABAawCAgM", "AQCBAA", "AQABAAI", "Af____8H__________9_"} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		position, err := ParsePosition(token)
+		if err != nil {
+			return
+		}
+		if got := EncodePosition(position); got != token {
+			t.Errorf("%q was taken for %v, which is %q", token, position, got)
+		}
+		for partition, next := range position {
+			if partition < 0 || next <= 0 {
+				t.Errorf("%q: partition %d at %d", token, partition, next)
+			}
+		}
+	})
+}

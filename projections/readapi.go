@@ -1,0 +1,154 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/web"
+)
+
+// readTimeout bounds one reading of a read model: a store that hangs is
+// answered with 503 before clients give up.
+const readTimeout = 10 * time.Second
+
+// generation is that of the tables that answers are read from. Part of every
+// ETag: a rebuilt read model may answer otherwise at the same version.
+const generation = 1
+
+// Reader is what the queries of all read models stand on.
+type Reader struct {
+	Store Store
+	Log   *slog.Logger
+	// PublicURL is where clients find the read API, as http://localhost:3002.
+	PublicURL string
+}
+
+// Get routes GET and HEAD of a path to a handler that returns what went wrong
+// (see [web.Handler]).
+func (rd *Reader) Get(router *mux.Router, path string, serve func(http.ResponseWriter, *http.Request) error) {
+	router.Handle(path, web.Handler(rd.Log, serve)).Methods(http.MethodGet, http.MethodHead)
+}
+
+// URL is the absolute URL of a path of the read API.
+func (rd *Reader) URL(path string) string {
+	return strings.TrimSuffix(rd.PublicURL, "/") + path
+}
+
+// Read lets read look at a view of p, and sets the headers of whatever is
+// answered by it, a [web.Problem] of read too: the Position it was read at,
+// and how it may be cached. Answer after Read, not in it: a slow client would
+// hold the store's connection. A read model that isn't there yet is a
+// [web.Problem] of 503.
+func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, read func(context.Context, View) error) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	var at []Checkpoint
+	err := rd.Store.View(ctx, p, func(view View) (err error) {
+		if at, err = view.Checkpoints(ctx); err != nil {
+			return err
+		}
+		return read(ctx, view)
+	})
+	if errors.Is(err, ErrNotPrepared) {
+		return web.Unavailable("the read model isn't there yet")
+	}
+	if problem := (*web.Problem)(nil); err == nil || errors.As(err, &problem) {
+		w.Header().Set("Position", EncodePosition(PositionOf(at)))
+		// Keep it, but ask each time: what was written is to be seen at once,
+		// and asking is cheap with an ETag. Without this header a cache may
+		// keep a 404 or 410 as long as it likes (RFC 9111, section 4.2.2).
+		w.Header().Set("Cache-Control", "no-cache")
+	}
+	return err
+}
+
+// ETag is the weak entity tag of an answer's state, such as its version: of
+// the characters that RFC 9110, section 8.8.3, allows.
+func ETag(state string) string {
+	return `W/"` + strconv.Itoa(generation) + "-" + state + `"`
+}
+
+// NotModified sets the ETag of an answer, and says whether the client holds
+// that already (If-None-Match, RFC 9110, section 13.1.2). Then 304 has been
+// answered.
+func NotModified(w http.ResponseWriter, r *http.Request, etag string) bool {
+	w.Header().Set("ETag", etag)
+	if !namesETag(strings.Join(r.Header.Values("If-None-Match"), ","), etag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// namesETag says whether a list of entity tags is * or has this one in it, by
+// weak comparison. What follows on a malformed tag is ignored.
+func namesETag(list, etag string) bool {
+	if strings.Trim(list, " \t") == "*" {
+		return true
+	}
+	opaque := strings.TrimPrefix(etag, "W/")
+	for {
+		list = strings.TrimPrefix(strings.TrimLeft(list, " \t,"), "W/")
+		if !strings.HasPrefix(list, `"`) {
+			return false
+		}
+		end := strings.IndexByte(list[1:], '"') + 2 // a tag may hold commas
+		if end < 2 {
+			return false
+		}
+		if list[:end] == opaque {
+			return true
+		}
+		list = strings.TrimLeft(list[end:], " \t")
+		if list != "" && list[0] != ',' {
+			return false
+		}
+	}
+}
+
+// Query returns the request's query parameters. One that is malformed, that
+// isn't known, or that comes twice is a [web.Problem] of 400.
+func Query(r *http.Request, known ...string) (url.Values, error) {
+	query := url.Values{}
+	var wrong []web.FieldError
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		one, err := url.ParseQuery(pair)
+		if err != nil {
+			name, _, _ := strings.Cut(pair, "=")
+			wrong = append(wrong, web.FieldError{Parameter: name, Detail: "is malformed"})
+			continue
+		}
+		for name, values := range one {
+			switch {
+			case !slices.Contains(known, name):
+				wrong = append(wrong, web.FieldError{Parameter: name, Detail: "is not a parameter of this query"})
+			case query.Has(name):
+				wrong = append(wrong, web.FieldError{Parameter: name, Detail: "must be given once"})
+			default:
+				query[name] = values
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, InvalidQuery(wrong)
+	}
+	return query, nil
+}
+
+// InvalidQuery is the problem of these query parameters.
+func InvalidQuery(wrong []web.FieldError) *web.Problem {
+	return &web.Problem{
+		Slug: "invalid-request", Status: http.StatusBadRequest,
+		Title: "Invalid request", Detail: "the query parameters are not valid",
+		Errors: wrong,
+	}
+}

@@ -1,0 +1,168 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+)
+
+// batch is a [projections.Tx].
+type batch struct {
+	dialect  dialect
+	model    *model
+	tx       *sql.Tx
+	prepared map[string]*sql.Stmt // by their text
+}
+
+var _ projections.Tx = (*batch)(nil)
+
+func (b *batch) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
+	if stmt := b.prepared[text]; stmt != nil {
+		result, err = b.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+	} else {
+		result, err = b.tx.ExecContext(ctx, text, args...)
+	}
+	return result, ended(ctx, err)
+}
+
+func (b *batch) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
+	if stmt := b.prepared[text]; stmt != nil {
+		rows, err = b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+	} else {
+		rows, err = b.tx.QueryContext(ctx, text, args...)
+	}
+	return rows, ended(ctx, err)
+}
+
+// Rows is [projections.Tx.Rows].
+func (b *batch) Rows(ctx context.Context, name string, keys []projections.Row) ([]projections.Row, error) {
+	t, err := b.model.table(name)
+	if err != nil {
+		return nil, err
+	}
+	return b.get(ctx, t, keys)
+}
+
+// Put is [projections.Tx.Put]. Of rows with the same key the last one counts.
+func (b *batch) Put(ctx context.Context, name string, rows []projections.Row) error {
+	t, err := b.model.table(name)
+	if err != nil {
+		return err
+	}
+	return b.put(ctx, t, rows)
+}
+
+// Delete is [projections.Tx.Delete].
+func (b *batch) Delete(ctx context.Context, name string, keys []projections.Row) error {
+	t, err := b.model.table(name)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	args, err := b.keyArgs(t, keys)
+	if err != nil {
+		return err
+	}
+	if _, err := b.exec(ctx, t.delete, args...); err != nil {
+		return fmt.Errorf("delete from %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// Heads is [projections.Tx.Heads].
+func (b *batch) Heads(ctx context.Context, streams []string) (map[string]projections.StreamHead, error) {
+	keys := make([]projections.Row, len(streams))
+	for i, stream := range streams {
+		keys[i] = projections.Row{stream}
+	}
+	rows, err := b.get(ctx, b.model.heads, keys)
+	if err != nil {
+		return nil, err
+	}
+	heads := make(map[string]projections.StreamHead, len(rows))
+	for _, row := range rows {
+		stream, head, err := headOf(row)
+		if err != nil {
+			return nil, err
+		}
+		heads[stream] = head
+	}
+	return heads, nil
+}
+
+// PutHeads is [projections.Tx.PutHeads]. The reason why a stream is parked may
+// quote anything: what no database takes in it is replaced.
+func (b *batch) PutHeads(ctx context.Context, heads map[string]projections.StreamHead) error {
+	rows := make([]projections.Row, 0, len(heads))
+	for stream, head := range heads {
+		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
+		rows = append(rows, projections.Row{
+			stream, int64(head.Seq), int64(head.Version), head.Digest[:], parked, head.ParkedOffset,
+		})
+	}
+	return b.put(ctx, b.model.heads, rows)
+}
+
+// headOf reads a row as PutHeads writes it.
+func headOf(row projections.Row) (stream string, head projections.StreamHead, err error) {
+	stream, _ = row[0].(string)
+	seq, _ := row[1].(int64)
+	version, _ := row[2].(int64)
+	digest, _ := row[3].([]byte)
+	head.Seq, head.Version = uint64(seq), uint64(version)
+	if head.Digest, err = digestOf(digest); err != nil {
+		return "", head, fmt.Errorf("head of stream %s: %w", stream, err)
+	}
+	head.Parked, _ = row[4].(string)
+	head.ParkedOffset, _ = row[5].(int64)
+	return stream, head, nil
+}
+
+func digestOf(stored []byte) (d messaging.Digest, err error) {
+	if copy(d[:], stored) != len(d) || len(stored) != len(d) {
+		return d, fmt.Errorf("a digest of %d bytes", len(stored))
+	}
+	return d, nil
+}
+
+func (b *batch) keyArgs(t *table, keys []projections.Row) ([]any, error) {
+	if err := t.checkKeys(keys); err != nil {
+		return nil, err
+	}
+	return b.dialect.keyArgs(t, keys)
+}
+
+func (b *batch) get(ctx context.Context, t *table, keys []projections.Row) ([]projections.Row, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	args, err := b.keyArgs(t, keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := b.query(ctx, t.get, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.name, err)
+	}
+	found, err := t.scan(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.name, err)
+	}
+	return found, nil
+}
+
+func (b *batch) put(ctx context.Context, t *table, rows []projections.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := t.checkRows(rows); err != nil {
+		return err
+	}
+	if err := b.dialect.put(ctx, b, t, rows); err != nil {
+		return fmt.Errorf("write %s: %w", t.name, err)
+	}
+	return nil
+}

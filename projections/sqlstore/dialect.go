@@ -1,0 +1,48 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// dialect is where SQLite and PostgreSQL differ.
+type dialect interface {
+	// migrations are those of the bookkeeping: goose's name of the dialect,
+	// and the folder.
+	migrations() (goose.Dialect, string)
+	// lock keeps every other Prepare on this database waiting.
+	lock(context.Context) (unlock func() error, err error)
+
+	// typeName is the type of a column, as columns tells it.
+	typeName(projections.Type) string
+	// columns asks for a table's columns in order: name, type, and whether it
+	// is part of the primary key. There are none if the table isn't there.
+	columns() string
+	// create makes a table.
+	create(*table) string
+	// isNoTable says whether a statement failed because a table isn't there.
+	isNoTable(error) bool
+
+	// move sets next_offset to $1 and digest to $2 in the checkpoint of
+	// partition $3, if they are $4 and $5.
+	move(*model) string
+	// oneOf is the condition that a row's key is one of those in keyArgs.
+	oneOf(*table) string
+	keyArgs(*table, []projections.Row) ([]any, error)
+	// source is what an INSERT inserts; put runs it.
+	source(*table) string
+	put(context.Context, *batch, *table, []projections.Row) error
+
+	// writes and reads are the options of the two kinds of transactions.
+	writes() *sql.TxOptions
+	reads() *sql.TxOptions
+	// prepares says whether statements have to be prepared to be fast. Where
+	// the driver does that by itself it knows better when not to.
+	prepares() bool
+	// probe is a query that fails if the database can't be reached.
+	probe() string
+}

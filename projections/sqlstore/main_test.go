@@ -1,0 +1,196 @@
+package sqlstore
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// opener opens a store on a database, another one each time if its kind has
+// several on one database.
+type opener func() *Store
+
+// onEach runs a test on an empty database of every kind.
+func onEach(t *testing.T, test func(*testing.T, opener)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, sqliteDatabase(t)) })
+	t.Run("memory", func(t *testing.T) {
+		store, err := OpenMemory(t.Context())
+		test(t, func() *Store { return opened(t, store, err) })
+	})
+	t.Run("postgres", func(t *testing.T) { test(t, postgresDatabase(t)) })
+}
+
+func sqliteDatabase(t testing.TB) opener {
+	path := filepath.Join(t.TempDir(), "read.db")
+	return func() *Store {
+		store, err := OpenSQLite(t.Context(), path)
+		return opened(t, store, err)
+	}
+}
+
+// postgresDatabase is a schema of its own on the server of $POSTGRES_URL.
+func postgresDatabase(t testing.TB) opener {
+	server := os.Getenv("POSTGRES_URL")
+	if server == "" {
+		t.Skip("POSTGRES_URL is not set")
+	}
+	schema := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	onServer := func(statement string) {
+		t.Helper()
+		ctx := context.WithoutCancel(t.Context())
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := conn.Close(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	onServer("CREATE SCHEMA " + schema)
+	t.Cleanup(func() { onServer("DROP SCHEMA " + schema + " CASCADE") })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("POSTGRES_URL is not a URL")
+	}
+	query := u.Query()
+	query.Set("search_path", schema)
+	u.RawQuery = query.Encode()
+	return func() *Store {
+		store, err := OpenPostgres(t.Context(), u.String())
+		return opened(t, store, err)
+	}
+}
+
+func opened(t testing.TB, store *Store, err error) *Store {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// people is a read model of two tables.
+func people() *projections.Projection {
+	return &projections.Projection{
+		Name: "people",
+		Tables: []projections.Table{{
+			Name: "person",
+			Columns: []projections.Column{
+				{Name: "id", Type: projections.Text, Key: true},
+				{Name: "name", Type: projections.Text},
+				{Name: "age", Type: projections.Integer},
+				{Name: "active", Type: projections.Boolean},
+			},
+			Indexes: [][]string{{"name"}, {"active", "age"}},
+		}, {
+			Name: "stay",
+			Columns: []projections.Column{
+				{Name: "person", Type: projections.Text, Key: true},
+				{Name: "day", Type: projections.Integer, Key: true},
+				{Name: "booked", Type: projections.Boolean, Key: true},
+			},
+		}},
+	}
+}
+
+// prepared is a store with a read model of 4 partitions.
+func prepared(t testing.TB, store *Store, p *projections.Projection) *Store {
+	t.Helper()
+	if err := store.Prepare(t.Context(), p, 4); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func at(partition int32, next int64) projections.Checkpoint {
+	c := projections.Checkpoint{Partition: partition, Next: next}
+	if next > 0 {
+		c.Digest = digest(byte(next))
+	}
+	return c
+}
+
+func digest(b byte) (d messaging.Digest) {
+	for i := range d {
+		d[i] = b
+	}
+	return d
+}
+
+// update moves partition 0 by one.
+func update(t testing.TB, store *Store, p *projections.Projection, fn func(context.Context, projections.Tx) error) {
+	t.Helper()
+	from := checkpoints(t, store, p)[0]
+	err := store.Update(t.Context(), p, from, at(0, from.Next+1), func(tx projections.Tx) error { return fn(t.Context(), tx) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, store *Store, p *projections.Projection, table string, rows ...projections.Row) {
+	t.Helper()
+	update(t, store, p, func(ctx context.Context, tx projections.Tx) error { return tx.Put(ctx, table, rows) })
+}
+
+func checkpoints(t testing.TB, store *Store, p *projections.Projection) []projections.Checkpoint {
+	t.Helper()
+	all, err := store.Checkpoints(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// ask returns the one column of a query's answer.
+func ask[T any](t testing.TB, store *Store, p *projections.Projection, query string, args ...any) []T {
+	t.Helper()
+	var all []T
+	err := store.View(t.Context(), p, func(v projections.View) error {
+		rows, err := v.Query(t.Context(), query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var one T
+			if err := rows.Scan(&one); err != nil {
+				return err
+			}
+			all = append(all, one)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func ids(t testing.TB, store *Store, p *projections.Projection) []string {
+	t.Helper()
+	return ask[string](t, store, p, "SELECT id FROM {person} ORDER BY id")
+}
+
+func person(id string) projections.Row { return projections.Row{id, "Alice", int64(30), true} }

@@ -1,0 +1,214 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
+	"golang.org/x/sync/semaphore"
+	sqlitedriver "modernc.org/sqlite"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// sqliteReaders is how many can read at the same time.
+const sqliteReaders = 8
+
+// sqliteParameters are those of every connection: a writer waits 10 s for
+// those of other processes, and "x" is a name, never a text, as in PostgreSQL.
+const sqliteParameters = "_busy_timeout=10000&_dqs=0&_error_rc=1"
+
+// sqliteLockRetry is how often a lock file that is taken is tried again.
+const sqliteLockRetry = 10 * time.Millisecond
+
+// OpenSQLite opens the store in a SQLite database, and makes the file and its
+// folder if they aren't there. Several processes may have it open. It is an
+// error if the file can't be opened.
+//
+// A commit survives the end of the process, but is not forced to the disk
+// (WAL, synchronous=NORMAL): after a power cut the last ones may be missing,
+// rows and checkpoint together. Nothing is lost by that: the log is the truth,
+// and is folded again from the checkpoint.
+func OpenSQLite(ctx context.Context, path string) (*Store, error) {
+	s, err := openSQLiteFile(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	name := filepath.ToSlash(path)
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name // C:/…
+	}
+	return openSQLite(ctx, sqlite{lockPath: path + ".lock"}, sqliteDSN(name, sqliteParameters+
+		"&_journal_mode=WAL&_synchronous=NORMAL&_pragma=journal_size_limit(67108864)"))
+}
+
+// OpenMemory opens a store that is gone with Close. Only this process has it.
+// It holds up to 1 GiB.
+func OpenMemory(ctx context.Context) (*Store, error) {
+	s, err := openMemory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open database in memory: %w", err)
+	}
+	return s, nil
+}
+
+func openMemory(ctx context.Context) (*Store, error) {
+	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+"&vfs=memdb")
+	// The database lives as long as a connection to it, and pools drop those
+	// whose statement was cancelled.
+	anchor, err := openPool(ctx, dsn, 1)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSQLite(ctx, sqlite{}, dsn)
+	if err != nil {
+		return nil, errors.Join(err, anchor.Close())
+	}
+	s.anchor = anchor
+	// Without a WAL readers and writers are in each other's way, and would
+	// have to ask again and again.
+	s.turns = semaphore.NewWeighted(sqliteReaders)
+	return s, nil
+}
+
+// openSQLite opens one connection to write, which takes the write lock when a
+// transaction begins, so that it never fails halfway, and connections that
+// can't write.
+func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
+	write, err := openPool(ctx, dsn+"&_txlock=immediate", 1)
+	if err != nil {
+		return nil, err
+	}
+	read, err := openPool(ctx, dsn+"&_query_only=1", sqliteReaders)
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	return &Store{dialect: d, write: write, read: read}, nil
+}
+
+func sqliteDSN(path, parameters string) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: parameters}).String()
+}
+
+func openPool(ctx context.Context, dsn string, connections int) (*sql.DB, error) {
+	connector, err := sqlitedriver.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	limit(db, connections)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// sqlite is the dialect of SQLite.
+type sqlite struct {
+	// lockPath is the file that Prepare locks, "" if there is nobody else.
+	lockPath string
+}
+
+func (sqlite) migrations() (goose.Dialect, string) { return goose.DialectSQLite3, "migrations/sqlite" }
+
+func (d sqlite) lock(ctx context.Context) (unlock func() error, err error) {
+	if d.lockPath == "" {
+		return func() error { return nil }, nil
+	}
+	file := flock.New(d.lockPath)
+	if _, err := file.TryLockContext(ctx, sqliteLockRetry); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", d.lockPath, err), file.Close())
+	}
+	return file.Close, nil
+}
+
+func (sqlite) typeName(t projections.Type) string {
+	switch t {
+	case projections.Integer:
+		return "INTEGER"
+	case projections.Boolean:
+		return "BOOLEAN"
+	default:
+		return "TEXT" // ordered bytewise, unless told otherwise
+	}
+}
+
+func (sqlite) columns() string {
+	return "SELECT name, type, pk > 0 FROM pragma_table_info($1) ORDER BY cid"
+}
+
+// create makes a table that is its primary key's index: a row is found in one
+// step, and those of neighbouring keys are neighbours.
+func (d sqlite) create(t *table) string { return t.createTable(d.typeName) + " WITHOUT ROWID" }
+
+func (sqlite) isNoTable(err error) bool {
+	var failure *sqlitedriver.Error
+	// SQLITE_ERROR has no finer code for it.
+	return errors.As(err, &failure) && strings.Contains(failure.Error(), "no such table")
+}
+
+func (sqlite) move(m *model) string {
+	return "UPDATE checkpoints SET next_offset = $1, digest = $2" +
+		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
+}
+
+// oneOf takes the keys as one JSON array of arrays: one statement for any
+// number of them, and no limit on it.
+func (sqlite) oneOf(t *table) string {
+	var values []string
+	for i := range t.key {
+		values = append(values, "value->>"+strconv.Itoa(i))
+	}
+	return fmt.Sprintf("(%s) IN (SELECT %s FROM json_each($1))", join(quoted(t.key)), join(values))
+}
+
+func (sqlite) keyArgs(_ *table, keys []projections.Row) ([]any, error) {
+	array, err := json.Marshal(keys)
+	return []any{string(array)}, err
+}
+
+func (sqlite) source(t *table) string {
+	values := t.scope.values()
+	for i := range t.columns {
+		values = append(values, "$"+strconv.Itoa(i+1))
+	}
+	return "VALUES (" + join(values) + ")"
+}
+
+// put puts one row after the other: there is no way to a database in the same
+// process that could be saved.
+func (sqlite) put(ctx context.Context, b *batch, t *table, rows []projections.Row) error {
+	for _, row := range rows {
+		if _, err := b.exec(ctx, t.put, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sqlite) writes() *sql.TxOptions { return nil }
+func (sqlite) reads() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
+func (sqlite) prepares() bool         { return true }
+func (sqlite) probe() string          { return "PRAGMA schema_version" }

@@ -1,0 +1,174 @@
+// Package sqlstore keeps read models in SQL databases: SQLite, in a file or in
+// memory, and PostgreSQL. They behave alike.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// Store is a [projections.Store]. It keeps what it knows about a projection by
+// its address: give it the same one each time. It is safe for concurrent use.
+type Store struct {
+	dialect dialect
+	write   *sql.DB
+	read    *sql.DB
+	models  sync.Map // *projections.Projection: *model
+
+	// turns are for readers, one each, and for writers, all at once. Nil if
+	// the database can do without.
+	turns *semaphore.Weighted
+	// anchor keeps a database in memory there. Nil if it isn't in memory.
+	anchor *sql.DB
+}
+
+var _ projections.Store = (*Store)(nil)
+
+// limit keeps up to n connections, and all of them.
+func limit(db *sql.DB, n int) {
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+}
+
+func (s *Store) model(p *projections.Projection) (*model, error) {
+	if known, ok := s.models.Load(p); ok {
+		return known.(*model), nil //nolint:errcheck // nothing else is in there
+	}
+	m, err := newModel(s.dialect, p)
+	if err != nil {
+		return nil, err
+	}
+	known, _ := s.models.LoadOrStore(p, m)
+	return known.(*model), nil //nolint:errcheck // nothing else is in there
+}
+
+// wait waits for n turns.
+func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
+	if s.turns == nil {
+		return func() {}, nil
+	}
+	if err := s.turns.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	return func() { s.turns.Release(n) }, nil
+}
+
+// Update is [projections.Store.Update].
+func (s *Store) Update(ctx context.Context, p *projections.Projection, from, to projections.Checkpoint, fn func(projections.Tx) error) error {
+	m, err := s.model(p)
+	if err != nil {
+		return err
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("update read model %s, partition %d, from offset %d: %w", p.Name, from.Partition, from.Next, err)
+	}
+	if from.Partition != to.Partition {
+		return fail(fmt.Errorf("to partition %d", to.Partition))
+	}
+	done, err := s.wait(ctx, sqliteReaders)
+	if err != nil {
+		return fail(err)
+	}
+	defer done()
+	b := &batch{dialect: s.dialect, model: m}
+	if s.dialect.prepares() {
+		if b.prepared, err = m.prepare(ctx, s.write); err != nil {
+			return fail(err)
+		}
+	}
+	if b.tx, err = s.write.BeginTx(ctx, s.dialect.writes()); err != nil {
+		return fail(err)
+	}
+	defer b.tx.Rollback() // of what isn't committed, also when fn panics
+	result, err := b.exec(ctx, m.move, to.Next, to.Digest[:], from.Partition, from.Next, from.Digest[:])
+	if err != nil {
+		return fail(err)
+	}
+	if moved, err := result.RowsAffected(); err != nil {
+		return fail(err)
+	} else if moved == 0 {
+		return fail(projections.ErrCheckpointMoved)
+	}
+	if err := fn(b); err != nil {
+		return err
+	}
+	if err := b.tx.Commit(); err != nil {
+		return fail(ended(ctx, err))
+	}
+	return nil
+}
+
+// ended tells that it was the context that ended a transaction, where
+// database/sql says that it is over.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// View is [projections.Store.View]. It doesn't wait for updates, and they
+// don't wait for it, but in memory: there it lets them wait until fn returns.
+func (s *Store) View(ctx context.Context, p *projections.Projection, fn func(projections.View) error) error {
+	m, err := s.model(p)
+	if err != nil {
+		return err
+	}
+	done, err := s.wait(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("read read model %s: %w", p.Name, err)
+	}
+	defer done()
+	tx, err := s.read.BeginTx(ctx, s.dialect.reads())
+	if err != nil {
+		return fmt.Errorf("read read model %s: %w", p.Name, err)
+	}
+	defer tx.Rollback() // nothing was written
+	v := &view{dialect: s.dialect, model: m, tx: tx}
+	if !m.isThere.Load() {
+		if _, err := v.Checkpoints(ctx); err != nil {
+			return err
+		}
+		m.isThere.Store(true)
+	}
+	return fn(v)
+}
+
+// Checkpoints is [projections.Store.Checkpoints].
+func (s *Store) Checkpoints(ctx context.Context, p *projections.Projection) (all []projections.Checkpoint, err error) {
+	err = s.View(ctx, p, func(v projections.View) error {
+		all, err = v.Checkpoints(ctx)
+		return err
+	})
+	return all, err
+}
+
+// Ping is [projections.Store.Ping].
+func (s *Store) Ping(ctx context.Context) error {
+	done, err := s.wait(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("reach the store: %w", err)
+	}
+	defer done()
+	var answer int
+	if err := s.read.QueryRowContext(ctx, s.dialect.probe()).Scan(&answer); err != nil {
+		return fmt.Errorf("reach the store: %w", err)
+	}
+	return nil
+}
+
+// Close is [projections.Store.Close].
+func (s *Store) Close() error {
+	err := errors.Join(s.read.Close(), s.write.Close())
+	if s.anchor != nil {
+		err = errors.Join(err, s.anchor.Close())
+	}
+	return err
+}

@@ -1,0 +1,275 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// table is a table in the database, and the statements that use it. Rows are
+// in the order of its columns, the key's first.
+type table struct {
+	name    string // in the database
+	columns []projections.Column
+	key     []projections.Column // those of columns that make the primary key
+	indexes [][]string
+	// scope is what all of the rows have in common, in further columns that
+	// begin the primary key.
+	scope scope
+
+	get, put, delete string
+}
+
+// scope are columns that have one value, in SQL.
+type scope []struct{ column, value string }
+
+// columns and values are its two sides, and conditions say that they are equal.
+func (s scope) columns() (list []string) {
+	for _, c := range s {
+		list = append(list, c.column)
+	}
+	return list
+}
+
+func (s scope) values() (list []string) {
+	for _, c := range s {
+		list = append(list, c.value)
+	}
+	return list
+}
+
+func (s scope) conditions() (list []string) {
+	for _, c := range s {
+		list = append(list, c.column+" = "+c.value)
+	}
+	return list
+}
+
+// digestType is that of a column that holds a digest, in the bookkeeping.
+const digestType projections.Type = -1
+
+// maxKey is how many columns a primary key can have. Nobody needs more.
+const maxKey = 8
+
+// maxName is how long a name in the database can be: PostgreSQL cuts off what
+// is longer.
+const maxName = 63
+
+// snakeCase has no two underscores in a row: those are left to join names.
+var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+
+// newTable is a table of a read model.
+func newTable(d dialect, name string, def projections.Table) (*table, error) {
+	t := &table{name: name, columns: def.Columns, indexes: def.Indexes}
+	if !snakeCase.MatchString(def.Name) {
+		return nil, errors.New("the name isn't lower snake_case")
+	}
+	if len(name) > maxName {
+		return nil, fmt.Errorf("%s is too long a name: %d characters, and not up to %d", name, len(name), maxName)
+	}
+	var names []string
+	for i, c := range def.Columns {
+		switch {
+		case !snakeCase.MatchString(c.Name):
+			return nil, fmt.Errorf("column %q: the name isn't lower snake_case", c.Name)
+		case slices.Contains(names, c.Name):
+			return nil, fmt.Errorf("column %s is there twice", c.Name)
+		case c.Type < projections.Text || c.Type > projections.Boolean:
+			return nil, fmt.Errorf("column %s: there is no type %d", c.Name, c.Type)
+		case c.Key && i > len(t.key):
+			return nil, fmt.Errorf("column %s: those of the key come first", c.Name)
+		case c.Key:
+			t.key = append(t.key, c)
+		}
+		names = append(names, c.Name)
+	}
+	if len(t.key) == 0 || len(t.key) > maxKey {
+		return nil, fmt.Errorf("%d columns are a key, and not 1 to %d", len(t.key), maxKey)
+	}
+	for _, index := range def.Indexes {
+		if len(index) == 0 {
+			return nil, errors.New("an index has no columns")
+		}
+		for _, column := range index {
+			if !slices.Contains(names, column) {
+				return nil, fmt.Errorf("an index is over column %q, which isn't there", column)
+			}
+		}
+		if name := t.indexName(index); len(name) > maxName {
+			return nil, fmt.Errorf("%s is too long a name: %d characters, and not up to %d", name, len(name), maxName)
+		}
+	}
+	t.write(d)
+	return t, nil
+}
+
+// headsOf are the stream heads of a read model.
+func headsOf(d dialect, scope scope) *table {
+	t := &table{
+		name:  "heads",
+		scope: scope,
+		columns: []projections.Column{
+			{Name: "stream", Type: projections.Text, Key: true},
+			{Name: "seq", Type: projections.Integer},
+			{Name: "version", Type: projections.Integer},
+			{Name: "digest", Type: digestType},
+			{Name: "parked", Type: projections.Text},
+			{Name: "parked_offset", Type: projections.Integer},
+		},
+	}
+	t.key = t.columns[:1]
+	t.write(d)
+	return t
+}
+
+// write writes the statements.
+func (t *table) write(d dialect) {
+	var set []string
+	for _, c := range quoted(t.columns[len(t.key):]) {
+		set = append(set, c+" = excluded."+c)
+	}
+	on := "NOTHING"
+	if len(set) > 0 {
+		on = "UPDATE SET " + join(set)
+	}
+	where := and(append(t.scope.conditions(), d.oneOf(t)))
+	t.get = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, where)
+	t.delete = fmt.Sprintf("DELETE FROM %s WHERE %s", t.name, where)
+	t.put = fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
+		join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t),
+		join(append(t.scope.columns(), quoted(t.key)...)), on)
+}
+
+// definition lists columns for people, and to be compared.
+func (t *table) definition(d dialect) string {
+	var columns []string
+	for _, c := range t.columns {
+		columns = append(columns, describe(c.Name, d.typeName(c.Type), c.Key))
+	}
+	return join(columns)
+}
+
+func describe(name, typeName string, key bool) string {
+	if key {
+		return name + " " + typeName + " key"
+	}
+	return name + " " + typeName
+}
+
+// createTable makes a table of columns of these types.
+func (t *table) createTable(typeOf func(projections.Type) string) string {
+	var lines []string
+	for _, c := range t.columns {
+		lines = append(lines, fmt.Sprintf("%q %s NOT NULL", c.Name, typeOf(c.Type)))
+	}
+	lines = append(lines, "PRIMARY KEY ("+join(quoted(t.key))+")")
+	return fmt.Sprintf("CREATE TABLE %s (\n\t%s\n)", t.name, strings.Join(lines, ",\n\t"))
+}
+
+// createIndex makes an index, if it isn't there.
+func (t *table) createIndex(columns []string) string {
+	var names []string
+	for _, c := range columns {
+		names = append(names, strconv.Quote(c))
+	}
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", t.indexName(columns), t.name, join(names))
+}
+
+// indexName says what an index is over, so that another one has another name.
+func (t *table) indexName(columns []string) string {
+	return t.name + "__" + strings.Join(columns, "__")
+}
+
+// check says what is wrong with these values of these columns. What one
+// database takes and the other refuses is refused: PostgreSQL's texts are
+// UTF-8 without the character NUL.
+func check(columns []projections.Column, values projections.Row) error {
+	if len(values) != len(columns) {
+		return fmt.Errorf("%d values for %d columns", len(values), len(columns))
+	}
+	for i, c := range columns {
+		ok := false
+		switch v := values[i].(type) {
+		case string:
+			ok = c.Type == projections.Text
+			if ok && !isText(v) {
+				return fmt.Errorf("column %s: not UTF-8 without NUL", c.Name)
+			}
+		case int64:
+			ok = c.Type == projections.Integer
+		case bool:
+			ok = c.Type == projections.Boolean
+		case []byte:
+			ok = c.Type == digestType
+		}
+		if !ok {
+			return fmt.Errorf("column %s: a value of type %T", c.Name, values[i])
+		}
+	}
+	return nil
+}
+
+func isText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+}
+
+// checkKeys does so for keys, and checkRows for whole rows.
+func (t *table) checkKeys(keys []projections.Row) error {
+	for _, key := range keys {
+		if err := check(t.key, key); err != nil {
+			return fmt.Errorf("a key of %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+func (t *table) checkRows(rows []projections.Row) error {
+	for _, row := range rows {
+		if err := check(t.columns, row); err != nil {
+			return fmt.Errorf("a row of %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// scan reads rows that have all of the columns.
+func (t *table) scan(rows *sql.Rows) ([]projections.Row, error) {
+	defer rows.Close()
+	var all []projections.Row
+	into := make([]any, len(t.columns))
+	for rows.Next() {
+		row := make(projections.Row, len(t.columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		for i, c := range t.columns {
+			if number, ok := row[i].(int64); ok && c.Type == projections.Boolean {
+				row[i] = number != 0 // SQLite keeps booleans as numbers
+			}
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
+}
+
+func quoted(columns []projections.Column) []string {
+	var names []string
+	for _, c := range columns {
+		names = append(names, strconv.Quote(c.Name))
+	}
+	return names
+}
+
+func join(list []string) string { return strings.Join(list, ", ") }
+
+func and(conditions []string) string { return strings.Join(conditions, " AND ") }

@@ -1,0 +1,84 @@
+package projections
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// ErrCheckpointMoved is returned by [Store.Update] when the partition's
+// checkpoint isn't where the batch started: another process has taken over.
+var ErrCheckpointMoved = errors.New("the checkpoint has moved")
+
+// ErrNotPrepared is returned by reads of a read model that no query service
+// has made yet.
+var ErrNotPrepared = errors.New("the read model isn't there yet: no query-service has run on this store")
+
+// Checkpoint is how far one partition of the log is folded into a read model.
+type Checkpoint struct {
+	Partition int32
+	// Next is the offset of the first record that is not in.
+	Next int64
+	// Digest is of the record before it (zero if there is none), accepted or
+	// not: a log that lost its tail or was recreated is found by it.
+	Digest messaging.Digest
+}
+
+// StreamHead is where a stream stands in a read model.
+type StreamHead struct {
+	messaging.Head
+	// Parked says why the stream stopped here, "" if it goes on.
+	Parked string
+	// ParkedOffset is the offset of the record it stopped at.
+	ParkedOffset int64
+}
+
+// Store holds read models, and owns their checkpoints.
+type Store interface {
+	// Prepare makes what a read model needs, if it isn't there: its tables,
+	// and a checkpoint at 0 for each partition.
+	Prepare(ctx context.Context, p *Projection, partitions int32) error
+	// Checkpoints returns those of all partitions, by partition.
+	Checkpoints(ctx context.Context, p *Projection) ([]Checkpoint, error)
+	// Update moves a partition's checkpoint and, in the same transaction,
+	// does what fn does. The first statement moves the checkpoint, only if it
+	// still is at from (Next and Digest); otherwise nothing happens and the
+	// error is [ErrCheckpointMoved]. An error of fn rolls back and is
+	// returned as it is.
+	Update(ctx context.Context, p *Projection, from, to Checkpoint, fn func(Tx) error) error
+	// View gives fn one consistent view of a read model: its rows and its
+	// checkpoints are of the same moment.
+	View(ctx context.Context, p *Projection, fn func(View) error) error
+	// Ping says whether the store can be reached.
+	Ping(ctx context.Context) error
+	// Close ends all connections.
+	Close() error
+}
+
+// Tx is the write transaction of one batch.
+type Tx interface {
+	// Heads returns the heads of these streams; those never seen are not in.
+	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
+	// PutHeads sets heads.
+	PutHeads(ctx context.Context, heads map[string]StreamHead) error
+	// Rows returns those rows of a table that have one of these keys.
+	Rows(ctx context.Context, table string, keys []Row) ([]Row, error)
+	// Put inserts rows, or replaces those with the same key.
+	Put(ctx context.Context, table string, rows []Row) error
+	// Delete removes the rows with these keys.
+	Delete(ctx context.Context, table string, keys []Row) error
+}
+
+// View is a consistent view of one read model.
+type View interface {
+	// Checkpoints returns those of all partitions, by partition.
+	Checkpoints(ctx context.Context) ([]Checkpoint, error)
+	// Head returns a stream's head, the zero value if it was never seen.
+	Head(ctx context.Context, stream string) (StreamHead, error)
+	// Query asks in SQL that SQLite and PostgreSQL both read. {name} stands
+	// for the projection's table of that name, $1 … for the arguments.
+	// Booleans are written as they come; texts are ordered bytewise.
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}

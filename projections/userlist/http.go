@@ -1,0 +1,175 @@
+package userlist
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/web"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	maxPrefix    = 200 // no name is longer
+)
+
+type queries struct{ *projections.Reader }
+
+// Routes adds GET /users and GET /users/{id}. Add /users/stats and the like
+// before, or they are taken for ids.
+func Routes(router *mux.Router, reader *projections.Reader) {
+	q := queries{reader}
+	q.Get(router, "/users", q.list)
+	q.Get(router, "/users/{id}", q.user)
+}
+
+// list answers GET /users.
+func (q queries) list(w http.ResponseWriter, r *http.Request) error {
+	parameters, err := projections.Query(r, "limit", "after", "name", "active")
+	if err != nil {
+		return err
+	}
+	f, wrong := parseFilter(parameters)
+	if len(wrong) > 0 {
+		return projections.InvalidQuery(wrong)
+	}
+	limit := f.limit
+	f.limit++ // one more tells whether there is a next page
+	var page []user
+	err = q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		page, err = list(ctx, view, f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		parameters.Set("after", encodeCursor(page[limit-1].ID))
+		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, q.URL("/users?"+parameters.Encode())))
+	}
+	web.WriteJSON(w, http.StatusOK, page)
+	return nil
+}
+
+func parseFilter(parameters url.Values) (f filter, wrong []web.FieldError) {
+	refuse := func(parameter, detail string) {
+		wrong = append(wrong, web.FieldError{Parameter: parameter, Detail: detail})
+	}
+	f.limit = defaultLimit
+	if parameters.Has("limit") {
+		text := parameters.Get("limit")
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
+			refuse("limit", fmt.Sprintf("must be an integer from 1 to %d", maxLimit))
+		}
+		f.limit = n
+	}
+	if parameters.Has("after") {
+		id, err := parseCursor(parameters.Get("after"))
+		if err != nil {
+			refuse("after", err.Error())
+		}
+		f.after = id
+	}
+	if parameters.Has("name") {
+		f.prefix = parameters.Get("name")
+		if !isPrefix(f.prefix) {
+			refuse("name", fmt.Sprintf("must be the beginning of a name: 1 to %d characters, without control characters", maxPrefix))
+		}
+	}
+	if parameters.Has("active") {
+		active := parameters.Get("active") == "true"
+		if !active && parameters.Get("active") != "false" {
+			refuse("active", "must be true or false")
+		}
+		f.active = &active
+	}
+	return f, wrong
+}
+
+// isPrefix says whether a name may begin so. PostgreSQL would refuse what is
+// not UTF-8, and U+0000.
+func isPrefix(text string) bool {
+	if n := utf8.RuneCountInString(text); n < 1 || n > maxPrefix || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// user answers GET /users/{id}.
+func (q queries) user(w http.ResponseWriter, r *http.Request) error {
+	if _, err := projections.Query(r); err != nil {
+		return err
+	}
+	var u *user
+	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		u, err = present(ctx, view, mux.Vars(r)["id"])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	state := strconv.FormatInt(u.Version, 10)
+	if u.Stale {
+		state += "-stale" // it comes and goes at the same version
+	}
+	if !projections.NotModified(w, r, projections.ETag(state)) {
+		web.WriteJSON(w, http.StatusOK, u)
+	}
+	return nil
+}
+
+// present returns the user with this id, as the path has it. Who isn't there
+// is a [web.Problem].
+func present(ctx context.Context, view projections.View, escaped string) (*user, error) {
+	notFound := &web.Problem{
+		Slug: "user-not-found", Status: http.StatusNotFound,
+		Title: "User not found", Detail: "there is no such user",
+	}
+	text, err := url.PathUnescape(escaped)
+	if err != nil {
+		return nil, notFound
+	}
+	id, err := users.ParseID(text)
+	if err != nil {
+		return nil, notFound // no user can have such an id
+	}
+	u, err := find(ctx, view, id)
+	if err != nil {
+		return nil, err
+	}
+	if u != nil && u.deleted {
+		return nil, &web.Problem{
+			Slug: "user-deleted", Status: http.StatusGone,
+			Title: "User deleted", Detail: "the user is deleted, and the id is never used again",
+		}
+	}
+	head, err := view.Head(ctx, string(id))
+	if err != nil {
+		return nil, fmt.Errorf("read a user's head: %w", err)
+	}
+	switch parked := head.Parked != ""; {
+	case u == nil && parked:
+		return nil, web.Unavailable("the read model stopped at the first event of this user")
+	case u == nil:
+		return nil, notFound
+	default:
+		u.Stale = parked
+		return u, nil
+	}
+}

@@ -1,0 +1,188 @@
+package userlist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+	"github.com/millrace/millrace/web"
+)
+
+const publicURL = "https://read.example.org/api"
+
+// readAPI is a read API over a store of its own.
+type readAPI struct {
+	t      *testing.T
+	store  projections.Store
+	server *httptest.Server
+	// position is what every answer that was read must carry.
+	position string
+}
+
+func newReadAPI(t *testing.T) *readAPI {
+	store, err := sqlstore.OpenMemory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	router := web.NewRouter()
+	Routes(router, &projections.Reader{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), PublicURL: publicURL})
+	server := httptest.NewServer(router)
+	t.Cleanup(server.Close)
+	return &readAPI{t: t, store: store, server: server}
+}
+
+// fold makes the read model of these events, and parks streams in it.
+func (a *readAPI) fold(events []projections.Event, parked ...string) {
+	a.t.Helper()
+	ctx := a.t.Context()
+	if err := a.store.Prepare(ctx, Projection, 3); err != nil {
+		a.t.Fatal(err)
+	}
+	checkpoints, err := a.store.Checkpoints(ctx, Projection)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	from := checkpoints[1]
+	to := projections.Checkpoint{Partition: 1, Next: from.Next + int64(len(events)), Digest: messaging.Digest{1}}
+	err = a.store.Update(ctx, Projection, from, to, func(tx projections.Tx) error {
+		return foldTx(ctx, tx, events, parked)
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.position = projections.EncodePosition(projections.Position{1: to.Next})
+}
+
+func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, parked []string) error {
+	var keys []projections.Row
+	for _, e := range events {
+		for _, key := range Projection.Keys(e) {
+			keys = append(keys, key.Key)
+		}
+	}
+	before, err := tx.Rows(ctx, table, keys)
+	if err != nil {
+		return err
+	}
+	m := &memory{rows: map[string]projections.Row{}}
+	for _, row := range before {
+		m.rows[fmt.Sprint(table, row[:1])] = row
+	}
+	heads := map[string]projections.StreamHead{}
+	for _, e := range events {
+		if err := m.apply(e); err != nil {
+			return err
+		}
+		heads[e.Stream] = projections.StreamHead{Head: messaging.Head{Seq: e.Version, Version: e.Version}}
+	}
+	for _, stream := range parked {
+		head := heads[stream]
+		head.Parked = "it can't be read"
+		heads[stream] = head
+	}
+	var after []projections.Row
+	for _, row := range m.rows {
+		after = append(after, row)
+	}
+	return errors.Join(tx.Put(ctx, table, after), tx.PutHeads(ctx, heads))
+}
+
+// answer is what a client gets.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask sends a request, with headers as pairs, and checks what holds for every
+// answer.
+func (a *readAPI) ask(method, target string, headers ...string) answer {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), method, a.server.URL+target, http.NoBody)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Add(pair[0], pair[1])
+	}
+	response, err := a.server.Client().Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	switch response.StatusCode {
+	case 200, 304, 404, 410:
+		token := response.Header.Get("Position")
+		if token != a.position {
+			a.t.Errorf("%s %s: Position %q, want %q", method, target, token, a.position)
+		}
+		if _, err := projections.ParsePosition(token); err != nil {
+			a.t.Errorf("%s %s: Position %q: %v", method, target, token, err)
+		}
+		if got := response.Header.Get("Cache-Control"); got != "no-cache" {
+			a.t.Errorf("%s %s: Cache-Control %q", method, target, got)
+		}
+	}
+	return answer{response.StatusCode, response.Header, string(body)}
+}
+
+// want checks status and body.
+func (a *readAPI) want(target string, status int, body string) answer {
+	a.t.Helper()
+	got := a.ask(http.MethodGet, target)
+	if got.status != status {
+		a.t.Errorf("GET %s: status %d, want %d", target, got.status, status)
+	}
+	if diff := cmp.Diff(body+"\n", got.body); diff != "" {
+		a.t.Errorf("GET %s (-want +got):\n%s", target, diff)
+	}
+	mediaType := "application/json"
+	if status >= 400 {
+		mediaType = "application/problem+json"
+	}
+	if got := got.header.Get("Content-Type"); got != mediaType {
+		a.t.Errorf("GET %s: Content-Type %q, want %q", target, got, mediaType)
+	}
+	return got
+}
+
+const (
+	notFound = `{"type":"urn:millrace:problem:user-not-found","title":"User not found","status":404,"detail":"there is no such user"}`
+	gone     = `{"type":"urn:millrace:problem:user-deleted","title":"User deleted","status":410,"detail":"the user is deleted, and the id is never used again"}`
+)
+
+// some is a read API with an active, an inactive, a deleted, and a parked
+// user, and one parked at the first event.
+func some(t *testing.T) *readAPI {
+	h := newHistory(t)
+	h.created("b", "Bob")
+	h.created("2", "Carol")
+	h.created("1", "Alice")
+	h.created("01", "Zero One")
+	h.add("userDeactivated", "2", `{"id":2}`)
+	h.add("userDeleted", "01", `{"id":"01"}`)
+	h.created("a/b", "100% <slash>")
+	a := newReadAPI(t)
+	a.fold(h.events, "b", "parked at once")
+	return a
+}

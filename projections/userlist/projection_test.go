@@ -1,0 +1,206 @@
+package userlist
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// history makes accepted records, a second apart from noon on.
+type history struct {
+	t        *testing.T
+	versions map[string]uint64
+	events   []projections.Event
+}
+
+func newHistory(t *testing.T) *history {
+	return &history{t: t, versions: map[string]uint64{}}
+}
+
+func (h *history) add(recordType, stream, body string) {
+	h.t.Helper()
+	e := projections.Event{Record: messaging.Record{
+		Offset: int64(len(h.events)), Type: recordType, Stream: stream, Body: []byte(body),
+		Time: time.Date(2026, 1, 2, 13, 0, len(h.events), 45e6, time.FixedZone("", 3600)),
+	}}
+	if messaging.IsEvent(recordType) {
+		data, err := users.DecodeEvent(recordType, e.Body)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.versions[stream]++
+		e.Data = data
+	}
+	e.Version = h.versions[stream]
+	h.events = append(h.events, e)
+}
+
+func (h *history) created(id, name string) {
+	h.t.Helper()
+	body, err := json.Marshal(users.UserCreated{ID: users.ID(id), Name: users.Name(name)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.add("userCreated", id, string(body))
+}
+
+// memory is rows without a store, of which only keys may be looked at.
+type memory struct {
+	rows map[string]projections.Row
+	keys []projections.RowKey
+}
+
+func (m *memory) check(table string, key []any) string {
+	for _, named := range m.keys {
+		if named.Table == table && reflect.DeepEqual([]any(named.Key), key) {
+			return fmt.Sprint(table, key)
+		}
+	}
+	panic(fmt.Sprintf("row %v of %s was not named", key, table))
+}
+
+func (m *memory) Get(table string, key ...any) projections.Row { return m.rows[m.check(table, key)] }
+func (m *memory) Put(table string, row projections.Row)        { m.rows[m.check(table, row[:1])] = row }
+func (m *memory) Delete(table string, key ...any)              { delete(m.rows, m.check(table, key)) }
+
+func (m *memory) apply(e projections.Event) error {
+	m.keys = Projection.Keys(e)
+	return Projection.Apply(m, e)
+}
+
+// The golden file has each event, and the row that its user has then.
+func TestProjection(t *testing.T) {
+	h := newHistory(t)
+	h.created("1", "Alice")
+	h.created("01", "Zero One")
+	h.created("ä/b", "Ärger")
+	h.add("userRenamed", "1", `{"id":1,"name":"Alicia","addedByANewerBinary":true}`)
+	h.add("commandRefused", "1", `{"slug":"user-exists"}`)
+	h.add("userDeactivated", "1", `{"id":1}`)
+	h.add("commandUnchanged", "1", `{}`)
+	h.add("userReactivated", "1", `{"id":1}`)
+	h.add("userDeactivated", "01", `{"id":"01"}`)
+	h.add("userDeleted", "01", `{"id":"01"}`)
+	h.add("userDeleted", "1", `{"id":1}`)
+	h.add("commandRefused", "404", `{"slug":"user-not-found"}`)
+
+	m := &memory{rows: map[string]projections.Row{}}
+	var got strings.Builder
+	for _, e := range h.events {
+		fmt.Fprintf(&got, "%s %s %s\n", e.Stream, e.Type, e.Body)
+		if err := m.apply(e); err != nil {
+			t.Fatal(err)
+		}
+		row, err := json.Marshal(m.rows[fmt.Sprint(table, []any{users.ID(e.Stream).SortKey()})])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "\t%s\n", row)
+	}
+
+	const golden = "testdata/projection.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Rows hold what their columns say, or the store can't take them.
+func TestRowsFitTheTable(t *testing.T) {
+	h := newHistory(t)
+	h.created("1", "Alice")
+	m := &memory{rows: map[string]projections.Row{}}
+	if err := m.apply(h.events[0]); err != nil {
+		t.Fatal(err)
+	}
+	columns := Projection.Tables[0].Columns
+	for _, row := range m.rows {
+		if len(row) != len(columns) {
+			t.Fatalf("%d values for %d columns", len(row), len(columns))
+		}
+		for i, value := range row {
+			want := map[projections.Type]any{projections.Text: "", projections.Integer: int64(0), projections.Boolean: false}[columns[i].Type]
+			if reflect.TypeOf(value) != reflect.TypeOf(want) {
+				t.Errorf("%s is %T, want %T", columns[i].Name, value, want)
+			}
+		}
+	}
+}
+
+// The rows handed out belong to the engine: an event that fails later in the
+// batch must not find them changed.
+func TestApplyLeavesRowsAlone(t *testing.T) {
+	h := newHistory(t)
+	h.created("1", "Alice")
+	h.add("userRenamed", "1", `{"id":1,"name":"Bob"}`)
+	m := &memory{rows: map[string]projections.Row{}}
+	for _, e := range h.events {
+		var before projections.Row
+		for _, before = range m.rows {
+		}
+		text := fmt.Sprint(before)
+		if err := m.apply(e); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(before); got != text {
+			t.Errorf("%s changed the row it was given from %s to %s", e.Type, text, got)
+		}
+	}
+}
+
+// newerEvent is one that a newer domain has, and this read model knows
+// nothing about.
+type newerEvent struct{ users.UserRenamed }
+
+func (newerEvent) Type() string { return "userPainted" }
+
+func TestUnknownEventCountsOnly(t *testing.T) {
+	h := newHistory(t)
+	h.created("1", "Alice")
+	h.events = append(h.events, projections.Event{
+		Record: messaging.Record{Type: "userPainted", Stream: "1", Version: 2, Time: time.Unix(0, 0)},
+		Data:   &newerEvent{},
+	})
+	m := &memory{rows: map[string]projections.Row{}}
+	for _, e := range h.events {
+		if err := m.apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range m.rows {
+		want := projections.Row{"00000000000000001", "1", "Alice", int64(2), true, false, "2026-01-02T12:00:00.045Z", "1970-01-01T00:00:00.000Z"}
+		if diff := cmp.Diff(want, row); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestEventBeforeCreation(t *testing.T) {
+	h := newHistory(t)
+	h.add("userRenamed", "1", `{"id":1,"name":"Bob"}`)
+	m := &memory{rows: map[string]projections.Row{}}
+	if err := m.apply(h.events[0]); err == nil || len(m.rows) > 0 {
+		t.Errorf("error %v, rows %v: want an error and no row", err, m.rows)
+	}
+}

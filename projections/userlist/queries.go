@@ -1,0 +1,135 @@
+package userlist
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/projections"
+)
+
+// user is a user as clients see one, members in this order.
+type user struct {
+	ID        users.ID `json:"id"`
+	Name      string   `json:"name"`
+	Version   int64    `json:"version"`
+	Active    bool     `json:"active"`
+	CreatedAt string   `json:"createdAt"`
+	UpdatedAt string   `json:"updatedAt"`
+	// Stale says that the read model stopped at a later event of this user.
+	Stale bool `json:"stale,omitempty"`
+
+	deleted bool
+}
+
+// filter says which users to list.
+type filter struct {
+	limit  int
+	after  users.ID // the user to begin behind, "" for the first
+	prefix string   // of the name, "" for any
+	active *bool    // nil for both
+}
+
+// list returns the users that pass the filter, integer ids first in order,
+// then strings bytewise.
+func list(ctx context.Context, view projections.View, f filter) ([]user, error) {
+	conditions := []string{"NOT deleted"}
+	var args []any
+	where := func(condition string, arg any) {
+		args = append(args, arg)
+		conditions = append(conditions, fmt.Sprintf("%s $%d", condition, len(args)))
+	}
+	if f.after != "" {
+		where("sort_key >", f.after.SortKey())
+	}
+	if f.prefix != "" {
+		where("name >=", f.prefix)
+		if end := prefixEnd(f.prefix); end != "" {
+			where("name <", end)
+		}
+	}
+	if f.active != nil {
+		where("active =", *f.active)
+	}
+	args = append(args, f.limit)
+	return query(ctx, view, fmt.Sprintf("%s ORDER BY sort_key LIMIT $%d",
+		strings.Join(conditions, " AND "), len(args)), args...)
+}
+
+// find returns a user, deleted or not, or nil if there never was one.
+func find(ctx context.Context, view projections.View, id users.ID) (*user, error) {
+	found, err := query(ctx, view, "sort_key = $1", id.SortKey())
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+func query(ctx context.Context, view projections.View, where string, args ...any) ([]user, error) {
+	rows, err := view.Query(ctx, "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	defer rows.Close()
+	found := []user{} // an empty list is [], and not null
+	for rows.Next() {
+		var u user
+		if err := rows.Scan(&u.ID, &u.Name, &u.Version, &u.Active, &u.deleted, &u.CreatedAt, &u.UpdatedAt); err != nil {
+			return nil, fmt.Errorf("read a user: %w", err)
+		}
+		found = append(found, u)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	return found, nil
+}
+
+// prefixEnd returns the first text behind all those that begin with prefix,
+// "" if there is none: its last character counted up. The characters, and not
+// the bytes, because PostgreSQL takes nothing but UTF-8; its bytewise order is
+// that of code points.
+func prefixEnd(prefix string) string {
+	runes := []rune(prefix)
+	for last := len(runes) - 1; last >= 0; last-- {
+		switch runes[last] {
+		case utf8.MaxRune:
+			continue // nothing comes behind it
+		case 0xD7FF:
+			runes[last] = 0xE000 // the surrogates between are no characters
+		default:
+			runes[last]++
+		}
+		return string(runes[:last+1])
+	}
+	return ""
+}
+
+// cursorVersion is the first byte of every cursor. Another layout has another
+// number.
+const cursorVersion = 1
+
+// encodeCursor names the user that a page ends with, as a token for clients,
+// opaque to them: base64url of a version byte and the id.
+func encodeCursor(id users.ID) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{cursorVersion}, id...))
+}
+
+var errCursor = errors.New("must be a cursor as the Link header gave it")
+
+// parseCursor reads what encodeCursor writes, and nothing else.
+func parseCursor(text string) (users.ID, error) {
+	token, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(token) == 0 || token[0] != cursorVersion {
+		return "", errCursor
+	}
+	id, err := users.ParseID(string(token[1:]))
+	if err != nil || encodeCursor(id) != text {
+		return "", errCursor
+	}
+	return id, nil
+}
