@@ -13,7 +13,25 @@ import (
 // slot. It is pure: time and ids come from the command's own message, so the
 // same command on the same stream is the same record, whoever decides.
 func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.CommandPosition) messaging.Record {
-	recordType, body := outcomeFor(s, c, wish)
+	recordType, body := operate(s, c, wish)
+	switch {
+	case recordType != "":
+	case len(s.held) > 0:
+		recordType, body = messaging.TypeCommandQueued, encode(held(c, "an earlier command of this user is parked", ""))
+	default:
+		recordType, body = decideNow(s, c, wish)
+	}
+	return seal(s, c, at, recordType, body)
+}
+
+// decideHeld makes the record that the stream's first held command ends as.
+func decideHeld(s *stream, h *heldCommand) messaging.Record {
+	recordType, body := resume(s, h)
+	return seal(s, &h.Command, h.At, recordType, body)
+}
+
+// seal puts an outcome into the stream's next slot.
+func seal(s *stream, c *messaging.Command, at messaging.CommandPosition, recordType string, body []byte) messaging.Record {
 	r := messaging.Record{
 		Partition:       c.Partition,
 		Type:            recordType,
@@ -34,11 +52,8 @@ func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.Co
 	return r
 }
 
-// outcomeFor is the record's type and body.
-func outcomeFor(s *stream, c *messaging.Command, wish users.Command) (recordType string, body []byte) {
-	if s.parked {
-		return messaging.TypeCommandQueued, encode(held(c, "an earlier command of this user is parked", ""))
-	}
+// decideNow asks the domain. What it can't decide is parked.
+func decideNow(s *stream, c *messaging.Command, wish users.Command) (recordType string, body []byte) {
 	if s.unreadable != nil {
 		return messaging.TypeCommandParked, encode(held(c, s.unreadable.Error(), ""))
 	}

@@ -46,6 +46,7 @@ type job struct {
 	wish    users.Command
 	at      messaging.CommandPosition
 	record  *messaging.Record // nil while another job decides the same command id
+	held    bool              // it comes from the stream's held commands
 	failed  bool              // the append failed, or waits behind one that did
 	done    bool
 }
@@ -119,7 +120,12 @@ func (d *desk) decide(st *stack, j *job) {
 	if d.decided(j) || underWay(st, j) {
 		return
 	}
-	r := decide(&st.top, &j.command, j.wish, j.at)
+	var r messaging.Record
+	if j.held {
+		r = decideHeld(&st.top, &st.top.held[st.top.indexHeld(j.command.ID)])
+	} else {
+		r = decide(&st.top, &j.command, j.wish, j.at)
+	}
 	j.record = &r
 	// Stacked by the same fold that reads it back. What the ledger remembers
 	// is not touched: a stack only needs the state.
@@ -136,6 +142,9 @@ func (d *desk) decided(j *job) bool {
 	s := d.ledger.streams[j.command.Stream]
 	if s == nil {
 		return false
+	}
+	if j.held {
+		return s.parked || !s.holds(j.command.ID)
 	}
 	_, remembered := s.outcome(j.command.ID)
 	return remembered || s.hasDecided(j.at)
@@ -169,6 +178,7 @@ func (d *desk) send(j *job) {
 func (d *desk) accepted(s *stream, r *messaging.Record) {
 	st := d.stacks[r.Stream]
 	if st == nil {
+		d.resume(r.Stream, s)
 		return
 	}
 	first := st.jobs[0]
@@ -180,7 +190,33 @@ func (d *desk) accepted(s *stream, r *messaging.Record) {
 		}
 	}
 	d.settle(r.Stream, st)
+	d.resume(r.Stream, s)
 	d.mark()
+}
+
+// resumeAll goes on with all streams whose held commands may.
+func (d *desk) resumeAll() {
+	for name, s := range d.ledger.streams {
+		d.resume(name, s)
+	}
+}
+
+// resume decides a stream's first held command, if it may go on. The next one
+// follows when this one's outcome is read back.
+func (d *desk) resume(name string, s *stream) {
+	if d.closed || !s.resuming() {
+		return
+	}
+	st := d.stacks[name]
+	if st == nil {
+		st = &stack{top: *s}
+		d.stacks[name] = st
+	} else if slices.ContainsFunc(st.jobs, func(j *job) bool { return j.held }) {
+		return
+	}
+	j := &job{command: s.held[0].Command, at: s.held[0].At, held: true}
+	st.jobs = append(st.jobs, j)
+	d.decide(st, j)
 }
 
 // settle takes the jobs off a stack that have their outcome.

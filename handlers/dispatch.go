@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +61,7 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	desk := newDesk(claim, d.TopicID, ledger, d.Append, d.Log)
 	ledger.mu.Lock()
 	ledger.desk = desk
+	desk.resumeAll()
 	ledger.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,7 +109,7 @@ func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscri
 		return fmt.Errorf("command processor: %w", err)
 	}
 	var handlers []cqrs.GroupEventHandler
-	for _, newCommand := range users.Commands {
+	for _, newCommand := range commandTypes() {
 		handlers = append(handlers, commandHandler{newCommand, d})
 	}
 	if err := processor.AddHandlersGroup("commands", handlers...); err != nil {
@@ -172,12 +172,6 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, command))
 		return next(msg)
 	}
-}
-
-func known(commandType string) bool {
-	return slices.ContainsFunc(users.Commands, func(newCommand func() users.Command) bool {
-		return newCommand().Type() == commandType
-	})
 }
 
 // skipDead keeps the turn of a message that went to the dead letters.

@@ -192,18 +192,3 @@ func (l *Ledger) CatchUp(ctx context.Context, partition int32) error {
 		return fmt.Errorf("the ledger is behind: %w", ctx.Err())
 	}
 }
-
-// Outcome is how a command ended, if it did and that is remembered.
-func (l *Ledger) Outcome(streamName, commandID string) (Outcome, bool) {
-	p := l.partitionOf(streamName)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.streams[streamName]; s != nil {
-		return s.outcome(commandID)
-	}
-	return Outcome{}, false
-}
-
-func (l *Ledger) partitionOf(streamName string) *ledgerPartition {
-	return l.partitions[messaging.PartitionOf(streamName, int32(len(l.partitions)))]
-}

@@ -54,6 +54,10 @@ type (
 		Reason          string          `json:"reason"`
 		Stack           string          `json:"stack,omitempty"`
 	}
+	// requeuedBody names the command that was parked.
+	requeuedBody struct {
+		CommandID string `json:"commandId"`
+	}
 )
 
 // encode writes a body.

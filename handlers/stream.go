@@ -19,7 +19,9 @@ type stream struct {
 	decided messaging.CommandPosition
 	// outcomes are the last ones, the newest at the end.
 	outcomes []Outcome
-	// parked says that the stream waits for somebody to look at a command.
+	// held are the commands that wait: the parked one, and those after it.
+	held []heldCommand
+	// parked says that they wait for somebody to look at the first of them.
 	parked bool
 	// unreadable says why this binary can't follow the stream any further.
 	unreadable error
@@ -35,16 +37,9 @@ func (s *stream) fold(r *messaging.Record, remember int) bool {
 	if r.Unreadable == nil && !s.hasDecided(r.CommandPosition) {
 		s.decided = r.CommandPosition
 	}
-	outcome, event, err := read(r)
-	switch {
-	case err != nil && s.unreadable == nil:
+	outcome, err := s.apply(r)
+	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
-	case err != nil || s.unreadable != nil && event != nil:
-		// The slot is taken all the same, and the user is as before.
-	case event != nil:
-		s.user = event.Apply(s.user)
-	case outcome.Kind == Parked:
-		s.parked = true
 	}
 	if err == nil {
 		s.remember(outcome, remember)
@@ -52,33 +47,49 @@ func (s *stream) fold(r *messaging.Record, remember int) bool {
 	return true
 }
 
-// read reads an accepted record: the outcome that it is, and the event, if it
-// is one.
-func read(r *messaging.Record) (Outcome, users.Event, error) {
+// apply changes the stream as an accepted record says, and returns the
+// outcome that it is. After a record that can't be read the user stays as it
+// was: the slots are taken all the same.
+func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 	o := Outcome{
 		CommandID: r.CommandID, CommandHash: r.CommandHash, Kind: Succeeded,
 		Version: r.Version, Partition: r.Partition, Offset: r.Offset,
 	}
 	if r.Unreadable != nil {
-		return o, nil, r.Unreadable
+		return o, r.Unreadable
 	}
 	switch r.Type {
 	case messaging.TypeCommandUnchanged:
-		return o, nil, nil
+		s.release(r.CommandID)
 	case messaging.TypeCommandRefused:
 		body, err := decode[refusedBody](r)
+		if err != nil {
+			return o, err
+		}
 		o.Kind, o.Refusal = Refused, &users.Refusal{Slug: body.Problem, Detail: body.Detail}
-		return o, nil, err
+		s.release(r.CommandID)
 	case messaging.TypeCommandParked:
 		o.Kind = Parked
-		return o, nil, nil
+		if err := s.hold(r); err != nil {
+			return o, err
+		}
+		s.parked = true
 	case messaging.TypeCommandQueued:
 		o.Kind = Queued
-		return o, nil, nil
+		return o, s.hold(r)
+	case messaging.TypeParkedRequeued, messaging.TypeParkedDropped:
+		return o, s.letGo(r)
 	default:
 		event, err := users.DecodeEvent(r.Type, r.Body)
-		return o, event, err
+		if err != nil {
+			return o, err
+		}
+		if s.unreadable == nil {
+			s.user = event.Apply(s.user)
+		}
+		s.release(r.CommandID)
 	}
+	return o, nil
 }
 
 func (s *stream) remember(o Outcome, limit int) {

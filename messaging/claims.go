@@ -23,15 +23,19 @@ type Claim struct {
 	// Context ends when the partition is taken away.
 	Context context.Context
 
-	topic     string
-	session   sarama.ConsumerGroupSession
+	mark      func(next int64)
 	abandoned chan struct{}
 	abandon   sync.Once
 }
 
+// NewClaim returns a claim whose marks go to mark.
+func NewClaim(ctx context.Context, partition int32, mark func(next int64)) *Claim {
+	return &Claim{Partition: partition, Context: ctx, mark: mark, abandoned: make(chan struct{})}
+}
+
 // Mark tells the group that all before offset next is done. It is a hint for
 // whoever claims the partition next, and for tools that show lag.
-func (c *Claim) Mark(next int64) { c.session.MarkOffset(c.topic, c.Partition, next, "") }
+func (c *Claim) Mark(next int64) { c.mark(next) }
 
 // Abandon ends the group's session for this process, which joins again: its
 // partitions are set up anew, here or elsewhere.
@@ -125,7 +129,9 @@ func (g *claimedGroup) setup(session sarama.ConsumerGroupSession) error {
 	setups := new(errgroup.Group)
 	for topic, partitions := range session.Claims() {
 		for _, partition := range partitions {
-			claim := &Claim{Partition: partition, Context: session.Context(), topic: topic, session: session, abandoned: make(chan struct{})}
+			claim := NewClaim(session.Context(), partition, func(next int64) {
+				session.MarkOffset(topic, partition, next, "")
+			})
 			setups.Go(func() error {
 				start, err := g.handler.Setup(claim)
 				if err != nil {

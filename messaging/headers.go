@@ -47,13 +47,16 @@ const (
 	TypeCommandUnchanged = "commandUnchanged"
 	TypeCommandParked    = "commandParked"
 	TypeCommandQueued    = "commandQueued"
+	TypeParkedRequeued   = "parkedRequeued"
+	TypeParkedDropped    = "parkedDropped"
 )
 
 // IsEvent says whether a record of this type counts in its stream's version.
 // What no binary knows yet is an event.
 func IsEvent(recordType string) bool {
 	switch recordType {
-	case TypeCommandRefused, TypeCommandUnchanged, TypeCommandParked, TypeCommandQueued:
+	case TypeCommandRefused, TypeCommandUnchanged, TypeCommandParked, TypeCommandQueued,
+		TypeParkedRequeued, TypeParkedDropped:
 		return false
 	default:
 		return true

@@ -1,0 +1,188 @@
+package handlers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// A stream whose command can't be decided is parked: that command, and all
+// that come after it, are held, in order. Somebody requeues them once the
+// fault is mended, or drops the one at fault; then they are decided in order.
+// Other streams go on all the while.
+
+// heldCommand is a command that waits in its stream.
+type heldCommand struct {
+	messaging.Command
+	At messaging.CommandPosition
+	// Reason and Stack say why the command was parked.
+	Reason, Stack string
+	// Dropped says that it is to end without being decided.
+	Dropped bool
+}
+
+// RequeueParked asks to decide a stream's held commands after all, the parked
+// one first.
+type RequeueParked struct {
+	ID users.ID `json:"id"`
+}
+
+// DropParked asks to end a stream's parked command undecided, and to go on
+// with those behind it.
+type DropParked struct {
+	ID users.ID `json:"id"`
+	// CommandID is the parked command: it may be another by now.
+	CommandID string `json:"commandId"`
+}
+
+// Type is "requeueParked".
+func (RequeueParked) Type() string { return "requeueParked" }
+
+// Stream is the user's id.
+func (c RequeueParked) Stream() string { return string(c.ID) }
+
+// Decide is never asked: a user is not changed by it.
+func (RequeueParked) Decide(users.User) (users.Event, error) { return nil, nil }
+
+// Type is "dropParked".
+func (DropParked) Type() string { return "dropParked" }
+
+// Stream is the user's id.
+func (c DropParked) Stream() string { return string(c.ID) }
+
+// Decide is never asked: a user is not changed by it.
+func (DropParked) Decide(users.User) (users.Event, error) { return nil, nil }
+
+// commandTypes makes an empty command of each type: the domain's, and the
+// operator's.
+func commandTypes() []func() users.Command {
+	return append(slices.Clone(users.Commands),
+		func() users.Command { return new(RequeueParked) },
+		func() users.Command { return new(DropParked) },
+	)
+}
+
+func known(commandType string) bool { return newCommand(commandType) != nil }
+
+func newCommand(commandType string) users.Command {
+	for _, newCommand := range commandTypes() {
+		if wish := newCommand(); wish.Type() == commandType {
+			return wish
+		}
+	}
+	return nil
+}
+
+// wish reads what a held command asks.
+func (h *heldCommand) wish() (users.Command, error) {
+	wish := newCommand(h.Type)
+	if wish == nil {
+		return nil, fmt.Errorf("unknown command %q", h.Type)
+	}
+	if err := json.Unmarshal(h.Body, wish); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", h.Type, err)
+	}
+	return wish, nil
+}
+
+var (
+	errNotParked = &users.Refusal{Slug: "not-parked", Detail: "the user's commands are not parked"}
+	errNotAtHead = &users.Refusal{Slug: "not-parked", Detail: "that command is not the parked one"}
+	errDropped   = &users.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
+)
+
+// operate is the outcome of an operator's command, if it is one.
+func operate(s *stream, c *messaging.Command, wish users.Command) (recordType string, body []byte) {
+	switch wish := wish.(type) {
+	case *RequeueParked:
+		if !s.parked {
+			return refused(c, errNotParked)
+		}
+		return messaging.TypeParkedRequeued, encode(requeuedBody{CommandID: s.held[0].ID})
+	case *DropParked:
+		if !s.parked {
+			return refused(c, errNotParked)
+		}
+		if s.held[0].ID != wish.CommandID {
+			return refused(c, errNotAtHead)
+		}
+		return messaging.TypeParkedDropped, encode(requeuedBody{CommandID: wish.CommandID})
+	default:
+		return "", nil
+	}
+}
+
+// resume is the outcome of the first held command, now that it may go on.
+func resume(s *stream, h *heldCommand) (recordType string, body []byte) {
+	if h.Dropped {
+		return refused(&h.Command, errDropped)
+	}
+	wish, err := h.wish()
+	if err != nil {
+		return messaging.TypeCommandParked, encode(held(&h.Command, err.Error(), ""))
+	}
+	return decideNow(s, &h.Command, wish)
+}
+
+// resuming says whether held commands may go on.
+func (s *stream) resuming() bool { return !s.parked && len(s.held) > 0 }
+
+func (s *stream) holds(commandID string) bool { return s.indexHeld(commandID) >= 0 }
+
+func (s *stream) indexHeld(commandID string) int {
+	return slices.IndexFunc(s.held, func(h heldCommand) bool { return h.ID == commandID })
+}
+
+// hold takes in a commandParked or commandQueued. A held command that is
+// parked again keeps its place. The slice is never changed in place: stacks
+// share it.
+func (s *stream) hold(r *messaging.Record) error {
+	body, err := decode[heldBody](r)
+	if err != nil {
+		return err
+	}
+	h := heldCommand{
+		Command: messaging.Command{
+			Partition: r.Partition, ID: r.CommandID, Type: body.CommandType, Stream: r.Stream,
+			Time: r.Time, Hash: r.CommandHash, ExpectedVersion: body.ExpectedVersion, Body: body.Payload,
+		},
+		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
+	}
+	list := slices.Clone(s.held)
+	if i := s.indexHeld(h.ID); i >= 0 {
+		list[i] = h
+	} else {
+		list = append(list, h)
+	}
+	s.held = list
+	return nil
+}
+
+// release takes a held command off: it has its outcome.
+func (s *stream) release(commandID string) {
+	if i := s.indexHeld(commandID); i >= 0 {
+		s.held = slices.Delete(slices.Clone(s.held), i, i+1)
+	}
+}
+
+// letGo takes in a parkedRequeued or parkedDropped.
+func (s *stream) letGo(r *messaging.Record) error {
+	body, err := decode[requeuedBody](r)
+	if err != nil {
+		return err
+	}
+	if r.Type == messaging.TypeParkedDropped {
+		i := s.indexHeld(body.CommandID)
+		if i < 0 {
+			return errors.New("it drops a command that is not held")
+		}
+		s.held = slices.Clone(s.held)
+		s.held[i].Dropped = true
+	}
+	s.parked = false
+	return nil
+}
