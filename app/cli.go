@@ -22,14 +22,16 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG" type:"path"`
+	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG"`
 	Set    map[string]string `help:"Set a key of the configuration, above file and environment." placeholder:"KEY=VALUE" mapsep:"none"`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Serve  serveCmd  `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
-	Conf   configCmd `cmd:"" name:"config" help:"Look at the configuration."`
-	Health healthCmd `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
+	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
+	Parked      parkedCmd      `cmd:"" help:"Commands that could not be decided: look at them, requeue them, drop them."`
+	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
+	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
 }
 
 // invocation is what a command stands in.

@@ -21,6 +21,7 @@ type commandService struct {
 	server *web.Server
 
 	bus    atomic.Pointer[messaging.CommandBus] // nil until Kafka is reached
+	ledger atomic.Pointer[handlers.Ledger]      // likewise
 	status atomic.Pointer[func() error]         // why the handlers aren't ready
 }
 
@@ -40,11 +41,14 @@ func newCommandService(m *Main, server *web.Server) *commandService {
 
 func (s *commandService) run(ctx context.Context) error {
 	gateway := &handlers.Gateway{
-		Send:        s.send,
-		Timeout:     s.Config.CommandService.PublishTimeout,
-		MaxInFlight: s.Config.CommandService.MaxInFlight,
-		Now:         time.Now,
-		Log:         s.Log,
+		Send:         s.send,
+		Timeout:      s.Config.CommandService.PublishTimeout,
+		MaxInFlight:  s.Config.CommandService.MaxInFlight,
+		MaxUndecided: s.Config.CommandService.MaxUndecided,
+		Ledger:       s.ledger.Load,
+		Stopping:     ctx.Done(),
+		Now:          time.Now,
+		Log:          s.Log,
 	}
 	router := web.NewRouter()
 	gateway.Routes(router)
@@ -101,6 +105,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	status := func() error { return errors.Join(dispatcher.Outdated(), subscription.Ready()) }
 	s.status.Store(&status)
+	s.ledger.Store(ledger)
 	s.bus.Store(commands)
 
 	// The ledger outlives the handlers: what is under way ends in it.
@@ -153,7 +158,7 @@ func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
 		if k.publisher, err = s.kafka.Publisher(); err != nil {
 			return err
 		}
-		if k.deadLetters, err = s.kafka.DeadLetters(); err != nil {
+		if k.deadLetters, err = s.kafka.DeadLetterPublisher(); err != nil {
 			return err
 		}
 		if k.events, err = s.kafka.EventBus(); err != nil {

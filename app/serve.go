@@ -82,13 +82,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		at.Broker = broker.Addr()
 		brokers = []string{broker.Addr()}
 	}
-	m.kafka = &messaging.Kafka{
-		Brokers:     brokers,
-		Partitions:  int32(cfg.Kafka.Partitions),
-		Replication: int16(cfg.Kafka.Replication),
-		Prefix:      cfg.Kafka.TopicPrefix,
-		Log:         m.Log,
-	}
+	m.kafka = newKafka(cfg, brokers, m.Log)
 
 	var store projections.Store
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
@@ -190,6 +184,16 @@ func (m *Main) sayReady(ctx context.Context) {
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+func newKafka(cfg config.Config, brokers []string, log *slog.Logger) *messaging.Kafka {
+	return &messaging.Kafka{
+		Brokers:     brokers,
+		Partitions:  int32(cfg.Kafka.Partitions),
+		Replication: int16(cfg.Kafka.Replication),
+		Prefix:      cfg.Kafka.TopicPrefix,
+		Log:         log,
 	}
 }
 

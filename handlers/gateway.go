@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,13 +40,21 @@ type Gateway struct {
 	// MaxInFlight is how many sends may be under way at once, those that
 	// nobody waits for any more included.
 	MaxInFlight int
+	// MaxUndecided is how many commands that this gateway took may have no
+	// outcome yet.
+	MaxUndecided int
+	// Ledger is where outcomes are read, nil as long as there is none.
+	Ledger func() *Ledger
+	// Stopping, once closed, ends all waits for outcomes.
+	Stopping <-chan struct{}
 	// StatusURL is the read API's public URL, which a command's Location
 	// begins with; "" for no Location.
 	StatusURL string
 	Now       func() time.Time
 	Log       *slog.Logger
 
-	inFlight chan struct{} // one element for each send under way
+	inFlight  chan struct{} // one element for each send under way
+	undecided atomic.Int64
 }
 
 // Routes adds POST /commands to the router. Call it once.
@@ -60,11 +68,51 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.send(r.Context(), c); err != nil {
-		return err
+	ledger := g.Ledger()
+	wait := preferredWait(r.Header)
+	if wait == 0 || ledger == nil {
+		if err := g.take(r.Context(), ledger, c); err != nil {
+			return err
+		}
+		g.accepted(w, c)
+		return nil
 	}
-	g.accepted(w, c)
-	return nil
+	watch := ledger.Watch(c.Stream, c.ID)
+	defer watch.Close()
+	if len(watch.C) == 0 { // it has no outcome yet that is known here
+		if err := g.take(r.Context(), ledger, c); err != nil {
+			return err
+		}
+	}
+	return g.await(w, r, c, watch, wait)
+}
+
+// take sends a command, and counts it until it is decided. When too many are
+// undecided, the handlers are behind, and taking more would only lengthen the
+// queue.
+func (g *Gateway) take(ctx context.Context, ledger *Ledger, c *messaging.Command) error {
+	if g.undecided.Add(1) > int64(g.MaxUndecided) {
+		g.undecided.Add(-1)
+		return overloaded(c)
+	}
+	if ledger == nil {
+		defer g.undecided.Add(-1)
+		return g.send(ctx, c)
+	}
+	expected := ledger.Expect(c.Stream, c.ID, func() { g.undecided.Add(-1) })
+	err := g.send(ctx, c)
+	if err != nil && expected.Close() {
+		g.undecided.Add(-1)
+	}
+	return err
+}
+
+func overloaded(c *messaging.Command) *web.Problem {
+	return &web.Problem{
+		Slug: "overloaded", Status: http.StatusServiceUnavailable, Title: "Overloaded",
+		Detail: "too many commands are under way; send this one again, with this id",
+		ID:     c.ID, RetryAfter: time.Second,
+	}
 }
 
 // read makes a command of a request, or a problem.
@@ -110,11 +158,7 @@ func (g *Gateway) send(ctx context.Context, c *messaging.Command) error {
 	select {
 	case g.inFlight <- struct{}{}:
 	default:
-		return &web.Problem{
-			Slug: "overloaded", Status: http.StatusServiceUnavailable, Title: "Overloaded",
-			Detail: "too many commands are under way; send this one again, with this id",
-			ID:     c.ID, RetryAfter: time.Second,
-		}
+		return overloaded(c)
 	}
 	wait, cancel := context.WithTimeout(ctx, g.Timeout)
 	defer cancel()
@@ -140,19 +184,6 @@ func (g *Gateway) send(ctx context.Context, c *messaging.Command) error {
 	problem := web.Unavailable("it is not known whether the command was taken; it is safe to send it again with this id")
 	problem.ID = c.ID
 	return problem
-}
-
-// accepted tells the client that Kafka holds the command.
-func (g *Gateway) accepted(w http.ResponseWriter, c *messaging.Command) {
-	if g.StatusURL != "" {
-		w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
-			"/users/"+url.PathEscape(c.Stream)+"/commands/"+url.PathEscape(c.ID))
-	}
-	web.WriteJSON(w, http.StatusAccepted, struct {
-		ID     string `json:"id"`
-		Type   string `json:"type"`
-		Status string `json:"status"`
-	}{c.ID, c.Type, "accepted"})
 }
 
 // checkMedia takes JSON in UTF-8, as it is.

@@ -27,6 +27,7 @@ var gatewayNow = time.Date(2026, 9, 21, 10, 11, 12, 345_678_901, time.FixedZone(
 func newGateway(send func(context.Context, *messaging.Command) error) http.Handler {
 	g := &Gateway{
 		Send: send, Timeout: time.Second, MaxInFlight: 2,
+		MaxUndecided: 100, Ledger: noLedger,
 		StatusURL: "http://localhost:3002/", Now: func() time.Time { return gatewayNow },
 		Log: slog.New(slog.DiscardHandler),
 	}
@@ -34,6 +35,9 @@ func newGateway(send func(context.Context, *messaging.Command) error) http.Handl
 	g.Routes(router)
 	return router
 }
+
+// noLedger is before Kafka is reached.
+func noLedger() *Ledger { return nil }
 
 // capture is a command bus that keeps what it gets.
 type capture []*messaging.Command
@@ -181,7 +185,7 @@ func TestGatewayLocation(t *testing.T) {
 
 func TestGatewayWithoutStatusURL(t *testing.T) {
 	var bus capture
-	g := &Gateway{Send: bus.send, Timeout: time.Second, MaxInFlight: 1, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	g := &Gateway{Send: bus.send, Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
 	g.Routes(router)
 	if got := ask(t, router, "/commands", alice); got.Status != 202 || got.Header["Location"] != nil {
@@ -293,7 +297,7 @@ func TestGatewayClientLeaves(t *testing.T) {
 // after the other never waits for itself.
 func TestGatewayOneAfterTheOther(t *testing.T) {
 	var bus capture
-	g := &Gateway{Send: bus.send, Timeout: time.Second, MaxInFlight: 1, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	g := &Gateway{Send: bus.send, Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
 	g.Routes(router)
 	for i := range 500 {

@@ -42,7 +42,7 @@ type ledgerPartition struct {
 	streams map[string]*stream
 	desk    *desk
 	behind  []caughtUp
-	waiting map[waitingFor][]chan Outcome
+	waiting map[waitingFor][]*waiter
 }
 
 // caughtUp is somebody who waits for the fold to reach an offset.
@@ -61,7 +61,7 @@ func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Le
 	for range partitions {
 		l.partitions = append(l.partitions, &ledgerPartition{
 			streams: map[string]*stream{},
-			waiting: map[waitingFor][]chan Outcome{},
+			waiting: map[waitingFor][]*waiter{},
 		})
 	}
 	return l
@@ -160,15 +160,6 @@ func (p *ledgerPartition) wakeCaughtUp() {
 	p.behind = still
 }
 
-func (p *ledgerPartition) tell(who waitingFor, o Outcome) {
-	for _, ch := range p.waiting[who] {
-		select {
-		case ch <- o:
-		default: // it has an outcome already that it has not looked at
-		}
-	}
-}
-
 // CatchUp returns once the ledger has folded a partition to where it ends
 // now.
 func (l *Ledger) CatchUp(ctx context.Context, partition int32) error {
@@ -191,4 +182,18 @@ func (l *Ledger) CatchUp(ctx context.Context, partition int32) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the ledger is behind: %w", ctx.Err())
 	}
+}
+
+// Progress is how many records of the log the ledger has folded, and how many
+// there are now.
+func (l *Ledger) Progress(ctx context.Context) (folded, all int64, err error) {
+	for i, p := range l.partitions {
+		end, err := l.log.End(ctx, int32(i))
+		if err != nil {
+			return 0, 0, err
+		}
+		folded += p.folded()
+		all += end
+	}
+	return folded, all, nil
 }

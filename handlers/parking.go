@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
@@ -185,4 +186,41 @@ func (s *stream) letGo(r *messaging.Record) error {
 	}
 	s.parked = false
 	return nil
+}
+
+// ParkedStream is a user whose commands wait for somebody.
+type ParkedStream struct {
+	Stream string
+	// Held are the commands that wait; the first one is at fault.
+	Held []HeldCommand
+}
+
+// HeldCommand is a command that waits, as an operator sees it.
+type HeldCommand struct {
+	messaging.Command
+	Reason, Stack string
+}
+
+// Parked lists the parked streams, by name.
+func (l *Ledger) Parked() []ParkedStream {
+	var list []ParkedStream
+	for _, p := range l.partitions {
+		p.mu.Lock()
+		for name, s := range p.streams {
+			if s.parked {
+				list = append(list, ParkedStream{name, heldCommands(s.held)})
+			}
+		}
+		p.mu.Unlock()
+	}
+	slices.SortFunc(list, func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
+	return list
+}
+
+func heldCommands(held []heldCommand) []HeldCommand {
+	out := make([]HeldCommand, 0, len(held))
+	for _, h := range held {
+		out = append(out, HeldCommand{h.Command, h.Reason, h.Stack})
+	}
+	return out
 }

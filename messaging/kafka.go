@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	"github.com/ThreeDotsLabs/watermill"
 )
 
 // Kafka is where and how the log is kept. The methods that open something on
@@ -61,16 +60,6 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Consumer.MaxWaitTime = 100 * time.Millisecond
 	c.Consumer.Return.Errors = true
 	return c
-}
-
-// WatermillLog makes a Watermill logger of ours. What Watermill calls info is
-// detail to those who run the service.
-func WatermillLog(log *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
-		slog.LevelInfo:       slog.LevelDebug,
-		slog.LevelDebug:      slog.LevelDebug - 4,
-		watermill.LevelTrace: slog.LevelDebug - 8,
-	})
 }
 
 // Ping asks a broker for the topic's metadata.

@@ -171,8 +171,8 @@ func (m deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*saram
 	at := PlaceOf(msg)
 	out := newProducerMessage(topic, key, msg)
 	out.Headers = append(out.Headers,
-		sarama.RecordHeader{Key: []byte("partition_poisoned"), Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
-		sarama.RecordHeader{Key: []byte("offset_poisoned"), Value: strconv.AppendInt(nil, at.Offset, 10)})
+		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
+		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, at.Offset, 10)})
 	return out, nil
 }
 

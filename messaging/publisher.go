@@ -16,9 +16,9 @@ func (k *Kafka) Publisher() (message.Publisher, error) {
 	return k.publisher(KafkaMarshaler{})
 }
 
-// DeadLetters returns a publisher like [Kafka.Publisher], for messages that
+// DeadLetterPublisher returns a publisher like [Kafka.Publisher], for messages that
 // came from Kafka and can't be decoded.
-func (k *Kafka) DeadLetters() (message.Publisher, error) {
+func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	return k.publisher(deadLetterMarshaler{})
 }
 

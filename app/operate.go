@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// operator is somebody at the command line, with the log folded before them.
+type operator struct {
+	kafka  *messaging.Kafka
+	ledger *handlers.Ledger
+	stdout io.Writer
+}
+
+// operatorTimeout bounds the wait for Kafka, and for an outcome.
+const operatorTimeout = 15 * time.Second
+
+// operate folds the log to its end, with progress, and lets do work on it.
+func operate(in *invocation, do func(context.Context, *operator) error) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, in.stderr)
+	m := &Main{Config: cfg, Log: log, kafka: newKafka(cfg, cfg.Kafka.Brokers, log)}
+	ctx, cancel := context.WithCancel(in.ctx)
+	defer cancel()
+	reach, stop := context.WithTimeout(ctx, operatorTimeout)
+	defer stop()
+	if _, err := m.kafka.EnsureTopics(reach); err != nil {
+		return err
+	}
+	reader, err := m.kafka.LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	ledger := handlers.NewLedger(reader, m.kafka.Partitions, cfg.Handlers.OutcomesPerUser, log)
+	done := make(chan error, 1)
+	go func() { done <- ledger.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	if err := readLog(ctx, in.stderr, ledger, m.kafka.Partitions); err != nil {
+		return err
+	}
+	return do(ctx, &operator{m.kafka, ledger, in.stdout})
+}
+
+// readLog waits until the log is folded, and shows how far it is.
+func readLog(ctx context.Context, stderr io.Writer, ledger *handlers.Ledger, partitions int32) error {
+	caughtUp := make(chan error, 1)
+	go func() {
+		for partition := range partitions {
+			if err := ledger.CatchUp(ctx, partition); err != nil {
+				caughtUp <- err
+				return
+			}
+		}
+		caughtUp <- nil
+	}()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-caughtUp:
+			return err
+		case <-tick.C:
+			if folded, all, err := ledger.Progress(ctx); err == nil && isTerminal(stderr) {
+				fmt.Fprintf(stderr, "\rreading the log: %d of %d records", folded, all)
+			}
+		}
+	}
+}
+
+// send sends an operator's command, and returns its outcome.
+func (o *operator) send(ctx context.Context, command users.Command, body []byte) (handlers.Outcome, error) {
+	publisher, err := o.kafka.Publisher()
+	if err != nil {
+		return handlers.Outcome{}, err
+	}
+	defer func() { _ = publisher.Close() }()
+	bus, err := o.kafka.NewCommandBus(publisher)
+	if err != nil {
+		return handlers.Outcome{}, err
+	}
+	id := uuid.Must(uuid.NewV7()).String()
+	watch := o.ledger.Watch(command.Stream(), id)
+	defer watch.Close()
+	err = bus.Send(ctx, &messaging.Command{
+		ID: id, Type: command.Type(), Stream: command.Stream(),
+		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
+	})
+	if err != nil {
+		return handlers.Outcome{}, err
+	}
+	return o.await(ctx, watch)
+}
+
+func (o *operator) await(ctx context.Context, watch *handlers.Watch) (handlers.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	select {
+	case outcome := <-watch.C:
+		return outcome, nil
+	case <-ctx.Done():
+		return handlers.Outcome{}, fmt.Errorf("no outcome within %s: is a command-service running?", operatorTimeout)
+	}
+}
