@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +59,7 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 		return nil, wrong
 	}
 	c := &messaging.Command{
-		Type: command.Type(), Stream: command.Stream(), Body: normalised(command),
+		Type: command.Type(), Stream: command.Stream(), Body: encode(command),
 		ExpectedVersion: (*uint64)(req.ExpectedVersion),
 	}
 	if req.ID != nil {
@@ -158,13 +157,13 @@ func (id *requestID) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// requestVersion is an integer that every JSON reader holds exactly, in the
-// one form that is no matter of taste.
+// requestVersion is an integer that every JSON reader holds exactly (RFC 8259,
+// 6), in the one form that has nothing to round.
 type requestVersion uint64
 
 func (v *requestVersion) UnmarshalJSON(data []byte) error {
-	n, err := strconv.ParseUint(string(data), 10, 53)
-	if err != nil || strconv.FormatUint(n, 10) != string(data) {
+	n, err := strconv.ParseUint(string(data), 10, 53) // JSON has no leading zeros
+	if err != nil {
 		return errors.New("must be an integer from 0 to 9007199254740991, without fraction or exponent")
 	}
 	*v = requestVersion(n)
@@ -203,17 +202,6 @@ func notJSON(err error) []web.FieldError {
 		wrong.Detail = fmt.Sprintf("is not JSON in UTF-8 (RFC 8259), at byte %d", syntax.ByteOffset)
 	}
 	return []web.FieldError{wrong}
-}
-
-// normalised is the payload in the one form that is stored and compared.
-func normalised(command users.Command) []byte {
-	var body bytes.Buffer
-	encoder := stdjson.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(command); err != nil {
-		panic(err) // a command that was read can be written
-	}
-	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
 }
 
 // hashOf tells commands apart by what they say: the SHA-256, in lower-case

@@ -292,17 +292,3 @@ func TestGatewayClientLeaves(t *testing.T) {
 		}
 	})
 }
-
-// A place is free before its answer is out: a client that sends one command
-// after the other never waits for itself.
-func TestGatewayOneAfterTheOther(t *testing.T) {
-	var bus capture
-	g := &Gateway{Send: bus.send, Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	router := web.NewRouter()
-	g.Routes(router)
-	for i := range 500 {
-		if got := ask(t, router, "/commands", alice); got.Status != http.StatusAccepted {
-			t.Fatalf("command %d: got %d %+v", i, got.Status, got.Body)
-		}
-	}
-}

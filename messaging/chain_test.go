@@ -30,6 +30,8 @@ func TestAccept(t *testing.T) {
 		{"userRenamed", 2},
 		{TypeCommandParked, 2},
 		{TypeCommandQueued, 2},
+		{TypeParkedRequeued, 2},
+		{TypeParkedDropped, 2},
 		{"eventOfANewerBinary", 3},
 	} {
 		r := sealed(head, step.recordType, "{}")

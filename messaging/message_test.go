@@ -139,7 +139,7 @@ func TestSameRecordEitherWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer producer.Close()
+	defer func() { _ = producer.Close() }()
 	for _, m := range sent {
 		out := &sarama.ProducerMessage{Topic: "events", Key: sarama.ByteEncoder(m.Key)}
 		if m.Value != nil {
@@ -157,19 +157,19 @@ func TestSameRecordEitherWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer consumer.Close()
+	defer func() { _ = consumer.Close() }()
 	direct, err := consumer.ConsumePartition("events", PartitionOf("1", partitions), sarama.OffsetOldest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer direct.Close()
+	defer func() { _ = direct.Close() }()
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: k.Brokers, Unmarshaler: KafkaMarshaler{}, OverwriteSaramaConfig: k.sarama(),
 	}, watermill.NopLogger{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer subscriber.Close()
+	defer func() { _ = subscriber.Close() }()
 	messages, err := subscriber.Subscribe(t.Context(), "events")
 	if err != nil {
 		t.Fatal(err)

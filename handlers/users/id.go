@@ -18,7 +18,7 @@ type ID string
 const maxIDLength = 128
 
 // ErrID says what a user id may be.
-var ErrID = errors.New("must be an integer from 0 to 9007199254740991, or a string of 1 to 128 characters without control characters, other than stats, changes, . and ..")
+var ErrID = errors.New("must be an integer from 0 to 9007199254740991, or a string of 1 to 128 characters without control characters, other than stats, changes, one dot and two dots")
 
 // ParseID checks a user id's text, as it stands in a path.
 func ParseID(text string) (ID, error) {
