@@ -91,6 +91,7 @@ func (s *commandService) handle(ctx context.Context) error {
 		return err
 	}
 	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
+	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, topics.CommandsID, ledger, k.events.Append, s.Log)
 	subscription, err := s.kafka.Subscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
 	if err != nil {
@@ -132,7 +133,8 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.stopIntake())
 	<-router.Running()
-	err = errors.Join(err, router.Close(), <-routerDone)
+	// The router closes the subscription, but doesn't wait for it to leave.
+	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
 	stopLedger()
 	return errors.Join(err, <-ledgerDone)
 }

@@ -70,7 +70,7 @@ func (s *queryService) project(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	var checks []func() error
+	var checks, leave []func() error
 	for _, p := range readModels {
 		engine := &projections.Engine{
 			Projection: p, Store: s.store, Log: reader,
@@ -84,6 +84,7 @@ func (s *queryService) project(ctx context.Context) error {
 			return err
 		}
 		router.AddConsumerHandler(p.Name, s.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
+		leave = append(leave, subscription.Close)
 		checks = append(checks, func() error {
 			if err := errors.Join(subscription.Ready(), engine.Ready()); err != nil {
 				return fmt.Errorf("read model %s: %w", p.Name, err)
@@ -104,5 +105,9 @@ func (s *queryService) project(ctx context.Context) error {
 	go func() { done <- router.Run(context.WithoutCancel(ctx)) }()
 	<-ctx.Done()
 	<-router.Running()
-	return errors.Join(router.Close(), <-done)
+	err = errors.Join(router.Close(), <-done)
+	for _, leave := range leave { // the router doesn't wait for it
+		err = errors.Join(err, leave())
+	}
+	return err
 }

@@ -61,6 +61,12 @@ func (l *fakeLog) End(context.Context, int32) (int64, error) {
 	return int64(len(l.records)), nil
 }
 
+func (l *fakeLog) At(_ context.Context, _ int32, offset int64) (messaging.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.records[offset], nil
+}
+
 func (l *fakeLog) Follow(ctx context.Context, _ int32, from int64, fn func([]messaging.Record) error) error {
 	defer context.AfterFunc(ctx, func() {
 		l.mu.Lock()

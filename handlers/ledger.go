@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/messaging"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,8 @@ type Log interface {
 	// Follow hands over a partition's records from an offset on, until the
 	// context or fn ends it.
 	Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error
+	// At returns the record at an offset.
+	At(ctx context.Context, partition int32, offset int64) (messaging.Record, error)
 }
 
 // Ledger is the write side's fold of the whole log: for each stream what the
@@ -27,10 +30,14 @@ type Log interface {
 // It reads the log itself, beside Watermill: a fold that belongs to no group,
 // acks nothing and retries nothing leaves a router nothing to do.
 type Ledger struct {
+	// Snapshots, if not nil, spare a restart the fold of the whole log.
+	Snapshots *Snapshots
+
 	log        Log
 	remember   int
 	logger     *slog.Logger
 	partitions []*ledgerPartition
+	started    chan struct{} // closed when the snapshots are in
 }
 
 // ledgerPartition is the fold of one partition. Its lock also guards the desk
@@ -38,7 +45,9 @@ type Ledger struct {
 // decision and the record that upsets it never pass each other.
 type ledgerPartition struct {
 	mu      sync.Mutex
-	next    int64 // the offset of the first record that is not folded
+	next    int64            // the offset of the first record that is not folded
+	last    messaging.Digest // of the record before it
+	saved   int64            // next of the last snapshot
 	streams map[string]*stream
 	desk    *desk
 	behind  []caughtUp
@@ -57,7 +66,7 @@ type waitingFor struct{ stream, commandID string }
 // NewLedger returns an empty ledger that will keep so many outcomes for each
 // user.
 func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Ledger {
-	l := &Ledger{log: log, remember: remember, logger: logger}
+	l := &Ledger{log: log, remember: remember, logger: logger, started: make(chan struct{})}
 	for range partitions {
 		l.partitions = append(l.partitions, &ledgerPartition{
 			streams: map[string]*stream{},
@@ -71,7 +80,21 @@ func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Le
 // away are waited for. It returns [messaging.ErrOffsetGone] when the log lost
 // what the ledger has folded: then the ledger is wrong.
 func (l *Ledger) Run(ctx context.Context) error {
+	if l.Snapshots != nil {
+		began := time.Now()
+		records, err := l.restore(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // it was asked to end
+		}
+		if records > 0 {
+			l.logger.Info("ledger restored from its snapshots", "records", records, "after", time.Since(began).Round(time.Millisecond).String())
+		}
+	}
+	close(l.started)
 	folds, ctx := errgroup.WithContext(ctx)
+	if l.Snapshots != nil {
+		folds.Go(func() error { l.saveDue(ctx); return nil })
+	}
 	for partition := range l.partitions {
 		folds.Go(func() error { return l.follow(ctx, int32(partition)) })
 	}
@@ -116,7 +139,7 @@ func (p *ledgerPartition) fold(records []messaging.Record, remember int, logger 
 		if r.Offset < p.next {
 			continue
 		}
-		p.next = r.Offset + 1
+		p.next, p.last = r.Offset+1, r.Digest
 		if r.Malformed != nil {
 			logger.Warn("ignored what is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
 			continue
@@ -163,6 +186,11 @@ func (p *ledgerPartition) wakeCaughtUp() {
 // CatchUp returns once the ledger has folded a partition to where it ends
 // now.
 func (l *Ledger) CatchUp(ctx context.Context, partition int32) error {
+	select {
+	case <-l.started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	end, err := l.log.End(ctx, partition)
 	if err != nil {
 		return err

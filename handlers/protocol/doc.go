@@ -1,0 +1,2 @@
+// Package protocol is a model of the write side's protocol.
+package protocol
