@@ -116,6 +116,12 @@ func (s *commandService) handle(ctx context.Context) error {
 	routerDone := make(chan error, 1)
 	go func() { routerDone <- router.Run(context.WithoutCancel(ctx)) }()
 
+	trimCtx, stopTrim := context.WithCancel(ctx)
+	defer stopTrim()
+	if keep := s.Config.Kafka.CommandsKeep; keep > 0 {
+		go dispatcher.TrimCommands(trimCtx, keep)
+	}
+
 	left := dispatcher.Left()
 	for wait := true; wait; {
 		select {

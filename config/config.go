@@ -61,10 +61,11 @@ type BrokerConfig struct {
 
 // KafkaConfig is the cluster that all roles but the broker are clients of.
 type KafkaConfig struct {
-	Brokers     []string `yaml:"brokers" is:"broker" help:"Brokers to ask first, each host:port."`
-	Partitions  int      `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: users are spread over them by hash."`
-	Replication int      `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
-	TopicPrefix string   `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
+	Brokers      []string      `yaml:"brokers" is:"broker" help:"Brokers to ask first, each host:port."`
+	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: users are spread over them by hash."`
+	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
+	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
+	TopicPrefix  string        `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
 }
 
 // CommandServiceConfig is the HTTP command gateway.
@@ -124,7 +125,7 @@ func Default() Config {
 		DataDir: "data",
 		Log:     LogConfig{Format: "auto", Level: "info"},
 		Broker:  BrokerConfig{Address: "localhost:9092"},
-		Kafka:   KafkaConfig{Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1},
+		Kafka:   KafkaConfig{Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour},
 		CommandService: CommandServiceConfig{
 			Address:        "localhost:3001",
 			MaxInFlight:    1024,

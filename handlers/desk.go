@@ -139,15 +139,11 @@ func (d *desk) decide(st *stack, j *job) {
 }
 
 func (d *desk) decided(j *job) bool {
-	s := d.ledger.streams[j.command.Stream]
-	if s == nil {
-		return false
-	}
 	if j.held {
+		s := d.ledger.streams[j.command.Stream]
 		return s.parked || !s.holds(j.command.ID)
 	}
-	_, remembered := s.outcome(j.command.ID)
-	return remembered || s.hasDecided(j.at)
+	return d.ledger.decided(j.command.Stream, j.command.ID, j.at)
 }
 
 // underWay says whether an earlier job of the stack is about the same command

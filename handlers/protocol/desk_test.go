@@ -159,10 +159,12 @@ func (d desk) settled(known *stream, j *job) bool {
 	return d.ended(known, j.command-1)
 }
 
-func (d desk) send(r digest) {
+func (d desk) send(r digest) { d.launch(flight{r, flying}) }
+
+func (d desk) launch(f flight) {
 	for i := range d.air {
 		if d.air[i].record == 0 {
-			d.air[i] = flight{record: r}
+			d.air[i] = f
 			return
 		}
 	}

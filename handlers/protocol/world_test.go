@@ -168,7 +168,7 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 // do lets something happen.
 func (m *model) do(w *world, a action) {
 	d := m.desk(w, int(a.who))
-	flight := d.air[a.at%maxAir].record
+	r := d.air[a.at%maxAir].record // for those that are about an append
 	switch a.deed {
 	case takes:
 		m.note("%s takes #%d", d.name(), a.at)
@@ -179,20 +179,19 @@ func (m *model) do(w *world, a action) {
 		d.take(a.at)
 	case lands, lingers:
 		d.drop(a.at)
-		d.land(flight)
+		d.land(r)
 		if a.deed == lands {
-			d.heardOf(flight)
+			d.heardOf(r)
 		}
 	case fails:
-		m.note("the producer of %s gives up %s", d.name(), m.describe(flight))
+		m.note("the producer of %s gives up %s", d.name(), m.describe(r))
 		w.left.failures--
 		d.air[a.at].state = failed
-		d.send(flight)
-		d.air[slices.IndexFunc(d.air[:], func(f flight) bool { return f.record == 0 })-1].state = astray
+		d.launch(flight{r, astray})
 	case hears:
-		m.note("%s hears that %s failed", d.name(), m.describe(flight))
+		m.note("%s hears that %s failed", d.name(), m.describe(r))
 		d.drop(a.at)
-		d.appendFailed(flight)
+		d.appendFailed(r)
 	case retries:
 		m.note("%s sends again", d.name())
 		d.sendAgain()

@@ -1,0 +1,66 @@
+package handlers
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// trimEvery is how often old commands are looked for.
+const trimEvery = 10 * time.Minute
+
+// TrimCommands removes, now and then, the commands that are decided and older
+// than keep, in the partitions that this process has, until the context ends.
+// What is decided is asked of the ledger, command by command: the group's
+// offsets are only a hint.
+func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		for _, partition := range d.claimed() {
+			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), d.isDecided)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				d.Log.Warn("can't trim old commands; trying again later", "partition", partition, "error", err)
+			case trimmed > 0:
+				d.Log.Info("trimmed old commands", "partition", partition, "commands", trimmed)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) claimed() (partitions []int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for partition := range d.desks {
+		partitions = append(partitions, partition)
+	}
+	return partitions
+}
+
+// isDecided says whether a command has its outcome: its own, or that of the
+// first with its id.
+func (d *Dispatcher) isDecided(c messaging.Command) bool {
+	p := d.Ledger.partitions[c.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.decided(c.Stream, c.ID, messaging.CommandPosition{TopicID: d.TopicID, Offset: c.Offset})
+}
+
+// decided says whether the ledger has a command's outcome.
+func (p *ledgerPartition) decided(streamName, commandID string, at messaging.CommandPosition) bool {
+	s := p.streams[streamName]
+	if s == nil {
+		return false
+	}
+	_, remembered := s.outcome(commandID)
+	return remembered || s.hasDecided(at)
+}
