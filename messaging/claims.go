@@ -41,6 +41,9 @@ func (c *Claim) Mark(next int64) { c.mark(next) }
 // partitions are set up anew, here or elsewhere.
 func (c *Claim) Abandon() { c.abandon.Do(func() { close(c.abandoned) }) }
 
+// Abandoned is closed when the claim has been abandoned.
+func (c *Claim) Abandoned() <-chan struct{} { return c.abandoned }
+
 // ClaimHandler is told of claims.
 type ClaimHandler interface {
 	// Setup comes before a claim's first message, which it holds back until

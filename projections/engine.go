@@ -99,14 +99,19 @@ func (e *Engine) Cleanup(claim *messaging.Claim) {
 // Handle takes a message of topic events. It returns when the message is in
 // line; the store's checkpoint, not the ack, says what is done.
 func (e *Engine) Handle(msg *message.Message) error {
-	record := messaging.RecordFromMessage(msg, e.Partitions)
+	e.Take(messaging.RecordFromMessage(msg, e.Partitions))
+	return nil
+}
+
+// Take puts a record in line, and waits while the line is full. One of a
+// partition that this process doesn't have is dropped.
+func (e *Engine) Take(r messaging.Record) {
 	e.mu.Lock()
-	f := e.folders[record.Partition]
+	f := e.folders[r.Partition]
 	e.mu.Unlock()
 	if f != nil {
-		f.add(record)
+		f.add(r)
 	}
-	return nil
 }
 
 // Ready says why the read model is not up with the log, or nil: every

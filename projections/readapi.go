@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/web"
 )
 
@@ -62,7 +63,7 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, re
 		return web.Unavailable("the read model isn't there yet")
 	}
 	if problem := (*web.Problem)(nil); err == nil || errors.As(err, &problem) {
-		w.Header().Set("Position", EncodePosition(PositionOf(at)))
+		w.Header().Set("Position", messaging.EncodePosition(PositionOf(at)))
 		// Keep it, but ask each time: what was written is to be seen at once,
 		// and asking is cheap with an ETag. Without this header a cache may
 		// keep a 404 or 410 as long as it likes (RFC 9111, section 4.2.2).

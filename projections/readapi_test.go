@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -41,7 +40,7 @@ func (v checkpointView) Checkpoints(context.Context) ([]Checkpoint, error) {
 // answer is what a reader with this store answers when read returns err, and
 // the handler writes "read" otherwise.
 func answer(store Store, err error) *httptest.ResponseRecorder {
-	reader := &Reader{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	reader := &Reader{Store: store, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
 	reader.Get(router, "/", func(w http.ResponseWriter, r *http.Request) error {
 		failed := reader.Read(w, r, nil, func(context.Context, View) error { return err })

@@ -46,7 +46,8 @@ type Store interface {
 	// does what fn does. The first statement moves the checkpoint, only if it
 	// still is at from (Next and Digest); otherwise nothing happens and the
 	// error is [ErrCheckpointMoved]. An error of fn rolls back and is
-	// returned as it is.
+	// returned as it is. Updates of one read model come one after the other,
+	// whatever their partitions, so that partitions may share rows.
 	Update(ctx context.Context, p *Projection, from, to Checkpoint, fn func(Tx) error) error
 	// View gives fn one consistent view of a read model: its rows and its
 	// checkpoints are of the same moment.

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -12,31 +11,12 @@ import (
 
 // batch is a [projections.Tx].
 type batch struct {
-	dialect  dialect
-	model    *model
-	tx       *sql.Tx
-	prepared map[string]*sql.Stmt // by their text
+	dialect dialect
+	model   *model
+	tx      *transaction
 }
 
 var _ projections.Tx = (*batch)(nil)
-
-func (b *batch) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
-	if stmt := b.prepared[text]; stmt != nil {
-		result, err = b.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
-	} else {
-		result, err = b.tx.ExecContext(ctx, text, args...)
-	}
-	return result, ended(ctx, err)
-}
-
-func (b *batch) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
-	if stmt := b.prepared[text]; stmt != nil {
-		rows, err = b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
-	} else {
-		rows, err = b.tx.QueryContext(ctx, text, args...)
-	}
-	return rows, ended(ctx, err)
-}
 
 // Rows is [projections.Tx.Rows].
 func (b *batch) Rows(ctx context.Context, name string, keys []projections.Row) ([]projections.Row, error) {
@@ -66,7 +46,7 @@ func (b *batch) Delete(ctx context.Context, name string, keys []projections.Row)
 	if err != nil {
 		return err
 	}
-	if _, err := b.exec(ctx, t.delete, args...); err != nil {
+	if _, err := b.tx.exec(ctx, t.delete, args...); err != nil {
 		return fmt.Errorf("delete from %s: %w", t.name, err)
 	}
 	return nil
@@ -143,7 +123,7 @@ func (b *batch) get(ctx context.Context, t *table, keys []projections.Row) ([]pr
 	if err != nil {
 		return nil, err
 	}
-	rows, err := b.query(ctx, t.get, args...)
+	rows, err := b.tx.query(ctx, t.get, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.name, err)
 	}
@@ -161,7 +141,7 @@ func (b *batch) put(ctx context.Context, t *table, rows []projections.Row) error
 	if err := t.checkRows(rows); err != nil {
 		return err
 	}
-	if err := b.dialect.put(ctx, b, t, rows); err != nil {
+	if err := b.dialect.put(ctx, b.tx, t, rows); err != nil {
 		return fmt.Errorf("write %s: %w", t.name, err)
 	}
 	return nil

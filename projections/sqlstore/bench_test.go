@@ -62,22 +62,3 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkView(b *testing.B) {
-	for name, database := range map[string]func(testing.TB) opener{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
-	b.Run(name, func(b *testing.B) {
-		p := people()
-		store := prepared(b, database(b)(), p)
-		put(b, store, p, "person", person("1"))
-		for b.Loop() {
-			store.View(b.Context(), p, func(v projections.View) error {
-				v.Checkpoints(b.Context())
-				rows, err := v.Query(b.Context(), "SELECT id, name, age, active FROM {person} WHERE id = $1", "1")
-				if err != nil { b.Fatal(err) }
-				for rows.Next() { var a string; var n string; var i int64; var t bool; if err := rows.Scan(&a,&n,&i,&t); err != nil {b.Fatal(err)} }
-				return rows.Close()
-			})
-		}
-	})
-	}
-}

@@ -15,7 +15,7 @@ type dialect interface {
 	// and the folder.
 	migrations() (goose.Dialect, string)
 	// lock keeps every other Prepare on this database waiting.
-	lock(context.Context) (unlock func() error, err error)
+	lock(context.Context) (unlock func(), err error)
 
 	// typeName is the type of a column, as columns tells it.
 	typeName(projections.Type) string
@@ -30,19 +30,16 @@ type dialect interface {
 	// move sets next_offset to $1 and digest to $2 in the checkpoint of
 	// partition $3, if they are $4 and $5.
 	move(*model) string
-	// oneOf is the condition that a row's key is one of those in keyArgs.
-	oneOf(*table) string
+	// where is the condition that a row's key is one of those in keyArgs.
+	where(*table) string
 	keyArgs(*table, []projections.Row) ([]any, error)
 	// source is what an INSERT inserts; put runs it.
 	source(*table) string
-	put(context.Context, *batch, *table, []projections.Row) error
+	put(context.Context, *transaction, *table, []projections.Row) error
 
 	// writes and reads are the options of the two kinds of transactions.
 	writes() *sql.TxOptions
 	reads() *sql.TxOptions
-	// prepares says whether statements have to be prepared to be fast. Where
-	// the driver does that by itself it knows better when not to.
-	prepares() bool
 	// probe is a query that fails if the database can't be reached.
 	probe() string
 }

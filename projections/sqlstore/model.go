@@ -1,14 +1,10 @@
 package sqlstore
 
 import (
-	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/projections"
@@ -27,17 +23,15 @@ type model struct {
 	heads  *table
 	scope  scope
 
-	move        string // a checkpoint
-	checkpoints string // all of them
-	begin       string // makes one at 0
+	move        string   // a checkpoint
+	checkpoints string   // all of them
+	begin       string   // makes one at 0
+	updates     []string // all that updates use
 	// names puts the tables' real names into queries.
 	names *strings.Replacer
 
 	// isThere is set once the read model was found.
 	isThere atomic.Bool
-
-	preparing sync.Mutex
-	prepared  map[string]*sql.Stmt // nil as long as they aren't; not changed then
 }
 
 // projectionName has no underscore: a table's name begins with it and one.
@@ -66,10 +60,12 @@ func newModel(d dialect, p *projections.Projection) (*model, error) {
 		m.tables = append(m.tables, t)
 		m.byName[def.Name] = t
 		names = append(names, "{"+def.Name+"}", name)
+		m.updates = append(m.updates, t.get, t.put, t.delete)
 	}
 	m.names = strings.NewReplacer(names...)
 	m.heads = headsOf(d, m.scope)
 	m.move = d.move(m)
+	m.updates = append(m.updates, m.move, m.heads.get, m.heads.put)
 	m.checkpoints = "SELECT partition, next_offset, digest FROM checkpoints WHERE " + and(m.scope.conditions()) + " ORDER BY partition"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest) VALUES (%s, $1, 0, $2) ON CONFLICT DO NOTHING",
 		join(m.scope.columns()), join(m.scope.values()))
@@ -81,30 +77,4 @@ func (m *model) table(name string) (*table, error) {
 		return t, nil
 	}
 	return nil, fmt.Errorf("projection %s has no table %q", m.name, name)
-}
-
-// prepare prepares the statements of updates, once.
-func (m *model) prepare(ctx context.Context, db *sql.DB) (map[string]*sql.Stmt, error) {
-	m.preparing.Lock()
-	defer m.preparing.Unlock()
-	if m.prepared != nil {
-		return m.prepared, nil
-	}
-	texts := []string{m.move, m.heads.get, m.heads.put}
-	for _, t := range m.tables {
-		texts = append(texts, t.get, t.put, t.delete)
-	}
-	prepared := map[string]*sql.Stmt{}
-	for _, text := range texts {
-		stmt, err := db.PrepareContext(ctx, text)
-		if err != nil {
-			for _, stmt := range prepared {
-				err = errors.Join(err, stmt.Close())
-			}
-			return nil, err
-		}
-		prepared[text] = stmt
-	}
-	m.prepared = prepared
-	return prepared, nil
 }

@@ -26,12 +26,17 @@ const (
 	// postgresConnect is how long a new connection may take, where the URL
 	// doesn't say.
 	postgresConnect = 10 * time.Second
+	// postgresClose is how long the end of a connection may take.
+	postgresClose = 5 * time.Second
+	// postgresIdle is how long an update may do nothing. A process that froze
+	// mustn't keep the others waiting for long.
+	postgresIdle = "30s"
 	// postgresLifetime ends connections to a server that is no longer the one
 	// behind its name.
 	postgresLifetime = 30 * time.Minute
 )
 
-// OpenPostgres opens the store in a PostgreSQL database, version 11 or newer,
+// OpenPostgres opens the store in a PostgreSQL database, version 12 or newer,
 // by its URL (https://www.postgresql.org/docs/current/libpq-connect.html, with
 // pgx's additions). It connects when it is used, so that a server that is away
 // is no error here, but only a URL that can't be read. No error has the
@@ -52,13 +57,14 @@ func OpenPostgres(_ context.Context, rawURL string) (*Store, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "millrace"
 	}
-	s := &Store{dialect: postgres{config}, write: stdlib.OpenDB(*config), read: stdlib.OpenDB(*config)}
-	limit(s.write, postgresWriters)
-	limit(s.read, postgresReaders)
-	for _, db := range []*sql.DB{s.write, s.read} {
+	open := func(connections int) *pool {
+		db := stdlib.OpenDB(*config)
 		db.SetConnMaxLifetime(postgresLifetime)
+		// pgx prepares by itself, unless the URL's default_query_exec_mode says
+		// otherwise, for the sake of a pooler between.
+		return newPool(db, connections, false)
 	}
-	return s, nil
+	return &Store{dialect: postgres{config}, write: open(postgresWriters), read: open(postgresReaders)}, nil
 }
 
 var errNoPostgresURL = errors.New(
@@ -97,18 +103,23 @@ func (postgres) migrations() (goose.Dialect, string) {
 	return goose.DialectPostgres, "migrations/postgres"
 }
 
-// lock takes a lock that ends with a connection of its own.
-func (d postgres) lock(ctx context.Context) (unlock func() error, err error) {
+// lock takes a lock on a connection of its own, and ends with it. Those of the
+// pool could all be waiting here.
+func (d postgres) lock(ctx context.Context) (unlock func(), err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.config)
 	if err != nil {
 		return nil, err
 	}
-	unlock = func() error { return conn.Close(context.WithoutCancel(ctx)) }
-	// A transaction, so that a pooler between gives it a connection to the
-	// server of its own too.
+	unlock = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgresClose)
+		defer cancel()
+		_ = conn.Close(ctx) // the server will see that it is gone
+	}
+	// In a transaction: a pooler between keeps it on one connection.
 	for _, statement := range []string{"BEGIN", "SELECT pg_advisory_xact_lock(hashtextextended('millrace prepare', 0))"} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock: %w", err), unlock())
+			unlock()
+			return nil, fmt.Errorf("lock: %w", err)
 		}
 	}
 	return unlock, nil
@@ -157,17 +168,26 @@ func (postgres) isNoTable(err error) bool {
 func (postgres) move(m *model) string {
 	return "WITH turn AS MATERIALIZED (SELECT" +
 		" pg_advisory_xact_lock(hashtextextended('millrace " + m.name + "_" + strconv.Itoa(liveGeneration) + "', 0))," +
-		" set_config('synchronous_commit', 'off', true))" +
+		" set_config('synchronous_commit', 'off', true)," + // see OpenPostgres
+		" set_config('enable_seqscan', 'off', true)," + // see where
+		" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true))" +
 		" UPDATE checkpoints SET next_offset = $1, digest = $2 FROM turn" +
 		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
 }
 
-// oneOf takes an array for each column of the key.
-func (d postgres) oneOf(t *table) string {
-	if len(t.key) == 1 {
-		return quoted(t.key)[0] + " = ANY (" + join(d.arrays(t.key)) + ")"
+// where takes an array for each column of the key. It finds one row after the
+// other by the primary key, and leaves the planner no choice: it would decide
+// once for a connection, mostly when the tables are empty or nearly so, and
+// read them as a whole ever after.
+func (d postgres) where(t *table) string {
+	key := quoted(t.key)
+	conditions := t.scope.conditions()
+	for _, column := range key {
+		conditions = append(conditions, column+" = k."+column)
 	}
-	return fmt.Sprintf("(%s) IN (SELECT * FROM unnest(%s))", join(quoted(t.key)), join(d.arrays(t.key)))
+	return fmt.Sprintf("ctid = ANY (ARRAY (SELECT r.ctid FROM unnest(%s) AS k (%s)"+
+		" CROSS JOIN LATERAL (SELECT ctid FROM %s WHERE %s LIMIT 1) AS r))",
+		join(d.arrays(t.key)), join(key), t.name, and(conditions))
 }
 
 func (postgres) keyArgs(t *table, keys []projections.Row) ([]any, error) {
@@ -180,8 +200,8 @@ func (d postgres) source(t *table) string {
 
 // put puts all of the rows in one statement, which would fail if it had to set
 // one of them twice.
-func (postgres) put(ctx context.Context, b *batch, t *table, rows []projections.Row) error {
-	_, err := b.exec(ctx, t.put, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
+func (postgres) put(ctx context.Context, tx *transaction, t *table, rows []projections.Row) error {
+	_, err := tx.exec(ctx, t.put, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
 	return err
 }
 
@@ -243,5 +263,4 @@ func (postgres) reads() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
 
-func (postgres) prepares() bool { return false } // pgx does, unless the URL has default_query_exec_mode
-func (postgres) probe() string  { return "SELECT 1" }
+func (postgres) probe() string { return "SELECT 1" }

@@ -29,6 +29,10 @@ const sqliteReaders = 8
 // those of other processes, and "x" is a name, never a text, as in PostgreSQL.
 const sqliteParameters = "_busy_timeout=10000&_dqs=0&_error_rc=1"
 
+// sqliteCache is what a writer keeps in memory: 32 MiB of pages. The WAL may
+// grow as much between checkpoints, and its file keeps up to 64 MiB then.
+const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)"
+
 // sqliteLockRetry is how often a lock file that is taken is tried again.
 const sqliteLockRetry = 10 * time.Millisecond
 
@@ -60,8 +64,14 @@ func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name // C:/…
 	}
-	return openSQLite(ctx, sqlite{lockPath: path + ".lock"}, sqliteDSN(name, sqliteParameters+
-		"&_journal_mode=WAL&_synchronous=NORMAL&_pragma=journal_size_limit(67108864)"))
+	d := sqlite{lockPath: path + ".lock"}
+	// Those who turn a new database to WAL at the same time would fail.
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return openSQLite(ctx, d, sqliteDSN(name, sqliteParameters+"&_journal_mode=WAL&_synchronous=NORMAL"))
 }
 
 // OpenMemory opens a store that is gone with Close. Only this process has it.
@@ -76,8 +86,8 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 
 func openMemory(ctx context.Context) (*Store, error) {
 	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+"&vfs=memdb")
-	// The database lives as long as a connection to it, and pools drop those
-	// whose statement was cancelled.
+	// The database lives as long as a connection to it, and a pool may drop any
+	// of its own.
 	anchor, err := openPool(ctx, dsn, 1)
 	if err != nil {
 		return nil, err
@@ -97,7 +107,7 @@ func openMemory(ctx context.Context) (*Store, error) {
 // transaction begins, so that it never fails halfway, and connections that
 // can't write.
 func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
-	write, err := openPool(ctx, dsn+"&_txlock=immediate", 1)
+	write, err := openPool(ctx, dsn+"&_txlock=immediate"+sqliteCache, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -112,17 +122,16 @@ func sqliteDSN(path, parameters string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: parameters}).String()
 }
 
-func openPool(ctx context.Context, dsn string, connections int) (*sql.DB, error) {
+func openPool(ctx context.Context, dsn string, connections int) (*pool, error) {
 	connector, err := sqlitedriver.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector)
-	limit(db, connections)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+	p := newPool(sql.OpenDB(connector), connections, true)
+	if err := p.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
-	return db, nil
+	return p, nil
 }
 
 // sqlite is the dialect of SQLite.
@@ -133,15 +142,17 @@ type sqlite struct {
 
 func (sqlite) migrations() (goose.Dialect, string) { return goose.DialectSQLite3, "migrations/sqlite" }
 
-func (d sqlite) lock(ctx context.Context) (unlock func() error, err error) {
+func (d sqlite) lock(ctx context.Context) (unlock func(), err error) {
 	if d.lockPath == "" {
-		return func() error { return nil }, nil
+		return func() {}, nil
 	}
 	file := flock.New(d.lockPath)
+	unlock = func() { _ = file.Close() } // it ends with the process, at the latest
 	if _, err := file.TryLockContext(ctx, sqliteLockRetry); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", d.lockPath, err), file.Close())
+		unlock()
+		return nil, fmt.Errorf("lock %s: %w", d.lockPath, err)
 	}
-	return file.Close, nil
+	return unlock, nil
 }
 
 func (sqlite) typeName(t projections.Type) string {
@@ -174,14 +185,15 @@ func (sqlite) move(m *model) string {
 		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
 }
 
-// oneOf takes the keys as one JSON array of arrays: one statement for any
+// where takes the keys as one JSON array of arrays: one statement for any
 // number of them, and no limit on it.
-func (sqlite) oneOf(t *table) string {
+func (sqlite) where(t *table) string {
 	var values []string
 	for i := range t.key {
 		values = append(values, "value->>"+strconv.Itoa(i))
 	}
-	return fmt.Sprintf("(%s) IN (SELECT %s FROM json_each($1))", join(quoted(t.key)), join(values))
+	in := fmt.Sprintf("(%s) IN (SELECT %s FROM json_each($1))", join(quoted(t.key)), join(values))
+	return and(append(t.scope.conditions(), in))
 }
 
 func (sqlite) keyArgs(_ *table, keys []projections.Row) ([]any, error) {
@@ -197,11 +209,11 @@ func (sqlite) source(t *table) string {
 	return "VALUES (" + join(values) + ")"
 }
 
-// put puts one row after the other: there is no way to a database in the same
-// process that could be saved.
-func (sqlite) put(ctx context.Context, b *batch, t *table, rows []projections.Row) error {
+// put puts one row after the other: there is no network between on which more
+// at once would save anything.
+func (sqlite) put(ctx context.Context, tx *transaction, t *table, rows []projections.Row) error {
 	for _, row := range rows {
-		if _, err := b.exec(ctx, t.put, row...); err != nil {
+		if _, err := tx.exec(ctx, t.put, row...); err != nil {
 			return err
 		}
 	}
@@ -210,5 +222,4 @@ func (sqlite) put(ctx context.Context, b *batch, t *table, rows []projections.Ro
 
 func (sqlite) writes() *sql.TxOptions { return nil }
 func (sqlite) reads() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
-func (sqlite) prepares() bool         { return true }
 func (sqlite) probe() string          { return "PRAGMA schema_version" }

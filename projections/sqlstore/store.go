@@ -4,7 +4,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,24 +17,18 @@ import (
 // its address: give it the same one each time. It is safe for concurrent use.
 type Store struct {
 	dialect dialect
-	write   *sql.DB
-	read    *sql.DB
+	write   *pool
+	read    *pool
 	models  sync.Map // *projections.Projection: *model
 
 	// turns are for readers, one each, and for writers, all at once. Nil if
 	// the database can do without.
 	turns *semaphore.Weighted
 	// anchor keeps a database in memory there. Nil if it isn't in memory.
-	anchor *sql.DB
+	anchor *pool
 }
 
 var _ projections.Store = (*Store)(nil)
-
-// limit keeps up to n connections, and all of them.
-func limit(db *sql.DB, n int) {
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-}
 
 func (s *Store) model(p *projections.Projection) (*model, error) {
 	if known, ok := s.models.Load(p); ok {
@@ -77,17 +70,15 @@ func (s *Store) Update(ctx context.Context, p *projections.Projection, from, to 
 		return fail(err)
 	}
 	defer done()
-	b := &batch{dialect: s.dialect, model: m}
-	if s.dialect.prepares() {
-		if b.prepared, err = m.prepare(ctx, s.write); err != nil {
-			return fail(err)
-		}
-	}
-	if b.tx, err = s.write.BeginTx(ctx, s.dialect.writes()); err != nil {
+	if err := s.write.prepare(ctx, m.updates); err != nil {
 		return fail(err)
 	}
-	defer b.tx.Rollback() // of what isn't committed, also when fn panics
-	result, err := b.exec(ctx, m.move, to.Next, to.Digest[:], from.Partition, from.Next, from.Digest[:])
+	tx, err := s.write.begin(ctx, s.dialect.writes())
+	if err != nil {
+		return fail(err)
+	}
+	defer tx.Rollback() // of what isn't committed, also when fn panics
+	result, err := tx.exec(ctx, m.move, to.Next, to.Digest[:], from.Partition, from.Next, from.Digest[:])
 	if err != nil {
 		return fail(err)
 	}
@@ -96,22 +87,13 @@ func (s *Store) Update(ctx context.Context, p *projections.Projection, from, to 
 	} else if moved == 0 {
 		return fail(projections.ErrCheckpointMoved)
 	}
-	if err := fn(b); err != nil {
+	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}); err != nil {
 		return err
 	}
-	if err := b.tx.Commit(); err != nil {
-		return fail(ended(ctx, err))
+	if err := tx.commit(ctx); err != nil {
+		return fail(err)
 	}
 	return nil
-}
-
-// ended tells that it was the context that ended a transaction, where
-// database/sql says that it is over.
-func ended(ctx context.Context, err error) error {
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }
 
 // View is [projections.Store.View]. It doesn't wait for updates, and they
@@ -126,19 +108,29 @@ func (s *Store) View(ctx context.Context, p *projections.Projection, fn func(pro
 		return fmt.Errorf("read read model %s: %w", p.Name, err)
 	}
 	defer done()
-	tx, err := s.read.BeginTx(ctx, s.dialect.reads())
+	unprepared, err := s.view(ctx, m, fn)
 	if err != nil {
-		return fmt.Errorf("read read model %s: %w", p.Name, err)
+		return err
+	}
+	_ = s.read.prepare(ctx, unprepared) // they did without, and will again
+	return nil
+}
+
+func (s *Store) view(ctx context.Context, m *model, fn func(projections.View) error) (unprepared []string, err error) {
+	tx, err := s.read.begin(ctx, s.dialect.reads())
+	if err != nil {
+		return nil, fmt.Errorf("read read model %s: %w", m.name, err)
 	}
 	defer tx.Rollback() // nothing was written
 	v := &view{dialect: s.dialect, model: m, tx: tx}
 	if !m.isThere.Load() {
 		if _, err := v.Checkpoints(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		m.isThere.Store(true)
 	}
-	return fn(v)
+	err = fn(v)
+	return tx.unprepared, err
 }
 
 // Checkpoints is [projections.Store.Checkpoints].

@@ -139,7 +139,7 @@ func (t *table) write(d dialect) {
 	if len(set) > 0 {
 		on = "UPDATE SET " + join(set)
 	}
-	where := and(append(t.scope.conditions(), d.oneOf(t)))
+	where := d.where(t)
 	t.get = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, where)
 	t.delete = fmt.Sprintf("DELETE FROM %s WHERE %s", t.name, where)
 	t.put = fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,

@@ -13,7 +13,7 @@ import (
 type view struct {
 	dialect dialect
 	model   *model
-	tx      *sql.Tx
+	tx      *transaction
 }
 
 var _ projections.View = (*view)(nil)
@@ -26,7 +26,7 @@ func (v *view) Checkpoints(ctx context.Context) ([]projections.Checkpoint, error
 		}
 		return fmt.Errorf("read checkpoints of %s: %w", v.model.name, err)
 	}
-	rows, err := v.tx.QueryContext(ctx, v.model.checkpoints)
+	rows, err := v.tx.query(ctx, v.model.checkpoints)
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -73,6 +73,5 @@ func (v *view) Query(ctx context.Context, query string, args ...any) (*sql.Rows,
 		}
 		values[i] = value
 	}
-	rows, err := v.tx.QueryContext(ctx, v.model.names.Replace(query), values...)
-	return rows, ended(ctx, err)
+	return v.tx.query(ctx, v.model.names.Replace(query), values...)
 }

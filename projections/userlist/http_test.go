@@ -8,10 +8,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
@@ -32,6 +37,10 @@ type readAPI struct {
 
 func newReadAPI(t *testing.T) *readAPI {
 	store, err := sqlstore.OpenMemory(t.Context())
+	return readAPIOn(t, store, err)
+}
+
+func readAPIOn(t *testing.T, store *sqlstore.Store, err error) *readAPI {
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +50,46 @@ func newReadAPI(t *testing.T) *readAPI {
 		}
 	})
 	router := web.NewRouter()
-	Routes(router, &projections.Reader{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), PublicURL: publicURL})
+	Routes(router, &projections.Reader{Store: store, Log: slog.New(slog.DiscardHandler), PublicURL: publicURL})
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	return &readAPI{t: t, store: store, server: server}
+}
+
+// onEach runs a test on a database in memory, and on one in PostgreSQL: a
+// schema of its own on the server of $POSTGRES_URL.
+func onEach(t *testing.T, test func(*testing.T, *readAPI)) {
+	t.Run("memory", func(t *testing.T) { test(t, newReadAPI(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		server := os.Getenv("POSTGRES_URL")
+		if server == "" {
+			t.Skip("POSTGRES_URL is not set")
+		}
+		ctx := context.WithoutCancel(t.Context())
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+		if _, err := conn.Exec(ctx, "CREATE SCHEMA "+schema); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_, err := conn.Exec(ctx, "DROP SCHEMA "+schema+" CASCADE")
+			if err := errors.Join(err, conn.Close(ctx)); err != nil {
+				t.Error(err)
+			}
+		})
+		u, err := url.Parse(server)
+		if err != nil {
+			t.Fatal("POSTGRES_URL is not a URL")
+		}
+		query := u.Query()
+		query.Set("search_path", schema)
+		u.RawQuery = query.Encode()
+		store, err := sqlstore.OpenPostgres(ctx, u.String())
+		test(t, readAPIOn(t, store, err))
+	})
 }
 
 // fold makes the read model of these events, and parks streams in it.
@@ -66,7 +111,7 @@ func (a *readAPI) fold(events []projections.Event, parked ...string) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.position = projections.EncodePosition(projections.Position{1: to.Next})
+	a.position = messaging.EncodePosition(messaging.Position{1: to.Next})
 }
 
 func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, parked []string) error {
@@ -136,7 +181,7 @@ func (a *readAPI) ask(method, target string, headers ...string) answer {
 		if token != a.position {
 			a.t.Errorf("%s %s: Position %q, want %q", method, target, token, a.position)
 		}
-		if _, err := projections.ParsePosition(token); err != nil {
+		if _, err := messaging.ParsePosition(token); err != nil {
 			a.t.Errorf("%s %s: Position %q: %v", method, target, token, err)
 		}
 		if got := response.Header.Get("Cache-Control"); got != "no-cache" {
@@ -171,10 +216,11 @@ const (
 	gone     = `{"type":"urn:millrace:problem:user-deleted","title":"User deleted","status":410,"detail":"the user is deleted, and the id is never used again"}`
 )
 
-// some is a read API with an active, an inactive, a deleted, and a parked
-// user, and one parked at the first event.
-func some(t *testing.T) *readAPI {
-	h := newHistory(t)
+// foldSome makes the read model of active users, an inactive, a deleted, and a
+// parked one, and one parked at the first event.
+func (a *readAPI) foldSome() {
+	a.t.Helper()
+	h := newHistory(a.t)
 	h.created("b", "Bob")
 	h.created("2", "Carol")
 	h.created("1", "Alice")
@@ -182,7 +228,12 @@ func some(t *testing.T) *readAPI {
 	h.add("userDeactivated", "2", `{"id":2}`)
 	h.add("userDeleted", "01", `{"id":"01"}`)
 	h.created("a/b", "100% <slash>")
-	a := newReadAPI(t)
 	a.fold(h.events, "b", "parked at once")
+}
+
+// some is a read API with them.
+func some(t *testing.T) *readAPI {
+	a := newReadAPI(t)
+	a.foldSome()
 	return a
 }

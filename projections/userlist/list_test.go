@@ -14,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestList(t *testing.T) {
-	a := newReadAPI(t)
+func TestList(t *testing.T) { onEach(t, testList) }
+
+func testList(t *testing.T, a *readAPI) {
 	a.fold(nil)
 	a.want("/users", 200, `[]`)
-
-	a = some(t)
+	a.foldSome()
 	const (
 		alice = `{"id":1,"name":"Alice","version":1,"active":true,"createdAt":"2026-01-02T12:00:02.045Z","updatedAt":"2026-01-02T12:00:02.045Z"}`
 		carol = `{"id":2,"name":"Carol","version":2,"active":false,"createdAt":"2026-01-02T12:00:01.045Z","updatedAt":"2026-01-02T12:00:04.045Z"}`
@@ -45,7 +45,9 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestListByName(t *testing.T) {
+func TestListByName(t *testing.T) { onEach(t, testListByName) }
+
+func testListByName(t *testing.T, a *readAPI) {
 	h := newHistory(t)
 	names := []string{
 		"Al", "Alice", "al", "Am", "A", "100%", "100% sure", "100 percent", "a_b", "axb", "_", "%",
@@ -57,7 +59,6 @@ func TestListByName(t *testing.T) {
 	}
 	h.created("deleted", "Alien")
 	h.add("userDeleted", "deleted", `{"id":"deleted"}`)
-	a := newReadAPI(t)
 	a.fold(h.events)
 	for _, prefix := range append(slices.Clone(names),
 		"B", "1", "100%_", "%%", "__", "a%b", "Ä", "日", "😀", "\ud7ff", "\U0010FFFF\U0010FFFF", "'", `\`, " ", "Alice ", strings.Repeat("ä", 200)) {
@@ -87,7 +88,9 @@ func decodeUsers(t *testing.T, answer answer) []user {
 	return list
 }
 
-func TestListPages(t *testing.T) {
+func TestListPages(t *testing.T) { onEach(t, testListPages) }
+
+func testListPages(t *testing.T, a *readAPI) {
 	h := newHistory(t)
 	var want []string
 	numbers := []uint64{0, 9, 10, 99, 100, 1 << 32, 1<<53 - 1}
@@ -115,7 +118,6 @@ func TestListPages(t *testing.T) {
 		h.created(deleted, "Same Name")
 		h.add("userDeleted", deleted, `{"id":"`+deleted+`"}`)
 	}
-	a := newReadAPI(t)
 	a.fold(h.events)
 
 	for _, test := range []struct {

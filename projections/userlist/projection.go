@@ -28,7 +28,8 @@ var Projection = &projections.Projection{
 			{Name: "created_at", Type: projections.Text}, // see timeLayout
 			{Name: "updated_at", Type: projections.Text},
 		},
-		Indexes: [][]string{{"name"}},
+		// All that a list by name selects and sorts by.
+		Indexes: [][]string{{"name", "deleted", "active", "sort_key"}},
 	}},
 	Keys:  keys,
 	Apply: apply,

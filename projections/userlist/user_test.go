@@ -11,8 +11,10 @@ import (
 	"github.com/millrace/millrace/projections"
 )
 
-func TestUser(t *testing.T) {
-	a := some(t)
+func TestUser(t *testing.T) { onEach(t, testUser) }
+
+func testUser(_ *testing.T, a *readAPI) {
+	a.foldSome()
 	const alice = `{"id":1,"name":"Alice","version":1,"active":true,"createdAt":"2026-01-02T12:00:02.045Z","updatedAt":"2026-01-02T12:00:02.045Z"}`
 	a.want("/users/1", 200, alice)
 	a.want("/users/%31", 200, alice)

@@ -1,0 +1,356 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+)
+
+// names is a read model for tests: each user's name and number of events. A
+// user called "broken" can't be applied, and "panics" panics, until mended.
+func names(mended *atomic.Bool) *projections.Projection {
+	return &projections.Projection{
+		Name: "names",
+		Tables: []projections.Table{{Name: "names", Columns: []projections.Column{
+			{Name: "id", Type: projections.Text, Key: true},
+			{Name: "name", Type: projections.Text},
+			{Name: "events", Type: projections.Integer},
+		}}},
+		Keys: func(e projections.Event) []projections.RowKey {
+			return []projections.RowKey{{Table: "names", Key: projections.Row{e.Stream}}}
+		},
+		Apply: func(rows projections.Rows, e projections.Event) error {
+			row := rows.Get("names", e.Stream)
+			if row == nil {
+				row = projections.Row{e.Stream, "", int64(0)}
+			}
+			switch data := e.Data.(type) {
+			case *users.UserCreated:
+				row[1] = string(data.Name)
+			case *users.UserRenamed:
+				row[1] = string(data.Name)
+			case *users.UserDeleted:
+				rows.Delete("names", e.Stream)
+				return nil
+			default:
+				return nil
+			}
+			row[2] = row[2].(int64) + 1
+			rows.Put("names", row)
+			if !mended.Load() {
+				switch row[1] {
+				case "broken":
+					return errors.New("can't be applied")
+				case "panics":
+					panic("can't be applied")
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// writer writes a log of one partition.
+type writer struct {
+	records []messaging.Record
+	heads   map[string]messaging.Head
+}
+
+func (w *writer) write(recordType, stream, body string) *messaging.Record {
+	if w.heads == nil {
+		w.heads = map[string]messaging.Head{}
+	}
+	head := w.heads[stream]
+	r := messaging.Record{
+		Offset: int64(len(w.records)), Type: recordType, Stream: stream, Seq: head.Seq + 1, Prev: head.Digest,
+		Version: head.Version, CommandID: fmt.Sprint(len(w.records)), Body: []byte(body),
+	}
+	if messaging.IsEvent(recordType) {
+		r.Version++
+	}
+	r.Seal()
+	w.heads[stream], _ = head.Accept(&r)
+	w.records = append(w.records, r)
+	return &w.records[len(w.records)-1]
+}
+
+func (w *writer) created(stream, name string) {
+	w.write("userCreated", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+}
+
+func (w *writer) renamed(stream, name string) {
+	w.write("userRenamed", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+}
+
+// zombie writes a record that loses its slot.
+func (w *writer) zombie(stream string) {
+	head := w.heads[stream]
+	w.renamed(stream, "zombie")
+	w.heads[stream] = head
+	w.records[len(w.records)-1].Prev = messaging.Digest{9}
+	w.records[len(w.records)-1].Seal()
+}
+
+// End and At make it the engine's log.
+func (w *writer) End(context.Context, int32) (int64, error) { return int64(len(w.records)), nil }
+
+func (w *writer) At(_ context.Context, _ int32, offset int64) (messaging.Record, error) {
+	return w.records[offset], nil
+}
+
+func memory(t *testing.T) *sqlstore.Store {
+	t.Helper()
+	store, err := sqlstore.OpenMemory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// member is an engine that has claimed the partition.
+type member struct {
+	*projections.Engine
+	claim  *messaging.Claim
+	marked atomic.Int64
+}
+
+func join(t *testing.T, store projections.Store, log projections.Log, p *projections.Projection) (*member, int64) {
+	t.Helper()
+	if err := store.Prepare(t.Context(), p, 1); err != nil {
+		t.Fatal(err)
+	}
+	m := &member{Engine: &projections.Engine{
+		Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Linger: time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	}}
+	m.claim = messaging.NewClaim(t.Context(), 0, m.marked.Store)
+	start, err := m.Setup(m.claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, start
+}
+
+func (m *member) feed(records []messaging.Record) {
+	for _, r := range records {
+		m.Take(r)
+	}
+}
+
+// rows reads a read model: id → name and number of events.
+func rows(t *testing.T, store projections.Store, p *projections.Projection) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	err := store.View(t.Context(), p, func(v projections.View) error {
+		found, err := v.Query(t.Context(), "SELECT id, name, events FROM {names}")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = found.Close() }()
+		for found.Next() {
+			var id, name string
+			var n int
+			if err := found.Scan(&id, &name, &n); err != nil {
+				return err
+			}
+			got[id] = fmt.Sprintf("%s %d", name, n)
+		}
+		return found.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestRowsAreTheFoldOfWhatTheGateAccepts(t *testing.T) {
+	luck := rand.New(rand.NewPCG(1, 2))
+	w, want, counts := new(writer), map[string]string{}, map[string]int{}
+	for i := range 500 {
+		stream := fmt.Sprint("u", luck.IntN(20))
+		switch {
+		case counts[stream] == 0:
+			w.created(stream, "new")
+			counts[stream], want[stream] = 1, "new 1"
+		case luck.IntN(5) == 0:
+			w.zombie(stream)
+		case luck.IntN(9) == 0:
+			w.write(messaging.TypeCommandRefused, stream, "{}")
+		default:
+			w.renamed(stream, fmt.Sprint("n", i))
+			counts[stream]++
+			want[stream] = fmt.Sprintf("n%d %d", i, counts[stream])
+		}
+	}
+	p := names(new(atomic.Bool))
+	store := memory(t)
+	m, start := join(t, store, w, p)
+	if start != 0 {
+		t.Errorf("a new read model starts at %d", start)
+	}
+	m.feed(w.records)
+	m.Cleanup(m.claim)
+	if diff := cmp.Diff(want, rows(t, store, p)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if m.marked.Load() != int64(len(w.records)) {
+		t.Errorf("marked %d of %d", m.marked.Load(), len(w.records))
+	}
+	_, start = join(t, store, w, p)
+	if start != int64(len(w.records)) {
+		t.Errorf("the next owner starts at %d of %d", start, len(w.records))
+	}
+}
+
+func TestAStreamThatCantBeAppliedIsParkedAlone(t *testing.T) {
+	for _, name := range []string{"broken", "panics"} {
+		t.Run(name, func(t *testing.T) {
+			w := new(writer)
+			w.created("good", "a")
+			w.created("bad", "a")
+			w.renamed("bad", name)
+			w.renamed("good", "b")
+			w.renamed("bad", "c")
+			p, store := names(new(atomic.Bool)), memory(t)
+			m, _ := join(t, store, w, p)
+			m.feed(w.records)
+			m.Cleanup(m.claim)
+			if diff := cmp.Diff(map[string]string{"good": "b 2", "bad": "a 1"}, rows(t, store, p)); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+			err := store.View(t.Context(), p, func(v projections.View) error {
+				head, err := v.Head(t.Context(), "bad")
+				if head.Seq != 1 || !strings.Contains(head.Parked, "can't be applied") || head.ParkedOffset != 2 {
+					t.Errorf("head %+v", head)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestABodyThatCantBeReadParksItsStream(t *testing.T) {
+	w := new(writer)
+	w.created("good", "a")
+	w.write("userCreated", "bad", `{"id":`)
+	w.write("somethingNew", "newer", `{}`)
+	w.created("also good", "a")
+	p, store := names(new(atomic.Bool)), memory(t)
+	m, _ := join(t, store, w, p)
+	m.feed(w.records)
+	m.Cleanup(m.claim)
+	if diff := cmp.Diff(map[string]string{"good": "a 1", "also good": "a 1"}, rows(t, store, p)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestAZombiesBatchChangesNothing(t *testing.T) {
+	w := new(writer)
+	for i := range 25 {
+		w.created(fmt.Sprint("u", i), "a")
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	zombie, _ := join(t, store, w, p)
+	owner, _ := join(t, store, w, p)
+	owner.feed(w.records)
+	owner.Cleanup(owner.claim)
+	before := rows(t, store, p)
+	zombie.feed(w.records[:5])
+	select {
+	case <-zombie.claim.Abandoned():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the zombie did not find out")
+	}
+	zombie.Cleanup(zombie.claim)
+	if diff := cmp.Diff(before, rows(t, store, p)); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
+	}
+}
+
+// awayStore fails so many updates, some of them before and some within the
+// transaction.
+type awayStore struct {
+	*sqlstore.Store
+	mu    sync.Mutex
+	fails int
+}
+
+func (s *awayStore) Update(ctx context.Context, p *projections.Projection, from, to projections.Checkpoint, fn func(projections.Tx) error) error {
+	s.mu.Lock()
+	fails := s.fails
+	s.fails--
+	s.mu.Unlock()
+	switch {
+	case fails > 0 && fails%2 == 0:
+		return errors.New("away")
+	case fails > 0:
+		return s.Store.Update(ctx, p, from, to, func(tx projections.Tx) error {
+			return errors.Join(fn(tx), errors.New("away at the end"))
+		})
+	default:
+		return s.Store.Update(ctx, p, from, to, fn)
+	}
+}
+
+func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
+	w := new(writer)
+	for i := range 30 {
+		w.created(fmt.Sprint("u", i), "a")
+	}
+	p := names(new(atomic.Bool))
+	store := &awayStore{Store: memory(t), fails: 3}
+	m, _ := join(t, store, w, p)
+	m.feed(w.records)
+	m.Cleanup(m.claim)
+	if got := len(rows(t, store, p)); got != 30 {
+		t.Errorf("%d rows of 30", got)
+	}
+}
+
+func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
+	w := new(writer)
+	for i := range 20 {
+		w.created(fmt.Sprint("u", i), "a")
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	m, _ := join(t, store, w, p)
+	m.feed(w.records)
+	m.Cleanup(m.claim)
+
+	for name, log := range map[string]*writer{
+		"lost its tail": {records: w.records[:10]},
+		"another digest": func() *writer {
+			other := new(writer)
+			for i := range 20 {
+				other.created(fmt.Sprint("v", i), "a")
+			}
+			return other
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &projections.Engine{Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
+			_, err := e.Setup(messaging.NewClaim(t.Context(), 0, func(int64) {}))
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v, want something about: %s", err, name)
+			}
+		})
+	}
+}

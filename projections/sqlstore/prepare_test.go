@@ -1,0 +1,109 @@
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/projections"
+)
+
+func TestPrepareMakesCheckpointsAtZero(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		store := prepared(t, open(), p)
+		if diff := cmp.Diff([]projections.Checkpoint{{}, {Partition: 1}, {Partition: 2}, {Partition: 3}}, checkpoints(t, store, p)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestPrepareAgainChangesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		put(t, prepared(t, open(), p), p, "person", person("1"))
+		store := prepared(t, open(), people())
+		if diff := cmp.Diff([]string{"1"}, ids(t, store, p)); diff != "" {
+			t.Error(diff)
+		}
+		if got := checkpoints(t, store, p)[0]; got != at(0, 1) {
+			t.Errorf("checkpoint is %v", got)
+		}
+	})
+}
+
+func TestPrepareByManyAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		const stores, each = 8, 2
+		failed := make(chan error, stores*each)
+		for range stores {
+			store := open()
+			for i := range each {
+				p := people()
+				p.Name = fmt.Sprint("people", i%2)
+				go func() { failed <- store.Prepare(t.Context(), p, 4) }()
+			}
+		}
+		for range stores * each {
+			if err := <-failed; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestPrepareRefusesOtherColumns(t *testing.T) {
+	changes := map[string]func(*projections.Table){
+		"renamed": func(t *projections.Table) { t.Columns[1].Name, t.Indexes = "nickname", nil },
+		"added": func(t *projections.Table) {
+			t.Columns = append(t.Columns, projections.Column{Name: "email", Type: projections.Text})
+		},
+		"left out":   func(t *projections.Table) { t.Columns, t.Indexes = t.Columns[:3], nil },
+		"reordered":  func(t *projections.Table) { t.Columns[1], t.Columns[2] = t.Columns[2], t.Columns[1] },
+		"other type": func(t *projections.Table) { t.Columns[2].Type = projections.Text },
+		"other key":  func(t *projections.Table) { t.Columns[1].Key = true },
+	}
+	onEach(t, func(t *testing.T, open opener) {
+		prepared(t, open(), people())
+		for name, change := range changes {
+			p := people()
+			change(&p.Tables[0])
+			err := open().Prepare(t.Context(), p, 4)
+			if err == nil || !strings.Contains(err.Error(), "must be rebuilt") || !strings.Contains(err.Error(), "people_person_1") {
+				t.Errorf("%s: error is %v", name, err)
+			}
+		}
+		p := people()
+		p.Tables[0].Indexes = [][]string{{"age"}}
+		if err := open().Prepare(t.Context(), p, 4); err != nil {
+			t.Error("another index:", err)
+		}
+	})
+}
+
+func TestReadsBeforePrepare(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		store, p := open(), people()
+		read := func(step string) {
+			if _, err := store.Checkpoints(t.Context(), p); !errors.Is(err, projections.ErrNotPrepared) {
+				t.Errorf("%s: Checkpoints: %v", step, err)
+			}
+			err := store.View(t.Context(), p, func(projections.View) error { t.Errorf("%s: there is a view", step); return nil })
+			if !errors.Is(err, projections.ErrNotPrepared) {
+				t.Errorf("%s: View: %v", step, err)
+			}
+		}
+		read("empty database")
+		other := people()
+		other.Name = "others"
+		prepared(t, open(), other)
+		read("another read model")
+		prepared(t, open(), p)
+		if got := ids(t, store, p); len(got) != 0 {
+			t.Errorf("rows %v", got)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSQLiteKeepsWhatItHas(t *testing.T) {
+	// The folder isn't there yet, and the name would mean something in a URL.
+	path := filepath.Join(t.TempDir(), "a folder", "50% of #1?mode=ro&x.db")
+	for _, want := range [][]string{{"1"}, {"1", "2"}} {
+		p := people()
+		store, err := OpenSQLite(t.Context(), path)
+		prepared(t, opened(t, store, err), p)
+		put(t, store, p, "person", person(want[len(want)-1]))
+		if diff := cmp.Diff(want, ids(t, store, p)); diff != "" {
+			t.Error(diff)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSQLiteOpenedByManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "read.db")
+	const many = 10
+	failed := make(chan error, many)
+	for range many {
+		go func() {
+			store, err := OpenSQLite(t.Context(), path)
+			if err == nil {
+				err = errors.Join(store.Ping(t.Context()), store.Close())
+			}
+			failed <- err
+		}()
+	}
+	for range many {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSQLiteThatCantBeOpened(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, []byte(strings.Repeat("no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"no database":             file,
+		"a folder":                folder,
+		"in a file, not a folder": filepath.Join(file, "read.db"),
+	} {
+		store, err := OpenSQLite(t.Context(), path)
+		if err == nil {
+			t.Errorf("%s: it opened", name)
+			opened(t, store, nil)
+			continue
+		}
+		if !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: the error doesn't name the file: %v", name, err)
+		}
+		t.Log(err)
+	}
+}
+
+func TestMemoriesAreApart(t *testing.T) {
+	p := people()
+	for range 2 {
+		store, err := OpenMemory(t.Context())
+		put(t, prepared(t, opened(t, store, err), p), p, "person", person("1"))
+		if got := checkpoints(t, store, p)[0]; got != at(0, 1) {
+			t.Errorf("checkpoint is %v", got)
+		}
+	}
+}
+
+func TestSQLitePreparesWhatIsAskedAgain(t *testing.T) {
+	p := people()
+	store := prepared(t, sqliteDatabase(t)(), p)
+	const query = "SELECT id FROM people_person_1 ORDER BY id"
+	ids(t, store, p)
+	stmt := store.read.statement(query)
+	if stmt == nil {
+		t.Error("it isn't prepared")
+	}
+	for i := range maxPrepared + 1 {
+		ask[string](t, store, p, fmt.Sprintf("SELECT id FROM {person} WHERE age = %d", i))
+	}
+	if n := len(store.read.prepared); n != maxPrepared {
+		t.Errorf("%d statements", n)
+	}
+	if store.read.statement(query) != stmt {
+		t.Error("it was prepared again")
+	}
+}
