@@ -52,7 +52,7 @@ type Type int
 
 // The types of columns, and of their values in a [Row].
 const (
-	Text    Type = iota // string; ordered bytewise
+	Text    Type = iota // string of UTF-8 without NUL; ordered bytewise
 	Integer             // int64
 	Boolean             // bool
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // rowSet is the rows that a batch works on: those fetched, and the changes on
@@ -96,7 +97,26 @@ func (s *rowSet) Put(table string, row Row) {
 	if definition == nil || len(row) != len(definition.Columns) {
 		panic(fmt.Sprintf("a row of %d columns does not fit table %q", len(row), table))
 	}
+	for i, column := range definition.Columns {
+		if !column.Type.holds(row[i]) {
+			panic(fmt.Sprintf("column %s of table %s can't hold %#v", column.Name, table, row[i]))
+		}
+	}
 	s.change(table, definition.key(row), row)
+}
+
+// holds says whether a column of this type can hold a value, in every store.
+func (t Type) holds(value any) bool {
+	switch value := value.(type) {
+	case string:
+		return t == Text && utf8.ValidString(value) && !strings.Contains(value, "\x00")
+	case int64:
+		return t == Integer
+	case bool:
+		return t == Boolean
+	default:
+		return false
+	}
 }
 
 // Delete implements [Rows].

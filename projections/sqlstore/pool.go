@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sync"
 )
 
@@ -110,10 +109,11 @@ func (t *transaction) query(ctx context.Context, text string, args ...any) (rows
 
 func (t *transaction) commit(ctx context.Context) error { return ended(ctx, t.Commit()) }
 
-// ended tells that it was the context that ended a transaction, where
-// database/sql says that it is over.
+// ended tells that it was the end of the context that made a statement fail.
+// database/sql and the drivers say that the transaction is over, or that its
+// connection is bad, if they see that first.
 func ended(ctx context.Context, err error) error {
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
