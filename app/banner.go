@@ -25,7 +25,7 @@ func banner(w io.Writer, cfg config.Config, at Addresses) {
 	line("admin", httpURL(at.Admin))
 	if at.Broker != "" {
 		line("kafka", at.Broker+", embedded, in "+cfg.BrokerDir())
-	} else {
+	} else if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
 		line("kafka", strings.Join(cfg.Kafka.Brokers, ", "))
 	}
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {

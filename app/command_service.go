@@ -53,11 +53,12 @@ func (s *commandService) run(ctx context.Context) error {
 	router := web.NewRouter()
 	gateway.Routes(router)
 	s.server.Serve(router, s.Log)
+	defer s.stopIntake("command-service", s.server)
 	err := s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = nil // it was told to stop while it waited for Kafka
+		return nil // it was told to stop while it waited for Kafka
 	}
-	return errors.Join(err, s.stopIntake())
+	return err
 }
 
 func (s *commandService) send(ctx context.Context, c *messaging.Command) error {
@@ -65,13 +66,6 @@ func (s *commandService) send(ctx context.Context, c *messaging.Command) error {
 		return bus.Send(ctx, c)
 	}
 	return errKafkaAway
-}
-
-// stopIntake answers the requests under way, and takes no more.
-func (s *commandService) stopIntake() error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.Config.ShutdownTimeout)
-	defer cancel()
-	return s.server.Close(ctx)
 }
 
 // handle decides commands until the context ends.
@@ -137,7 +131,7 @@ func (s *commandService) handle(ctx context.Context) error {
 			wait = false
 		}
 	}
-	err = errors.Join(err, s.stopIntake())
+	s.stopIntake("command-service", s.server)
 	<-router.Running()
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -22,6 +23,9 @@ const (
 	exitFailed = 1
 	exitUsage  = 2 // of the configuration too
 )
+
+// doubled is how long after the first a second signal is the same one.
+const doubled = 200 * time.Millisecond
 
 // run is the program, without its process: for tests.
 func run(args, environ []string, stdout, stderr io.Writer) int {
@@ -43,9 +47,21 @@ func untilSignal(stderr io.Writer) (context.Context, func()) {
 		case <-ctx.Done():
 			return
 		}
-		if s, ok := <-signals; ok {
-			fmt.Fprintf(stderr, "%s again: ending at once\n", s)
-			os.Exit(exitFailed)
+		// What stops a process and its group sends the first one twice.
+		early := time.After(doubled)
+		for {
+			select {
+			case <-early:
+				early = nil
+			case s, ok := <-signals:
+				if !ok {
+					return
+				}
+				if early == nil {
+					fmt.Fprintf(stderr, "%s again: ending at once\n", s)
+					os.Exit(exitFailed)
+				}
+			}
 		}
 	}()
 	return ctx, func() {

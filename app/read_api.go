@@ -16,6 +16,14 @@ type readAPI struct {
 }
 
 func newReadAPI(m *Main, server *web.Server, store projections.Store) *readAPI {
+	m.health.add("read-api", func(ctx context.Context) error {
+		for _, p := range readModels {
+			if _, err := store.Checkpoints(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return &readAPI{Main: m, server: server, store: store}
 }
 
@@ -25,7 +33,6 @@ func (s *readAPI) run(ctx context.Context) error {
 	userlist.Routes(router, reader)
 	s.server.Serve(router, s.Log)
 	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Config.ShutdownTimeout)
-	defer cancel()
-	return s.server.Close(stop)
+	s.stopIntake("read-api", s.server)
+	return nil
 }

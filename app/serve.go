@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/config"
@@ -121,6 +122,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 func (m *Main) runParts(ctx context.Context, parts []part) error {
 	failed := make(chan error, len(parts))
 	stops := make([]func(), 0, len(parts))
+	var working atomic.Pointer[string] // the part that is being stopped
 	for _, p := range parts {
 		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		done := make(chan struct{})
@@ -131,6 +133,7 @@ func (m *Main) runParts(ctx context.Context, parts []part) error {
 			}
 		}()
 		stops = append(stops, func() {
+			working.Store(&p.name)
 			cancel()
 			<-done
 		})
@@ -153,13 +156,26 @@ func (m *Main) runParts(ctx context.Context, parts []part) error {
 	select {
 	case <-stopped:
 	case <-time.After(m.Config.ShutdownTimeout):
-		return errors.Join(err, fmt.Errorf("work in flight did not finish within shutdown_timeout, %s", m.Config.ShutdownTimeout))
+		return errors.Join(err, fmt.Errorf("%s did not finish its work in flight within shutdown_timeout, %s", *working.Load(), m.Config.ShutdownTimeout))
 	}
 	close(failed)
 	for more := range failed {
 		err = errors.Join(err, more)
 	}
 	return err
+}
+
+// intakeTimeout is how long a stop waits for the requests under way. Clients
+// that are slower are cut off: what comes after needs its time too.
+const intakeTimeout = 3 * time.Second
+
+// stopIntake takes no more requests, and answers those under way.
+func (m *Main) stopIntake(name string, server *web.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), intakeTimeout)
+	defer cancel()
+	if err := server.Close(ctx); err != nil {
+		m.Log.Warn("cut off clients that took too long", "role", name, "after", intakeTimeout.String())
+	}
 }
 
 // shut closes something at the very end.

@@ -31,6 +31,8 @@ type Dispatcher struct {
 	Append func(r *messaging.Record, delivered func(error))
 	Log    *slog.Logger
 
+	known map[string]bool // the types of commands
+
 	mu       sync.Mutex
 	desks    map[int32]*desk
 	outdated error
@@ -39,8 +41,12 @@ type Dispatcher struct {
 
 // NewDispatcher returns a dispatcher without any partitions yet.
 func NewDispatcher(kafka *messaging.Kafka, topicID string, ledger *Ledger, send func(*messaging.Record, func(error)), log *slog.Logger) *Dispatcher {
+	known := map[string]bool{}
+	for _, create := range commandTypes() {
+		known[create().Type()] = true
+	}
 	return &Dispatcher{
-		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log,
+		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, known: known,
 		desks: map[int32]*desk{}, left: make(chan struct{}),
 	}
 }
@@ -165,7 +171,7 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		if err != nil {
 			return nil, err
 		}
-		if !known(command.Type) {
+		if !d.known[command.Type] {
 			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, command.Type, command.Partition, command.Offset))
 			return nil, nil
 		}

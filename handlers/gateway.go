@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -37,13 +36,16 @@ type Gateway struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
-	inFlight  places // sends under way
-	undecided places // commands without an outcome
+	inFlight   places // sends under way
+	undecided  places // commands without an outcome
+	imported   places // those of them that came with imports, which wait for places and leave half to others
+	complaints web.Complaints
 }
 
 // Routes adds POST /commands to the router. Call it once.
 func (g *Gateway) Routes(r *mux.Router) {
-	g.inFlight, g.undecided = make(places, g.MaxInFlight), make(places, g.MaxUndecided)
+	g.inFlight = make(places, g.MaxInFlight)
+	g.undecided, g.imported = make(places, g.MaxUndecided), make(places, (g.MaxUndecided+1)/2)
 	r.Handle("/commands", web.Handler(g.Log, g.post)).Methods(http.MethodPost)
 }
 
@@ -66,14 +68,12 @@ func (g *Gateway) postOne(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := g.begin(c, preferredWait(r.Header))
+	t := g.begin(c, preferredWait(r.Header), g.undecided)
 	defer t.close()
-	if err := t.send(r.Context(), refuseWhenFull); err != nil {
+	if err := t.send(r.Context(), places.take); err != nil {
 		return err
 	}
-	if t.wait > 0 {
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(t.wait/time.Second)))
-	}
+	applyWait(w.Header(), t.wait)
 	answer, err := t.answer(r.Context())
 	if err != nil {
 		return err

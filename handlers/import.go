@@ -6,9 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash/maphash"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/messaging"
@@ -20,17 +20,24 @@ const (
 	importWindow = 512
 	// importSenders send lines side by side; one user's all by the same one.
 	importSenders = 64
-	// importPatience is how long a client may take for a line, or to read a
-	// result.
+	// importPatience is how long a client may take for a line, or to read
+	// results, and how long a line waits for a place.
 	importPatience = 30 * time.Second
+	// importLinger is how long what a client still sends is dropped after it
+	// was cut off: if the connection closed at once, it might not read why.
+	importLinger = time.Second
 )
 
-// lineResult is the answer to one line: what a POST of its own would have
-// been told.
-type lineResult struct {
-	Line int `json:"line"`
-	*commandAnswer
-	Problem *web.Problem `json:"problem,omitempty"`
+// importer is an import under way: one goroutine reads lines, some send them,
+// and one writes their results.
+type importer struct {
+	*Gateway
+	control *http.ResponseController
+	wait    time.Duration
+	lines   chan *importLine // in order, read and not answered
+
+	senders [importSenders]chan *importLine // nil until needed
+	sending sync.WaitGroup
 }
 
 // importLine is a line on its way.
@@ -45,87 +52,60 @@ type importLine struct {
 // same order, as they come (NDJSON). A line that is wrong is reported in its
 // place. The client is read as fast as commands are taken.
 func (g *Gateway) postMany(w http.ResponseWriter, r *http.Request) error {
-	if r.Header.Get(headerIdempotencyKey) != "" {
+	if len(r.Header.Values(headerIdempotencyKey)) > 0 {
 		return invalid("many commands can't share one id", web.FieldError{
 			Parameter: headerIdempotencyKey, Detail: "must not be given with " + mediaNDJSON + "; give each line its id",
 		})
 	}
-	control := http.NewResponseController(w)
-	if err := control.EnableFullDuplex(); err != nil {
+	i := &importer{
+		Gateway: g, control: http.NewResponseController(w), wait: preferredWait(r.Header),
+		lines: make(chan *importLine, importWindow),
+	}
+	if err := i.control.EnableFullDuplex(); err != nil {
 		return err
+	}
+	if r.Header.Get("Expect") != "" {
+		w.WriteHeader(http.StatusContinue) // net/http itself sends it no more once the answer has begun
 	}
 	w.Header().Set("Content-Type", mediaNDJSON)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Connection", "close") // the rest of a body that isn't read to its end must not pass for a request
+	applyWait(w.Header(), i.wait)
 	w.WriteHeader(http.StatusOK)
 
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	lines := make(chan *importLine, importWindow)
-	go func() {
-		defer close(lines)
-		g.readLines(ctx, r, control, lines)
-	}()
-	for line := range lines {
-		_ = control.SetWriteDeadline(time.Now().Add(importPatience)) // it begins anew with each line
-		if err := writeResult(ctx, w, line); err != nil {
-			cancel()          // the client is gone
-			for range lines { //nolint:revive // what was read is dropped, or sent already
-			}
-			return nil //nolint:nilerr // nobody to tell
-		}
-		if len(lines) == 0 {
-			_ = control.Flush() // the next write says if the client is gone
-		}
-	}
+	// Not the request's context, which ends when a client has closed its
+	// sending side: it may read on. If it doesn't, writing tells.
+	ctx, giveUp := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer giveUp()
+	var writing sync.WaitGroup
+	writing.Go(func() { i.write(ctx, w, giveUp) })
+	defer writing.Wait()
+	i.read(ctx, r.Body) // here, where a panic over what a client sent is recovered from
 	return nil
 }
 
-// readLines decodes lines and has them sent, in order for each user.
-func (g *Gateway) readLines(ctx context.Context, r *http.Request, control *http.ResponseController, lines chan<- *importLine) {
-	seed := maphash.MakeSeed()
-	senders := make([]chan *importLine, importSenders)
-	for i := range senders {
-		senders[i] = make(chan *importLine, importWindow)
-		go sendLines(ctx, senders[i])
-		defer close(senders[i])
-	}
-	wait := preferredWait(r.Header)
-	in := bufio.NewReaderSize(r.Body, maxBody+2) // a line and its end
+var errEnding = errors.New("no more lines are taken")
+
+// read takes lines until the body ends, the client stalls or is gone, or the
+// service stops.
+func (i *importer) read(ctx context.Context, body io.Reader) {
+	defer close(i.lines)
+	defer i.finishSending()
+	defer i.interruptReading(ctx)()
+	in := bufio.NewReaderSize(body, maxBody+len("\r\n"))
 	for number := 1; ; number++ {
-		select {
-		case <-g.Stopping:
-			lines <- failed(number, web.Unavailable("the service is stopping; send this line and the rest again"))
-			return
-		default:
-		}
-		_ = control.SetReadDeadline(time.Now().Add(importPatience))
-		text, err := readLine(in)
-		if len(text) == 0 && err == nil {
-			continue
-		}
-		if len(text) == 0 && errors.Is(err, io.EOF) {
-			return
-		}
-		line := &importLine{number: number, sent: make(chan struct{})}
-		var problem *web.Problem
+		text, long, err := i.nextLine(ctx, in)
 		switch {
-		case err == nil || errors.Is(err, io.EOF):
-			line.ticket, problem = g.decodeLine(text, wait)
-		case errors.Is(err, bufio.ErrBufferFull):
-			problem, err = tooLarge(), nil
-		default:
-			problem = invalid("the body ended before it was complete")
-		}
-		if problem != nil {
-			line = failed(number, problem)
-		}
-		select {
-		case lines <- line:
-		case <-ctx.Done():
+		case errors.Is(err, errEnding):
+			i.report(number, web.Unavailable("the service is stopping; send this line and the rest again"))
 			return
-		}
-		if line.ticket != nil {
-			senders[maphash.String(seed, line.ticket.command.Stream)%importSenders] <- line
+		case err != nil && !errors.Is(err, io.EOF):
+			i.report(number, invalid("the body ended, or stalled, before it was complete"))
+			return
+		case long:
+			i.report(number, tooLarge())
+		case len(text) > 0:
+			i.take(ctx, number, text)
 		}
 		if err != nil {
 			return
@@ -133,82 +113,198 @@ func (g *Gateway) readLines(ctx context.Context, r *http.Request, control *http.
 	}
 }
 
-func failed(number int, problem *web.Problem) *importLine {
+// interruptReading ends the read under way when the service stops or the
+// client is gone, until stop is called.
+func (i *importer) interruptReading(ctx context.Context) (stop func()) {
+	var interrupter sync.WaitGroup
+	stopped := make(chan struct{})
+	interrupter.Go(func() {
+		select {
+		case <-i.Stopping:
+		case <-ctx.Done():
+		case <-stopped:
+			return
+		}
+		_ = i.control.SetReadDeadline(time.Unix(1, 0)) // long ago
+	})
+	return func() {
+		close(stopped)
+		interrupter.Wait()
+	}
+}
+
+// nextLine reads a line in the time that a client may take for one.
+func (i *importer) nextLine(ctx context.Context, in *bufio.Reader) (text []byte, long bool, err error) {
+	_ = i.control.SetReadDeadline(time.Now().Add(importPatience))
+	// After the deadline is set: whoever interrupts from here on has the last word.
+	if !i.ending(ctx) {
+		text, long, err = readLine(in)
+	}
+	if i.ending(ctx) {
+		err = errEnding
+	}
+	return text, long, err
+}
+
+func (i *importer) ending(ctx context.Context) bool {
+	select {
+	case <-i.Stopping:
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// readLine reads a line without its end, and skips one that is too long. The
+// line is good until the next is read.
+func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
+	text, err = in.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		text, long = nil, true
+		_, err = in.ReadSlice('\n')
+	}
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	if len(text) > maxBody {
+		text, long = nil, true
+	}
+	return text, long, err
+}
+
+// report puts a wrong line's problem in its place.
+func (i *importer) report(number int, problem *web.Problem) {
 	line := &importLine{number: number, sent: make(chan struct{}), err: problem}
 	close(line.sent)
-	return line
+	i.lines <- line
 }
 
-// readLine reads a line without its end. A line that is too long is skipped,
-// and the error is bufio.ErrBufferFull.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	text, err := in.ReadSlice('\n')
-	for full := err; errors.Is(full, bufio.ErrBufferFull); {
-		text = nil
-		if _, full = in.ReadSlice('\n'); full != nil && !errors.Is(full, bufio.ErrBufferFull) {
-			err = full
-		}
-	}
-	text = bytes.TrimRight(text, "\r\n")
-	if len(text) > maxBody {
-		return nil, bufio.ErrBufferFull
-	}
-	return bytes.Clone(text), err
-}
-
-func (g *Gateway) decodeLine(text []byte, wait time.Duration) (*ticket, *web.Problem) {
+// take decodes a line and has it sent.
+func (i *importer) take(ctx context.Context, number int, text []byte) {
 	c, wrong := decodeRequest(text)
 	if len(wrong) > 0 {
-		return nil, invalid("the line is wrong at the places in errors", wrong...)
+		i.report(number, invalid("the line is wrong at the places in errors", wrong...))
+		return
 	}
-	if err := g.stamp(c); err != nil {
-		return nil, unknown(c)
+	if err := i.stamp(c); err != nil {
+		i.report(number, unknown(c))
+		return
 	}
-	return g.begin(c, wait), nil
+	line := &importLine{number: number, ticket: i.begin(c, i.wait, i.imported, i.undecided), sent: make(chan struct{})}
+	i.lines <- line
+	sender := messaging.PartitionOf(c.Stream, importSenders)
+	if i.senders[sender] == nil {
+		i.senders[sender] = make(chan *importLine, importWindow)
+		i.sending.Go(func() { i.sendLines(ctx, i.senders[sender]) })
+	}
+	i.senders[sender] <- line
 }
 
-// sendLines sends lines one after the other. Once it is not known whether a
-// line was taken, the later ones of that user are not sent: they would
+func (i *importer) finishSending() {
+	for _, sender := range i.senders {
+		if sender != nil {
+			close(sender)
+		}
+	}
+	i.sending.Wait()
+}
+
+// sendLines sends lines one after the other. Once a line was not sent, or it
+// is not known whether it was, the later ones of its user are not: they would
 // overtake it.
-func sendLines(ctx context.Context, lines <-chan *importLine) {
+func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 	stuck := map[string]bool{}
 	for line := range lines {
-		c := line.ticket.command
-		if stuck[c.Stream] {
-			line.err = behind(c)
-		} else if line.err = line.ticket.send(ctx, waitWhenFull); line.err != nil {
-			stuck[c.Stream] = true
+		stream := line.ticket.command.Stream
+		if i.ending(ctx) || stuck[stream] {
+			line.err = notSent(line.ticket.command)
+		} else if line.err = line.ticket.send(ctx, i.awaitPlace); line.err != nil {
+			stuck[stream] = true
 		}
 		close(line.sent)
 	}
 }
 
-func behind(c *messaging.Command) *web.Problem {
-	p := web.Unavailable("not sent: it is not known whether an earlier line of this user was taken; send both again, with these ids")
+func (i *importer) awaitPlace(p places) bool { return p.await(importPatience, i.Stopping) }
+
+func notSent(c *messaging.Command) *web.Problem {
+	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this user may not have been taken; " +
+		"send what is not known to be taken again, in this order, with these ids")
 	p.ID = c.ID
 	return p
 }
 
-// writeResult waits for a line's turn and writes its result.
-func writeResult(ctx context.Context, w io.Writer, line *importLine) error {
-	if line.ticket != nil {
-		defer line.ticket.close()
+// lineResult is the answer to one line: what a POST of its own would have
+// been told.
+type lineResult struct {
+	Line int `json:"line"`
+	*commandAnswer
+	Problem *web.Problem `json:"problem,omitempty"`
+}
+
+// write writes the lines' results, in order, and sends them on whenever the
+// next one has to be waited for. A client that is gone, or doesn't read, it
+// gives up: then the lines left go unanswered.
+func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
+	results := json.NewEncoder(w)
+	allow := func() { _ = i.control.SetWriteDeadline(time.Now().Add(importPatience)) }
+	flush := func() error {
+		allow()
+		return i.control.Flush()
 	}
+	err := flush() // for clients that wait for the answer to begin
+	for line := range i.lines {
+		if err == nil && !line.ready() {
+			err = flush()
+		}
+		if err == nil {
+			result := line.result(ctx)
+			allow()
+			err = results.Encode(result)
+		}
+		if err == nil && len(i.lines) == 0 {
+			err = flush()
+		}
+		if err != nil {
+			giveUp()
+		}
+		line.close()
+	}
+	if err == nil {
+		_ = flush()                                                 // with time for the end, which net/http writes
+		_ = i.control.SetReadDeadline(time.Now().Add(importLinger)) // and for what is still sent
+	}
+}
+
+// ready says whether the result needs no waiting for.
+func (l *importLine) ready() bool {
 	select {
-	case <-line.sent:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-l.sent:
+		return l.err != nil || l.ticket.watch == nil || l.ticket.decided()
+	default:
+		return false
 	}
-	result := lineResult{Line: line.number}
-	err := line.err
+}
+
+// result waits for a line's result.
+func (l *importLine) result(ctx context.Context) lineResult {
+	<-l.sent
+	result := lineResult{Line: l.number}
+	err := l.err
 	if err == nil {
 		var answer commandAnswer
-		if answer, err = line.ticket.answer(ctx); err == nil {
+		if answer, err = l.ticket.answer(ctx); err == nil {
 			result.commandAnswer = &answer
 		}
 	}
 	if err != nil && !errors.As(err, &result.Problem) {
-		result.Problem = unknown(line.ticket.command)
+		result.Problem = unknown(l.ticket.command)
 	}
-	return json.NewEncoder(w).Encode(result)
+	return result
+}
+
+func (l *importLine) close() {
+	if l.ticket != nil {
+		l.ticket.close()
+	}
 }

@@ -67,11 +67,10 @@ func commandTypes() []func() users.Command {
 	)
 }
 
-func known(commandType string) bool { return newCommand(commandType) != nil }
-
+// newCommand makes an empty command of a type, nil if it is unknown.
 func newCommand(commandType string) users.Command {
-	for _, newCommand := range commandTypes() {
-		if wish := newCommand(); wish.Type() == commandType {
+	for _, create := range commandTypes() {
+		if wish := create(); wish.Type() == commandType {
 			return wish
 		}
 	}

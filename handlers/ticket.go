@@ -11,30 +11,31 @@ import (
 // places bounds something: each that is under way takes one.
 type places chan struct{}
 
-// whenFull says what becomes of a command that finds no place.
-type whenFull bool
-
-const (
-	refuseWhenFull whenFull = false
-	waitWhenFull   whenFull = true
-)
-
-// take takes a place, if there is one or it may wait for one.
-func (p places) take(ctx context.Context, full whenFull) bool {
+// take takes a place, if there is one.
+func (p places) take() bool {
 	select {
 	case p <- struct{}{}:
 		return true
 	default:
-	}
-	if full == refuseWhenFull {
 		return false
 	}
+}
+
+// await takes a place, and waits a while for one, but not longer than until
+// the service stops.
+func (p places) await(patience time.Duration, stopping <-chan struct{}) bool {
+	if p.take() {
+		return true
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case p <- struct{}{}:
 		return true
-	case <-ctx.Done():
-		return false
+	case <-timer.C:
+	case <-stopping:
 	}
+	return false
 }
 
 func (p places) give() { <-p }
@@ -44,16 +45,20 @@ type ticket struct {
 	gateway *Gateway
 	ledger  *Ledger // nil as long as Kafka has not been reached
 	command *messaging.Command
+	places  []places // where it takes a place until it is decided
+
 	watch   *Watch // nil if nobody waits for the outcome
 	wait    time.Duration
+	until   time.Time // when the wait ends: it begins when the command is sent
+	outcome *Outcome  // nil as long as it is undecided
 }
 
 // begin watches for the outcome from before the command is sent, so that none
 // is missed.
-func (g *Gateway) begin(c *messaging.Command, wait time.Duration) *ticket {
-	t := &ticket{gateway: g, ledger: g.Ledger(), command: c, wait: wait}
+func (g *Gateway) begin(c *messaging.Command, wait time.Duration, in ...places) *ticket {
+	t := &ticket{gateway: g, ledger: g.Ledger(), command: c, places: in}
 	if wait > 0 && t.ledger != nil {
-		t.watch = t.ledger.Watch(c.Stream, c.ID)
+		t.wait, t.watch = wait, t.ledger.Watch(c.Stream, c.ID)
 	}
 	return t
 }
@@ -67,31 +72,50 @@ func (t *ticket) close() {
 // send puts the command on the bus, unless its outcome is known already, and
 // counts it until it is decided: when too many are undecided, the handlers
 // are behind, and taking more would only lengthen the queue.
-func (t *ticket) send(ctx context.Context, full whenFull) error {
+func (t *ticket) send(ctx context.Context, take func(places) bool) error {
+	defer func() { t.until = time.Now().Add(t.wait) }()
 	g, c := t.gateway, t.command
 	if t.watch != nil && len(t.watch.C) > 0 {
 		return nil
 	}
-	if !g.undecided.take(ctx, full) {
+	if !t.takePlaces(take) {
 		return overloaded(c)
 	}
 	if t.ledger == nil {
-		defer g.undecided.give()
-		return g.send(ctx, c, full)
+		defer t.givePlaces()
+		return g.send(ctx, c, take)
 	}
-	expected := t.ledger.Expect(c.Stream, c.ID, g.undecided.give)
-	err := g.send(ctx, c, full)
+	expected := t.ledger.Expect(c.Stream, c.ID, t.givePlaces)
+	err := g.send(ctx, c, take)
 	if err != nil && expected.Close() {
-		g.undecided.give()
+		t.givePlaces()
 	}
 	return err
+}
+
+func (t *ticket) takePlaces(take func(places) bool) bool {
+	for i, p := range t.places {
+		if !take(p) {
+			for _, taken := range t.places[:i] {
+				taken.give()
+			}
+			return false
+		}
+	}
+	return true
+}
+
+func (t *ticket) givePlaces() {
+	for _, p := range t.places {
+		p.give()
+	}
 }
 
 // send gives up waiting for the bus after a while. A send that was given up
 // keeps its place until it ends, so that the places do bound what a broker
 // that hangs can pile up here.
-func (g *Gateway) send(ctx context.Context, c *messaging.Command, full whenFull) error {
-	if !g.inFlight.take(ctx, full) {
+func (g *Gateway) send(ctx context.Context, c *messaging.Command, take func(places) bool) error {
+	if !take(g.inFlight) {
 		return overloaded(c)
 	}
 	wait, cancel := context.WithTimeout(ctx, g.Timeout)
@@ -103,7 +127,7 @@ func (g *Gateway) send(ctx context.Context, c *messaging.Command, full whenFull)
 		defer cancel()
 		err := g.Send(ctx, c)
 		if err != nil { // here, for it may come long after the answer
-			g.Log.Warn("command not sent", "command", c.ID, "type", c.Type, "error", err)
+			g.complaints.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "error", err)
 		}
 		g.inFlight.give() // before the answer: the client's next command may need the place
 		sent <- err
@@ -121,27 +145,46 @@ func (g *Gateway) send(ctx context.Context, c *messaging.Command, full whenFull)
 // answer is what the client is told: the outcome, if it waits for it and it
 // comes in time, or that Kafka holds the command. A problem is an error.
 func (t *ticket) answer(ctx context.Context) (commandAnswer, error) {
-	accepted := commandAnswer{ID: t.command.ID, Type: t.command.Type, Status: statusAccepted}
-	if t.watch == nil {
-		return accepted, nil
+	if t.watch != nil {
+		t.await(ctx)
 	}
-	timer := time.NewTimer(t.wait)
+	if t.outcome != nil {
+		return answerOf(t.command, *t.outcome)
+	}
+	return commandAnswer{ID: t.command.ID, Type: t.command.Type, Status: statusAccepted}, nil
+}
+
+func (t *ticket) await(ctx context.Context) {
+	timer := time.NewTimer(time.Until(t.until))
 	defer timer.Stop()
-	for {
+	for over := false; !t.decided() && !over; {
 		select {
 		case o := <-t.watch.C:
-			if o.Kind == Queued && o.CommandHash == t.command.Hash {
-				continue // it waits behind a parked one: not decided
-			}
-			return answerOf(t.command, o)
+			t.tell(o)
 		case <-timer.C:
-			return accepted, nil
+			over = true
 		case <-t.gateway.Stopping:
-			return accepted, nil
+			over = true
 		case <-ctx.Done():
-			return accepted, nil
+			over = true
 		}
 	}
+}
+
+// decided takes in all outcomes that have come, so that one that is known
+// counts even where the wait is over.
+func (t *ticket) decided() bool {
+	for t.outcome == nil && len(t.watch.C) > 0 {
+		t.tell(<-t.watch.C)
+	}
+	return t.outcome != nil
+}
+
+func (t *ticket) tell(o Outcome) {
+	if o.Kind == Queued && o.CommandHash == t.command.Hash {
+		return // it waits behind a parked one: not decided
+	}
+	t.outcome = &o
 }
 
 func overloaded(c *messaging.Command) *web.Problem {

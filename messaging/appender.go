@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -20,7 +21,12 @@ const asyncBuffer = 1 << 15
 type asyncPublisher struct {
 	producer sarama.AsyncProducer
 	results  sync.WaitGroup
+
+	mu     sync.RWMutex // held while messages are handed over
+	closed bool
 }
+
+var errClosed = errors.New("closed")
 
 type deliveredKey struct{}
 
@@ -53,6 +59,11 @@ func tell(msg *sarama.ProducerMessage, err error) {
 
 // Publish implements [message.Publisher].
 func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return errClosed
+	}
 	for _, msg := range msgs {
 		out, err := KafkaMarshaler{}.Marshal(topic, msg)
 		if err != nil {
@@ -66,7 +77,12 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 
 // Close sends what is under way, and tells how it went.
 func (p *asyncPublisher) Close() error {
-	p.producer.AsyncClose()
+	p.mu.Lock()
+	if !p.closed {
+		p.closed = true
+		p.producer.AsyncClose()
+	}
+	p.mu.Unlock()
 	p.results.Wait()
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // Committed, as a claim's start, is where the consumer group's committed
-// offset says.
+// offset says; the oldest message, where there is none, or the log does not
+// have it.
 const Committed int64 = -1
 
 // Claim is one partition that the consumer group has handed to this process.
@@ -23,6 +24,7 @@ type Claim struct {
 	// Context ends when the partition is taken away.
 	Context context.Context
 
+	start     int64
 	mark      func(next int64)
 	abandoned chan struct{}
 	abandon   sync.Once
@@ -55,31 +57,38 @@ type ClaimHandler interface {
 
 // membership is this process in a consumer group.
 type membership struct {
-	handler ClaimHandler
-	log     *slog.Logger
+	handler    ClaimHandler
+	partitions int32 // of the topic, as configured
+	log        *slog.Logger
 
-	mu     sync.Mutex
-	joined bool
-	stuck  error // why the last Setup failed
+	mu      sync.Mutex
+	session context.Context // that of the claims, once they are set up
+	stuck   error           // why they are not
 }
 
 func (m *membership) ready() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.joined:
-		return nil
 	case m.stuck != nil:
 		return m.stuck
-	default:
+	case m.session == nil || m.session.Err() != nil:
 		return errors.New("no partitions assigned yet")
+	default:
+		return nil
 	}
 }
 
-func (m *membership) set(joined bool, stuck error) {
+func (m *membership) joined(session context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.joined, m.stuck = joined, stuck
+	m.session, m.stuck = session, nil
+}
+
+func (m *membership) failed(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stuck = err
 }
 
 // claims decorates watermill-kafka's consumer-group handler: the one hook it
@@ -114,18 +123,25 @@ const setupBackoff = time.Second
 
 func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 	if err := g.setup(session); err != nil {
-		if session.Context().Err() == nil {
-			g.set(false, err)
-			g.log.Warn("can't take over partitions yet", "error", err)
-			select {
-			case <-session.Context().Done():
-			case <-time.After(setupBackoff):
-			}
-		}
+		g.holdUp(session, err)
 		return err
 	}
-	g.set(true, nil)
+	g.joined(session.Context())
 	return g.next.Setup(session)
+}
+
+// holdUp says why a session can't go on, and keeps it from being followed by
+// the next at once.
+func (g *claimedGroup) holdUp(session sarama.ConsumerGroupSession, err error) {
+	if session.Context().Err() != nil {
+		return // it has ended anyway
+	}
+	g.failed(err)
+	g.log.Warn("can't take over partitions yet", "error", err)
+	select {
+	case <-session.Context().Done():
+	case <-time.After(setupBackoff):
+	}
 }
 
 func (g *claimedGroup) setup(session sarama.ConsumerGroupSession) error {
@@ -136,10 +152,14 @@ func (g *claimedGroup) setup(session sarama.ConsumerGroupSession) error {
 				session.MarkOffset(topic, partition, next, "")
 			})
 			setups.Go(func() error {
+				if partition >= g.partitions {
+					return fmt.Errorf("%w %s: has a partition %d, and kafka.partitions is %d; their number is fixed for the life of a log", ErrTopic, topic, partition, g.partitions)
+				}
 				start, err := g.handler.Setup(claim)
 				if err != nil {
 					return fmt.Errorf("partition %d of %s: %w", partition, topic, err)
 				}
+				claim.start = start
 				g.mu.Lock()
 				g.held[partition] = claim
 				g.mu.Unlock()
@@ -160,7 +180,6 @@ func (g *claimedGroup) Cleanup(session sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
 	held := g.held
 	g.held = map[int32]*Claim{}
-	g.joined = false
 	g.mu.Unlock()
 	cleanups := new(errgroup.Group)
 	for _, claim := range held {
@@ -178,6 +197,13 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 	g.mu.Lock()
 	held := g.held[claim.Partition()]
 	g.mu.Unlock()
+	// A group's offset that the log does not have starts at the oldest; a
+	// handler's must not.
+	if held.start != Committed && held.start != claim.InitialOffset() {
+		err := fmt.Errorf("partition %d of %s, offset %d: %w", held.Partition, claim.Topic(), held.start, ErrOffsetGone)
+		g.holdUp(session, err)
+		return err
+	}
 	messages := make(chan *sarama.ConsumerMessage)
 	go func() {
 		defer close(messages)

@@ -53,7 +53,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Producer.Partitioner = newPartitioner(k.Partitions)
 
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
-	c.Consumer.Group.ResetInvalidOffsets = false
+	c.Consumer.Group.ResetInvalidOffsets = true // to the oldest: the partition would be stuck
 	c.Consumer.Group.Session.Timeout = 6 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = 500 * time.Millisecond
 	c.Consumer.Group.Rebalance.Timeout = 10 * time.Second
@@ -74,7 +74,7 @@ func (k *Kafka) Ping(ctx context.Context) error {
 }
 
 // within runs fn, which knows no context, and gives up waiting for it when
-// the context ends.
+// the context ends. What fn leaves behind may be read only after it returned.
 func within(ctx context.Context, fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()

@@ -54,15 +54,16 @@ func (r *reader) start(ctx context.Context, partition int32) (int64, error) {
 	return r.offset(ctx, partition, sarama.OffsetOldest)
 }
 
-func (r *reader) offset(ctx context.Context, partition int32, which int64) (at int64, err error) {
-	err = within(ctx, func() error {
+func (r *reader) offset(ctx context.Context, partition int32, which int64) (int64, error) {
+	var at int64
+	err := within(ctx, func() (err error) {
 		at, err = r.client.GetOffset(r.topic, partition, which)
-		if err != nil {
-			return fmt.Errorf("offsets of partition %d of %s: %w", partition, r.topic, err)
-		}
-		return nil
+		return err
 	})
-	return at, err
+	if err != nil {
+		return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.topic, err)
+	}
+	return at, nil
 }
 
 // follow hands over the messages of a partition, from an offset on, as they

@@ -157,12 +157,25 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
+// parseTime reads what formatTime writes, and nothing else.
 func parseTime(text string) (time.Time, error) {
-	t, err := time.Parse(timeLayout, text)
-	if err != nil || formatTime(t) != text { // Parse is lenient: 1:02:03,004 will do
-		return time.Time{}, fmt.Errorf("%s %q: want RFC 3339 in UTC with milliseconds", HeaderTime, text)
+	if len(text) == len(timeLayout) && shapeOf(text) == shapeOf(timeLayout) {
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil { // its fast way
+			return t, nil
+		}
 	}
-	return t, nil
+	return time.Time{}, fmt.Errorf("%s %q: want RFC 3339 in UTC with milliseconds", HeaderTime, text)
+}
+
+// shapeOf is a time's text with every digit made 0.
+func shapeOf(text string) (shape [len(timeLayout)]byte) {
+	for i := range shape {
+		shape[i] = text[i]
+		if '0' <= text[i] && text[i] <= '9' {
+			shape[i] = '0'
+		}
+	}
+	return shape
 }
 
 var errCount = errors.New("want an integer from 0 to 9223372036854775807 in canonical form")

@@ -32,7 +32,7 @@ var _ message.Subscriber = (*Subscription)(nil)
 // each partition it claims, and decides where to start and what is done.
 // Closing waits for messages out at handlers to be acked, for up to drain.
 func (k *Kafka) Subscription(group string, handler ClaimHandler, drain time.Duration) (*Subscription, error) {
-	member := &membership{handler: handler, log: k.Log.With("group", group)}
+	member := &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)}
 	inner, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers:               k.Brokers,
 		Unmarshaler:           KafkaMarshaler{},
@@ -51,35 +51,68 @@ func (k *Kafka) Subscription(group string, handler ClaimHandler, drain time.Dura
 func (d *Subscription) Ready() error { return d.group.ready() }
 
 // Subscribe implements [message.Subscriber]. The context does not end the
-// subscription: Close does.
+// subscription: Close does. Brokers that are away are waited for: a router
+// that can't subscribe would end for good.
 func (d *Subscription) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	from, err := d.inner.Subscribe(context.WithoutCancel(ctx), topic)
-	if err != nil {
-		return nil, err
-	}
+	ctx = context.WithoutCancel(ctx)
 	to := make(chan *message.Message)
 	d.relays.Go(func() {
-		out := outstanding{}
 		defer close(to)
-		defer func() { out.wait(d.drain, d.log) }()
-		for {
-			select {
-			case <-d.stopping:
-				return
-			case msg, ok := <-from:
-				if !ok {
-					return
-				}
-				select {
-				case to <- msg:
-					out.add(msg)
-				case <-d.stopping: // not acked: it comes again, to whoever is next
-					return
-				}
-			}
+		if from := d.subscribe(ctx, topic); from != nil {
+			d.relay(from, to)
 		}
 	})
 	return to, nil
+}
+
+// subscribe tries until it works, or returns nil when it is to stop.
+func (d *Subscription) subscribe(ctx context.Context, topic string) <-chan *message.Message {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for try := 0; ; try++ {
+		from, err := d.inner.Subscribe(context.WithoutCancel(ctx), topic)
+		if err == nil {
+			return from
+		}
+		d.group.failed(err)
+		if try == 0 {
+			d.log.Warn("can't subscribe; trying again", "topic", topic, "error", err)
+		}
+		if Backoff(ctx, try) != nil {
+			return nil
+		}
+	}
+}
+
+// relay passes messages on until it is to stop, and then waits for those that
+// are out.
+func (d *Subscription) relay(from <-chan *message.Message, to chan<- *message.Message) {
+	out := outstanding{}
+	defer func() { out.wait(d.drain, d.log) }()
+	for {
+		select {
+		case <-d.stopping:
+			return
+		case msg, ok := <-from:
+			if !ok {
+				return
+			}
+			partition := PlaceOf(msg).Partition // before a handler has it, and its context
+			select {
+			case to <- msg:
+				out[partition] = msg
+			case <-d.stopping: // not acked: it comes again, to whoever is next
+				return
+			}
+		}
+	}
 }
 
 // Close implements [message.Subscriber]: it takes no more messages, waits for
@@ -96,11 +129,6 @@ func (d *Subscription) Close() error {
 // outstanding are the last messages of each partition: there is never more
 // than one that is not acked.
 type outstanding map[int32]*message.Message
-
-func (o outstanding) add(msg *message.Message) {
-	partition, _ := kafka.MessagePartitionFromCtx(msg.Context())
-	o[partition] = msg
-}
 
 func (o outstanding) wait(limit time.Duration, log *slog.Logger) {
 	timeout := time.NewTimer(limit)

@@ -25,8 +25,9 @@ type Topics struct {
 // EnsureTopics creates the topics that aren't there and checks those that
 // are. An error that is [ErrTopic] says in one line what is wrong with a
 // topic; any other, that the brokers can't be asked now.
-func (k *Kafka) EnsureTopics(ctx context.Context) (topics Topics, err error) {
-	err = within(ctx, func() error {
+func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
+	var topics Topics
+	err := within(ctx, func() error {
 		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
 		if err != nil {
 			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
@@ -37,10 +38,18 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (topics Topics, err error) {
 				return err
 			}
 		}
-		topics, err = k.checkTopics(admin)
-		return err
+		for try := 0; ; try++ {
+			topics, err = k.checkTopics(admin)
+			// Brokers hear of a new topic a little later than its maker.
+			if try == 5 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+				return err
+			}
+		}
 	})
-	return topics, err
+	if err != nil {
+		return Topics{}, err
+	}
+	return topics, nil
 }
 
 func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {

@@ -1,16 +1,18 @@
 package protocol
 
+import "slices"
+
 // maxJobs is the largest window, and a held command of each of two users.
 const maxJobs = 6
 
 // maxAir bounds the appends of a handler whose end is not known.
-const maxAir = 12
+const maxAir = 10
 
 // handler is one command service: its ledger, and the desk for the partition
 // if it has, or believes to have, claimed it. Its ledger is the fold of the
-// log's first records, so their number stands for it.
+// log as it was once, so that state of the log stands for it.
 type handler struct {
-	folded  uint8
+	folded  log
 	claimed bool
 	topic   uint8 // of the session
 	next    uint8 // the command that is delivered next
@@ -50,16 +52,16 @@ type desk struct {
 	*model
 	*world
 	*handler
-	binary
-	who int
+	who    uint8
+	binary *binary
 }
 
-func (m *model) desk(w *world, who int) desk {
-	return desk{m, w, &w.handlers[who], m.scenario.handlers[who], who}
+func (m *model) desk(w *world, who uint8) desk {
+	return desk{m, w, &w.handlers[who], who, &m.scenario.handlers[who]}
 }
 
 // ledger is a user as this handler knows it.
-func (d desk) ledger(user uint8) stream { return d.view(d.world, d.folded, user, d.binary) }
+func (d desk) ledger(user uint8) *stream { return &d.entries[d.folded].streams[d.who][user] }
 
 func (d desk) userOf(j *job) uint8 { return d.commands[j.command-1].user }
 
@@ -99,8 +101,8 @@ func (d desk) take(c uint8) {
 	j := d.add(job{command: c + 1})
 	user := d.userOf(j)
 	known := d.ledger(user)
-	d.decide(&known, j)
-	d.settle(&known, user)
+	d.decide(known, j)
+	d.settle(known, user)
 	d.mark()
 }
 
@@ -112,7 +114,7 @@ func (d desk) decide(known *stream, j *job) {
 	if d.settled(known, j) {
 		return
 	}
-	top := known.clone()
+	top := *known
 	for _, earlier := range d.stack(d.userOf(j)) {
 		if earlier == j {
 			break
@@ -123,7 +125,9 @@ func (d desk) decide(known *stream, j *job) {
 		if d.commands[earlier.command-1].id == d.commands[c].id {
 			return
 		}
-		d.fold(&top, earlier.record, d.binary)
+		if d.accepts(&top, earlier.record) {
+			d.fold(&top, earlier.record, d.binary)
+		}
 	}
 	from := &top
 	if d.off(stacking) {
@@ -131,7 +135,7 @@ func (d desk) decide(known *stream, j *job) {
 	}
 	r := record{user: d.userOf(j), command: c, seq: top.seq + 1, prev: top.head, version: top.version}
 	if j.held {
-		r.kind, r.name = d.resumed(from, from.held[0], d.binary)
+		r.kind, r.name = d.resumed(from, from.held.items[0], d.binary)
 	} else {
 		r.kind, r.name = d.outcome(from, c, d.binary)
 	}
@@ -159,7 +163,12 @@ func (d desk) settled(known *stream, j *job) bool {
 	return d.ended(known, j.command-1)
 }
 
-func (d desk) send(r digest) { d.launch(flight{r, flying}) }
+func (d desk) send(r digest) {
+	if d.sent != nil {
+		d.sent(r)
+	}
+	d.launch(flight{r, flying})
+}
 
 func (d desk) launch(f flight) {
 	for i := range d.air {
@@ -173,17 +182,17 @@ func (d desk) launch(f flight) {
 
 // readBack folds the next record.
 func (d desk) readBack() {
-	r := d.log[d.folded]
-	d.folded++
+	d.folded = d.after(d.folded, d.log)
+	r := d.entries[d.folded].record
 	user := d.records[r].user
 	known := d.ledger(user)
 	d.note("%s reads %s", d.name(), d.describe(r))
 	stack := d.stack(user)
 	if len(stack) > 0 && stack[0].record != r {
-		d.overtaken(&known, stack)
+		d.overtaken(known, stack)
 	}
-	d.settle(&known, user)
-	d.resume(&known, user)
+	d.settle(known, user)
+	d.resume(known, user)
 	d.mark()
 }
 
@@ -206,10 +215,13 @@ func (d desk) overtaken(known *stream, stack []*job) {
 
 // settle takes the jobs off a stack whose commands have their outcome.
 func (d desk) settle(known *stream, user uint8) {
+	failed := false
 	for _, j := range d.stack(user) {
+		j.failed = j.failed || failed && !d.off(retryBehind)
 		if again := j.record == 0 && !j.held && !d.off(repetitions); !again && !d.settled(known, j) {
 			return
 		}
+		failed = j.failed
 		*j = job{command: j.command, held: j.held, done: true}
 	}
 }
@@ -224,7 +236,7 @@ func (d desk) resume(known *stream, user uint8) {
 			return
 		}
 	}
-	d.decide(known, d.add(job{command: known.held[0].command + 1, held: true}))
+	d.decide(known, d.add(job{command: known.held.items[0].command + 1, held: true}))
 }
 
 // mark moves the session's mark behind the jobs that are done, up to the
@@ -280,24 +292,28 @@ func (d desk) heardOf(r digest) {
 	d.mark()
 }
 
-// appendFailed is told that Kafka may hold a record, or not.
+// appendFailed is told that Kafka may hold a record, or not. What is stacked
+// on it may have reached the log before it, for nothing, so that goes again
+// even if the record itself turns out to count.
 func (d desk) appendFailed(r digest) {
-	for i := range d.jobs {
-		j := &d.jobs[i]
-		if j.command == 0 || j.done || j.record != r {
-			continue
+	user := d.records[r].user
+	stack := d.stack(user)
+	at := slices.IndexFunc(stack, func(j *job) bool { return j.record == r })
+	switch {
+	case len(stack) == 0:
+	case at < 0 && (d.off(retryBehind) || !d.contains(d.folded, r)):
+	case d.off(retry):
+		known := d.ledger(user)
+		if at >= 0 {
+			*stack[at] = job{command: stack[at].command, held: stack[at].held, done: true}
 		}
-		if d.off(retry) {
-			user := d.userOf(j)
-			*j = job{command: j.command, held: j.held, done: true}
-			known := d.ledger(user)
-			for _, later := range d.stack(user) {
-				d.decide(&known, later)
-			}
-			d.mark()
-			return
+		for _, j := range d.stack(user) {
+			d.decide(known, j)
 		}
-		j.failed, d.retry = true, true
+		d.mark()
+	default:
+		stack[max(at, 0)].failed = true
+		d.retry = true
 	}
 }
 
@@ -319,15 +335,15 @@ func (d desk) sendAgain() {
 // claim begins a session: the group has handed over the partition.
 func (d desk) claim() {
 	d.letGo()
-	d.owner = uint8(d.who + 1)
+	d.owner = d.who + 1
 	d.claimed, d.handler.topic = true, d.world.topic
 	d.next, d.marked = d.committed, d.committed
 	if !d.off(foldFirst) {
-		d.folded = d.length
+		d.folded = d.log
 	}
 	for user := range uint8(users) {
 		known := d.ledger(user)
-		d.resume(&known, user)
+		d.resume(known, user)
 	}
 }
 

@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // stream is one user as a ledger knows it: the fold of the accepted records.
 type stream struct {
 	head         digest
@@ -12,15 +14,31 @@ type stream struct {
 	// decided is, by topic, the offset of the last command that has an
 	// outcome, and one more.
 	decided  [2]uint8
-	outcomes []uint8 // the ids of the last commands that have an outcome, the newest at the end
-	held     []held  // the parked command, and those after it
-	parked   bool    // they wait for an operator
+	outcomes list[uint8] // the ids of the last commands that have an outcome, the newest at the end
+	held     list[held]  // the parked command, and those after it
+	parked   bool        // they wait for an operator
 }
 
 // held is a command that waits.
 type held struct {
 	command uint8
 	dropped bool
+}
+
+// list is a short slice that is copied with what it is part of.
+type list[T any] struct {
+	items [5]T
+	n     uint8
+}
+
+func (l *list[T]) all() []T { return l.items[:l.n] }
+
+func (l *list[T]) add(item T) { l.items[l.n], l.n = item, l.n+1 }
+
+func (l *list[T]) remove(i int) {
+	copy(l.items[i:], l.items[i+1:])
+	l.n--
+	clear(l.items[l.n:])
 }
 
 // accepts is the gate.
@@ -36,26 +54,11 @@ func (m *model) accepts(s *stream, d digest) bool {
 			(r.version == version || m.off(gateVersion))
 }
 
-// fold takes a record in, if the gate accepts it, as this binary reads it.
-func (m *model) fold(s *stream, d digest, b binary) bool {
-	if !m.accepts(s, d) {
-		return false
-	}
+// fold takes in a record that the gate accepts, as this binary reads it.
+func (m *model) fold(s *stream, d digest, b *binary) {
 	r := &m.records[d]
 	s.head, s.seq, s.version = d, s.seq+1, r.version
-	topic, next := m.topicOf(r.command), m.offsetOf(r.command)+1
-	switch {
-	case m.off(positionTopic):
-		topic = 0
-		s.decided[topic] = max(s.decided[topic], next)
-	case m.off(positionEachTopic):
-		if s.decided[topic] < next {
-			s.decided = [2]uint8{}
-			s.decided[topic] = next
-		}
-	default:
-		s.decided[topic] = max(s.decided[topic], next)
-	}
+	m.moveTo(s, m.topicOf(r.command), m.offsetOf(r.command)+1)
 	unreadable := b.blind && r.kind.event() && r.name >= newNames
 	if !unreadable || !m.off(headersOutcome) {
 		m.remember(s, m.commands[r.command].id, b.remember)
@@ -78,63 +81,63 @@ func (m *model) fold(s *stream, d digest, b binary) bool {
 		s.parked = false
 	case r.kind == dropped:
 		s.parked = false
-		if len(s.held) > 0 {
-			s.held[0].dropped = true
+		if s.held.n > 0 {
+			s.held.items[0].dropped = true
 		}
 	default:
 		s.release(r.command)
 	}
-	return true
+}
+
+// moveTo moves the last decided position, which never goes back.
+func (m *model) moveTo(s *stream, topic, next uint8) {
+	switch {
+	case m.off(positionTopic):
+		topic = 0
+	case m.off(positionEachTopic) && s.decided[topic] < next:
+		s.decided = [2]uint8{}
+	}
+	s.decided[topic] = max(s.decided[topic], next)
 }
 
 func (m *model) remember(s *stream, id, limit uint8) {
-	for i, known := range s.outcomes {
-		if known == id {
-			s.outcomes = append(s.outcomes[:i], s.outcomes[i+1:]...)
-			break
-		}
+	if i := slices.Index(s.outcomes.all(), id); i >= 0 {
+		s.outcomes.remove(i)
 	}
-	s.outcomes = append(s.outcomes, id)
-	if len(s.outcomes) > int(limit) {
-		s.outcomes = append(s.outcomes[:0], s.outcomes[1:]...)
+	s.outcomes.add(id)
+	if s.outcomes.n > limit {
+		s.outcomes.remove(0)
 	}
 }
+
+func (s *stream) indexHeld(c uint8) int {
+	return slices.IndexFunc(s.held.all(), func(h held) bool { return h.command == c })
+}
+
+func (s *stream) holds(c uint8) bool { return s.indexHeld(c) >= 0 }
 
 func (s *stream) hold(c uint8) {
 	if !s.holds(c) {
-		s.held = append(s.held, held{command: c})
+		s.held.add(held{command: c})
 	}
-}
-
-func (s *stream) holds(c uint8) bool {
-	for _, h := range s.held {
-		if h.command == c {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *stream) release(c uint8) {
-	for i, h := range s.held {
-		if h.command == c {
-			s.held = append(s.held[:i], s.held[i+1:]...)
-			return
-		}
+	if i := s.indexHeld(c); i >= 0 {
+		s.held.remove(i)
 	}
 }
 
-func (s *stream) resuming() bool { return !s.parked && len(s.held) > 0 }
+// resuming says whether held commands may go on.
+func (s *stream) resuming() bool { return !s.parked && s.held.n > 0 }
 
 // ended says whether a command has its outcome.
 func (m *model) ended(s *stream, c uint8) bool {
 	id := m.commands[c].id
-	for _, known := range s.outcomes {
-		if known == id {
-			return true
-		}
+	if slices.Contains(s.outcomes.all(), id) {
+		return true
 	}
-	for _, h := range s.held {
+	for _, h := range s.held.all() {
 		if m.commands[h.command].id == id {
 			return true
 		}
@@ -151,16 +154,16 @@ const newNames = 100
 
 // outcome is how a command ends, or is held, that comes to this stream. It is
 // pure.
-func (m *model) outcome(s *stream, c uint8, b binary) (k kind, name uint8) {
+func (m *model) outcome(s *stream, c uint8, b *binary) (k kind, name uint8) {
 	asked := &m.commands[c]
 	switch {
 	case asked.verb == requeue && s.parked:
 		return requeued, 0
-	case asked.verb == drop && s.parked && m.commands[s.held[0].command].id == asked.drops:
+	case asked.verb == drop && s.parked && m.commands[s.held.items[0].command].id == asked.drops:
 		return dropped, 0
 	case asked.operators():
 		return refused, 0
-	case s.parked, len(s.held) > 0 && !m.off(queueWhileHeld):
+	case s.parked, s.held.n > 0 && !m.off(queueWhileHeld):
 		return queued, 0
 	default:
 		return m.decision(s, c, b)
@@ -168,7 +171,7 @@ func (m *model) outcome(s *stream, c uint8, b binary) (k kind, name uint8) {
 }
 
 // resumed is how the first held command ends, or is held again.
-func (m *model) resumed(s *stream, h held, b binary) (k kind, name uint8) {
+func (m *model) resumed(s *stream, h held, b *binary) (k kind, name uint8) {
 	if h.dropped {
 		return refused, 0
 	}
@@ -176,7 +179,7 @@ func (m *model) resumed(s *stream, h held, b binary) (k kind, name uint8) {
 }
 
 // decision is the domain's.
-func (m *model) decision(s *stream, c uint8, b binary) (k kind, name uint8) {
+func (m *model) decision(s *stream, c uint8, b *binary) (k kind, name uint8) {
 	asked := &m.commands[c]
 	name = asked.name
 	if b.new {
@@ -198,11 +201,4 @@ func (m *model) decision(s *stream, c uint8, b binary) (k kind, name uint8) {
 	default:
 		return renamed, name
 	}
-}
-
-func (s *stream) clone() stream {
-	c := *s
-	c.outcomes = append([]uint8(nil), s.outcomes...)
-	c.held = append([]held(nil), s.held...)
-	return c
 }

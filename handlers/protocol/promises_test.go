@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+)
 
 func (m *model) breaks(promise, format string, args ...any) {
 	if m.broken == "" {
@@ -24,28 +27,28 @@ const (
 // checkAccepted looks at a record that is about to be accepted.
 func (m *model) checkAccepted(w *world, d digest) {
 	r, c := m.records[d], m.commands[m.records[d].command]
-	before := m.view(w, w.length, r.user, m.handlers[0])
+	before := &m.entries[w.log].streams[0][r.user]
 	waits := before.holds(r.command)
-	between := 0 // records of the user since
+	since := 0 // the user's records
 	remembered := int(min(m.handlers[0].remember, m.handlers[1].remember))
-	for i := int(w.length) - 1; i >= 0; i-- {
-		earlier := m.records[w.log[i]]
-		if earlier.user != r.user {
+	for old := range m.backwards(w.log) {
+		o := m.records[old]
+		if o.user != r.user {
 			continue
 		}
-		between++
-		was := m.commands[earlier.command]
+		since++
+		was := m.commands[o.command]
 		switch {
-		case earlier.command == r.command && (!waits || r.kind == queued):
-			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(w.log[i]), m.describe(d))
-		case earlier.command != r.command && was.id == c.id && between <= remembered:
-			m.breaks(oneOutcome, "id %d has %s and %s", c.id, m.describe(w.log[i]), m.describe(d))
-		case r.kind.holds() || c.operators() || earlier.kind.holds() || was.operators():
-		case m.topicOf(earlier.command) == m.topicOf(r.command) && earlier.command > r.command:
-			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(w.log[i]))
+		case o.command == r.command && (!waits || r.kind == queued):
+			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
+		case o.command != r.command && was.id == c.id && since <= remembered:
+			m.breaks(oneOutcome, "id %d has %s and %s", c.id, m.describe(old), m.describe(d))
+		case r.kind.holds() || c.operators() || o.kind.holds() || was.operators():
+		case m.topicOf(o.command) == m.topicOf(r.command) && o.command > r.command:
+			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
 		}
 	}
-	for _, h := range before.held {
+	for _, h := range before.held.all() {
 		if !r.kind.holds() && !c.operators() && h.command < r.command {
 			m.breaks(inOrder, "%s while #%d is held", m.describe(d), h.command)
 		}
@@ -73,18 +76,14 @@ func (m *model) checkAccepted(w *world, d digest) {
 // follows says whether one of the two binaries decides so, after the history
 // before.
 func (m *model) follows(w *world, r record, waits bool) bool {
-	for _, b := range m.handlers {
-		s := m.view(w, w.length, r.user, b)
+	for i := range m.handlers {
+		s, b := &m.entries[w.log].streams[i][r.user], &m.handlers[i]
 		k, name := kind(0), uint8(0)
 		switch {
 		case !waits:
-			k, name = m.outcome(&s, r.command, b)
+			k, name = m.outcome(s, r.command, b)
 		case s.resuming():
-			for _, h := range s.held {
-				if h.command == r.command {
-					k, name = m.resumed(&s, h, b)
-				}
-			}
+			k, name = m.resumed(s, s.held.items[s.indexHeld(r.command)], b)
 		}
 		if k == r.kind && (name == r.name || !k.event()) {
 			return true
@@ -96,7 +95,7 @@ func (m *model) follows(w *world, r record, waits bool) bool {
 // hasOutcome says whether the log has one for a command, or for an earlier one
 // with its id.
 func (m *model) hasOutcome(w *world, c uint8) bool {
-	for _, d := range w.log[:w.length] {
+	for d := range m.backwards(w.log) {
 		is, other := m.commands[c], m.commands[m.records[d].command]
 		if is.user == other.user && is.id == other.id {
 			return true
@@ -105,18 +104,10 @@ func (m *model) hasOutcome(w *world, c uint8) bool {
 	return false
 }
 
-func (m *model) checkCommitted(w *world) {
-	for c := m.startOf(w.topic); c < w.committed; c++ {
-		if !m.hasOutcome(w, c) {
-			m.breaks(markedDone, "#%d has no outcome", c)
-		}
-	}
-}
-
 // tell tells a client of an outcome before it is read back.
 func (d desk) tell(r digest) {
 	is := d.records[r]
-	for _, accepted := range d.log[:d.length] {
+	for accepted := range d.backwards(d.log) {
 		switch a := d.records[accepted]; {
 		case accepted == r:
 			return
@@ -134,18 +125,28 @@ func (m *model) checkQuiet(w *world) {
 			m.breaks(nothingLost, "#%d never gets an outcome", c)
 		}
 	}
-	if w.committed != m.endOf(w.topic) {
-		m.breaks(nothingSticks, "the group's offset stays at %d", w.committed)
+	if next := m.reached(w); next != m.endOf(w.topic) {
+		m.breaks(nothingSticks, "#%d stays at the desk", next)
 	}
 	for user := range uint8(users) {
-		s := m.view(w, w.length, user, m.handlers[w.owner-1])
-		if s.resuming() {
+		if m.entries[w.log].streams[0][user].resuming() {
 			m.breaks(nothingSticks, "user %d waits for a command that may go on", user)
 		}
 	}
 	for _, told := range w.told {
 		if told > 0 {
 			m.breaks(toldTrue, "%s, and it never counts", m.describe(told))
+		}
+	}
+}
+
+// backwards yields a log's records, the last one first.
+func (m *model) backwards(l log) iter.Seq[digest] {
+	return func(yield func(digest) bool) {
+		for ; l != 0; l = m.entries[l].before {
+			if !yield(m.entries[l].record) {
+				return
+			}
 		}
 	}
 }

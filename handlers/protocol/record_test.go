@@ -40,14 +40,19 @@ type record struct {
 // it covers the digest of the record before. 0 is that of none.
 type digest uint16
 
-// archive knows all records by their digests.
+// archive knows all records by their digests, and all logs.
 type archive struct {
 	records []record
 	digests map[record]digest
+	entries []entry
+	logs    map[[2]uint16]log // by the log before, and the record
 }
 
 func newArchive() archive {
-	return archive{records: make([]record, 1), digests: map[record]digest{}}
+	return archive{
+		records: make([]record, 1), digests: map[record]digest{},
+		entries: make([]entry, 1), logs: map[[2]uint16]log{},
+	}
 }
 
 func (a *archive) digest(r record) digest {
@@ -70,4 +75,17 @@ func (a *archive) describe(d digest) string {
 		text += fmt.Sprintf(" n%d v%d", r.name, r.version)
 	}
 	return text + fmt.Sprintf(", user %d slot %d after r%d)", r.user, r.seq, r.prev)
+}
+
+// log is a state of topic events: its last record, and the log before that.
+// Only accepted records are in it: the others are ignored by every fold, for
+// ever. 0 is the empty log.
+type log uint16
+
+// entry is what is known of a log.
+type entry struct {
+	before  log
+	record  digest
+	length  uint8
+	streams [2][users]stream // its fold, as each of the two binaries reads it
 }

@@ -18,6 +18,7 @@ const (
 	redecideAll                        // rule 3: and all that was stacked on it
 	retry                              // rule 4: a failed append is never skipped
 	retryStacked                       // rule 4: it takes along what is stacked on it
+	retryBehind                        // rule 4: even if it turns out to have its outcome
 	position                           // rule 5: nothing at or below the last decided position is decided
 	positionTopic                      // rule 5: the position names the topic's id
 	positionEachTopic                  // rule 5: and there is one for each topic

@@ -56,8 +56,8 @@ func search(s *scenario, without rule, limit int) result {
 				if m.broken != "" {
 					found.actions = append(way(from, base+i), a)
 				}
-				if then.length > w.length {
-					found.kinds[m.records[then.log[w.length]].kind] = true
+				if then.log != w.log {
+					found.kinds[m.records[m.entries[then.log].record].kind] = true
 				}
 				hash := maphash.Comparable(seed, then)
 				if _, ok := seen[hash]; ok {

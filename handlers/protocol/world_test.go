@@ -9,16 +9,13 @@ import (
 const (
 	users       = 2
 	maxCommands = 8
-	maxLog      = 24
 )
 
 // world is a state of everything: the two topics, the group, and the handlers.
 // Of topic commands there is only what the group knows, for the scenario has
-// the commands. Of topic events there are only the records that the gate
-// accepts: the others are ignored by every fold, for ever.
+// the commands.
 type world struct {
-	log       [maxLog]digest
-	length    uint8
+	log       log
 	topic     uint8 // of the two topics commands, the one that is there
 	owner     uint8 // whom the group takes for the owner, and one more; 0 for nobody
 	committed uint8 // the group's offset
@@ -34,6 +31,7 @@ type model struct {
 	archive
 	without rule
 	broken  string       // the promise that was broken, and how
+	sent    func(digest)
 	say     func(string) // tells what happens, if anybody listens
 }
 
@@ -57,14 +55,39 @@ func (m *model) start() world {
 	return w
 }
 
-// view is a user after the log's first records, as a binary reads them.
-func (m *model) view(w *world, records, user uint8, b binary) (s stream) {
-	for _, d := range w.log[:records] {
-		if m.records[d].user == user {
-			m.fold(&s, d, b)
+// append returns a log with one record more.
+func (m *model) append(to log, d digest) log {
+	key := [2]uint16{uint16(to), uint16(d)}
+	l, ok := m.logs[key]
+	if !ok {
+		l = log(len(m.entries))
+		m.logs[key] = l
+		before := &m.entries[to]
+		e := entry{before: to, record: d, length: before.length + 1, streams: before.streams}
+		for i := range e.streams {
+			m.fold(&e.streams[i][m.records[d].user], d, &m.handlers[i])
+		}
+		m.entries = append(m.entries, e)
+	}
+	return l
+}
+
+// after returns a log with the first record that a longer one has more.
+func (m *model) after(short, long log) log {
+	for m.entries[long].before != short {
+		long = m.entries[long].before
+	}
+	return long
+}
+
+// contains says whether a log has a record.
+func (m *model) contains(l log, d digest) bool {
+	for old := range m.backwards(l) {
+		if old == d {
+			return true
 		}
 	}
-	return s
+	return false
 }
 
 // deed is what can happen next.
@@ -77,13 +100,10 @@ const (
 	hears                // the handler is told of that
 	retries              // and sends again
 	reads                // the ledger folds a record
-	commits              // the session's mark reaches the group
 	claims               // the group hands over the partition
 	lingers              // an append that nobody waits for lands
-	letsGo               // a handler finds out that the partition isn't its own
 	crashes              // a handler is killed, and starts anew
 	strays               // a message of an old session comes to the desk
-	resets               // the group's offset is lost
 	recreate             // topic commands is deleted and made anew
 	deeds
 )
@@ -113,7 +133,9 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 			case f.state == failed:
 				will(hears, at)
 			case f.state == astray:
-				may(lingers, at)
+				if m.acceptable(w, f.record) { // otherwise it may as well never land
+					may(lingers, at)
+				}
 			case flies < 0:
 				flies = at
 			}
@@ -125,39 +147,36 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 			}
 		}
 		if h.claimed {
-			d := m.desk(w, int(who))
+			d := m.desk(w, who)
 			if h.next < m.endOf(h.topic) && d.busy() < m.window {
 				will(takes, int(h.next))
 				if m.off(ownSession) && !h.strayed && h.next == h.marked && d.busy() == 0 && h.next+1 < m.endOf(h.topic) {
 					may(strays, int(h.next+1))
 				}
 			}
-			if h.folded < w.length {
+			if h.folded != w.log {
 				will(reads, 0)
 			}
 			if h.retry {
 				will(retries, 0)
 			}
-			if h.marked != w.committed && h.topic == w.topic {
-				will(commits, 0)
+		}
+		if w.owner == 0 || w.left.takeOvers > 0 {
+			if start := m.startOf(w.topic); start < w.committed && w.left.resets > 0 {
+				may(claims, int(start))
 			}
-			if w.owner != who+1 {
-				may(letsGo, 0)
+			for next := w.committed; next <= m.reached(w); next++ {
+				may(claims, int(next))
 			}
 		}
-		switch {
-		case w.owner == 0:
-			quiet = false
-			may(claims, 0)
-		case w.left.takeOvers > 0:
-			may(claims, 0)
-		}
-		if w.left.crashes > 0 {
-			may(crashes, 0)
+		for next := w.committed; next <= m.reached(w); next++ {
+			if w.owner == who+1 && w.left.crashes > 0 {
+				may(crashes, int(next))
+			}
 		}
 	}
-	if w.left.resets > 0 && w.committed > m.startOf(w.topic) {
-		list = append(list, action{deed: resets})
+	if w.owner == 0 {
+		quiet = false
 	}
 	if m.recreated > 0 && w.topic == 0 {
 		list = append(list, action{deed: recreate})
@@ -167,7 +186,7 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 
 // do lets something happen.
 func (m *model) do(w *world, a action) {
-	d := m.desk(w, int(a.who))
+	d := m.desk(w, a.who)
 	r := d.air[a.at%maxAir].record // for those that are about an append
 	switch a.deed {
 	case takes:
@@ -197,31 +216,23 @@ func (m *model) do(w *world, a action) {
 		d.sendAgain()
 	case reads:
 		d.readBack()
-	case commits:
-		m.note("%s commits %d", d.name(), d.marked)
-		w.committed = d.marked
-		m.checkCommitted(w)
 	case claims:
-		m.note("%s claims the partition, from #%d on", d.name(), w.committed)
+		m.note("%s claims the partition, from #%d on", d.name(), a.at)
 		if w.owner != 0 {
 			w.left.takeOvers--
 		}
+		if a.at < w.committed {
+			w.left.resets--
+		}
+		m.commit(w, a.at)
 		d.claim()
-	case letsGo:
-		m.note("%s lets go of the partition", d.name())
-		d.letGo()
 	case crashes:
 		m.note("%s crashes, and starts anew", d.name())
 		w.left.crashes--
+		m.commit(w, a.at)
 		d.letGo()
 		d.folded = 0
-		if w.owner == a.who+1 {
-			w.owner = 0
-		}
-	case resets:
-		m.note("the group's offset is lost")
-		w.left.resets--
-		w.committed = m.startOf(w.topic)
+		w.owner = 0
 	case recreate:
 		m.note("topic commands is made anew")
 		w.topic, w.owner = 1, 0
@@ -230,17 +241,38 @@ func (m *model) do(w *world, a action) {
 	m.tidy(w)
 }
 
+// reached is how far the owner has marked. The group's offset follows at some
+// time, and nobody looks at it before somebody claims the partition anew: it
+// is enough to say then how far it came.
+func (m *model) reached(w *world) uint8 {
+	if w.owner == 0 {
+		return w.committed
+	}
+	return w.handlers[w.owner-1].marked
+}
+
+func (m *model) commit(w *world, next uint8) {
+	w.committed = next
+	for c := m.startOf(w.topic); c < next; c++ {
+		if !m.hasOutcome(w, c) {
+			m.breaks(markedDone, "the group's offset is %d, and #%d has no outcome", next, c)
+		}
+	}
+}
+
+func (m *model) acceptable(w *world, r digest) bool {
+	return m.accepts(&m.entries[w.log].streams[0][m.records[r].user], r)
+}
+
 // land puts a record into the log, if the gate accepts it there.
 func (d desk) land(r digest) {
-	s := d.view(d.world, d.length, d.records[r].user, d.binary)
-	if !d.accepts(&s, r) {
+	if !d.acceptable(d.world, r) {
 		d.note("%s lands, and counts for nothing", d.describe(r))
 		return
 	}
 	d.note("%s lands", d.describe(r))
 	d.checkAccepted(d.world, r)
-	d.log[d.length] = r
-	d.length++
+	d.log = d.append(d.log, r)
 }
 
 // drop takes an append out of the air.
@@ -277,14 +309,9 @@ func (m *model) lost(w *world, d digest) bool {
 	if m.without&(gate|gateSeq|gatePrev|gateVersion) != 0 {
 		return false
 	}
-	head, seq := digest(0), uint8(0)
-	for _, accepted := range w.log[:w.length] {
-		if m.records[accepted].user == m.records[d].user {
-			head, seq = accepted, m.records[accepted].seq
-		}
-	}
-	for m.records[d].seq > seq+1 {
+	s := &m.entries[w.log].streams[0][m.records[d].user]
+	for m.records[d].seq > s.seq+1 {
 		d = m.records[d].prev
 	}
-	return m.records[d].seq <= seq || m.records[d].prev != head
+	return !m.accepts(s, d)
 }

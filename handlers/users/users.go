@@ -75,21 +75,28 @@ var Events = []func() Event{
 // know: a newer one wrote it.
 var ErrUnknownEvent = errors.New("unknown event type")
 
+// newEvent makes an empty event of a type, by its name on the wire.
+var newEvent = func() map[string]func() Event {
+	byType := map[string]func() Event{}
+	for _, create := range Events {
+		byType[create().Type()] = create
+	}
+	return byType
+}()
+
 // DecodeEvent reads an event's body, JSON, as its type says. Unknown members
 // are ignored: a newer binary may have added them.
 func DecodeEvent(eventType string, body []byte) (Event, error) {
-	for _, newEvent := range Events {
-		event := newEvent()
-		if event.Type() != eventType {
-			continue
-		}
-		if err := json.Unmarshal(body, event); err != nil {
-			return nil, fmt.Errorf("decode %s: %w", eventType, err)
-		}
-		if event.Stream() == "" {
-			return nil, fmt.Errorf("decode %s: it names no user", eventType)
-		}
-		return event, nil
+	create, ok := newEvent[eventType]
+	if !ok {
+		return nil, fmt.Errorf("%w %q", ErrUnknownEvent, eventType)
 	}
-	return nil, fmt.Errorf("%w %q", ErrUnknownEvent, eventType)
+	event := create()
+	if err := json.Unmarshal(body, event); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", eventType, err)
+	}
+	if event.Stream() == "" {
+		return nil, fmt.Errorf("decode %s: it names no user", eventType)
+	}
+	return event, nil
 }

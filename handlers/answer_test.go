@@ -1,0 +1,483 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/web"
+)
+
+// commandServer is a gateway in front of a service that decides on the fake
+// log. What the gateway sends goes to the desk, or is held back.
+type commandServer struct {
+	http.Handler
+	*service
+	gateway  *Gateway
+	stopping chan struct{}
+	// sending is asked before a command is on the topic.
+	sending func(*messaging.Command) error
+
+	mu   sync.Mutex
+	hold bool
+	sent []messaging.Command // by offset
+	next int                 // the first that the desk has not seen
+}
+
+func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer {
+	t.Helper()
+	s := &commandServer{service: serve(t, newFakeLog()), stopping: make(chan struct{})}
+	s.sending = func(*messaging.Command) error { return nil }
+	s.gateway = &Gateway{
+		Send: s.send, Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
+		Ledger: func() *Ledger { return s.ledger }, Stopping: s.stopping,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	if adjust != nil {
+		adjust(s)
+	}
+	router := web.NewRouter()
+	s.gateway.Routes(router)
+	s.Handler = router
+	return s
+}
+
+func (s *commandServer) send(_ context.Context, c *messaging.Command) error {
+	if err := s.sending(c); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copied := *c
+	copied.Offset = int64(len(s.sent))
+	s.sent = append(s.sent, copied)
+	s.bring()
+	return nil
+}
+
+// holdBack keeps what is sent from the desk, until letGo.
+func (s *commandServer) holdBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = true
+}
+
+func (s *commandServer) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = false
+	s.bring()
+}
+
+func (s *commandServer) bring() {
+	for !s.hold && s.next < len(s.sent) {
+		s.take(s.sent[s.next])
+		s.next++
+	}
+}
+
+func (s *commandServer) sentIDs() (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.sent {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// waiting is how many wait for something in the ledger.
+func (s *commandServer) waiting() (n int) {
+	for _, p := range s.ledger.partitions {
+		p.mu.Lock()
+		for _, of := range p.waiting {
+			n += len(of)
+		}
+		p.mu.Unlock()
+	}
+	return n
+}
+
+func newPost(ctx context.Context, body string, headers ...string) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/commands", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+// post asks, and returns the answer and how long it took.
+func (s *commandServer) post(t *testing.T, body string, headers ...string) (*httptest.ResponseRecorder, time.Duration) {
+	t.Helper()
+	start, w := time.Now(), httptest.NewRecorder()
+	s.ServeHTTP(w, newPost(t.Context(), body, headers...))
+	return w, time.Since(start)
+}
+
+func commandOf(commandType, id, user, name string) string {
+	return fmt.Sprintf(`{"type":%q,"id":%q,"payload":{"id":%s,"name":%q}}`, commandType, id, user, name)
+}
+
+// panicUser is a command that can't be decided.
+type panicUser struct {
+	ID users.ID `json:"id"`
+}
+
+func (panicUser) Type() string { return "panicUser" }
+
+func (c panicUser) Stream() string { return string(c.ID) }
+
+func (panicUser) Decide(users.User) (users.Event, error) { panic("a fault in the rule") }
+
+const panicOne = `{"type":"panicUser","id":"p","payload":{"id":1}}`
+
+func withPanicUser(t *testing.T) {
+	t.Helper()
+	before := users.Commands
+	users.Commands = append(slices.Clone(before), func() users.Command { return new(panicUser) })
+	t.Cleanup(func() { users.Commands = before })
+}
+
+// wantAnswer fails unless it is this status and body, to the byte, with what
+// headers go along.
+func wantAnswer(t *testing.T, w *httptest.ResponseRecorder, status int, body string) {
+	t.Helper()
+	if w.Code != status {
+		t.Errorf("got %d, want %d", w.Code, status)
+	}
+	if diff := cmp.Diff(body+"\n", w.Body.String()); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
+	}
+	mediaType := "application/json"
+	if status >= 400 {
+		mediaType = "application/problem+json"
+	}
+	if got := w.Header().Get("Content-Type"); got != mediaType {
+		t.Errorf("Content-Type %q, want %q", got, mediaType)
+	}
+	var answer struct{ Position string }
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Error(err)
+	}
+	if got := w.Header().Get("Position"); got != answer.Position {
+		t.Errorf("header Position %q, and in the body %q", got, answer.Position)
+	}
+}
+
+func wantApplied(t *testing.T, w *httptest.ResponseRecorder, want string) {
+	t.Helper()
+	if got := w.Header().Get("Preference-Applied"); got != want {
+		t.Errorf("Preference-Applied %q, want %q", got, want)
+	}
+}
+
+func refusal(status int, slug, detail, id string) string {
+	return fmt.Sprintf(`{"type":"urn:millrace:problem:%s","title":"Command refused","status":%d,"detail":%q,"id":%q}`, slug, status, detail, id)
+}
+
+const reused = `{"type":"urn:millrace:problem:command-id-reused","title":"Command id reused","status":422,` +
+	`"detail":"this user had another command with this id; it stays as it is","id":"c1"}`
+
+// A waited answer says how the command ended, and says the same when the
+// command comes again, without sending it again.
+func TestWaitedAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		created := `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAB"}`
+		notFound := refusal(404, "user-not-found", "there is no such user", "c5")
+		steps := []struct {
+			body   string
+			status int
+			want   string
+		}{
+			{commandOf("createUser", "c1", "1", "Ann"), 200, created},
+			{commandOf("renameUser", "c2", "1", "Ann"), 200, `{"id":"c2","type":"renameUser","status":"succeeded","user":1,"version":1,"position":"AQAC"}`},
+			{commandOf("renameUser", "c3", "1", "Bea"), 200, `{"id":"c3","type":"renameUser","status":"succeeded","user":1,"version":2,"position":"AQAD"}`},
+			{commandOf("createUser", "c4", "1", "Ann"), 409, refusal(409, "user-exists", "the user exists already", "c4")},
+			{commandOf("renameUser", "c5", "2", "Ann"), 404, notFound},
+			{
+				`{"type":"renameUser","id":"c6","payload":{"id":1,"name":"Cat"},"expectedVersion":1}`, 412,
+				refusal(412, "version-mismatch", "the user has version 2, not 1", "c6"),
+			},
+			{`{"type":"deactivateUser","id":"c7","payload":{"id":1}}`, 200, `{"id":"c7","type":"deactivateUser","status":"succeeded","user":1,"version":3,"position":"AQAH"}`},
+			{`{"type":"deactivateUser","id":"c8","payload":{"id":1}}`, 409, refusal(409, "user-already-inactive", "the user is inactive already", "c8")},
+			{`{"type":"deleteUser","id":"c9","payload":{"id":1}}`, 200, `{"id":"c9","type":"deleteUser","status":"succeeded","user":1,"version":4,"position":"AQAJ"}`},
+			{commandOf("createUser", "c10", "1", "Ann"), 409, refusal(409, "user-deleted", "the user is deleted, and the id is never used again", "c10")},
+			{commandOf("createUser", "c1", `"a b"`, "Ann"), 200, `{"id":"c1","type":"createUser","status":"succeeded","user":"a b","version":1,"position":"AQAL"}`},
+
+			// Again, long after: what followed changes nothing.
+			{commandOf("createUser", "c1", "1", "Ann"), 200, created},
+			{commandOf("createUser", "c1", `"1"`, " Ann "), 200, created}, // the same, in other words
+			{commandOf("renameUser", "c5", "2", "Ann"), 404, notFound},
+			{commandOf("createUser", "c1", "1", "Ben"), 422, reused},
+			{commandOf("renameUser", "c1", "1", "Ann"), 422, reused},
+			{`{"type":"createUser","id":"c1","payload":{"id":1,"name":"Ann"},"expectedVersion":0}`, 422, reused},
+			{commandOf("createUser", "c1", "1", "Ann"), 200, created},
+		}
+		for _, step := range steps {
+			w, took := s.post(t, step.body, "Prefer", "wait=5")
+			t.Log(step.body)
+			wantAnswer(t, w, step.status, step.want)
+			wantApplied(t, w, "wait=5")
+			if took != 0 {
+				t.Errorf("answered after %v", took)
+			}
+		}
+		if n := len(s.sentIDs()); n != 11 {
+			t.Errorf("sent %d commands, want 11: those that came again are known", n)
+		}
+		synctest.Wait()
+		if n := s.waiting(); n != 0 {
+			t.Errorf("%d still wait", n)
+		}
+	})
+}
+
+// The same id for something else while the first is under way.
+func TestWaitedAnswersToOneIDAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		s.holdBack()
+		first, other, again := httptest.NewRecorder(), httptest.NewRecorder(), httptest.NewRecorder()
+		var asking sync.WaitGroup
+		ask := func(w *httptest.ResponseRecorder, body string) {
+			asking.Go(func() { s.ServeHTTP(w, newPost(t.Context(), body, "Prefer", "wait=5")) })
+			synctest.Wait()
+		}
+		ask(first, commandOf("createUser", "c1", "1", "Ann"))
+		ask(other, commandOf("createUser", "c1", "1", "Ben"))
+		ask(again, commandOf("createUser", "c1", "1", "Ann"))
+		s.letGo()
+		asking.Wait()
+		created := `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAB"}`
+		wantAnswer(t, first, 200, created)
+		wantAnswer(t, other, 422, reused)
+		wantAnswer(t, again, 200, created)
+	})
+}
+
+func TestAnswersWithoutWaiting(t *testing.T) {
+	for _, prefer := range []string{"respond-async", "wait=0", "wait=soon", "wait=-1"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newCommandServer(t, nil)
+			s.holdBack()
+			w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", prefer)
+			wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
+			if _, given := w.Header()["Preference-Applied"]; given || took != 0 {
+				t.Errorf("Prefer: %s: answered after %v, Preference-Applied %q", prefer, took, w.Header()["Preference-Applied"])
+			}
+			s.letGo()
+		})
+	}
+}
+
+func TestUndecidedInTime(t *testing.T) {
+	for _, test := range []struct {
+		prefer, applied string
+		wait            time.Duration
+	}{
+		{"wait=2", "wait=2", 2 * time.Second},
+		{"wait=30", "wait=30", 30 * time.Second},
+		{"wait=1000", "wait=30", 30 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newCommandServer(t, func(s *commandServer) { s.gateway.StatusURL = "http://localhost:3002" })
+			s.holdBack()
+			w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", test.prefer)
+			wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
+			wantApplied(t, w, test.applied)
+			if want := "http://localhost:3002/users/1/commands/c1"; w.Header().Get("Location") != want {
+				t.Errorf("Location %q, want %q", w.Header().Get("Location"), want)
+			}
+			if took != test.wait {
+				t.Errorf("Prefer: %s: answered after %v, want %v", test.prefer, took, test.wait)
+			}
+			s.letGo()
+		})
+	}
+}
+
+// The wait is for the outcome: how long the sending took doesn't count.
+func TestWaitBeginsWhenSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, func(s *commandServer) {
+			s.gateway.Timeout = time.Minute
+			s.sending = func(*messaging.Command) error { time.Sleep(10 * time.Second); return nil }
+		})
+		s.holdBack()
+		if w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=5"); w.Code != 202 || took != 15*time.Second {
+			t.Errorf("got %d after %v, want 202 after 15s", w.Code, took)
+		}
+		s.letGo()
+	})
+}
+
+func TestParkedAnswers(t *testing.T) {
+	withPanicUser(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		parked := `{"type":"urn:millrace:problem:command-parked","title":"Command parked","status":500,` +
+			`"detail":"the command could not be decided, and waits for an operator","id":"p"}`
+		for range 2 { // and again
+			w, took := s.post(t, panicOne, "Prefer", "wait=5")
+			wantAnswer(t, w, 500, parked)
+			if took != 0 {
+				t.Errorf("answered after %v", took)
+			}
+		}
+		// What comes behind it is not decided, however often it comes.
+		queued := commandOf("createUser", "c1", "1", "Ann")
+		for range 2 {
+			w, took := s.post(t, queued, "Prefer", "wait=5")
+			wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
+			wantApplied(t, w, "wait=5")
+			if took != 5*time.Second {
+				t.Errorf("answered after %v", took)
+			}
+		}
+		w, _ := s.post(t, commandOf("createUser", "c1", "1", "Ben"), "Prefer", "wait=5")
+		wantAnswer(t, w, 422, reused)
+		if got := fmt.Sprint(s.sentIDs()); got != "[p c1]" {
+			t.Errorf("sent %s", got)
+		}
+
+		// The stream goes on while two wait: one from before, one that is new.
+		var waiting sync.WaitGroup
+		before, behind := httptest.NewRecorder(), httptest.NewRecorder()
+		waiting.Go(func() { s.ServeHTTP(before, newPost(t.Context(), queued, "Prefer", "wait=5")) })
+		waiting.Go(func() {
+			s.ServeHTTP(behind, newPost(t.Context(), commandOf("renameUser", "c2", "1", "Ben"), "Prefer", "wait=5"))
+		})
+		synctest.Wait()
+		drop := messaging.Command{ID: "d", Type: "dropParked", Stream: "1", Hash: "d", Body: []byte(`{"id":1,"commandId":"p"}`)}
+		if err := s.send(t.Context(), &drop); err != nil {
+			t.Fatal(err)
+		}
+		waiting.Wait()
+		wantAnswer(t, before, 200, `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAG"}`)
+		wantAnswer(t, behind, 200, `{"id":"c2","type":"renameUser","status":"succeeded","user":1,"version":2,"position":"AQAH"}`)
+		w, _ = s.post(t, panicOne, "Prefer", "wait=5")
+		wantAnswer(t, w, 409, refusal(409, "command-dropped", "an operator has dropped the command", "p"))
+	})
+}
+
+// When the service stops, nobody is kept waiting; what is known is told.
+func TestStoppingEndsWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		known := commandOf("createUser", "c0", "0", "Ann")
+		s.post(t, known, "Prefer", "wait=5")
+		s.holdBack()
+		w := httptest.NewRecorder()
+		answered := make(chan time.Duration)
+		go func() {
+			start := time.Now()
+			s.ServeHTTP(w, newPost(t.Context(), commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=20"))
+			answered <- time.Since(start)
+		}()
+		time.Sleep(7 * time.Second)
+		close(s.stopping)
+		if took := <-answered; took != 7*time.Second {
+			t.Errorf("answered after %v", took)
+		}
+		wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
+		for range 20 { // chance must not decide
+			w, _ = s.post(t, known, "Prefer", "wait=20")
+			wantAnswer(t, w, 200, `{"id":"c0","type":"createUser","status":"succeeded","user":0,"version":1,"position":"AQAB"}`)
+		}
+		s.letGo()
+	})
+}
+
+func TestClientLeavesWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		s.holdBack()
+		ctx, leave := context.WithCancel(t.Context())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			s.ServeHTTP(httptest.NewRecorder(), newPost(ctx, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=20"))
+		}()
+		synctest.Wait()
+		start := time.Now()
+		leave()
+		<-answered
+		if took := time.Since(start); took != 0 {
+			t.Errorf("waited on for %v", took)
+		}
+		if n := s.waiting(); n != 1 {
+			t.Errorf("%d still wait, want the place that the command takes", n)
+		}
+		s.letGo()
+		synctest.Wait()
+		if n := s.waiting(); n != 0 {
+			t.Errorf("%d still wait for what is decided", n)
+		}
+	})
+}
+
+// Thousands wait, and cost no goroutine and no timer: the fold tells them.
+func TestThousandsWait(t *testing.T) {
+	const n = 5000
+	for _, test := range []struct {
+		name     string
+		commands int
+	}{{"for a command each", n}, {"all for the same one", 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			var tp topic
+			var records []messaging.Record
+			for i := range test.commands {
+				c := tp.command("createUser", fmt.Sprint("u", i), "Ann", fmt.Sprint("c", i))
+				records = append(records, decide(new(stream), &c, &users.CreateUser{ID: users.ID(c.Stream), Name: "Ann"}, messaging.CommandPosition{}))
+				records[i].Offset = int64(i)
+			}
+			quiet := slog.New(slog.DiscardHandler)
+			ledger := NewLedger(newFakeLog(), 1, 128, quiet)
+			p := ledger.partitions[0]
+			goroutines := runtime.NumGoroutine()
+			var watches []*Watch
+			for i := range n {
+				r := records[i%test.commands]
+				watches = append(watches, ledger.Watch(r.Stream, r.CommandID))
+			}
+			if len(p.waiting) != test.commands {
+				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
+			}
+			p.fold(records, 128, quiet)
+			if got := runtime.NumGoroutine(); got > goroutines {
+				t.Errorf("%d goroutines more", got-goroutines)
+			}
+			for i, w := range watches {
+				select {
+				case o := <-w.C:
+					if o.CommandID != records[i%test.commands].CommandID || o.Kind != Succeeded {
+						t.Fatalf("waiter %d was told %+v", i, o)
+					}
+				default:
+					t.Fatalf("waiter %d was not told", i)
+				}
+				if !w.Close() {
+					t.Fatalf("waiter %d did not wait", i)
+				}
+			}
+			if len(p.waiting) != 0 {
+				t.Errorf("%d commands are still waited for", len(p.waiting))
+			}
+		})
+	}
+}

@@ -1,0 +1,393 @@
+package messaging
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Nothing comes before Setup has returned, of any partition; meanwhile the
+// group keeps its member.
+func TestSetupHoldsBack(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 1)
+	messagesIn(t, k, TopicCommands, 2, 1)
+	release := make(chan struct{})
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition == 1 {
+			<-release
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, TopicCommands, c, nil)
+	eventually(t, "set up", func() bool { return c.setups.Load() == partitions })
+	select {
+	case at := <-m.places:
+		t.Errorf("%v came before it is set up", at)
+	case <-time.After(700 * time.Millisecond): // longer than a heartbeat takes
+	}
+	if m.Ready() == nil {
+		t.Error("ready before it is set up")
+	}
+	close(release)
+	got := []Place{m.next(t), m.next(t)}
+	if !slices.Contains(got, Place{1, 0}) || !slices.Contains(got, Place{2, 0}) {
+		t.Errorf("%v came", got)
+	}
+	if n := c.setups.Load(); n != partitions {
+		t.Errorf("set up %d times, want once for each of %d partitions", n, partitions)
+	}
+}
+
+// A claim starts where Setup says, before or behind the group's offset, or at
+// that.
+func TestClaimStart(t *testing.T) {
+	t.Parallel()
+	const none = -1
+	tests := map[string]struct {
+		committed, start, first int64
+	}{
+		"back":                    {3, 1, 1},
+		"back to the start":       {3, 0, 0},
+		"forward":                 {3, 5, 5},
+		"as committed":            {3, Committed, 3},
+		"as it happens":           {3, 3, 3},
+		"forward, none committed": {none, 4, 4},
+		"none committed":          {none, Committed, 0},
+	}
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 6)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := *k
+			if test.committed != none {
+				commit(t, &k, k.Prefix+testGroup+t.Name(), TopicCommands, 1, test.committed)
+			}
+			m := joinAs(t, &k, testGroup+t.Name(), TopicCommands, &claimant{setup: func(claim *Claim) (int64, error) {
+				if claim.Partition == 1 {
+					return test.start, nil
+				}
+				return Committed, nil
+			}}, nil)
+			for offset := test.first; offset < 6; offset++ {
+				if at := m.next(t); at != (Place{1, offset}) {
+					t.Errorf("%v came, want offset %d", at, offset)
+				}
+			}
+		})
+	}
+}
+
+// Where a claim ends is for its marks to say: acks say nothing. What is marked
+// while it is cleaned up counts too.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 6)
+	consume := func(c *claimant, from int64) *member {
+		t.Helper()
+		m := join(t, k, TopicCommands, c, nil)
+		for offset := from; offset < 6; offset++ {
+			if at := m.next(t); at != (Place{1, offset}) {
+				t.Errorf("%v came, want offset %d", at, offset)
+			}
+		}
+		return m
+	}
+	group := k.Prefix + testGroup
+
+	consume(&claimant{}, 0).leave(t)
+	c := &claimant{}
+	m := consume(c, 0)
+	if marks := committed(t, k, group, TopicCommands); marks[1] > 0 {
+		t.Errorf("marked by acks: %v", marks)
+	}
+	c.claim(1).Mark(2)
+	eventually(t, "the mark, while the claim is held", func() bool { return committed(t, k, group, TopicCommands)[1] == 2 })
+	c.claim(1).Mark(3)
+	c.claim(1).Mark(1) // it has gone on
+	m.leave(t)
+	consume(&claimant{cleanup: func(claim *Claim) {
+		if claim.Partition == 1 {
+			claim.Mark(5)
+		}
+	}}, 3).leave(t)
+	consume(&claimant{}, 5)
+}
+
+// An abandoned claim is set up anew, and with it all the others of this member.
+func TestAbandon(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 3)
+	c := &claimant{}
+	m := join(t, k, TopicCommands, c, func(*message.Message) error { return nil })
+	m.next(t)
+	first := c.claim(1)
+	first.Abandon()
+	first.Abandon() // once is enough
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != first
+	})
+	if first.Context.Err() == nil {
+		t.Error("abandoned, and its context lives on")
+	}
+	// Nothing was marked: it all comes again.
+	eventually(t, "from the start", func() bool { return m.next(t) == Place{1, 0} })
+	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
+	if setups, cleanups := c.setups.Load(), c.cleanups.Load(); setups != 2*partitions || cleanups != partitions {
+		t.Errorf("%d setups and %d cleanups, want 12 and 6", setups, cleanups)
+	}
+}
+
+// A claim that is abandoned with a message at a handler waits for that.
+func TestAbandonAtWork(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 3)
+	c := &claimant{}
+	arrived, release := make(chan Place, 10), make(chan struct{})
+	m := join(t, k, TopicCommands, c, func(msg *message.Message) error {
+		arrived <- PlaceOf(msg)
+		<-release
+		return nil
+	})
+	receive(t, arrived, "a message")
+	first := c.claim(1)
+	first.Abandon()
+	if c.cleanups.Load() > 0 {
+		t.Error("cleaned up with a message at work")
+	}
+	close(release)
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != first
+	})
+	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
+}
+
+// A Setup that fails is tried again, with time between; Ready says why.
+func TestSetupFails(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicCommands, 1, 1)
+	down := errors.New("the store is away")
+	var mu sync.Mutex
+	tries, failing := 0, true
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if claim.Partition == 1 {
+			tries++
+			if failing {
+				return 0, down
+			}
+		}
+		return Committed, nil
+	}}
+	began := time.Now()
+	m := join(t, k, TopicCommands, c, nil)
+	tried := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return tries
+	}
+	eventually(t, "tried again", func() bool { return tried() == 2 })
+	if err := m.Ready(); !errors.Is(err, down) || !strings.Contains(err.Error(), "partition 1 of ") {
+		t.Errorf("not ready, because: %v", err)
+	}
+	mu.Lock()
+	failing = false
+	mu.Unlock()
+	if at := m.next(t); at != (Place{1, 0}) {
+		t.Errorf("%v came", at)
+	}
+	if err := m.Ready(); err != nil {
+		t.Errorf("set up, and not ready: %v", err)
+	}
+	if took := time.Since(began); tried() > 1+int(took/setupBackoff) {
+		t.Errorf("tried %d times in %v", tried(), took)
+	}
+	// The others had been set up each time, and were told of the end.
+	m.leave(t)
+	if setups, cleanups := c.setups.Load(), c.cleanups.Load(); cleanups != setups-2 && cleanups != setups-int64(tried()-1) {
+		t.Errorf("%d setups, %d cleanups", setups, cleanups)
+	}
+}
+
+// Two members share the partitions; when one leaves, the other has them all,
+// and goes on where the marks are.
+func TestMembersShare(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	var mu sync.Mutex
+	handled := map[Place]int{}
+	marking := func(c *claimant) message.NoPublishHandlerFunc {
+		return func(msg *message.Message) error {
+			at := PlaceOf(msg)
+			mu.Lock()
+			handled[at]++
+			mu.Unlock()
+			if claim := c.claim(at.Partition); claim != nil {
+				claim.Mark(at.Offset + 1)
+			}
+			return nil
+		}
+	}
+	all := func(n int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(handled) == n
+		}
+	}
+	a, b := &claimant{}, &claimant{}
+	join(t, k, TopicCommands, a, marking(a))
+	eventually(t, "the first member has all", func() bool { return a.claims() == partitions })
+	for partition := range k.Partitions {
+		messagesIn(t, k, TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by the first", all(2*partitions))
+
+	second := join(t, k, TopicCommands, b, marking(b))
+	eventually(t, "half each", func() bool { return a.claims() == partitions/2 && b.claims() == partitions/2 })
+	for partition := range k.Partitions {
+		if (a.claim(partition) == nil) == (b.claim(partition) == nil) {
+			t.Errorf("partition %d is not with one of them", partition)
+		}
+		messagesIn(t, k, TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by both", all(4*partitions))
+	if len(second.places) == 0 {
+		t.Error("the second member handled nothing")
+	}
+
+	second.leave(t)
+	eventually(t, "the first member has all again", func() bool { return a.claims() == partitions })
+	for partition := range k.Partitions {
+		messagesIn(t, k, TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by the one left", all(6*partitions))
+	mu.Lock()
+	defer mu.Unlock()
+	if again := slices.DeleteFunc(slices.Collect(maps.Values(handled)), func(n int) bool { return n == 1 }); len(again) > 0 {
+		t.Errorf("%d messages came again, though they were marked", len(again))
+	}
+}
+
+// A session that is lost while a message is at a handler: the claim's context
+// says so at once, and so does Ready, though the handler hangs.
+func TestSessionLostAtWork(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	messagesIn(t, e.Kafka, TopicCommands, 1, 2)
+	c := &claimant{}
+	arrived, release := make(chan Place, 10), make(chan struct{})
+	m := join(t, e.Kafka, TopicCommands, c, func(msg *message.Message) error {
+		arrived <- PlaceOf(msg)
+		<-release
+		return nil
+	})
+	receive(t, arrived, "a message")
+	lost := c.claim(1)
+	e.broker.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
+	receive(t, lost.Context.Done(), "the end of the claim")
+	if m.Ready() == nil {
+		t.Error("ready without its partitions")
+	}
+	if c.cleanups.Load() > 0 {
+		t.Error("cleaned up with a message at work")
+	}
+	close(release)
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != lost
+	})
+	eventually(t, "it came again, and the next", func() bool { return m.next(t) == Place{1, 1} })
+	if err := m.Ready(); err != nil {
+		t.Errorf("at work, and not ready: %v", err)
+	}
+}
+
+// Partitions beyond those configured belong to no stream.
+func TestClaimBeyondPartitions(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	createTopic(t, k, TopicCommands, partitions+1, 1, nil)
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition >= partitions {
+			t.Errorf("partition %d is set up", claim.Partition)
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, TopicCommands, c, nil)
+	eventually(t, "it says what is wrong", func() bool { return errors.Is(m.Ready(), ErrTopic) })
+	if err := m.Ready(); !strings.Contains(err.Error(), "partitions") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q", err)
+	}
+}
+
+// The group's offset may be one that the log doesn't have: its topic was made
+// anew, or trimmed.
+func TestCommittedOffsetGone(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ committed, trimmed, first int64 }{
+		"below the start": {1, 3, 3},
+		"beyond the end":  {100, 0, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newLog(t)
+			messagesIn(t, k, TopicCommands, 1, 5)
+			if test.trimmed > 0 {
+				if err := newAdmin(t, k).DeleteRecords(k.Topic(TopicCommands), map[int32]int64{1: test.trimmed}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			commit(t, k, k.Prefix+testGroup, TopicCommands, 1, test.committed)
+			m := join(t, k, TopicCommands, &claimant{}, nil)
+			if at := m.next(t); at != (Place{1, test.first}) {
+				t.Errorf("%v came, want offset %d", at, test.first)
+			}
+		})
+	}
+}
+
+// A handler's start that the log doesn't have is another matter: it folds, and
+// must not start elsewhere.
+func TestClaimStartGone(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, TopicEvents, 1, 5)
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition == 1 {
+			return 100, nil
+		}
+		return Committed, nil
+	}}
+	began := time.Now()
+	m := join(t, k, TopicEvents, c, nil)
+	eventually(t, "it says what is wrong", func() bool { return errors.Is(m.Ready(), ErrOffsetGone) })
+	eventually(t, "it tries again", func() bool { return c.setups.Load() == 2*partitions })
+	if took := time.Since(began); took < setupBackoff {
+		t.Errorf("tried again after %v", took)
+	}
+	m.leave(t)
+	if len(m.places) > 0 {
+		t.Errorf("%v came", m.next(t))
+	}
+}
