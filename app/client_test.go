@@ -29,6 +29,11 @@ func send(client *http.Client, method, url, contentType, body string) (answer, e
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
+	return do(client, request)
+}
+
+// do sends a request and reads the whole answer.
+func do(client *http.Client, request *http.Request) (answer, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		return answer{}, err

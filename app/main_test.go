@@ -13,5 +13,8 @@ var update = flag.Bool("update", false, "write the golden files")
 // the PATH of all tests, it is main. So what the tests start is real
 // processes, with the race detector in them, that can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"app": main})
+	testscript.Main(m, map[string]func(){"app": func() {
+		carryBrokenRule()
+		main()
+	}})
 }

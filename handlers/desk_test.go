@@ -120,8 +120,14 @@ type service struct {
 // serve starts a service that has claimed the partition.
 func serve(t *testing.T, log *fakeLog) *service {
 	t.Helper()
+	return serveWith(t, NewLedger(log, 1, 128, slog.New(slog.DiscardHandler)), log)
+}
+
+// serveWith starts a service with this ledger.
+func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	s := &service{t: t, ledger: NewLedger(log, 1, 128, quiet)}
+	s := &service{t: t, ledger: ledger}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.ledger.Run(ctx) })
