@@ -18,7 +18,7 @@ func newLogger(cfg config.LogConfig, w io.Writer) *slog.Logger {
 	level := levels[cfg.Level]
 	terminal := isTerminal(w)
 	if cfg.Format == "text" || cfg.Format == "auto" && terminal {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }

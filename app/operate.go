@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,30 +31,34 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		return err
 	}
 	log := newLogger(cfg.Log, in.stderr)
-	m := &Main{Config: cfg, Log: log, kafka: newKafka(cfg, cfg.Kafka.Brokers, log)}
+	kafka := newKafka(cfg, cfg.Kafka.Brokers, log)
 	ctx, cancel := context.WithCancel(in.ctx)
 	defer cancel()
 	reach, stop := context.WithTimeout(ctx, operatorTimeout)
 	defer stop()
-	if _, err := m.kafka.EnsureTopics(reach); err != nil {
+	if _, err := kafka.EnsureTopics(reach); err != nil {
 		return err
 	}
-	reader, err := m.kafka.LogReader()
+	reader, err := kafka.LogReader()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	ledger := handlers.NewLedger(reader, m.kafka.Partitions, cfg.Handlers.OutcomesPerUser, log)
-	done := make(chan error, 1)
-	go func() { done <- ledger.Run(ctx) }()
+	ledger := handlers.NewLedger(reader, kafka.Partitions, cfg.Handlers.OutcomesPerUser, log)
+	var folding sync.WaitGroup
+	folding.Go(func() {
+		if err := ledger.Run(ctx); err != nil {
+			log.Error("reading the log", "error", err)
+		}
+	})
 	defer func() {
 		cancel()
-		<-done
+		folding.Wait()
 	}()
-	if err := readLog(ctx, in.stderr, ledger, m.kafka.Partitions); err != nil {
+	if err := readLog(ctx, in.stderr, ledger, kafka.Partitions); err != nil {
 		return err
 	}
-	return do(ctx, &operator{m.kafka, ledger, in.stdout})
+	return do(ctx, &operator{kafka, ledger, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows how far it is.

@@ -32,7 +32,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		c, err := Load(path, nil, nil)
 		if err != nil {
-			if lines, want := strings.Count(err.Error(), "\n")+1, len(*err.(*Errors)); lines != want {
+			if lines, want := strings.Count(err.Error(), "\n")+1, len(listed(err)); lines != want {
 				t.Fatalf("%d problems in %d lines:\n%v", want, lines, err)
 			}
 			return

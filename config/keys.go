@@ -48,7 +48,7 @@ func fieldsOf(group reflect.Type, prefix string, index []int) []field {
 	for i := range group.NumField() {
 		sf := group.Field(i)
 		name := prefix + sf.Tag.Get("yaml")
-		at := append(index[:len(index):len(index)], i)
+		at := append(slices.Clone(index), i)
 		if sf.Type.Kind() == reflect.Struct {
 			all = append(all, fieldsOf(sf.Type, name+".", at)...)
 			continue

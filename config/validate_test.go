@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -73,7 +74,7 @@ func reasons(err error) string {
 		return ""
 	}
 	var lines []string
-	for _, p := range *err.(*Errors) {
+	for _, p := range listed(err) {
 		lines = append(lines, p.Key+": "+p.Reason)
 	}
 	return strings.Join(lines, "\n")
@@ -133,4 +134,13 @@ func TestPublicURLKeepsNoTrailingSlash(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", given, c.ReadAPI.PublicURL, err, want)
 		}
 	}
+}
+
+// listed are the problems that Load found.
+func listed(err error) []Problem {
+	var found *Errors
+	if !errors.As(err, &found) {
+		return nil
+	}
+	return *found
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 )
@@ -140,7 +141,7 @@ func (h commandHandler) Handle(ctx context.Context, wish any) error {
 	if !ok {
 		return errors.New("a message came past its envelope")
 	}
-	return h.dispatcher.take(command, wish.(users.Command))
+	return h.dispatcher.take(command, wish.(users.Command)) //nolint:errcheck // it is what NewEvent makes
 }
 
 // take puts a command on its partition's desk. That it doesn't, because the
@@ -165,7 +166,7 @@ type envelopeKey struct{}
 func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		if d.Outdated() != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // not marked: it comes to a newer binary
 		}
 		command, err := messaging.CommandFromMessage(msg, d.Kafka.Partitions)
 		if err != nil {
@@ -173,7 +174,7 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		}
 		if !d.known[command.Type] {
 			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, command.Type, command.Partition, command.Offset))
-			return nil, nil
+			return nil, nil // not marked: it comes to a newer binary
 		}
 		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, command))
 		return next(msg)

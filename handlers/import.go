@@ -37,7 +37,6 @@ type importer struct {
 	lines   chan *importLine // in order, read and not answered
 
 	senders [importSenders]chan *importLine // nil until needed
-	sending sync.WaitGroup
 }
 
 // importLine is a line on its way.
@@ -90,7 +89,7 @@ var errEnding = errors.New("no more lines are taken")
 // service stops.
 func (i *importer) read(ctx context.Context, body io.Reader) {
 	defer close(i.lines)
-	defer i.finishSending()
+	defer i.stopSenders()
 	defer i.interruptReading(ctx)()
 	in := bufio.NewReaderSize(body, maxBody+len("\r\n"))
 	for number := 1; ; number++ {
@@ -195,18 +194,17 @@ func (i *importer) take(ctx context.Context, number int, text []byte) {
 	sender := messaging.PartitionOf(c.Stream, importSenders)
 	if i.senders[sender] == nil {
 		i.senders[sender] = make(chan *importLine, importWindow)
-		i.sending.Go(func() { i.sendLines(ctx, i.senders[sender]) })
+		go i.sendLines(ctx, i.senders[sender])
 	}
 	i.senders[sender] <- line
 }
 
-func (i *importer) finishSending() {
+func (i *importer) stopSenders() {
 	for _, sender := range i.senders {
 		if sender != nil {
 			close(sender)
 		}
 	}
-	i.sending.Wait()
 }
 
 // sendLines sends lines one after the other. Once a line was not sent, or it

@@ -544,6 +544,11 @@ const stopped = "unavailable 503"
 // A service that stops takes no more lines, says where it stopped, and tells
 // what it knows of those before.
 func TestImportWhenTheServiceStops(t *testing.T) {
+	windowful := []string{"1 accepted c0"}
+	for i := range importWindow + 1 {
+		windowful = append(windowful, fmt.Sprintf("%d unavailable 503 c%d", i+2, i+1))
+	}
+	windowful = append(windowful, fmt.Sprint(importWindow+3, " ", stopped))
 	tests := []struct {
 		name string
 		wait string
@@ -579,6 +584,13 @@ func TestImportWhenTheServiceStops(t *testing.T) {
 			}
 			c.send(create("a", "1"))
 		}, []string{"1 overloaded 503 a", "2 " + stopped}},
+		{"with the window full", "wait=0", func(_ *testing.T, _ *commandServer, sends *gates, c *importClient) {
+			// One is being answered, and one finds no room.
+			for i := range importWindow + 2 {
+				c.send(create(fmt.Sprint("c", i), "1"))
+			}
+			time.AfterFunc(time.Second, func() { close(sends.of("c0")) })
+		}, windowful},
 		{"at the end", "wait=20", func(_ *testing.T, s *commandServer, sends *gates, c *importClient) {
 			close(sends.of("a"))
 			s.holdBack()
@@ -682,6 +694,26 @@ func TestImportThatIsNotRead(t *testing.T) {
 		synctest.Wait()
 		if n := s.waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
+		}
+	})
+}
+
+// A client that neither reads nor sends is cut off for the first it fails to
+// do.
+func TestImportThatDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		c := startImport(t, dialInMemory(t, s))
+		c.readHead()
+		start := time.Now()
+		c.send(create("a", "1"))
+		time.Sleep(20 * time.Second)
+		c.send(create("b", "1"))
+		synctest.Wait()
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if _, err := c.conn.Write([]byte("1")); err == nil {
+			t.Errorf("it still reads after %v", time.Since(start))
 		}
 	})
 }
@@ -823,27 +855,38 @@ func TestImportHalfClosed(t *testing.T) {
 	c.wantEnd("1 succeeded a", "2 user-exists 409 b")
 }
 
-// A client that is cut off while it sends more than anybody will read can
-// read why.
+// A client that is cut off while it sends can go on for a while, and read why.
 func TestImportCutOffWhileItSends(t *testing.T) {
-	s := newCommandServer(t, nil)
-	c := startImport(t, dialTCP(t, s))
-	c.send(create("a", "1"))
-	c.want("1 accepted a")
-	close(s.stopping)
-	// Two lines' worth of what the server will not take, and of what it drops.
-	text := strings.Repeat(create("b", "1")+"\n", 1000)
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		for range 50 {
-			if _, err := fmt.Fprintf(c.conn, "%x\r\n%s\r\n", len(text), text); err != nil {
-				return
-			}
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		c := startImport(t, dialInMemory(t, s))
+		c.send(create("a", "1"))
+		c.want("1 accepted a")
+		close(s.stopping)
+		var reading sync.WaitGroup
+		reading.Go(func() { c.wantEnd("2 " + stopped) })
+		for range 100 {
+			c.send(create("b", "1"))
 		}
+		c.end()
+		reading.Wait()
 	})
-	c.wantEnd("2 " + stopped)
-	_ = c.conn.Close()
-	sending.Wait()
+}
+
+// An answer that pauses for long ends as a whole one.
+func TestImportEndsLongAfterItsLastLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		c := startImport(t, dialInMemory(t, s))
+		c.send(create("a", "1"))
+		c.want("1 accepted a")
+		for range 5 {
+			time.Sleep(importPatience - time.Second)
+			c.send("")
+		}
+		c.end()
+		c.wantEnd()
+	})
 }
 
 // Many lines over a real connection, through a real client.

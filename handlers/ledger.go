@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/messaging"
 )
 
 // Log is where the ledger reads topic events.

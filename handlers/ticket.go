@@ -157,22 +157,22 @@ func (t *ticket) answer(ctx context.Context) (commandAnswer, error) {
 func (t *ticket) await(ctx context.Context) {
 	timer := time.NewTimer(time.Until(t.until))
 	defer timer.Stop()
-	for over := false; !t.decided() && !over; {
+	for !t.decided() {
 		select {
 		case o := <-t.watch.C:
 			t.tell(o)
 		case <-timer.C:
-			over = true
+			return
 		case <-t.gateway.Stopping:
-			over = true
+			return
 		case <-ctx.Done():
-			over = true
+			return
 		}
 	}
 }
 
-// decided takes in all outcomes that have come, so that one that is known
-// counts even where the wait is over.
+// decided takes in all outcomes that have come: one that is known is told even
+// where the wait is over.
 func (t *ticket) decided() bool {
 	for t.outcome == nil && len(t.watch.C) > 0 {
 		t.tell(<-t.watch.C)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Committed, as a claim's start, is where the consumer group's committed
+// Committed is a claim's start where the consumer group's committed
 // offset says; the oldest message, where there is none, or the log does not
 // have it.
 const Committed int64 = -1

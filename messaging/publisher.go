@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -13,20 +14,26 @@ import (
 // replicas hold the messages. It takes no heed of a message's context, and
 // can block for as long as the producer tries again.
 func (k *Kafka) Publisher() (message.Publisher, error) {
-	return k.publisher(KafkaMarshaler{})
+	return k.publisher(KafkaMarshaler{}, k.sarama())
 }
 
 // DeadLetterPublisher returns a publisher like [Kafka.Publisher], for messages that
 // came from Kafka and can't be decoded.
 func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
-	return k.publisher(deadLetterMarshaler{})
+	config := k.sarama()
+	config.Producer.MaxMessageBytes = maxDeadLetter
+	return k.publisher(deadLetterMarshaler{}, config)
 }
 
-func (k *Kafka) publisher(marshaler kafka.Marshaler) (message.Publisher, error) {
+// maxDeadLetter is twice what a message elsewhere can have by default: one
+// that is as large as can be must fit, with what it gets on top.
+const maxDeadLetter = 2 << 20
+
+func (k *Kafka) publisher(marshaler kafka.Marshaler, config *sarama.Config) (message.Publisher, error) {
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers:               k.Brokers,
 		Marshaler:             marshaler,
-		OverwriteSaramaConfig: k.sarama(),
+		OverwriteSaramaConfig: config,
 	}, WatermillLog(k.Log))
 	if err != nil {
 		return nil, fmt.Errorf("open a producer: %w", err)

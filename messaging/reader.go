@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/IBM/sarama"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,11 @@ type reader struct {
 	topic    string
 	client   sarama.Client
 	consumer sarama.Consumer
+
+	mu      sync.Mutex
+	stopped context.Context // ends when the reader is closed
+	stop    context.CancelFunc
+	reads   sync.WaitGroup
 }
 
 func (k *Kafka) reader(topic string) (*reader, error) {
@@ -36,12 +42,34 @@ func (k *Kafka) reader(topic string) (*reader, error) {
 		_ = client.Close()
 		return nil, fmt.Errorf("open a reader of %s: %w", topic, err)
 	}
-	return &reader{log: k.Log, topic: k.Topic(topic), client: client, consumer: consumer}, nil
+	stopped, stop := context.WithCancel(context.Background())
+	return &reader{log: k.Log, topic: k.Topic(topic), client: client, consumer: consumer, stopped: stopped, stop: stop}, nil
 }
 
 // Close ends all reads.
 func (r *reader) Close() error {
+	r.mu.Lock()
+	r.stop()
+	r.mu.Unlock()
+	r.reads.Wait()
 	return errors.Join(r.consumer.Close(), r.client.Close())
+}
+
+// begin starts a read: its context ends when the reader is closed, too.
+func (r *reader) begin(ctx context.Context) (reading context.Context, end func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped.Err() != nil {
+		return nil, nil, errClosed
+	}
+	r.reads.Add(1)
+	reading, cancel := context.WithCancelCause(ctx)
+	detach := context.AfterFunc(r.stopped, func() { cancel(errClosed) })
+	return reading, func() {
+		detach()
+		cancel(nil)
+		r.reads.Done()
+	}, nil
 }
 
 // End is the offset after the last message of a partition.
@@ -71,6 +99,11 @@ func (r *reader) offset(ctx context.Context, partition int32, which int64) (int6
 // are waited for. It returns the context's error, that of fn, or
 // [ErrOffsetGone].
 func (r *reader) follow(ctx context.Context, partition int32, from int64, fn func([]*sarama.ConsumerMessage) error) error {
+	ctx, end, err := r.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
+	}
+	defer end()
 	consumer, err := r.consumer.ConsumePartition(r.topic, partition, from)
 	if err != nil {
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
@@ -88,7 +121,7 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	err = r.consume(ctx, consumer, fn)
 	cancel()
 	consumer.AsyncClose()
-	for range consumer.Messages() { //nolint:revive // sarama wants it emptied
+	for range consumer.Messages() { // sarama wants it emptied
 	}
 	if gone := loops.Wait(); gone != nil {
 		return gone
@@ -113,7 +146,7 @@ func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer,
 		batch = batch[:0]
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case m, ok := <-consumer.Messages():
 			if !ok {
 				return fmt.Errorf("reading %s ended", r.topic)
@@ -174,14 +207,55 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 }
 
 // At returns the record at an offset, or [ErrOffsetGone].
-func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (at Record, err error) {
-	found := errors.New("found")
-	err = r.Follow(ctx, partition, offset, func(records []Record) error {
-		at = records[0]
-		return found
+func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (Record, error) {
+	var m *sarama.ConsumerMessage
+	err := within(ctx, func() (err error) {
+		m, err = r.fetch(partition, offset)
+		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
+			m, err = r.fetch(partition, offset) // the leader had moved
+		}
+		return err
 	})
-	if errors.Is(err, found) {
-		return at, nil
+	if err != nil {
+		return Record{}, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, offset, err)
 	}
-	return at, err
+	return decodeRecord(rawFromKafka(m), r.partitions), nil
+}
+
+// fetch asks the leader for one message. A consumer takes a while to start and
+// to end, and reads a partition once at a time.
+func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
+	leader, err := r.client.Leader(r.topic, partition)
+	if err != nil {
+		return nil, err
+	}
+	// One byte is one batch (KIP-74); session epoch -1 is no session (KIP-227).
+	request := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: 1, SessionEpoch: -1}
+	request.AddBlock(r.topic, partition, offset, 1, -1)
+	response, err := leader.Fetch(request)
+	if err != nil {
+		_ = leader.Close()
+		return nil, err
+	}
+	block := response.GetBlock(r.topic, partition)
+	switch {
+	case block == nil:
+		return nil, sarama.ErrIncompleteResponse
+	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
+		return nil, ErrOffsetGone
+	case !errors.Is(block.Err, sarama.ErrNoError):
+		return nil, block.Err
+	}
+	for _, records := range block.RecordsSet {
+		batch := records.RecordBatch
+		if batch == nil || batch.Control {
+			continue
+		}
+		for _, m := range batch.Records {
+			if batch.FirstOffset+m.OffsetDelta == offset {
+				return &sarama.ConsumerMessage{Topic: r.topic, Partition: partition, Offset: offset, Key: m.Key, Value: m.Value, Headers: m.Headers}, nil
+			}
+		}
+	}
+	return nil, ErrOffsetGone
 }

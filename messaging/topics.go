@@ -59,15 +59,20 @@ func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 	}
 	forever := "-1" // commands are trimmed by hand, below what is decided
 	policy := "delete"
+	config := map[string]*string{
+		"cleanup.policy":      &policy,
+		"retention.ms":        &forever,
+		"retention.bytes":     &forever,
+		"min.insync.replicas": &insync,
+	}
+	if topic == k.Topic(TopicDeadLetters) {
+		size := strconv.Itoa(maxDeadLetter)
+		config["max.message.bytes"] = &size
+	}
 	err := admin.CreateTopic(topic, &sarama.TopicDetail{
 		NumPartitions:     k.Partitions,
 		ReplicationFactor: k.Replication,
-		ConfigEntries: map[string]*string{
-			"cleanup.policy":      &policy,
-			"retention.ms":        &forever,
-			"retention.bytes":     &forever,
-			"min.insync.replicas": &insync,
-		},
+		ConfigEntries:     config,
 	}, false)
 	switch {
 	case err == nil:
@@ -111,9 +116,9 @@ func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
 
 // checkConfig refuses settings under which the log would lose its past.
 func (k *Kafka) checkConfig(admin sarama.ClusterAdmin, topic string) error {
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
+	entries, err := topicConfig(admin, topic)
 	if err != nil {
-		return fmt.Errorf("describe the configuration of topic %s: %w", topic, err)
+		return err
 	}
 	want := map[string]string{"cleanup.policy": "delete", "unclean.leader.election.enable": "false"}
 	if topic != k.Topic(TopicDeadLetters) {
@@ -130,4 +135,19 @@ func (k *Kafka) checkConfig(admin sarama.ClusterAdmin, topic string) error {
 		}
 	}
 	return nil
+}
+
+func topicConfig(admin sarama.ClusterAdmin, topic string) ([]sarama.ConfigEntry, error) {
+	resource := &sarama.ConfigResource{Type: sarama.TopicResource, Name: topic}
+	described, err := admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{})
+	if err == nil && len(described) != 1 {
+		err = fmt.Errorf("%d answers to one question", len(described))
+	}
+	if err == nil && described[0].ErrorCode != sarama.ErrNoError {
+		err = described[0].ErrorCode
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe the configuration of topic %s: %w", topic, err)
+	}
+	return described[0].Configs, nil
 }

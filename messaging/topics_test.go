@@ -29,7 +29,7 @@ func TestEnsureTopics(t *testing.T) {
 			"min.insync.replicas": "1",
 		}
 		got := map[string]string{}
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: k.Topic(name)})
+		entries, err := topicConfig(admin, k.Topic(name))
 		if err != nil {
 			t.Fatal(err)
 		}

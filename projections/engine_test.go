@@ -49,7 +49,8 @@ func names(mended *atomic.Bool) *projections.Projection {
 			default:
 				return nil
 			}
-			row[2] = row[2].(int64) + 1
+			n, _ := row[2].(int64)
+			row[2] = n + 1
 			rows.Put("names", row)
 			if !mended.Load() {
 				switch row[1] {
