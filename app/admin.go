@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,17 +18,20 @@ import (
 // health knows whether the process is ready, and what is not.
 type health struct {
 	mu     sync.Mutex
-	checks map[string]func(context.Context) error
+	checks []healthCheck // in the order in which work goes through the roles
 	ending bool
 }
 
-func newHealth() *health { return &health{checks: map[string]func(context.Context) error{}} }
+type healthCheck struct {
+	name  string
+	check func(context.Context) error
+}
 
 // add adds a check: an error says what it waits for.
 func (h *health) add(name string, check func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checks[name] = check
+	h.checks = append(h.checks, healthCheck{name, check})
 }
 
 // stopping makes the process not ready, for good.
@@ -45,14 +49,16 @@ func (h *health) check(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	checks, ending := slices.Clone(h.checks), h.ending
+	h.mu.Unlock()
 	failing := map[string]error{}
-	if h.ending {
+	if ending {
 		failing["process"] = errors.New("stopping")
+		return failing
 	}
-	for name, check := range h.checks {
-		if err := check(ctx); err != nil {
-			failing[name] = err
+	for _, c := range checks {
+		if err := c.check(ctx); err != nil {
+			failing[c.name] = err
 		}
 	}
 	return failing

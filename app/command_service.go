@@ -10,6 +10,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/web"
@@ -20,22 +21,21 @@ type commandService struct {
 	*Main
 	server *web.Server
 
-	bus    atomic.Pointer[messaging.CommandBus] // nil until Kafka is reached
-	ledger atomic.Pointer[handlers.Ledger]      // likewise
-	status atomic.Pointer[func() error]         // why the handlers aren't ready
+	bus    atomic.Pointer[messaging.CommandBus]        // nil until Kafka is reached
+	ledger atomic.Pointer[handlers.Ledger]             // likewise
+	status atomic.Pointer[func(context.Context) error] // why the handlers aren't ready
 }
 
 var errKafkaAway = errors.New("kafka has not been reached yet")
 
 func newCommandService(m *Main, server *web.Server) *commandService {
 	s := &commandService{Main: m, server: server}
-	m.health.add("command-service", func(context.Context) error {
+	m.health.add("command-service", func(ctx context.Context) error {
 		if status := s.status.Load(); status != nil {
-			return (*status)()
+			return (*status)(ctx)
 		}
 		return errKafkaAway
 	})
-	m.health.add("kafka", m.kafka.Ping)
 	return s
 }
 
@@ -46,6 +46,7 @@ func (s *commandService) run(ctx context.Context) error {
 		MaxInFlight:  s.Config.CommandService.MaxInFlight,
 		MaxUndecided: s.Config.CommandService.MaxUndecided,
 		Ledger:       s.ledger.Load,
+		Visible:      s.awaitVisible(),
 		Stopping:     ctx.Done(),
 		Now:          time.Now,
 		Log:          s.Log,
@@ -59,6 +60,18 @@ func (s *commandService) run(ctx context.Context) error {
 		return nil // it was told to stop while it waited for Kafka
 	}
 	return err
+}
+
+// awaitVisible is nil where the read models are another process's.
+func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
+	if !s.Config.Has(config.QueryService) {
+		return nil
+	}
+	return func(ctx context.Context, partition int32, offset int64) {
+		if visible := s.visible.Load(); visible != nil {
+			(*visible)(ctx, partition, offset)
+		}
+	}
 }
 
 func (s *commandService) send(ctx context.Context, c *messaging.Command) error {
@@ -98,7 +111,9 @@ func (s *commandService) handle(ctx context.Context) error {
 	if err := dispatcher.Register(router, subscription, k.deadLetters); err != nil {
 		return err
 	}
-	status := func() error { return errors.Join(dispatcher.Outdated(), subscription.Ready()) }
+	status := func(ctx context.Context) error {
+		return errors.Join(subscription.Ready(), dispatcher.Ready(ctx, k.commands))
+	}
 	s.status.Store(&status)
 	s.ledger.Store(ledger)
 	s.bus.Store(commands)
@@ -145,6 +160,7 @@ type writeSide struct {
 	deadLetters message.Publisher
 	events      *messaging.EventBus
 	reader      *messaging.LogReader
+	commands    *messaging.CommandReader
 }
 
 // open opens them, and waits for brokers that went away since the topics were
@@ -166,7 +182,10 @@ func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
 		if k.events, err = s.kafka.EventBus(); err != nil {
 			return err
 		}
-		k.reader, err = s.kafka.LogReader()
+		if k.reader, err = s.kafka.LogReader(); err != nil {
+			return err
+		}
+		k.commands, err = s.kafka.CommandReader()
 		return err
 	})
 	return k, err
@@ -185,6 +204,9 @@ func (k writeSide) close(log *slog.Logger) {
 	}
 	if k.reader != nil {
 		errs = append(errs, k.reader.Close())
+	}
+	if k.commands != nil {
+		errs = append(errs, k.commands.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		log.Debug("close the write side", "error", err)

@@ -20,18 +20,17 @@ var readModels = []*projections.Projection{userlist.Projection}
 type queryService struct {
 	*Main
 	store  projections.Store
-	status atomic.Pointer[func() error]
+	status atomic.Pointer[func(context.Context) error]
 }
 
 func newQueryService(m *Main, store projections.Store) *queryService {
 	s := &queryService{Main: m, store: store}
-	m.health.add("query-service", func(context.Context) error {
+	m.health.add("query-service", func(ctx context.Context) error {
 		if status := s.status.Load(); status != nil {
-			return (*status)()
+			return (*status)(ctx)
 		}
 		return errKafkaAway
 	})
-	m.health.add("kafka", m.kafka.Ping)
 	return s
 }
 
@@ -70,7 +69,9 @@ func (s *queryService) project(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	var checks, leave []func() error
+	var checks []func(context.Context) error
+	var leave []func() error
+	var engines []*projections.Engine
 	for _, p := range readModels {
 		engine := &projections.Engine{
 			Projection: p, Store: s.store, Log: reader,
@@ -79,27 +80,34 @@ func (s *queryService) project(ctx context.Context) error {
 			Linger:     s.Config.QueryService.BatchLinger,
 			Logger:     s.Log,
 		}
+		engines = append(engines, engine)
 		subscription, err := s.kafka.Subscription(s.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
 		if err != nil {
 			return err
 		}
 		router.AddConsumerHandler(p.Name, s.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
 		leave = append(leave, subscription.Close)
-		checks = append(checks, func() error {
-			if err := errors.Join(subscription.Ready(), engine.Ready()); err != nil {
+		checks = append(checks, func(ctx context.Context) error {
+			if err := errors.Join(subscription.Ready(), engine.Ready(ctx)); err != nil {
 				return fmt.Errorf("read model %s: %w", p.Name, err)
 			}
 			return nil
 		})
 	}
-	status := func() error {
+	status := func(ctx context.Context) error {
 		var errs []error
 		for _, check := range checks {
-			errs = append(errs, check())
+			errs = append(errs, check(ctx))
 		}
 		return errors.Join(errs...)
 	}
 	s.status.Store(&status)
+	visible := func(ctx context.Context, partition int32, offset int64) {
+		for _, engine := range engines {
+			engine.Visible(ctx, partition, offset)
+		}
+	}
+	s.visible.Store(&visible)
 
 	done := make(chan error, 1)
 	go func() { done <- router.Run(context.WithoutCancel(ctx)) }()

@@ -25,8 +25,10 @@ type Main struct {
 	// Started, if not nil, is called once all addresses are taken.
 	Started func(Addresses)
 
-	kafka  *messaging.Kafka
-	health *health
+	kafka *messaging.Kafka
+	// visible waits for the read models that this process keeps, if any.
+	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
+	health  *health
 
 	topicsOnce sync.Mutex
 	topics     *messaging.Topics
@@ -47,7 +49,7 @@ type part struct {
 // while the rest finishes.
 func (m *Main) Run(ctx context.Context) (err error) {
 	cfg := m.Config
-	m.health = newHealth()
+	m.health = new(health)
 	var at Addresses
 
 	// Ports first: one that is taken is known before anything has begun.
@@ -94,6 +96,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		m.health.add("store", store.Ping)
 	}
 
+	if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
+		m.health.add("kafka", m.kafka.Ping)
+	}
 	var parts []part
 	if commands != nil {
 		s := newCommandService(m, commands)

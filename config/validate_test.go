@@ -93,7 +93,7 @@ func TestValues(t *testing.T) {
 		{"kafka.replication", []string{"1", "32767"}, []string{"0", "32768"}},
 		{"kafka.topic_prefix", []string{"", "team-1.users_", strings.Repeat("a", 100)}, []string{"Team", "a b", "a/b", strings.Repeat("a", 101), "a\n"}},
 		{"command_service.max_in_flight", []string{"1"}, []string{"0"}},
-		{"command_service.publish_timeout", []string{"1ms", "10m"}, []string{"0s", "-1s", "11m", "5", "5 s"}},
+		{"command_service.publish_timeout", []string{"1ms", "25s"}, []string{"0s", "-1s", "26s", "5", "5 s"}},
 		{"query_service.batch_size", []string{"1", "100000"}, []string{"0", "100001"}},
 		{"query_service.batch_linger", []string{"0", "0s", "1s"}, []string{"-1ms", "1.1s"}},
 		{"read_api.public_url", []string{"http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},

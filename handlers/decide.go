@@ -3,7 +3,9 @@ package handlers
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"path"
+	"runtime"
+	"strings"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
@@ -111,8 +113,25 @@ func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked:
 func decideSafely(wish users.Command, u users.User) (event users.Event, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			event, err = nil, &panicError{value, string(debug.Stack())}
+			event, err = nil, &panicError{value, domainStack()}
 		}
 	}()
 	return wish.Decide(u)
+}
+
+// domainStack is where the domain panicked. It stops at decideSafely, and has
+// no goroutines, addresses or folders: the same panic is the same record,
+// whoever decides.
+func domainStack() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var text strings.Builder
+	for more := true; more; {
+		var f runtime.Frame
+		if f, more = frames.Next(); strings.HasSuffix(f.Function, ".decideSafely") {
+			break
+		}
+		fmt.Fprintf(&text, "%s\n\t%s:%d\n", f.Function, path.Base(f.File), f.Line)
+	}
+	return text.String()
 }

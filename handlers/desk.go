@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/handlers/users"
@@ -35,6 +36,7 @@ type desk struct {
 	closed bool
 	empty  chan struct{} // closed when the desk is closed and empty
 	last   int64         // the offset of the last command that came
+	marked atomic.Int64  // the offset that the group was told, -1 if none yet
 	queue  []*job        // all that came and are not marked, in order
 	stacks map[string]*stack
 	retry  *time.Timer // runs while appends have failed
@@ -58,13 +60,18 @@ type stack struct {
 }
 
 func newDesk(claim *messaging.Claim, topicID string, ledger *ledgerPartition, send func(*messaging.Record, func(error)), log *slog.Logger) *desk {
-	return &desk{
+	d := &desk{
 		claim: claim, topicID: topicID, ledger: ledger, append: send, log: log,
 		room:  make(chan struct{}, maxAtDesk),
 		empty: make(chan struct{}),
 		last:  -1, stacks: map[string]*stack{},
 	}
+	d.marked.Store(-1)
+	return d
 }
+
+// reached is the offset below which all commands are decided.
+func (d *desk) reached() int64 { return max(d.marked.Load(), d.claim.First()) }
 
 // take puts a command on the desk, and waits while the desk is full. It says
 // whether it did: a desk whose partition is gone takes nothing.
@@ -215,11 +222,20 @@ func (d *desk) resume(name string, s *stream) {
 	d.decide(st, j)
 }
 
-// settle takes the jobs off a stack that have their outcome.
+// settle takes the jobs off a stack that have their outcome. One that repeats
+// a command id has it when its turn comes, even if the ledger has forgotten it
+// by then.
 func (d *desk) settle(name string, st *stack) {
-	for len(st.jobs) > 0 && d.decided(st.jobs[0]) {
-		st.jobs[0].done = true
+	for len(st.jobs) > 0 {
+		j := st.jobs[0]
+		if repeats := j.record == nil && !j.held; !repeats && !d.decided(j) {
+			break
+		}
+		j.done = true
 		st.jobs = st.jobs[1:]
+		if j.failed && len(st.jobs) > 0 {
+			st.jobs[0].failed = true
+		}
 	}
 	if len(st.jobs) == 0 {
 		delete(d.stacks, name)
@@ -235,7 +251,9 @@ func (d *desk) mark() {
 		n++
 	}
 	if n > 0 {
-		d.claim.Mark(d.queue[n-1].command.Offset + 1)
+		next := d.queue[n-1].command.Offset + 1
+		d.claim.Mark(next)
+		d.marked.Store(next)
 		d.queue = slices.Delete(d.queue, 0, n)
 	}
 	if d.closed && len(d.queue) == 0 {
@@ -245,11 +263,18 @@ func (d *desk) mark() {
 
 // appendFailed sends again, after a while, what failed and what is stacked on
 // it: the same records, so that it doesn't matter if Kafka holds some already.
+// What is stacked on it may have come to the log before it, and counts for
+// nothing then. So that goes again even if the record itself turns out to
+// count: another writer's copy may, or its own, late.
 func (d *desk) appendFailed(j *job, r *messaging.Record, err error) {
 	d.ledger.mu.Lock()
 	defer d.ledger.mu.Unlock()
-	if j.record != r || j.done || d.finished() {
+	st := d.stacks[j.command.Stream]
+	if j.record != r || st == nil || d.finished() {
 		return
+	}
+	if j.done {
+		j = st.jobs[0]
 	}
 	j.failed = true
 	if d.retry == nil {

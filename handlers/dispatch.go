@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -210,6 +211,34 @@ func (d *Dispatcher) leave(why error) {
 		d.Log.Error("leaving the command handlers' group", "error", why)
 		close(d.left)
 	}
+}
+
+// CommandLog tells what topic commands has.
+type CommandLog interface {
+	// Range is the offset of a partition's first command, and the one after
+	// its last.
+	Range(ctx context.Context, partition int32) (first, end int64, err error)
+}
+
+// Ready says why commands wait, or nil: every partition that this process has
+// must be decided up to where it ends now, while the context lasts.
+func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
+	if err := d.Outdated(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	desks := maps.Clone(d.desks)
+	d.mu.Unlock()
+	for partition, desk := range desks {
+		first, target, err := commands.Range(ctx, partition)
+		if err != nil {
+			return err
+		}
+		if first < target && !messaging.Reached(ctx, target, desk.reached) {
+			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(desk.reached(), 0), target)
+		}
+	}
+	return nil
 }
 
 // Outdated says why this binary decides nothing any more, or nil.

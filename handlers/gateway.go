@@ -28,6 +28,9 @@ type Gateway struct {
 	MaxUndecided int
 	// Ledger is where outcomes are read, nil as long as there is none.
 	Ledger func() *Ledger
+	// Visible, if not nil, returns once the read models of this process have
+	// what stands at a place in the log, or when the context ends.
+	Visible func(ctx context.Context, partition int32, offset int64)
 	// Stopping, once closed, ends all waits for outcomes.
 	Stopping <-chan struct{}
 	// StatusURL is the read API's public URL, which a command's Location
@@ -70,8 +73,16 @@ func (g *Gateway) postOne(w http.ResponseWriter, r *http.Request) error {
 	}
 	t := g.begin(c, preferredWait(r.Header), g.undecided)
 	defer t.close()
+	var outcomes *Watch
+	if g.settles(t) {
+		outcomes = t.ledger.Watch(c.Stream, c.ID)
+		defer outcomes.Close()
+	}
 	if err := t.send(r.Context(), places.take); err != nil {
 		return err
+	}
+	if outcomes != nil {
+		g.settle(r.Context(), outcomes)
 	}
 	applyWait(w.Header(), t.wait)
 	answer, err := t.answer(r.Context())

@@ -16,7 +16,7 @@ import (
 // snapshotFormat names the layout, and the rules of the fold: a snapshot is a
 // fold that is not done again. Whoever changes what [stream.fold] makes of a
 // record gives it another number; snapshots of other formats are not read.
-const snapshotFormat = "millrace ledger 1\n"
+const snapshotFormat = "millrace ledger 2\n"
 
 // snapshot is one partition of the ledger, as it was at an offset of the log.
 type snapshot struct {
@@ -65,8 +65,11 @@ func appendStream(out []byte, st *stream) []byte {
 	out = append(out, st.head.Digest[:]...)
 	out = append(out, byte(st.user.Status))
 	out = appendText(out, string(st.user.Name))
-	out = appendText(out, st.decided.TopicID)
-	out = binary.AppendUvarint(out, uint64(st.decided.Offset))
+	out = appendPosition(out, st.decided)
+	out = binary.AppendUvarint(out, uint64(len(st.decidedBefore)))
+	for _, p := range st.decidedBefore {
+		out = appendPosition(out, p)
+	}
 	held := []byte{}
 	if len(st.held) > 0 {
 		held = encode(st.held) // few streams have any
@@ -78,6 +81,10 @@ func appendStream(out []byte, st *stream) []byte {
 		out = appendOutcome(out, &st.outcomes[i])
 	}
 	return out
+}
+
+func appendPosition(out []byte, p messaging.CommandPosition) []byte {
+	return binary.AppendUvarint(appendText(out, p.TopicID), uint64(p.Offset))
 }
 
 func appendOutcome(out []byte, o *Outcome) []byte {
@@ -184,7 +191,10 @@ func (in *snapshotReader) stream(partition int32) *stream {
 	copy(st.head.Digest[:], in.take(len(st.head.Digest)))
 	st.user.Status = users.Status(in.byte())
 	st.user.Name = users.Name(in.bytes())
-	st.decided = messaging.CommandPosition{TopicID: in.shared(), Offset: int64(in.number(math.MaxInt64))}
+	st.decided = in.position()
+	for range in.number(uint64(len(in.rest))) {
+		st.decidedBefore = append(st.decidedBefore, in.position())
+	}
 	if held := in.bytes(); len(held) > 0 && json.Unmarshal(held, &st.held) != nil {
 		in.failed = true
 	}
@@ -198,6 +208,10 @@ func (in *snapshotReader) stream(partition int32) *stream {
 		st.outcomes = append(st.outcomes, in.outcome(partition))
 	}
 	return st
+}
+
+func (in *snapshotReader) position() messaging.CommandPosition {
+	return messaging.CommandPosition{TopicID: in.shared(), Offset: int64(in.number(math.MaxInt64))}
 }
 
 func (in *snapshotReader) outcome(partition int32) Outcome {

@@ -17,6 +17,9 @@ type stream struct {
 	// command at or below it is decided again, so that expired or reset
 	// offsets of the group rerun nothing.
 	decided messaging.CommandPosition
+	// decidedBefore is the same for topics commands that were there before it
+	// was made anew: few streams have any.
+	decidedBefore []messaging.CommandPosition
 	// outcomes are the last ones, the newest at the end.
 	outcomes []Outcome
 	// held are the commands that wait: the parked one, and those after it.
@@ -34,14 +37,14 @@ func (s *stream) fold(r *messaging.Record, remember int) bool {
 		return false
 	}
 	s.head = head
-	if r.Unreadable == nil && !s.hasDecided(r.CommandPosition) {
-		s.decided = r.CommandPosition
+	if r.Unreadable == nil {
+		s.moveTo(r.CommandPosition)
 	}
 	outcome, err := s.apply(r)
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
-	if err == nil {
+	if err == nil || r.Unreadable == nil && messaging.IsEvent(r.Type) { // an event's outcome stands in its headers
 		s.remember(outcome, remember)
 	}
 	return true
@@ -80,6 +83,7 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 	case messaging.TypeParkedRequeued, messaging.TypeParkedDropped:
 		return o, s.letGo(r)
 	default:
+		s.release(r.CommandID)
 		event, err := users.DecodeEvent(r.Type, r.Body)
 		if err != nil {
 			return o, err
@@ -87,7 +91,6 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 		if s.unreadable == nil {
 			s.user = event.Apply(s.user)
 		}
-		s.release(r.CommandID)
 	}
 	return o, nil
 }
@@ -114,7 +117,22 @@ func (s *stream) index(commandID string) int {
 	return slices.IndexFunc(s.outcomes, func(o Outcome) bool { return o.CommandID == commandID })
 }
 
+// moveTo moves the last decided position, which never goes back: late records
+// may come from before the topic was made anew.
+func (s *stream) moveTo(at messaging.CommandPosition) {
+	if s.hasDecided(at) {
+		return
+	}
+	if was := s.decided; was.TopicID != at.TopicID && was.TopicID != "" {
+		// Not in place: stacks share the slice.
+		s.decidedBefore = slices.DeleteFunc(slices.Clone(s.decidedBefore), func(p messaging.CommandPosition) bool { return p.TopicID == at.TopicID })
+		s.decidedBefore = append(s.decidedBefore, was)
+	}
+	s.decided = at
+}
+
 // hasDecided says whether a command at this position has its outcome.
 func (s *stream) hasDecided(at messaging.CommandPosition) bool {
-	return s.decided.TopicID == at.TopicID && at.Offset <= s.decided.Offset
+	covers := func(p messaging.CommandPosition) bool { return p.TopicID == at.TopicID && at.Offset <= p.Offset }
+	return covers(s.decided) || slices.ContainsFunc(s.decidedBefore, covers)
 }

@@ -139,6 +139,29 @@ func TestFailedSendGivesItsPlaceBack(t *testing.T) {
 	})
 }
 
+// A send that failed though Kafka holds the command, which is decided already.
+func TestFailedSendOfWhatIsDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		send := s.gateway.Send
+		s.gateway.Send = func(ctx context.Context, c *messaging.Command) error {
+			_ = send(ctx, c)
+			synctest.Wait()
+			return errors.New("the ack was lost")
+		}
+		for range 2 {
+			w, _ := s.post(t, create("a", "1"))
+			if w.Code != 503 {
+				t.Errorf("got %d", w.Code)
+			}
+			s.wantPlaces(t, 0)
+		}
+		if w, _ := s.post(t, create("a", "1"), "Prefer", "wait=1"); w.Code != 200 {
+			t.Errorf("got %d for what is decided", w.Code)
+		}
+	})
+}
+
 // A send that was given up, and arrived all the same, gives its place back
 // once.
 func TestLateSendGivesItsPlaceBackOnce(t *testing.T) {

@@ -62,5 +62,5 @@ func (p *ledgerPartition) decided(streamName, commandID string, at messaging.Com
 		return false
 	}
 	_, remembered := s.outcome(commandID)
-	return remembered || s.hasDecided(at)
+	return remembered || s.holds(commandID) || s.hasDecided(at)
 }

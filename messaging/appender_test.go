@@ -183,8 +183,11 @@ func TestAppendThroughFaults(t *testing.T) {
 			}
 			t.Cleanup(cluster.Close)
 			var requests atomic.Int64
-			cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				requests.Add(1)
+				if produce, ok := r.(*kmsg.ProduceRequest); !ok || produce.Acks != -1 {
+					t.Error("asks for other acks than those of all in-sync replicas")
+				}
 				return nil, nil, false
 			})
 			inject(cluster, listener)

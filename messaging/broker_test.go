@@ -200,7 +200,7 @@ func commit(t *testing.T, k *Kafka, group, topic string, partition int32, next i
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code := response.Errors[k.Topic(topic)][partition]; code != sarama.ErrNoError {
+	if code := response.Errors[k.Topic(topic)][partition]; !errors.Is(code, sarama.ErrNoError) {
 		t.Fatal(code)
 	}
 }

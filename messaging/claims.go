@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
@@ -26,18 +26,25 @@ type Claim struct {
 
 	start     int64
 	mark      func(next int64)
+	first     atomic.Int64
 	abandoned chan struct{}
 	abandon   sync.Once
 }
 
 // NewClaim returns a claim whose marks go to mark.
 func NewClaim(ctx context.Context, partition int32, mark func(next int64)) *Claim {
-	return &Claim{Partition: partition, Context: ctx, mark: mark, abandoned: make(chan struct{})}
+	c := &Claim{Partition: partition, Context: ctx, mark: mark, abandoned: make(chan struct{})}
+	c.first.Store(Committed)
+	return c
 }
 
 // Mark tells the group that all before offset next is done. It is a hint for
 // whoever claims the partition next, and for tools that show lag.
 func (c *Claim) Mark(next int64) { c.mark(next) }
+
+// First is the offset of the claim's first message, once it is known. It is
+// negative before, and where there was no message yet.
+func (c *Claim) First() int64 { return c.first.Load() }
 
 // Abandon ends the group's session for this process, which joins again: its
 // partitions are set up anew, here or elsewhere.
@@ -49,7 +56,8 @@ func (c *Claim) Abandoned() <-chan struct{} { return c.abandoned }
 // ClaimHandler is told of claims.
 type ClaimHandler interface {
 	// Setup comes before a claim's first message, which it holds back until
-	// it returns. It returns the offset to start at, or [Committed].
+	// it returns. It returns the offset to start at, or [Committed]. After an
+	// error it is called again, later each time, until the claim ends.
 	Setup(*Claim) (start int64, err error)
 	// Cleanup comes after a claim's last message was acked or dropped.
 	Cleanup(*Claim)
@@ -85,9 +93,14 @@ func (m *membership) joined(session context.Context) {
 	m.session, m.stuck = session, nil
 }
 
+// failed says why there are no claims yet. It logs the first reason: what comes
+// until they are there is mostly the same.
 func (m *membership) failed(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.stuck == nil {
+		m.log.Warn("can't take over partitions; trying again", "error", err)
+	}
 	m.stuck = err
 }
 
@@ -117,65 +130,61 @@ type claimedGroup struct {
 	held map[int32]*Claim // there is one topic
 }
 
-// setupBackoff stands between two tries of a Setup that fails: sarama joins
-// again at once.
-const setupBackoff = time.Second
-
+// Setup returns when all claims are set up, or the session has ended: then
+// sarama consumes nothing, and joins again. An error would make this process
+// leave the group, and all its members share out the partitions anew.
 func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
-	if err := g.setup(session); err != nil {
-		g.holdUp(session, err)
-		return err
-	}
-	g.joined(session.Context())
-	return g.next.Setup(session)
-}
-
-// holdUp says why a session can't go on, and keeps it from being followed by
-// the next at once.
-func (g *claimedGroup) holdUp(session sarama.ConsumerGroupSession, err error) {
-	if session.Context().Err() != nil {
-		return // it has ended anyway
-	}
-	g.failed(err)
-	g.log.Warn("can't take over partitions yet", "error", err)
-	select {
-	case <-session.Context().Done():
-	case <-time.After(setupBackoff):
-	}
-}
-
-func (g *claimedGroup) setup(session sarama.ConsumerGroupSession) error {
 	setups := new(errgroup.Group)
 	for topic, partitions := range session.Claims() {
 		for _, partition := range partitions {
-			claim := NewClaim(session.Context(), partition, func(next int64) {
-				session.MarkOffset(topic, partition, next, "")
-			})
-			setups.Go(func() error {
-				if partition >= g.partitions {
-					return fmt.Errorf("%w %s: has a partition %d, and kafka.partitions is %d; their number is fixed for the life of a log", ErrTopic, topic, partition, g.partitions)
-				}
-				start, err := g.handler.Setup(claim)
-				if err != nil {
-					return fmt.Errorf("partition %d of %s: %w", partition, topic, err)
-				}
-				claim.start = start
-				g.mu.Lock()
-				g.held[partition] = claim
-				g.mu.Unlock()
-				if start != Committed {
-					// The one moves only forward, the other only back.
-					session.MarkOffset(topic, partition, start, "")
-					session.ResetOffset(topic, partition, start, "")
-				}
-				return nil
-			})
+			setups.Go(func() error { return g.setup(session, topic, partition) })
 		}
 	}
-	return setups.Wait()
+	if setups.Wait() == nil {
+		g.joined(session.Context())
+	}
+	return g.next.Setup(session)
 }
 
-// Cleanup comes after a failed Setup too.
+// setup sets a claim up, and tries until it works. It returns an error when the
+// session has ended.
+func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, partition int32) error {
+	claim := NewClaim(session.Context(), partition, func(next int64) {
+		session.MarkOffset(topic, partition, next, "")
+	})
+	for try := 0; ; try++ {
+		err := g.start(claim, topic)
+		if err == nil {
+			break
+		}
+		if ended := session.Context().Err(); ended != nil {
+			return ended
+		}
+		g.failed(fmt.Errorf("partition %d of %s: %w", partition, topic, err))
+		if ended := Backoff(session.Context(), try); ended != nil {
+			return ended
+		}
+	}
+	if claim.start != Committed {
+		// The one moves only forward, the other only back.
+		session.MarkOffset(topic, partition, claim.start, "")
+		session.ResetOffset(topic, partition, claim.start, "")
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held[partition] = claim
+	return nil
+}
+
+func (g *claimedGroup) start(claim *Claim, topic string) (err error) {
+	if claim.Partition >= g.partitions {
+		return fmt.Errorf("%w %s: has more partitions than kafka.partitions, %d; their number is fixed for the life of a log", ErrTopic, topic, g.partitions)
+	}
+	claim.start, err = g.handler.Setup(claim)
+	return err
+}
+
+// Cleanup comes after a Setup that was cut short, too.
 func (g *claimedGroup) Cleanup(session sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
 	held := g.held
@@ -192,6 +201,10 @@ func (g *claimedGroup) Cleanup(session sarama.ConsumerGroupSession) error {
 	return g.next.Cleanup(session)
 }
 
+// startGone is how late, as a try of [Backoff], a claim is set up again whose
+// start the log does not have.
+const startGone = 4
+
 // ConsumeClaim ends, and with it the session, when the claim is abandoned.
 func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	g.mu.Lock()
@@ -200,9 +213,9 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 	// A group's offset that the log does not have starts at the oldest; a
 	// handler's must not.
 	if held.start != Committed && held.start != claim.InitialOffset() {
-		err := fmt.Errorf("partition %d of %s, offset %d: %w", held.Partition, claim.Topic(), held.start, ErrOffsetGone)
-		g.holdUp(session, err)
-		return err
+		g.failed(fmt.Errorf("partition %d of %s, offset %d: %w", held.Partition, claim.Topic(), held.start, ErrOffsetGone))
+		_ = Backoff(session.Context(), startGone)
+		return nil
 	}
 	messages := make(chan *sarama.ConsumerMessage)
 	go func() {

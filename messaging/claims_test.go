@@ -178,53 +178,85 @@ func TestAbandonAtWork(t *testing.T) {
 	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
 }
 
-// A Setup that fails is tried again, with time between; Ready says why.
+// A Setup that fails is tried again, later each time; Ready says why. The
+// group's other members are left alone.
 func TestSetupFails(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
-	messagesIn(t, k, TopicCommands, 1, 1)
+	other := &claimant{}
+	join(t, k, TopicCommands, other, nil)
+	eventually(t, "the other has all partitions", func() bool { return other.claims() == partitions })
+
 	down := errors.New("the store is away")
 	var mu sync.Mutex
-	tries, failing := 0, true
+	failing := true
+	tries := map[int32][]time.Time{}
 	c := &claimant{setup: func(claim *Claim) (int64, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if claim.Partition == 1 {
-			tries++
-			if failing {
-				return 0, down
-			}
+		tries[claim.Partition] = append(tries[claim.Partition], time.Now())
+		if failing {
+			return 0, down
 		}
 		return Committed, nil
 	}}
-	began := time.Now()
 	m := join(t, k, TopicCommands, c, nil)
-	tried := func() int {
+	eventually(t, "tried four times", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return tries
-	}
-	eventually(t, "tried again", func() bool { return tried() == 2 })
-	if err := m.Ready(); !errors.Is(err, down) || !strings.Contains(err.Error(), "partition 1 of ") {
+		for _, at := range tries {
+			if len(at) == 4 {
+				failing = false
+			}
+		}
+		return !failing
+	})
+	if err := m.Ready(); !errors.Is(err, down) || !strings.Contains(err.Error(), "partition ") {
 		t.Errorf("not ready, because: %v", err)
 	}
+	eventually(t, "ready", func() bool { return m.Ready() == nil && c.claims() == partitions/2 })
 	mu.Lock()
-	failing = false
+	for partition, at := range tries {
+		for i := range len(at) - 1 {
+			if wait := at[i+1].Sub(at[i]); wait < 100*time.Millisecond<<i {
+				t.Errorf("partition %d: tried again after %v", partition, wait)
+			}
+		}
+	}
 	mu.Unlock()
-	if at := m.next(t); at != (Place{1, 0}) {
-		t.Errorf("%v came", at)
+	if n := other.setups.Load(); n != partitions+partitions/2 {
+		t.Errorf("the other member was set up %d times, want once for its 6 partitions, and for the 3 it kept", n)
 	}
-	if err := m.Ready(); err != nil {
-		t.Errorf("set up, and not ready: %v", err)
+	for partition := range k.Partitions {
+		messagesIn(t, k, TopicCommands, partition, 1)
 	}
-	if took := time.Since(began); tried() > 1+int(took/setupBackoff) {
-		t.Errorf("tried %d times in %v", tried(), took)
+	for range partitions / 2 {
+		m.next(t)
 	}
-	// The others had been set up each time, and were told of the end.
 	m.leave(t)
-	if setups, cleanups := c.setups.Load(), c.cleanups.Load(); cleanups != setups-2 && cleanups != setups-int64(tried()-1) {
-		t.Errorf("%d setups, %d cleanups", setups, cleanups)
+	if n := c.cleanups.Load(); n != partitions/2 {
+		t.Errorf("%d cleanups of 3 partitions", n)
 	}
+}
+
+// A member for which no partition is left is ready to take over.
+func TestMemberWithoutPartitions(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	k.Partitions = 1
+	ensureTopics(t, k)
+	a, b := &claimant{}, &claimant{}
+	first := join(t, k, TopicCommands, a, nil)
+	eventually(t, "the first is ready", func() bool { return first.Ready() == nil })
+	second := join(t, k, TopicCommands, b, nil)
+	eventually(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil && a.claims()+b.claims() == 1 })
+	busy, idle := first, second
+	if b.claims() == 1 {
+		busy, idle = second, first
+	}
+	busy.leave(t)
+	messagesIn(t, k, TopicCommands, 0, 1)
+	idle.next(t)
 }
 
 // Two members share the partitions; when one leaves, the other has them all,
@@ -383,7 +415,7 @@ func TestClaimStartGone(t *testing.T) {
 	m := join(t, k, TopicEvents, c, nil)
 	eventually(t, "it says what is wrong", func() bool { return errors.Is(m.Ready(), ErrOffsetGone) })
 	eventually(t, "it tries again", func() bool { return c.setups.Load() == 2*partitions })
-	if took := time.Since(began); took < setupBackoff {
+	if took := time.Since(began); took < time.Second {
 		t.Errorf("tried again after %v", took)
 	}
 	m.leave(t)

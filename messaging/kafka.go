@@ -86,6 +86,20 @@ func within(ctx context.Context, fn func() error) error {
 	}
 }
 
+// Reached waits until a count has come to a target, or the context ends.
+func Reached(ctx context.Context, target int64, count func() int64) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for count() < target {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
 // Backoff waits before another try, longer each time up to 5 s, or until the
 // context ends.
 func Backoff(ctx context.Context, try int) error {

@@ -175,6 +175,28 @@ func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) 
 	return batch
 }
 
+// CommandReader tells what topic commands has.
+type CommandReader struct{ *reader }
+
+// Range is the offset of a partition's first command that is still there, and
+// the one after its last.
+func (r *CommandReader) Range(ctx context.Context, partition int32) (first, end int64, err error) {
+	if first, err = r.start(ctx, partition); err != nil {
+		return 0, 0, err
+	}
+	end, err = r.End(ctx, partition)
+	return first, end, err
+}
+
+// CommandReader opens a reader of topic commands.
+func (k *Kafka) CommandReader() (*CommandReader, error) {
+	r, err := k.reader(TopicCommands)
+	if err != nil {
+		return nil, err
+	}
+	return &CommandReader{r}, nil
+}
+
 // LogReader reads topic events in bulk. It serves folds that every process
 // does for itself.
 type LogReader struct {

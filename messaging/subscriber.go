@@ -82,9 +82,6 @@ func (d *Subscription) subscribe(ctx context.Context, topic string) <-chan *mess
 			return from
 		}
 		d.group.failed(err)
-		if try == 0 {
-			d.log.Warn("can't subscribe; trying again", "topic", topic, "error", err)
-		}
 		if Backoff(ctx, try) != nil {
 			return nil
 		}

@@ -301,6 +301,20 @@ func TestSubscriptionCloseWithoutWork(t *testing.T) {
 		e.stop(t)
 		m.leave(t)
 	})
+	t.Run("broker never there", func(t *testing.T) {
+		t.Parallel()
+		k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Log: quiet}
+		m := join(t, k, TopicCommands, &claimant{}, nil)
+		eventually(t, "it has tried", func() bool { return strings.Contains(m.Ready().Error(), "refused") })
+		m.leave(t)
+	})
+	t.Run("setup fails", func(t *testing.T) {
+		t.Parallel()
+		c := &claimant{setup: func(*Claim) (int64, error) { return 0, errors.New("the store is away") }}
+		m := join(t, newLog(t), TopicCommands, c, nil)
+		eventually(t, "in setup", func() bool { return c.setups.Load() > 0 })
+		m.leave(t)
+	})
 	t.Run("in setup", func(t *testing.T) {
 		t.Parallel()
 		k := newLog(t)

@@ -41,7 +41,7 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 		for try := 0; ; try++ {
 			topics, err = k.checkTopics(admin)
 			// Brokers hear of a new topic a little later than its maker.
-			if try == 5 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
 				return err
 			}
 		}

@@ -1,13 +1,10 @@
 package messaging
 
 import (
-	"context"
 	"errors"
 	"maps"
-	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
@@ -65,9 +62,9 @@ func TestEnsureTopics(t *testing.T) {
 		if errors.Is(err, ErrTopic) {
 			t.Fatal(err)
 		}
-		return err == nil
+		return err == nil && anew.CommandsID != topics.CommandsID
 	})
-	if anew.CommandsID == topics.CommandsID || anew.EventsID != topics.EventsID {
+	if anew.EventsID != topics.EventsID {
 		t.Errorf("topics were %+v, and with new commands %+v", topics, anew)
 	}
 }
@@ -189,81 +186,12 @@ func createTopic(t *testing.T, k *Kafka, topic string, partitions int32, replica
 		entries[name] = &value
 	}
 	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: replication, ConfigEntries: entries}
-	if err := newAdmin(t, k).CreateTopic(k.Topic(topic), detail, false); err != nil {
+	admin := newAdmin(t, k)
+	if err := admin.CreateTopic(k.Topic(topic), detail, false); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Brokers that are away are told from topics that are wrong: waiting helps.
-func TestBrokersAway(t *testing.T) {
-	t.Parallel()
-	calls := map[string]func(*Kafka, context.Context) error{
-		"Ping":         (*Kafka).Ping,
-		"EnsureTopics": func(k *Kafka, ctx context.Context) error { _, err := k.EnsureTopics(ctx); return err },
-		"DropDeadLetters": func(k *Kafka, ctx context.Context) error {
-			return k.DropDeadLetters(ctx, Place{})
-		},
-	}
-	for name, call := range calls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Replication: 1, Log: quiet}
-			if err := call(k, t.Context()); err == nil || errors.Is(err, ErrTopic) {
-				t.Errorf("nobody listens: %v", err)
-			}
-			// A broker that hangs outlasts the client's patience, not the caller's.
-			k.Brokers = []string{silent(t)}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if err := call(k, ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("it listens and is silent: %v", err)
-			}
-		})
-	}
-}
-
-func TestOpenWhileBrokersAreAway(t *testing.T) {
-	t.Parallel()
-	k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Replication: 1, Log: quiet}
-	for name, open := range map[string]func() error{
-		"Publisher":           func() error { _, err := k.Publisher(); return err },
-		"DeadLetterPublisher": func() error { _, err := k.DeadLetterPublisher(); return err },
-		"EventBus":            func() error { _, err := k.EventBus(); return err },
-		"LogReader":           func() error { _, err := k.LogReader(); return err },
-		"TrimCommands": func() error {
-			_, err := k.TrimCommands(t.Context(), 0, time.Now(), func(Command) bool { return true })
-			return err
-		},
-		"ReadDeadLetters": func() error { return k.ReadDeadLetters(t.Context(), func(DeadLetter) error { return nil }) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if err := open(); err == nil || strings.Contains(err.Error(), "\n") {
-				t.Errorf("nobody listens: %v", err)
-			}
-		})
-	}
-}
-
-// refusing is an address where nobody listens: tcpmux is long dead.
-const refusing = "localhost:1"
-
-// silent is an address where somebody listens and never answers.
-func silent(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-		}
-	}()
-	return listener.Addr().String()
+	eventually(t, "the topic is known", func() bool {
+		described, err := admin.DescribeTopics([]string{k.Topic(topic)})
+		return err == nil && errors.Is(described[0].Err, sarama.ErrNoError)
+	})
 }

@@ -2,7 +2,6 @@ package messaging
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -71,27 +70,5 @@ func TestWatermillLogRepeats(t *testing.T) {
 		complain("broker gone", 0)
 		time.Sleep(time.Millisecond)
 		complain("broker gone", 1)
-	})
-}
-
-func TestBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var waits []time.Duration
-		for _, try := range []int{0, 1, 2, 5, 6, 7, 1000} {
-			began := time.Now()
-			if err := Backoff(t.Context(), try); err != nil {
-				t.Fatal(err)
-			}
-			waits = append(waits, time.Since(began))
-		}
-		const ms = time.Millisecond
-		if diff := cmp.Diff([]time.Duration{100 * ms, 200 * ms, 400 * ms, 3200 * ms, 5000 * ms, 5000 * ms, 5000 * ms}, waits); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), ms)
-		defer cancel()
-		if err := Backoff(ctx, 1000); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("waited beyond its context: %v", err)
-		}
 	})
 }

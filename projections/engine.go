@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -41,11 +42,11 @@ type Engine struct {
 // Setup implements [messaging.ClaimHandler]: it seeks the claim to the
 // store's checkpoint. The group's committed offset is only a hint.
 func (e *Engine) Setup(claim *messaging.Claim) (int64, error) {
-	start, end, err := e.start(claim)
+	start, err := e.start(claim)
 	if err != nil {
 		return 0, err
 	}
-	f := newFolder(e, claim, start, end)
+	f := newFolder(e, claim, start)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.folders == nil {
@@ -56,33 +57,34 @@ func (e *Engine) Setup(claim *messaging.Claim) (int64, error) {
 	return start.Next, nil
 }
 
-// start is the partition's checkpoint, and where the log ends. The log must
-// still have the record that the checkpoint stands behind.
-func (e *Engine) start(claim *messaging.Claim) (start Checkpoint, end int64, err error) {
+// start is the partition's checkpoint. The log must still have the record that
+// it stands behind.
+func (e *Engine) start(claim *messaging.Claim) (start Checkpoint, err error) {
 	ctx := claim.Context
 	checkpoints, err := e.Store.Checkpoints(ctx, e.Projection)
 	if err != nil {
-		return start, 0, err
+		return start, err
 	}
 	start = checkpoints[claim.Partition]
-	if end, err = e.Log.End(ctx, claim.Partition); err != nil {
-		return start, 0, err
-	}
 	if start.Next == 0 {
-		return start, end, nil
+		return start, nil
+	}
+	end, err := e.Log.End(ctx, claim.Partition)
+	if err != nil {
+		return start, err
 	}
 	last := start.Next - 1
 	if start.Next > end {
-		return start, 0, fmt.Errorf("read model %s has the log up to offset %d of partition %d, and the log ends at %d: it lost its tail or was made anew", e.Projection.Name, last, claim.Partition, end)
+		return start, fmt.Errorf("read model %s has the log up to offset %d of partition %d, and the log ends at %d: it lost its tail or was made anew", e.Projection.Name, last, claim.Partition, end)
 	}
 	record, err := e.Log.At(ctx, claim.Partition, last)
 	if err != nil {
-		return start, 0, err
+		return start, err
 	}
 	if record.Digest != start.Digest {
-		return start, 0, fmt.Errorf("read model %s was made of another log: the record at offset %d of partition %d has another digest", e.Projection.Name, last, claim.Partition)
+		return start, fmt.Errorf("read model %s was made of another log: the record at offset %d of partition %d has another digest", e.Projection.Name, last, claim.Partition)
 	}
-	return start, end, nil
+	return start, nil
 }
 
 // Cleanup implements [messaging.ClaimHandler]: what has come is folded, if
@@ -115,14 +117,31 @@ func (e *Engine) Take(r messaging.Record) {
 	}
 }
 
-// Ready says why the read model is not up with the log, or nil: every
-// partition that this process has must be where the log ended when it came.
-func (e *Engine) Ready() error {
+// Visible waits until the read model has what stands at a place in the log, or
+// the context ends. A partition that another process has is not waited for.
+func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	for partition, f := range e.folders {
-		if next := f.next.Load(); next < f.end {
-			return fmt.Errorf("partition %d is %d records behind", partition, f.end-next)
+	f := e.folders[partition]
+	e.mu.Unlock()
+	if f != nil {
+		f.next.await(ctx, offset+1)
+	}
+}
+
+// Ready says why the read model is not up with the log, or nil: every
+// partition that this process has must come to where the log ends now, while
+// the context lasts.
+func (e *Engine) Ready(ctx context.Context) error {
+	e.mu.Lock()
+	folders := maps.Clone(e.folders)
+	e.mu.Unlock()
+	for partition, f := range folders {
+		end, err := e.Log.End(ctx, partition)
+		if err != nil {
+			return err
+		}
+		if !f.next.await(ctx, end) {
+			return fmt.Errorf("partition %d is %d records behind", partition, end-f.next.load())
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package projections
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/messaging"
@@ -18,21 +17,21 @@ type folder struct {
 	engine  *Engine
 	claim   *messaging.Claim
 	at      Checkpoint
-	end     int64 // where the log ended when the partition came
-	next    atomic.Int64
+	next    progress
+	folded  time.Time // when the last batch was
 	records chan messaging.Record
 	closing chan struct{}
 	closed  chan struct{}
 }
 
-func newFolder(e *Engine, claim *messaging.Claim, at Checkpoint, end int64) *folder {
+func newFolder(e *Engine, claim *messaging.Claim, at Checkpoint) *folder {
 	f := &folder{
-		engine: e, claim: claim, at: at, end: end,
+		engine: e, claim: claim, at: at,
 		records: make(chan messaging.Record, e.BatchSize),
 		closing: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	f.next.Store(at.Next)
+	f.next.set(at.Next)
 	return f
 }
 
@@ -75,8 +74,9 @@ func (f *folder) run() {
 	}
 }
 
-// batch gathers records until it is full, or has lingered, or the partition
-// is taken away.
+// batch gathers records until it is full, or the partition is taken away, or
+// it has lingered. It lingers only when the one before has just been folded:
+// a record that comes alone is folded at once.
 func (f *folder) batch() (batch []messaging.Record, more bool) {
 	select {
 	case r := <-f.records:
@@ -84,7 +84,11 @@ func (f *folder) batch() (batch []messaging.Record, more bool) {
 	case <-f.closing:
 		return f.rest(nil), false
 	}
-	linger := time.NewTimer(f.engine.Linger)
+	wait := f.engine.Linger - time.Since(f.folded)
+	if wait <= 0 {
+		return f.fill(batch), true
+	}
+	linger := time.NewTimer(wait)
 	defer linger.Stop()
 	for len(batch) < f.engine.BatchSize {
 		select {
@@ -99,7 +103,20 @@ func (f *folder) batch() (batch []messaging.Record, more bool) {
 	return batch, true
 }
 
-// rest adds what is in line already.
+// fill adds what is in line already, up to a full batch.
+func (f *folder) fill(batch []messaging.Record) []messaging.Record {
+	for len(batch) < f.engine.BatchSize {
+		select {
+		case r := <-f.records:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// rest adds all that is in line already.
 func (f *folder) rest(batch []messaging.Record) []messaging.Record {
 	for {
 		select {
@@ -124,7 +141,8 @@ func (f *folder) commit(ctx context.Context, batch []messaging.Record) bool {
 		switch {
 		case err == nil:
 			f.at = to
-			f.next.Store(to.Next)
+			f.next.set(to.Next)
+			f.folded = time.Now()
 			f.claim.Mark(to.Next)
 			return true
 		case errors.Is(err, ErrCheckpointMoved):

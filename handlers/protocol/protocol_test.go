@@ -1,17 +1,203 @@
 package protocol
 
 import (
+	"cmp"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
-func TestExplore(t *testing.T) {
-	for _, s := range scenarios {
-		begin := time.Now()
-		r := search(s, 0, 3_000_000)
-		t.Logf("%-25s states %8d quiet %6d %v %s short=%v kinds=%v done=%v", s.name, r.states, r.quiet, time.Since(begin).Round(time.Millisecond), r.broken, r.short, r.kinds, r.done)
-		if r.broken != "" {
-			tell(s, 0, r.actions, func(text string) { t.Log("   ", text) })
+var deep = flag.Bool("deep", false, "search every scenario with all its faults at once: minutes, and some gigabytes of memory")
+
+// everyday is what may go wrong in the searches of every run of the tests.
+var everyday = []faults{
+	{takeOvers: 1},
+	{crashes: 1, failures: 1, resets: 1},
+	{takeOvers: 1, failures: 1},
+}
+
+const (
+	everydayLimit = 40_000 // states of one search
+	deepLimit     = 20_000_000
+)
+
+func (f faults) String() string {
+	var list []string
+	for _, each := range []struct {
+		n    uint8
+		what string
+	}{{f.takeOvers, "take-over"}, {f.crashes, "crash"}, {f.failures, "failed append"}, {f.resets, "reset"}} {
+		switch {
+		case each.n == 1:
+			list = append(list, each.what)
+		case each.n > 1:
+			list = append(list, fmt.Sprintf("%d %ss", each.n, each.what))
+		}
+	}
+	return cmp.Or(strings.Join(list, ", "), "no faults")
+}
+
+// look searches a scenario with these faults.
+func look(s *Scenario, f faults, without rule, limit int) (result, string) {
+	copied := *s
+	copied.faults = f
+	began := time.Now()
+	r := search(&copied, without, limit)
+	states := fmt.Sprintf("%d", r.states)
+	if r.cut {
+		states = "the nearest " + states
+	}
+	return r, fmt.Sprintf("%-26s %-42s %20s states %8s", s.Name, f, states, time.Since(began).Round(time.Millisecond))
+}
+
+func TestPromisesHold(t *testing.T) {
+	var table []string
+	var done [deeds]bool
+	var seen [kinds]bool
+	for _, s := range Scenarios() {
+		searches, limit := everyday, everydayLimit
+		if *deep {
+			searches, limit = []faults{s.faults}, deepLimit
+		}
+		for _, f := range searches {
+			r, row := look(s, f, 0, limit)
+			if r.broken != "" {
+				t.Errorf("%s: %s", s.Name, r.broken)
+				tell(s, 0, r.way, func(text string) { t.Log("  ", text) })
+				continue
+			}
+			if r.quiet == 0 {
+				t.Errorf("%s with %s: nothing ever comes to an end", s.Name, f)
+			}
+			table = append(table, row+"  all promises hold")
+			for deed := range done {
+				done[deed] = done[deed] || r.done[deed]
+			}
+			for k := range seen {
+				seen[k] = seen[k] || r.kinds[k]
+			}
+		}
+	}
+	if i := slices.Index(done[:strays], false); i >= 0 {
+		t.Errorf("deed %d never happened", i)
+	}
+	if i := slices.Index(seen[1:], false); i >= 0 {
+		t.Errorf("no record that says %s was ever accepted", kind(i+1))
+	}
+	t.Log("\n" + strings.Join(table, "\n"))
+}
+
+// mutants leave out a rule each, in a scenario where that breaks a promise.
+var mutants = []struct {
+	rule     rule
+	what     string
+	scenario string
+	faults   faults
+	breaks   string
+}{
+	{gate, "gate: everything in the log counts", "two users", faults{failures: 1}, oneOutcome},
+	{gatePrev, "gate: no prev, only the slot's number", "rolling upgrade", faults{takeOvers: 1}, oneChain},
+	{gatePrev | gateVersion | foldFirst, "6: fold nothing first, with slot numbers for a gate", "one user", faults{takeOvers: 1}, ownHistory},
+	{stacking, "1: decide from the ledger, without what is in flight", "one user", faults{}, ownHistory},
+	{tellReadBack, "2: tell the outcome when Kafka has it", "rolling upgrade", faults{takeOvers: 1}, toldTrue},
+	{markReadBack, "2: mark when Kafka has it", "one user", faults{crashes: 1, failures: 1}, markedDone},
+	{ownRecord, "2: whatever takes the slot settles the command", "repeated ids", faults{takeOvers: 1}, nothingLost},
+	{redecide, "3: keep what no longer stacks", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
+	{redecideAll, "3: decide again the first one only", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
+	{retry, "4: skip a failed append", "one user", faults{failures: 1}, nothingLost},
+	{retryStacked, "4: send again only what failed", "one user", faults{failures: 1}, nothingLost},
+	{retryBehind, "4: forget a failure once the record is read back", "one user", faults{failures: 1}, nothingLost},
+	{position, "5: remember outcomes, but no position", "repeated ids", faults{crashes: 1, resets: 1}, inOrder},
+	{positionTopic, "5: a position without the topic's id", "commands made anew", faults{}, nothingLost},
+	{positionEach, "5: only the last topic's position", "commands made anew", faults{takeOvers: 1}, oneOutcome},
+	{queueBehind, "parking: queue only while parked", "parked, requeued", faults{}, inOrder},
+	{heldOutcome, "parking: forget held commands like others", "parked, repeated", faults{}, oneOutcome},
+	{repetition, "a repetition waits until its outcome is remembered", "repeated ids", faults{}, nothingSticks},
+	{blindOutcome, "forget an outcome whose body can't be read", "events of the newer binary", faults{takeOvers: 1}, oneOutcome},
+	{sessionOnly, "take what an old session had fetched", "one user", faults{crashes: 1}, markedDone},
+}
+
+func TestEachRuleIsNeeded(t *testing.T) {
+	var table []string
+	for _, mutant := range mutants {
+		r, row := look(scenarioOf(t, mutant.scenario), mutant.faults, mutant.rule, everydayLimit)
+		if !strings.HasPrefix(r.broken, mutant.breaks+":") {
+			t.Errorf("%s (%s): broken is %q after %d states, want %q", mutant.what, row, r.broken, r.states, mutant.breaks)
+			continue
+		}
+		table = append(table, fmt.Sprintf("%-52s %s  after %2d steps breaks: %s", mutant.what, row, len(r.way), mutant.breaks))
+		t.Logf("%s\n  broken is %s", mutant.what, r.broken)
+		tell(scenarioOf(t, mutant.scenario), mutant.rule, r.way, func(text string) { t.Log("  ", text) })
+	}
+	t.Log("\n" + strings.Join(table, "\n"))
+}
+
+// unneeded are rules that no promise rests on, and what they are for.
+var unneeded = []struct {
+	rule rule
+	what string
+}{
+	{gateSeq, "gate: no slot number, only prev (prev says as much; the number is for reading, and spares comparing digests)"},
+	{gateVersion, "gate: versions aren't counted (nobody who follows the rules miscounts; it is a guard against those who don't)"},
+	{purity, "1: each decision is another record (speed: two writers of the same record don't upset each other)"},
+	{foldFirst, "6: fold nothing first (speed: with the chain, decisions about an old state lose their slot and are taken again)"},
+}
+
+func TestSomeRulesAreForSpeed(t *testing.T) {
+	var table []string
+	for _, mutant := range unneeded {
+		for _, name := range []string{"one user", "rolling upgrade", "commands made anew"} {
+			s := scenarioOf(t, name)
+			f, limit := faults{takeOvers: 1, failures: 1}, everydayLimit/2
+			if *deep {
+				f, limit = faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1}, deepLimit
+			}
+			r, row := look(s, f, mutant.rule, limit)
+			if r.broken != "" {
+				t.Errorf("%s: it is needed after all: %s", mutant.what, r.broken)
+				tell(s, mutant.rule, r.way, func(text string) { t.Log("  ", text) })
+			}
+			table = append(table, row+"  "+mutant.what)
+		}
+	}
+	t.Log("\n" + strings.Join(table, "\n"))
+}
+
+func scenarioOf(t *testing.T, name string) *Scenario {
+	t.Helper()
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("no scenario %q", name)
+	return nil
+}
+
+// A walk is the same for the same seed, and its steps go on from one another.
+func TestWalk(t *testing.T) {
+	for _, s := range Scenarios() {
+		for seed := range uint64(20) {
+			var first, second []string
+			appends := map[int]bool{0: true}
+			for step := range Walk(s, seed) {
+				first = append(first, step.Text...)
+				for _, a := range step.Sent {
+					if !appends[a.Prev] {
+						t.Fatalf("%s, seed %d: %+v follows what was never appended", s.Name, seed, a)
+					}
+					appends[a.ID] = true
+				}
+			}
+			for step := range Walk(s, seed) {
+				second = append(second, step.Text...)
+			}
+			if len(first) == 0 || !slices.Equal(first, second) {
+				t.Fatalf("%s, seed %d: two walks differ", s.Name, seed)
+			}
 		}
 	}
 }

@@ -2,19 +2,18 @@ package protocol
 
 import "slices"
 
-// maxJobs is the largest window, and a held command of each of two users.
-const maxJobs = 6
-
-// maxAir bounds the appends of a handler whose end is not known.
-const maxAir = 10
+const (
+	maxJobs = 6  // at a desk: the window, and a held command of each user
+	maxAir  = 14 // appends of a handler whose end is not known
+)
 
 // handler is one command service: its ledger, and the desk for the partition
-// if it has, or believes to have, claimed it. Its ledger is the fold of the
-// log as it was once, so that state of the log stands for it.
+// if it has claimed it, or still believes so. Its ledger is the fold of the log
+// as far as it has read.
 type handler struct {
 	folded  log
 	claimed bool
-	topic   uint8 // of the session
+	topic   uint8 // the session's
 	next    uint8 // the command that is delivered next
 	marked  uint8 // all commands before are done
 	strayed bool
@@ -25,11 +24,10 @@ type handler struct {
 
 // job is a command at the desk.
 type job struct {
-	command uint8  // its place and one more, 0 for no job
 	record  digest // 0 if it needs none
+	command uint8  // its place in the scenario and one more, 0 for no job
 	held    bool   // it comes from the stream's held commands
 	failed  bool   // the append failed, or waits behind one that did
-	acked   bool   // Kafka holds the record: nothing looks at that in a sound protocol
 	done    bool
 }
 
@@ -39,34 +37,35 @@ type flight struct {
 	state  state
 }
 
-type state uint8
+type state uint16 // no padding: worlds are hashed, and that takes most of the time
 
 const (
-	flying state = iota // in order
-	failed              // the handler is about to be told that it failed
+	flying state = iota // it lands after those before it
+	failed              // the handler is about to hear that it failed
 	astray              // nobody waits for it; it lands at any time, or never
 )
 
-// desk is a handler at work, in a world.
+// desk is a handler at work in a world.
 type desk struct {
 	*model
 	*world
 	*handler
 	who    uint8
-	binary *binary
+	binary *Binary
 }
 
 func (m *model) desk(w *world, who uint8) desk {
-	return desk{m, w, &w.handlers[who], who, &m.scenario.handlers[who]}
+	return desk{m, w, &w.handlers[who], who, &m.Handlers[who]}
 }
 
 // ledger is a user as this handler knows it.
 func (d desk) ledger(user uint8) *stream { return &d.entries[d.folded].streams[d.who][user] }
 
-func (d desk) userOf(j *job) uint8 { return d.commands[j.command-1].user }
+func (d desk) userOf(j *job) uint8 { return d.Commands[j.command-1].User }
 
 // stack is the jobs of a user that are under way, in order.
-func (d desk) stack(user uint8) (jobs []*job) {
+func (d desk) stack(user uint8) []*job {
+	jobs := make([]*job, 0, maxJobs)
 	for i := range d.jobs {
 		if j := &d.jobs[i]; j.command > 0 && !j.done && d.userOf(j) == user {
 			jobs = append(jobs, j)
@@ -76,17 +75,13 @@ func (d desk) stack(user uint8) (jobs []*job) {
 }
 
 func (d desk) add(j job) *job {
-	for i := range d.jobs {
-		if d.jobs[i].command == 0 {
-			d.jobs[i] = j
-			return &d.jobs[i]
-		}
-	}
-	panic("maxJobs is too small")
+	i := slices.IndexFunc(d.jobs[:], func(j job) bool { return j.command == 0 })
+	d.jobs[i] = j
+	return &d.jobs[i]
 }
 
-// busy counts the places that are taken at the desk.
-func (d desk) busy() (n int) {
+// places counts those that are taken at the desk.
+func (d desk) places() (n int) {
 	for i := range d.jobs {
 		if d.jobs[i].command > 0 && !d.jobs[i].held {
 			n++
@@ -96,48 +91,36 @@ func (d desk) busy() (n int) {
 }
 
 // take puts a command on the desk.
-func (d desk) take(c uint8) {
-	d.next = c + 1
-	j := d.add(job{command: c + 1})
+func (d desk) take(command uint8) {
+	d.next = command + 1
+	j := d.add(job{command: command + 1})
 	user := d.userOf(j)
-	known := d.ledger(user)
-	d.decide(known, j)
-	d.settle(known, user)
+	d.decide(d.ledger(user), j)
+	d.settle(user)
 	d.mark()
 }
 
 // decide gives a job its record, on top of its stream's stack, and sends it. A
 // command that has its outcome, or will have it by another job, gets none.
 func (d desk) decide(known *stream, j *job) {
-	c := j.command - 1
-	j.record, j.failed, j.acked = 0, false, false
+	command := j.command - 1
+	j.record, j.failed = 0, false
 	if d.settled(known, j) {
 		return
 	}
-	top := *known
-	for _, earlier := range d.stack(d.userOf(j)) {
-		if earlier == j {
-			break
-		}
-		if earlier.record == 0 {
-			continue
-		}
-		if d.commands[earlier.command-1].id == d.commands[c].id {
-			return
-		}
-		if d.accepts(&top, earlier.record) {
-			d.fold(&top, earlier.record, d.binary)
-		}
+	top, repeats := d.top(known, j)
+	if repeats {
+		return
 	}
 	from := &top
 	if d.off(stacking) {
 		from = known
 	}
-	r := record{user: d.userOf(j), command: c, seq: top.seq + 1, prev: top.head, version: top.version}
+	r := record{user: d.userOf(j), command: command, seq: top.seq + 1, prev: top.head, version: top.version}
 	if j.held {
-		r.kind, r.name = d.resumed(from, from.held.items[0], d.binary)
+		r.kind, r.name = d.resumed(from, d.binary)
 	} else {
-		r.kind, r.name = d.outcome(from, c, d.binary)
+		r.kind, r.name = d.outcome(from, command, d.binary)
 	}
 	if r.kind.event() {
 		r.version++
@@ -147,7 +130,7 @@ func (d desk) decide(known *stream, j *job) {
 		r.salt = d.ticks
 	}
 	j.record = d.digest(r)
-	d.note("%s decides #%d: %s", d.name(), c, d.describe(j.record))
+	d.note("%s decides #%d: %v", d.name(), command, j.record)
 	if d.retry {
 		j.failed = true // behind those that failed: it goes with them
 		return
@@ -155,12 +138,33 @@ func (d desk) decide(known *stream, j *job) {
 	d.send(j.record)
 }
 
+// top is the stream with all that is stacked below a job, unless an earlier one
+// is about the same command id.
+func (d desk) top(known *stream, j *job) (top stream, repeats bool) {
+	top = *known
+	for _, earlier := range d.stack(d.userOf(j)) {
+		if earlier == j {
+			break
+		}
+		if earlier.record == 0 {
+			continue
+		}
+		if d.Commands[earlier.command-1].ID == d.Commands[j.command-1].ID {
+			return top, true
+		}
+		if d.accepts(&top, earlier.record) {
+			d.fold(&top, earlier.record, d.binary)
+		}
+	}
+	return top, false
+}
+
 // settled says whether the ledger knows how a job's command ended.
 func (d desk) settled(known *stream, j *job) bool {
 	if j.held {
 		return known.parked || !known.holds(j.command-1)
 	}
-	return d.ended(known, j.command-1)
+	return d.known(known, j.command-1)
 }
 
 func (d desk) send(r digest) {
@@ -171,13 +175,8 @@ func (d desk) send(r digest) {
 }
 
 func (d desk) launch(f flight) {
-	for i := range d.air {
-		if d.air[i].record == 0 {
-			d.air[i] = f
-			return
-		}
-	}
-	panic("maxAir is too small")
+	free := slices.IndexFunc(d.air[:], func(f flight) bool { return f.record == 0 })
+	d.air[free] = f // if there is none, maxAir is too small
 }
 
 // readBack folds the next record.
@@ -185,14 +184,12 @@ func (d desk) readBack() {
 	d.folded = d.after(d.folded, d.log)
 	r := d.entries[d.folded].record
 	user := d.records[r].user
-	known := d.ledger(user)
-	d.note("%s reads %s", d.name(), d.describe(r))
-	stack := d.stack(user)
-	if len(stack) > 0 && stack[0].record != r {
-		d.overtaken(known, stack)
+	d.note("%s reads %v", d.name(), r)
+	if stack := d.stack(user); len(stack) > 0 && stack[0].record != r {
+		d.overtaken(d.ledger(user), stack)
 	}
-	d.settle(known, user)
-	d.resume(known, user)
+	d.settle(user)
+	d.resume(user)
 	d.mark()
 }
 
@@ -214,101 +211,85 @@ func (d desk) overtaken(known *stream, stack []*job) {
 }
 
 // settle takes the jobs off a stack whose commands have their outcome.
-func (d desk) settle(known *stream, user uint8) {
-	failed := false
+func (d desk) settle(user uint8) {
+	behind := false
 	for _, j := range d.stack(user) {
-		j.failed = j.failed || failed && !d.off(retryBehind)
-		if again := j.record == 0 && !j.held && !d.off(repetitions); !again && !d.settled(known, j) {
+		j.failed = j.failed || behind && !d.off(retryBehind)
+		repeated := j.record == 0 && !j.held && !d.off(repetition)
+		if !repeated && !d.settled(d.ledger(user), j) {
 			return
 		}
-		failed = j.failed
+		behind = j.failed
 		*j = job{command: j.command, held: j.held, done: true}
 	}
 }
 
-// resume decides a stream's first held command, if it may go on.
-func (d desk) resume(known *stream, user uint8) {
-	if !known.resuming() {
+// resume decides a stream's first held command, if it may go on. The next one
+// follows when this one's outcome is read back.
+func (d desk) resume(user uint8) {
+	known := d.ledger(user)
+	if !known.resuming() || slices.ContainsFunc(d.stack(user), func(j *job) bool { return j.held }) {
 		return
-	}
-	for _, j := range d.stack(user) {
-		if j.held {
-			return
-		}
 	}
 	d.decide(known, d.add(job{command: known.held.items[0].command + 1, held: true}))
 }
 
 // mark moves the session's mark behind the jobs that are done, up to the
-// first that isn't.
+// first that isn't, and takes those off the desk.
 func (d desk) mark() {
-	rest := [maxJobs]job{}
-	kept := 0
-	for _, j := range d.jobs {
+	jobs, first := d.jobs, true
+	d.jobs = [maxJobs]job{}
+	for _, j := range jobs {
 		switch {
-		case j.command == 0, j.held && j.done:
-		case j.done && kept == heldIn(rest[:kept]):
+		case j.command == 0:
+			return
+		case j.held && j.done:
+			continue
+		case j.held:
+		case first && j.done:
+			d.marked = j.command
+			continue
+		case first && d.off(markReadBack) && d.acked(&j):
 			d.marked = j.command
 		default:
-			rest[kept] = j
-			kept++
+			first = false
 		}
-	}
-	d.jobs = rest
-	if d.off(markReadBack) {
-		for _, j := range d.jobs {
-			if j.command == 0 || !j.held && !j.acked && !j.done {
-				break
-			}
-			if !j.held {
-				d.marked = j.command
-			}
-		}
+		d.add(j)
 	}
 }
 
-func heldIn(jobs []job) (n int) {
-	for _, j := range jobs {
-		if j.held {
-			n++
-		}
-	}
-	return n
+// acked says whether the handler was told that Kafka holds a job's record.
+func (d desk) acked(j *job) bool {
+	return j.record > 0 && !j.failed && !slices.ContainsFunc(d.air[:], func(f flight) bool {
+		return f.record == j.record && f.state != astray
+	})
 }
 
-// heardOf is told that Kafka holds a record.
-func (d desk) heardOf(r digest) {
+// delivered is told that Kafka holds a record. In a sound protocol that is
+// nothing to go by.
+func (d desk) delivered(r digest) {
 	if d.off(tellReadBack) {
 		d.tell(r)
 	}
-	if !d.off(markReadBack) {
-		return
+	if d.off(markReadBack) {
+		d.mark()
 	}
-	for i := range d.jobs {
-		if d.jobs[i].record == r {
-			d.jobs[i].acked = true
-		}
-	}
-	d.mark()
 }
 
 // appendFailed is told that Kafka may hold a record, or not. What is stacked
-// on it may have reached the log before it, for nothing, so that goes again
-// even if the record itself turns out to count.
+// on it may have come to the log before it, and counts for nothing then: that
+// goes again even if the record itself turns out to count.
 func (d desk) appendFailed(r digest) {
 	user := d.records[r].user
 	stack := d.stack(user)
 	at := slices.IndexFunc(stack, func(j *job) bool { return j.record == r })
 	switch {
-	case len(stack) == 0:
-	case at < 0 && (d.off(retryBehind) || !d.contains(d.folded, r)):
-	case d.off(retry):
-		known := d.ledger(user)
-		if at >= 0 {
-			*stack[at] = job{command: stack[at].command, held: stack[at].held, done: true}
-		}
-		for _, j := range d.stack(user) {
-			d.decide(known, j)
+	case len(stack) == 0, at < 0 && !d.contains(d.folded, r):
+	case at < 0 && d.off(retryBehind):
+	case at >= 0 && d.off(retry):
+		stack[at].done = true
+		for _, j := range slices.Delete(stack, at, at+1) {
+			d.decide(d.ledger(user), j)
 		}
 		d.mark()
 	default:
@@ -317,13 +298,13 @@ func (d desk) appendFailed(r digest) {
 	}
 }
 
-// sendAgain sends what failed and what is stacked on it.
+// sendAgain sends what failed, and what is stacked on it.
 func (d desk) sendAgain() {
 	d.retry = false
 	for user := range uint8(users) {
 		again := false
 		for _, j := range d.stack(user) {
-			again = again && !d.off(retryStacked) || j.failed
+			again = j.failed || again && !d.off(retryStacked)
 			if again && j.record > 0 {
 				j.failed = false
 				d.send(j.record)
@@ -342,8 +323,7 @@ func (d desk) claim() {
 		d.folded = d.log
 	}
 	for user := range uint8(users) {
-		known := d.ledger(user)
-		d.resume(known, user)
+		d.resume(user)
 	}
 }
 

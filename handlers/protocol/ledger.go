@@ -1,0 +1,201 @@
+package protocol
+
+import "slices"
+
+// stream is one user as a ledger knows it: the fold of the accepted records.
+type stream struct {
+	head         digest
+	seq, version uint8
+
+	exists     bool
+	name       uint8
+	unreadable bool // this binary can't follow the user any further
+
+	// decided is, for each topic commands, the offset of the last command
+	// that has an outcome, and one more.
+	decided  [2]uint8
+	outcomes list[uint8] // the ids of the last commands that have an outcome, the newest at the end
+	held     list[held]  // the parked command, and those after it
+	parked   bool        // they wait for an operator
+}
+
+// held is a command that waits.
+type held struct {
+	command uint8
+	dropped bool
+}
+
+// list is a short slice that is copied with what it is part of.
+type list[T any] struct {
+	items [5]T
+	n     uint8
+}
+
+func (l *list[T]) all() []T { return l.items[:l.n] }
+
+func (l *list[T]) add(item T) { l.items[l.n], l.n = item, l.n+1 }
+
+func (l *list[T]) remove(i int) {
+	copy(l.items[i:], l.items[i+1:])
+	l.n--
+	clear(l.items[l.n:])
+}
+
+// accepts is the gate.
+func (m *model) accepts(s *stream, d digest) bool {
+	if m.off(gate) {
+		return true
+	}
+	r := &m.records[d]
+	version := s.version
+	if r.kind.event() {
+		version++
+	}
+	return (r.seq == s.seq+1 || m.off(gateSeq)) &&
+		(r.prev == s.head || m.off(gatePrev)) &&
+		(r.version == version || m.off(gateVersion))
+}
+
+// fold takes in a record that the gate accepts, as this binary reads it.
+func (m *model) fold(s *stream, d digest, b *Binary) {
+	r := &m.records[d]
+	s.head, s.seq, s.version = d, s.seq+1, r.version
+	m.moveTo(s, m.TopicOf(r.command), m.OffsetOf(r.command)+1)
+	readable := !b.Blind || !r.kind.event() || r.name < newNames
+	s.unreadable = s.unreadable || !readable
+	if readable || !m.off(blindOutcome) {
+		m.remember(s, m.Commands[r.command].ID, b.Remember)
+	}
+	switch r.kind {
+	case parked:
+		s.parked = true
+		s.hold(r.command)
+	case queued:
+		s.hold(r.command)
+	case requeued:
+		s.parked = false
+	case dropped:
+		s.parked = false
+		if s.held.n > 0 {
+			s.held.items[0].dropped = true
+		}
+	default:
+		if readable || !m.off(blindOutcome) {
+			s.release(r.command)
+		}
+		if r.kind.event() && !s.unreadable {
+			s.exists, s.name = true, r.name
+		}
+	}
+}
+
+// moveTo moves the last decided position, which never goes back.
+func (m *model) moveTo(s *stream, topic, next uint8) {
+	switch {
+	case m.off(positionTopic):
+		topic = 0
+	case m.off(positionEach) && s.decided[topic] < next:
+		s.decided = [2]uint8{}
+	}
+	s.decided[topic] = max(s.decided[topic], next)
+}
+
+func (m *model) remember(s *stream, id, limit uint8) {
+	if i := slices.Index(s.outcomes.all(), id); i >= 0 {
+		s.outcomes.remove(i)
+	}
+	s.outcomes.add(id)
+	if s.outcomes.n > limit {
+		s.outcomes.remove(0)
+	}
+}
+
+func (s *stream) indexHeld(command uint8) int {
+	return slices.IndexFunc(s.held.all(), func(h held) bool { return h.command == command })
+}
+
+func (s *stream) holds(command uint8) bool { return s.indexHeld(command) >= 0 }
+
+// hold takes in a command that waits. One that is parked again keeps its
+// place.
+func (s *stream) hold(command uint8) {
+	if !s.holds(command) {
+		s.held.add(held{command: command})
+	}
+}
+
+func (s *stream) release(command uint8) {
+	if i := s.indexHeld(command); i >= 0 {
+		s.held.remove(i)
+	}
+}
+
+// resuming says whether held commands may go on.
+func (s *stream) resuming() bool { return !s.parked && s.held.n > 0 }
+
+// known says whether a command has its outcome, or an earlier one with its id.
+func (m *model) known(s *stream, command uint8) bool {
+	id := m.Commands[command].ID
+	sameID := func(h held) bool { return m.Commands[h.command].ID == id }
+	topic := m.TopicOf(command)
+	if m.off(positionTopic) {
+		topic = 0
+	}
+	return slices.Contains(s.outcomes.all(), id) ||
+		!m.off(heldOutcome) && slices.ContainsFunc(s.held.all(), sameID) ||
+		!m.off(position) && m.OffsetOf(command) < s.decided[topic]
+}
+
+// outcome is how a command ends, or why it waits, that comes to this stream.
+func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8) {
+	c := &m.Commands[command]
+	switch {
+	case c.Verb == Requeue && s.parked:
+		return requeued, 0
+	case c.Verb == Drop && s.parked && m.Commands[s.held.items[0].command].ID == c.Drops:
+		return dropped, 0
+	case c.operators():
+		return refused, 0
+	case s.parked, s.held.n > 0 && !m.off(queueBehind):
+		return queued, 0
+	default:
+		return m.decision(s, command, b)
+	}
+}
+
+// resumed is how the first held command ends, or why it waits again.
+func (m *model) resumed(s *stream, b *Binary) (k kind, name uint8) {
+	h := s.held.items[0]
+	if h.dropped {
+		return refused, 0
+	}
+	return m.decision(s, h.command, b)
+}
+
+// newNames is where the names begin that the new binary makes.
+const newNames = 100
+
+// decision is the domain's.
+func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint8) {
+	c := &m.Commands[command]
+	name = c.Name
+	if b.New {
+		name += newNames
+	}
+	switch {
+	case s.unreadable:
+		return parked, 0
+	case c.Expects > 0 && s.version != c.Expects-1:
+		return mismatched, 0
+	case c.Verb == Touchy && !b.New:
+		return parked, 0
+	case c.Verb == Create && s.exists, c.Verb == Rename && !s.exists:
+		return refused, 0
+	case !s.exists:
+		return created, name
+	case name == s.name:
+		return unchanged, 0
+	default:
+		return renamed, name
+	}
+}

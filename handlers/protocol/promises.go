@@ -1,0 +1,141 @@
+package protocol
+
+import "fmt"
+
+// The promises that a search looks after.
+const (
+	oneOutcome    = "one outcome for each command"
+	inOrder       = "a user's commands are decided in order"
+	versionHeld   = "expectedVersion is honoured"
+	ownHistory    = "a decision is about the history before it"
+	oneChain      = "a user's records are one chain"
+	markedDone    = "what is marked is decided"
+	toldTrue      = "clients are told what counts"
+	nothingLost   = "nothing is lost"
+	nothingSticks = "nothing gets stuck"
+)
+
+// breaks notes that a promise is broken.
+func (m *model) breaks(promise, format string, args ...any) {
+	if m.broken == "" {
+		m.broken = promise + ": " + fmt.Sprintf(format, args...)
+	}
+}
+
+// checkAccepted looks at a record that is about to be accepted.
+func (m *model) checkAccepted(w *world, d digest) {
+	r := &m.records[d]
+	c := &m.Commands[r.command]
+	before := &m.entries[w.log].streams[0][r.user]
+	waits := before.holds(r.command)
+	since, remembered := 0, int(min(m.Handlers[0].Remember, m.Handlers[1].Remember))
+	for old := range m.backwards(w.log) {
+		o := &m.records[old]
+		if o.user != r.user {
+			continue
+		}
+		since++
+		was := &m.Commands[o.command]
+		switch {
+		case o.command == r.command && (!waits || r.kind == queued):
+			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
+		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.holds(o.command)):
+			m.breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
+		case r.kind.holds() || c.operators() || o.kind.holds() || was.operators():
+		case m.TopicOf(o.command) == m.TopicOf(r.command) && o.command > r.command:
+			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
+		}
+	}
+	for _, h := range before.held.all() {
+		if !r.kind.holds() && !c.operators() && h.command < r.command {
+			m.breaks(inOrder, "%s while #%d is held", m.describe(d), h.command)
+		}
+	}
+	if r.kind.event() && c.Expects > 0 && r.version != c.Expects {
+		m.breaks(versionHeld, "#%d expects version %d: %s", r.command, c.Expects-1, m.describe(d))
+	}
+	if !m.follows(w, r, waits) {
+		m.breaks(ownHistory, "nobody decides %s there", m.describe(d))
+	}
+	if r.seq != before.seq+1 || r.prev != before.head {
+		m.breaks(oneChain, "%s comes after r%d", m.describe(d), before.head)
+	}
+	for i, told := range w.told {
+		switch t := &m.records[told]; {
+		case told == 0:
+		case told == d:
+			w.told[i] = 0
+		case t.user == r.user && t.seq == r.seq:
+			m.breaks(toldTrue, "told was %s, and it is %s", m.describe(told), m.describe(d))
+		}
+	}
+}
+
+// follows says whether one of the two binaries decides so, after the history
+// before.
+func (m *model) follows(w *world, r *record, waits bool) bool {
+	for i := range m.Handlers {
+		s, b := &m.entries[w.log].streams[i][r.user], &m.Handlers[i]
+		var k kind
+		var name uint8
+		switch {
+		case !waits:
+			k, name = m.outcome(s, r.command, b)
+		case s.resuming():
+			k, name = m.resumed(s, b)
+		}
+		if k == r.kind && (name == r.name || !k.event()) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasOutcome says whether the log has one for a command, or for one with the
+// same id.
+func (m *model) hasOutcome(w *world, command uint8) bool {
+	is := &m.Commands[command]
+	for d := range m.backwards(w.log) {
+		was := &m.Commands[m.records[d].command]
+		if is.User == was.User && is.ID == was.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// tell tells a client of an outcome that has not been read back.
+func (d desk) tell(r digest) {
+	is := &d.records[r]
+	for old := range d.backwards(d.log) {
+		switch o := &d.records[old]; {
+		case old == r:
+			return
+		case o.user == is.user && o.seq == is.seq:
+			d.breaks(toldTrue, "told is %s, and it is %s", d.describe(r), d.describe(old))
+		}
+	}
+	d.told[is.command] = r
+}
+
+// checkQuiet looks at a world in which nothing more has to happen.
+func (m *model) checkQuiet(w *world) {
+	for command := m.startOf(w.topic); command < m.endOf(w.topic); command++ {
+		if !m.hasOutcome(w, command) {
+			m.breaks(nothingLost, "#%d never gets an outcome", command)
+		}
+	}
+	if next := m.reached(w); next != m.endOf(w.topic) {
+		m.breaks(nothingSticks, "#%d stays at the desk", next)
+	}
+	for user := range uint8(users) {
+		if m.entries[w.log].streams[w.owner-1][user].resuming() {
+			m.breaks(nothingSticks, "the held commands of user %d may go on, and don't", user)
+		}
+	}
+	for _, told := range w.told {
+		if told > 0 {
+			m.breaks(toldTrue, "told was %s, and it never counts", m.describe(told))
+		}
+	}
+}

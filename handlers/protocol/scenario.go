@@ -1,0 +1,205 @@
+package protocol
+
+// Verb is what a command asks.
+type Verb uint8
+
+// What commands ask.
+const (
+	Create  Verb = iota + 1
+	Rename       // changes nothing if the name is the same
+	Touchy       // creates or renames; the old binary's decision panics
+	Requeue      // an operator's: let the held commands go on
+	Drop         // an operator's: end the parked command undecided, and let the others go on
+)
+
+// Command is one message of topic commands. Its place in the scenario's list
+// is its place in the topic.
+type Command struct {
+	Verb Verb
+	User uint8 // 0 or 1
+	ID   uint8 // the client's; two messages may have the same one
+	Name uint8
+	// Expects is expectedVersion and one more, 0 for any.
+	Expects uint8
+	// Drops is the command id that a Drop names.
+	Drops uint8
+}
+
+func (c *Command) operators() bool { return c.Verb == Requeue || c.Verb == Drop }
+
+// Binary is the program that a handler runs. In a rolling upgrade the two
+// handlers run different ones.
+type Binary struct {
+	// New is the newer one: its rule makes other names, and it has Touchy
+	// mended.
+	New bool
+	// Blind can't read the events that the new one writes.
+	Blind bool
+	// Remember is how many outcomes of a user are kept, at least 1.
+	Remember uint8
+}
+
+// faults is how often each may happen.
+type faults struct {
+	takeOvers uint8 // a handler claims the partition although its owner lives
+	crashes   uint8 // the owner's memory is gone
+	failures  uint8 // an append is given up; it lands all the same, or later, or never
+	resets    uint8 // the group's offset goes back to the start
+}
+
+// Scenario is a small world: what is asked, of whom, and what may go wrong.
+type Scenario struct {
+	Name     string
+	Commands []Command
+	// Handlers are two command services. The first has the partition.
+	Handlers [2]Binary
+	// Recreated is how many of the commands are in topic commands before it
+	// is deleted and made anew, with the others in it; 0 if it never is.
+	Recreated uint8
+
+	window int    // commands under way at a desk
+	faults faults // of a deep search
+}
+
+// TopicOf says in which of the two topics commands a command stands.
+func (s *Scenario) TopicOf(command uint8) uint8 {
+	if s.Recreated > 0 && command >= s.Recreated {
+		return 1
+	}
+	return 0
+}
+
+// OffsetOf is a command's offset in its topic.
+func (s *Scenario) OffsetOf(command uint8) uint8 { return command - s.startOf(s.TopicOf(command)) }
+
+func (s *Scenario) startOf(topic uint8) uint8 {
+	if topic == 1 {
+		return s.Recreated
+	}
+	return 0
+}
+
+func (s *Scenario) endOf(topic uint8) uint8 {
+	if topic == 0 && s.Recreated > 0 {
+		return s.Recreated
+	}
+	return uint8(len(s.Commands))
+}
+
+var (
+	today     = Binary{Remember: 3}
+	tomorrow  = Binary{Remember: 3, New: true}
+	forgetful = Binary{Remember: 1}
+)
+
+// Scenarios are the worlds that are looked at.
+func Scenarios() []*Scenario {
+	return []*Scenario{
+		{
+			Name: "one user",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1, Expects: 1},
+				{Verb: Rename, ID: 2, Name: 2, Expects: 2},
+				{Verb: Rename, ID: 3, Name: 3, Expects: 2},
+			},
+			Handlers: [2]Binary{today, today},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
+		},
+		{
+			Name: "two users",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Create, ID: 1, Name: 1, User: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+			},
+			Handlers: [2]Binary{today, today},
+			window:   3,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "repeated ids",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Create, ID: 1, Name: 1},
+			},
+			Handlers: [2]Binary{forgetful, forgetful},
+			window:   3,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "rolling upgrade",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 1},
+				{Verb: Rename, ID: 3, Name: 2, Expects: 2},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "events of the newer binary",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+			},
+			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
+		},
+		{
+			Name: "parked, requeued",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Requeue, ID: 3},
+				{Verb: Rename, ID: 4, Name: 3},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "parked, dropped",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Touchy, ID: 2, Name: 2},
+				{Verb: Drop, ID: 3, Drops: 1},
+				{Verb: Create, ID: 4, Name: 3, User: 1},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "parked, repeated",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Requeue, ID: 3},
+			},
+			Handlers: [2]Binary{forgetful, {Remember: 1, New: true}},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "commands made anew",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers:  [2]Binary{forgetful, forgetful},
+			Recreated: 2,
+			window:    2,
+			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+	}
+}

@@ -1,0 +1,286 @@
+package protocol
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+const (
+	users       = 2
+	maxCommands = 6
+)
+
+// world is a state of everything: the two topics, the group, and the handlers.
+// Of topic commands there is only what the group knows, for the scenario has
+// the commands.
+type world struct {
+	log       log
+	topic     uint8 // of the two topics commands, the one that is there
+	owner     uint8 // whom the group takes for the owner, and one more; 0 for nobody
+	committed uint8 // the group's offset, when somebody looked last
+	ticks     uint8 // of impure decisions
+	handlers  [2]handler
+	left      faults
+	told      [maxCommands]digest // outcomes that clients were told of, and that are not in the log
+}
+
+// model is a scenario, and the rules by which it is played.
+type model struct {
+	*Scenario
+	archive
+	without rule
+	broken  string       // which promise, and how
+	sent    func(digest) // hears of appends, if not nil
+	say     func(string) // hears what happens, if not nil
+}
+
+func newModel(s *Scenario, without rule) *model {
+	return &model{Scenario: s, archive: newArchive(), without: without}
+}
+
+// off says whether a rule is left out.
+func (m *model) off(r rule) bool { return m.without&r != 0 }
+
+// note says what happens, to whoever listens. Digests are described.
+func (m *model) note(format string, args ...any) {
+	if m.say == nil {
+		return
+	}
+	for i, arg := range args {
+		if d, ok := arg.(digest); ok {
+			args[i] = m.describe(d)
+		}
+	}
+	m.say(fmt.Sprintf(format, args...))
+}
+
+// start is the world before anything: handler A has the partition.
+func (m *model) start() world {
+	w := world{left: m.faults}
+	m.desk(&w, 0).claim()
+	return w
+}
+
+// Deed is something that can happen.
+type Deed uint8
+
+// What can happen.
+const (
+	Takes    Deed = iota // a command is delivered, decided, and its append sent
+	Lands                // the oldest append reaches the log
+	Fails                // the oldest append is given up; it may still land
+	Hears                // the handler hears of that
+	Retries              // it sends again
+	Reads                // the ledger folds the next record
+	Claims               // the group hands over the partition
+	Lingers              // an append that nobody waits for lands
+	Crashes              // the owner is killed, and starts anew
+	Recreate             // topic commands is deleted and made anew
+	strays               // a message of an old session comes to the desk
+	deeds
+)
+
+// action is a deed of a handler, or to it. at is the command that it takes,
+// the group's offset when it claims or crashes, or the place of the append in
+// the air.
+type action struct {
+	deed    Deed
+	who, at uint8
+}
+
+// possible lists what can happen next. The world is quiet when nothing is sure
+// to happen, as far as the owner is concerned: a zombie, an append that nobody
+// waits for, and a fault need never do anything.
+func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
+	quiet = w.owner != 0
+	for who := range uint8(2) {
+		may := func(deed Deed, at uint8) { list = append(list, action{deed, who, at}) }
+		will := func(deed Deed, at uint8) {
+			may(deed, at)
+			quiet = quiet && w.owner != who+1
+		}
+		m.possibleInTheAir(w, &w.handlers[who], may, will)
+		if h := &w.handlers[who]; h.claimed {
+			if h.next < m.endOf(h.topic) && m.desk(w, who).places() < m.window {
+				will(Takes, h.next)
+				if m.off(sessionOnly) && !h.strayed && h.next+1 < m.endOf(h.topic) {
+					may(strays, h.next+1)
+				}
+			}
+			if h.folded != w.log {
+				will(Reads, 0)
+			}
+			if h.retry {
+				will(Retries, 0)
+			}
+		}
+		start := m.startOf(w.topic)
+		if w.left.resets > 0 && start < w.committed && (w.owner == 0 || w.left.takeOvers > 0) {
+			may(Claims, start)
+		}
+		for next := w.committed; next <= m.reached(w); next++ {
+			if w.owner == 0 || w.left.takeOvers > 0 {
+				may(Claims, next)
+			}
+			if w.owner == who+1 && w.left.crashes > 0 {
+				may(Crashes, next)
+			}
+		}
+	}
+	if m.Recreated > 0 && w.topic == 0 {
+		list = append(list, action{deed: Recreate})
+	}
+	return list, quiet
+}
+
+func (m *model) possibleInTheAir(w *world, h *handler, may, will func(Deed, uint8)) {
+	first := true
+	for at, f := range h.air {
+		switch {
+		case f.record == 0:
+			return
+		case f.state == failed:
+			will(Hears, uint8(at))
+		case f.state == astray && m.acceptable(w, f.record): // otherwise it may as well never land
+			may(Lingers, uint8(at))
+		case f.state == flying && first:
+			first = false
+			will(Lands, uint8(at))
+			if w.left.failures > 0 {
+				may(Fails, uint8(at))
+			}
+		}
+	}
+}
+
+// do lets something happen.
+func (m *model) do(w *world, a action) {
+	d := m.desk(w, a.who)
+	r := d.air[a.at%maxAir].record // of the deeds about an append
+	switch a.deed {
+	case Takes:
+		m.note("%s takes #%d", d.name(), a.at)
+		d.take(a.at)
+	case strays:
+		m.note("%s takes #%d, which an old session had fetched", d.name(), a.at)
+		d.strayed = true
+		d.take(a.at)
+	case Lands:
+		d.drop(a.at)
+		d.land(r)
+		d.delivered(r)
+	case Lingers:
+		d.drop(a.at)
+		d.land(r)
+	case Fails:
+		m.note("the producer of %s gives up %v", d.name(), r)
+		w.left.failures--
+		d.air[a.at].state = failed
+		d.launch(flight{r, astray})
+	case Hears:
+		m.note("%s hears that %v failed", d.name(), r)
+		d.drop(a.at)
+		d.appendFailed(r)
+	case Retries:
+		m.note("%s sends again", d.name())
+		d.sendAgain()
+	case Reads:
+		d.readBack()
+	case Claims:
+		m.note("%s claims the partition, from #%d on", d.name(), a.at)
+		if w.owner != 0 {
+			w.left.takeOvers--
+		}
+		if a.at < w.committed {
+			w.left.resets--
+		}
+		m.commit(w, a.at)
+		d.claim()
+	case Crashes:
+		m.note("%s crashes; the group's offset is %d", d.name(), a.at)
+		w.left.crashes--
+		m.commit(w, a.at)
+		d.letGo()
+		d.folded = 0
+		w.owner = 0
+	case Recreate:
+		m.note("topic commands is made anew")
+		w.topic, w.owner, w.committed = 1, 0, m.startOf(1)
+	}
+	m.tidy(w)
+}
+
+// reached is how far the owner has marked. The group's offset follows at some
+// time, and nobody looks at it before somebody claims the partition: it is
+// soon enough to say then how far it came.
+func (m *model) reached(w *world) uint8 {
+	if w.owner == 0 {
+		return w.committed
+	}
+	return w.handlers[w.owner-1].marked
+}
+
+func (m *model) commit(w *world, next uint8) {
+	w.committed = next
+	for command := m.startOf(w.topic); command < next; command++ {
+		if !m.hasOutcome(w, command) {
+			m.breaks(markedDone, "the group's offset is %d, and #%d has no outcome", next, command)
+		}
+	}
+}
+
+// acceptable says whether the gate would accept a record now.
+func (m *model) acceptable(w *world, r digest) bool {
+	return m.accepts(&m.entries[w.log].streams[0][m.records[r].user], r)
+}
+
+// land puts a record into the log.
+func (d desk) land(r digest) {
+	if !d.acceptable(d.world, r) {
+		d.note("%v lands, and counts for nothing", r)
+		return
+	}
+	d.note("%v lands", r)
+	d.checkAccepted(d.world, r)
+	d.log = d.append(d.log, r)
+}
+
+// drop takes an append out of the air.
+func (d desk) drop(at uint8) {
+	copy(d.air[at:], d.air[at+1:])
+	d.air[maxAir-1] = flight{}
+}
+
+// tidy makes worlds equal that nobody can tell apart.
+func (m *model) tidy(w *world) {
+	for i := range w.handlers {
+		h := &w.handlers[i]
+		air := h.air[:0]
+		for _, f := range h.air {
+			if f.record > 0 && (f.state != astray || !m.lost(w, f.record) && !slices.Contains(air, f)) {
+				air = append(air, f)
+			}
+		}
+		clear(h.air[len(air):])
+		slices.SortStableFunc(air, func(a, b flight) int {
+			if a.state == flying && b.state == flying {
+				return 0
+			}
+			return cmp.Or(cmp.Compare(a.state, b.state), cmp.Compare(a.record, b.record))
+		})
+	}
+}
+
+// lost says that a record can't be accepted any more, whatever comes: it isn't
+// stacked on the stream's head.
+func (m *model) lost(w *world, d digest) bool {
+	if m.off(gate | gatePrev) {
+		return false
+	}
+	head := m.entries[w.log].streams[0][m.records[d].user].head
+	for d != 0 && m.records[d].prev != head {
+		d = m.records[d].prev
+	}
+	return d == 0
+}

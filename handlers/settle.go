@@ -1,0 +1,29 @@
+package handlers
+
+import (
+	"context"
+	"time"
+)
+
+// settleTime is the longest that a 202 waits to be readable.
+const settleTime = 500 * time.Millisecond
+
+// settles says whether a command, about to be sent, may wait a moment before
+// its 202: only where the read models are kept by this very process, and while
+// nothing else is under way. So somebody who tries things by hand reads what
+// they wrote; programs under load get their 202 at once, and have Prefer: wait.
+func (g *Gateway) settles(t *ticket) bool {
+	return g.Visible != nil && t.wait == 0 && t.ledger != nil && len(g.inFlight) == 0
+}
+
+// settle waits a moment until a command's outcome shows in the read models.
+func (g *Gateway) settle(ctx context.Context, outcomes *Watch) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	select {
+	case o := <-outcomes.C:
+		g.Visible(ctx, o.Partition, o.Offset)
+	case <-g.Stopping:
+	case <-ctx.Done():
+	}
+}
