@@ -217,6 +217,7 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 		_ = Backoff(session.Context(), startGone)
 		return nil
 	}
+	held.first.Store(claim.InitialOffset())
 	messages := make(chan *sarama.ConsumerMessage)
 	go func() {
 		defer close(messages)
