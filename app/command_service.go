@@ -99,7 +99,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
 	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
-	dispatcher := handlers.NewDispatcher(s.kafka, topics.CommandsID, ledger, k.events.Append, s.Log)
+	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
 	subscription, err := s.kafka.Subscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
 	if err != nil {
 		return err

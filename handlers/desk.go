@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -40,6 +41,10 @@ type desk struct {
 	queue  []*job        // all that came and are not marked, in order
 	stacks map[string]*stack
 	retry  *time.Timer // runs while appends have failed
+
+	unacked atomic.Int64 // appends that nobody knows of yet whether Kafka holds them
+	// outdated is told that this binary can't decide for a stream any more.
+	outdated func(error)
 }
 
 // job is a command at the desk.
@@ -50,7 +55,9 @@ type job struct {
 	record  *messaging.Record // nil while another job decides the same command id
 	held    bool              // it comes from the stream's held commands
 	failed  bool              // the append failed, or waits behind one that did
-	done    bool
+	// undecidable says that only a newer binary can decide it.
+	undecidable bool
+	done        bool
 }
 
 // stack is what a stream will be once its jobs' appends are read back.
@@ -65,6 +72,7 @@ func newDesk(claim *messaging.Claim, topicID string, ledger *ledgerPartition, se
 		room:  make(chan struct{}, maxAtDesk),
 		empty: make(chan struct{}),
 		last:  -1, stacks: map[string]*stack{},
+		outdated: func(error) {},
 	}
 	d.marked.Store(-1)
 	return d
@@ -123,8 +131,15 @@ func (d *desk) known(name string) stream {
 // decide gives a job its record, on top of the stack, and sends it. A command
 // that has its outcome, or will have it by another job, gets none.
 func (d *desk) decide(st *stack, j *job) {
-	j.record, j.failed = nil, false
+	j.record, j.failed, j.undecidable = nil, false, false
 	if d.decided(j) || underWay(st, j) {
+		return
+	}
+	if errors.Is(st.top.unreadable, users.ErrUnknownEvent) {
+		// A newer binary wrote it, and must decide: parking the user would
+		// count for that one too.
+		j.undecidable = true
+		d.outdated(st.top.unreadable)
 		return
 	}
 	var r messaging.Record
@@ -169,7 +184,9 @@ func underWay(st *stack, j *job) bool {
 
 func (d *desk) send(j *job) {
 	r := j.record
+	d.unacked.Add(1)
 	d.append(r, func(err error) {
+		d.unacked.Add(-1)
 		if err != nil {
 			// Not here: the producer waits for this to return.
 			go d.appendFailed(j, r, err)
@@ -228,7 +245,7 @@ func (d *desk) resume(name string, s *stream) {
 func (d *desk) settle(name string, st *stack) {
 	for len(st.jobs) > 0 {
 		j := st.jobs[0]
-		if repeats := j.record == nil && !j.held; !repeats && !d.decided(j) {
+		if repeats := j.record == nil && !j.held && !j.undecidable; !repeats && !d.decided(j) {
 			break
 		}
 		j.done = true
@@ -279,7 +296,22 @@ func (d *desk) appendFailed(j *job, r *messaging.Record, err error) {
 	j.failed = true
 	if d.retry == nil {
 		d.log.Warn("can't append to the log; trying again", "partition", d.claim.Partition, "error", err)
-		d.retry = time.AfterFunc(retryAfter, d.sendAgain)
+		d.retry = time.AfterFunc(retryAfter, d.retryDue)
+	}
+}
+
+// retryDue sends again once the producer has given up, or delivered, all it
+// was given: copies that are sent while others are under way would pile up.
+// Meanwhile nothing is sent, so that time comes.
+func (d *desk) retryDue() {
+	if d.unacked.Load() == 0 {
+		d.sendAgain()
+		return
+	}
+	d.ledger.mu.Lock()
+	defer d.ledger.mu.Unlock()
+	if d.retry != nil && !d.finished() {
+		d.retry.Reset(retryAfter)
 	}
 }
 

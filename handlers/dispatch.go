@@ -25,9 +25,11 @@ const DrainTimeout = 5 * time.Second
 // of their partitions. All the handlers of the aggregate share one
 // subscription: with one each, a rename could overtake its create.
 type Dispatcher struct {
-	Kafka   *messaging.Kafka
-	Ledger  *Ledger
-	TopicID string // of topic commands
+	Kafka  *messaging.Kafka
+	Ledger *Ledger
+	// TopicID is asked for the id of topic commands: it may be made anew
+	// while this runs, and counts anew then.
+	TopicID func(context.Context) (string, error)
 	// Append sends a record to the log, returns at once, and calls delivered
 	// when it is known whether Kafka holds it.
 	Append func(r *messaging.Record, delivered func(error))
@@ -36,13 +38,15 @@ type Dispatcher struct {
 	known map[string]bool // the types of commands
 
 	mu       sync.Mutex
+	session  context.Context // of the claims, and the topic's id that was read in it
+	topicID  string
 	desks    map[int32]*desk
 	outdated error
 	left     chan struct{}
 }
 
 // NewDispatcher returns a dispatcher without any partitions yet.
-func NewDispatcher(kafka *messaging.Kafka, topicID string, ledger *Ledger, send func(*messaging.Record, func(error)), log *slog.Logger) *Dispatcher {
+func NewDispatcher(kafka *messaging.Kafka, topicID func(context.Context) (string, error), ledger *Ledger, send func(*messaging.Record, func(error)), log *slog.Logger) *Dispatcher {
 	known := map[string]bool{}
 	for _, create := range commandTypes() {
 		known[create().Type()] = true
@@ -65,8 +69,14 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	if err := d.Ledger.CatchUp(claim.Context, claim.Partition); err != nil {
 		return 0, err
 	}
+	topicID, err := d.topicOf(claim.Context)
+	if err != nil {
+		return 0, err
+	}
 	ledger := d.Ledger.partitions[claim.Partition]
-	desk := newDesk(claim, d.TopicID, ledger, d.Append, d.Log)
+	desk := newDesk(claim, topicID, ledger, d.Append, d.Log)
+	// It is told under the ledger's lock, and leaving takes others.
+	desk.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
 	ledger.mu.Lock()
 	ledger.desk = desk
 	desk.resumeAll()
@@ -75,6 +85,20 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	defer d.mu.Unlock()
 	d.desks[claim.Partition] = desk
 	return messaging.Committed, nil
+}
+
+// topicOf is the id of topic commands, read once for each session.
+func (d *Dispatcher) topicOf(session context.Context) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != session {
+		id, err := d.TopicID(session)
+		if err != nil {
+			return "", err
+		}
+		d.session, d.topicID = session, id
+	}
+	return d.topicID, nil
 }
 
 // Cleanup implements [messaging.ClaimHandler].

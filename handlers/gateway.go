@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -43,6 +44,8 @@ type Gateway struct {
 	undecided  places // commands without an outcome
 	imported   places // those of them that came with imports, which wait for places and leave half to others
 	complaints web.Complaints
+	// lastCommand is when the last one came, in Unix nanoseconds.
+	lastCommand atomic.Int64
 }
 
 // Routes adds POST /commands to the router. Call it once.

@@ -18,8 +18,10 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
-		for _, partition := range d.claimed() {
-			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), d.isDecided)
+		for partition, topicID := range d.claimed() {
+			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(c messaging.Command) bool {
+				return d.isDecided(c, topicID)
+			})
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -37,22 +39,25 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	}
 }
 
-func (d *Dispatcher) claimed() (partitions []int32) {
+// claimed are the partitions that this process has, with the id of the topic
+// that they were claimed of.
+func (d *Dispatcher) claimed() map[int32]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for partition := range d.desks {
-		partitions = append(partitions, partition)
+	partitions := map[int32]string{}
+	for partition, desk := range d.desks {
+		partitions[partition] = desk.topicID
 	}
 	return partitions
 }
 
 // isDecided says whether a command has its outcome: its own, or that of the
 // first with its id.
-func (d *Dispatcher) isDecided(c messaging.Command) bool {
+func (d *Dispatcher) isDecided(c messaging.Command, topicID string) bool {
 	p := d.Ledger.partitions[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.decided(c.Stream, c.ID, messaging.CommandPosition{TopicID: d.TopicID, Offset: c.Offset})
+	return p.decided(c.Stream, c.ID, messaging.CommandPosition{TopicID: topicID, Offset: c.Offset})
 }
 
 // decided says whether the ledger has a command's outcome.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/google/go-cmp/cmp"
 )
 
 func newLogReader(t *testing.T, k *Kafka) *LogReader {
@@ -31,7 +32,7 @@ func newRecords(n int) (records []*Record) {
 
 var errEnough = errors.New("enough")
 
-// A fold goes on from any offset, in order, in batches that are not too large.
+// A fold goes on from any offset, in order.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -39,9 +40,8 @@ func TestFollow(t *testing.T) {
 	appendAll(t, k, records...)
 	log := newLogReader(t, k)
 	for _, from := range []int64{0, 1, 999, 2499} {
-		next, largest := from, 0
+		next := from
 		err := log.Follow(t.Context(), 1, from, func(batch []Record) error {
-			largest = max(largest, len(batch))
 			for i := range batch {
 				r := &batch[i]
 				if r.Partition != 1 || r.Offset != next || r.Digest != records[next].Digest || r.Malformed != nil || r.Unreadable != nil {
@@ -57,9 +57,43 @@ func TestFollow(t *testing.T) {
 		if !errors.Is(err, errEnough) {
 			t.Errorf("from %d: %v", from, err)
 		}
-		if largest > 1000 || from == 0 && largest < 2 {
-			t.Errorf("from %d: up to %d records at once", from, largest)
+	}
+}
+
+// fetched is a partition of which much has been fetched already.
+type fetched struct {
+	sarama.PartitionConsumer
+	messages chan *sarama.ConsumerMessage
+}
+
+func (f fetched) Messages() <-chan *sarama.ConsumerMessage { return f.messages }
+
+// What is there is handed over at once, but not without bounds.
+func TestFollowInBatches(t *testing.T) {
+	from := fetched{messages: make(chan *sarama.ConsumerMessage, 2500)}
+	for offset := range int64(2500) {
+		from.messages <- &sarama.ConsumerMessage{Offset: offset}
+	}
+	var sizes []int
+	next := int64(0)
+	err := (&reader{}).consume(t.Context(), from, func(batch []*sarama.ConsumerMessage) error {
+		sizes = append(sizes, len(batch))
+		for _, m := range batch {
+			if m.Offset != next {
+				t.Errorf("offset %d comes, want %d", m.Offset, next)
+			}
+			next++
 		}
+		if next == 2500 {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]int{1000, 1000, 500}, sizes); diff != "" {
+		t.Errorf("batches (-want +got):\n%s", diff)
 	}
 }
 

@@ -52,6 +52,24 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 	return topics, nil
 }
 
+// CommandsID is the id that topic commands has now.
+func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
+	var topics Topics
+	err := within(ctx, func() error {
+		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		if err != nil {
+			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		defer func() { _ = admin.Close() }()
+		topics, err = k.checkTopics(admin)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return topics.CommandsID, nil
+}
+
 func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 	insync := "1"
 	if k.Replication >= 3 {
