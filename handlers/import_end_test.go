@@ -270,7 +270,8 @@ func TestImportHalfClosed(t *testing.T) {
 	c.wantEnd("1 succeeded a", "2 user-exists 409 b")
 }
 
-// A client that is cut off while it sends can go on for a while, and read why.
+// A client that is cut off while it sends reads why. Here nothing is between
+// the two: once the server has stopped reading, what is sent fails.
 func TestImportCutOffWhileItSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -278,13 +279,17 @@ func TestImportCutOffWhileItSends(t *testing.T) {
 		c.send(create("a", "1"))
 		c.want("1 accepted a")
 		close(s.stopping)
-		var reading sync.WaitGroup
-		reading.Go(func() { c.wantEnd("2 " + stopped) })
-		for range 100 {
-			c.send(create("b", "1"))
-		}
-		c.end()
-		reading.Wait()
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			line := create("b", "1") + "\n"
+			for range 100 {
+				if _, err := fmt.Fprintf(c.conn, "%x\r\n%s\r\n", len(line), line); err != nil {
+					return
+				}
+			}
+		})
+		c.wantEnd("2 " + stopped)
+		sending.Wait()
 	})
 }
 
