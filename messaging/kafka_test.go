@@ -50,6 +50,24 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+func TestReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		count := func() int64 { return int64(time.Since(began) / time.Second) }
+		if !Reached(t.Context(), 3, count) || count() != 3 {
+			t.Errorf("reached %d, want 3", count())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if Reached(ctx, 5, count) {
+			t.Error("reached what was not")
+		}
+		if !Reached(ctx, 4, count) {
+			t.Error("it is there already, and takes no time")
+		}
+	})
+}
+
 // Brokers that are away are told from topics that are wrong: waiting helps.
 func TestBrokersAway(t *testing.T) {
 	t.Parallel()

@@ -148,6 +148,32 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+func TestCommandRange(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	commands, err := k.CommandReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, commands)
+	ranges := func(wantFirst, wantEnd int64) {
+		t.Helper()
+		first, end, err := commands.Range(t.Context(), 1)
+		if err != nil || first != wantFirst || end != wantEnd {
+			t.Errorf("from %d to %d (%v), want %d to %d", first, end, err, wantFirst, wantEnd)
+		}
+	}
+	ranges(0, 0)
+	messagesIn(t, k, TopicCommands, 1, 5)
+	ranges(0, 5)
+	for _, first := range []int64{3, 5} {
+		if err := newAdmin(t, k).DeleteRecords(k.Topic(TopicCommands), map[int32]int64{1: first}); err != nil {
+			t.Fatal(err)
+		}
+		ranges(first, 5)
+	}
+}
+
 // A record is there, or gone: that is told at once. There may be other reads of
 // the partition at the time.
 func TestAt(t *testing.T) {

@@ -40,6 +40,7 @@ func newFolder(e *Engine, claim *messaging.Claim, at Checkpoint) *folder {
 func (f *folder) add(r messaging.Record) {
 	select {
 	case f.records <- r:
+	case <-f.claim.Context.Done():
 	case <-f.closing:
 	case <-f.closed:
 	}
