@@ -8,7 +8,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real real-up real-down lint vuln clean
+.PHONY: help run build test test-real real-up real-down lint bench vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ $(GOLANGCI_LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION), once, some minutes"
 	GOBIN="$(CURDIR)/bin" nice go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv bin/golangci-lint $@
+
+bench: build ## Measure Millrace beside its limits, in one run (a minute)
+	go run ./testing/bench
 
 vuln: ## Check the dependencies for known vulnerabilities (asks vuln.go.dev)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
