@@ -26,6 +26,30 @@ type Topics struct {
 // are. An error that is [ErrTopic] says in one line what is wrong with a
 // topic; any other, that the brokers can't be asked now.
 func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
+	return k.askTopics(ctx, func(admin sarama.ClusterAdmin) (Topics, error) {
+		for _, name := range []string{TopicCommands, TopicEvents, TopicDeadLetters} {
+			if err := k.createTopic(admin, k.Topic(name)); err != nil {
+				return Topics{}, err
+			}
+		}
+		for try := 0; ; try++ {
+			topics, err := k.checkTopics(admin)
+			// Brokers hear of a new topic a little later than its maker.
+			if try == 5 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+				return topics, err
+			}
+		}
+	})
+}
+
+// CommandsID is the id that topic commands has now.
+func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
+	topics, err := k.askTopics(ctx, k.checkTopics)
+	return topics.CommandsID, err
+}
+
+// askTopics asks the cluster about the topics, while the context lasts.
+func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
 	var topics Topics
 	err := within(ctx, func() error {
 		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
@@ -33,41 +57,13 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
 		}
 		defer func() { _ = admin.Close() }()
-		for _, name := range []string{TopicCommands, TopicEvents, TopicDeadLetters} {
-			if err := k.createTopic(admin, k.Topic(name)); err != nil {
-				return err
-			}
-		}
-		for try := 0; ; try++ {
-			topics, err = k.checkTopics(admin)
-			// Brokers hear of a new topic a little later than its maker.
-			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
-				return err
-			}
-		}
+		topics, err = ask(admin)
+		return err
 	})
 	if err != nil {
 		return Topics{}, err
 	}
 	return topics, nil
-}
-
-// CommandsID is the id that topic commands has now.
-func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
-	var topics Topics
-	err := within(ctx, func() error {
-		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
-		if err != nil {
-			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
-		}
-		defer func() { _ = admin.Close() }()
-		topics, err = k.checkTopics(admin)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return topics.CommandsID, nil
 }
 
 func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
