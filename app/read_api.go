@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"sync"
 
+	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/userlist"
 	"github.com/millrace/millrace/web"
@@ -32,7 +34,15 @@ func (s *readAPI) run(ctx context.Context) error {
 	reader := &projections.Reader{Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL}
 	userlist.Routes(router, reader)
 	s.server.Serve(router, s.Log)
+	var looking sync.WaitGroup
+	if !s.Config.Has(config.QueryService) { // which says so itself
+		looking.Go(func() {
+			// It ends with the context, if not before: there is nothing to do then.
+			_ = s.retry(ctx, "the store can't be reached; waiting for it", s.store.Ping)
+		})
+	}
 	<-ctx.Done()
+	looking.Wait()
 	s.stopIntake("read-api", s.server)
 	return nil
 }

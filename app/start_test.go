@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -139,5 +140,32 @@ func (s *service) waitsFor(what string) {
 	got, err := send(http.DefaultClient, http.MethodGet, "http://"+s.at.Admin+"/readyz", "", "")
 	if err != nil || got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "waitingFor") {
 		s.t.Errorf("GET /readyz: %s %v", got, err)
+	}
+}
+
+// A read API whose database can't be reached says so in one plain line, keeps
+// its password to itself, and stops when it is told to.
+func TestReadAPIWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
+	p := launch(t, settings{
+		"roles": "read-api", "store.driver": "postgres", "store.postgres.url": "postgres://user:hush@localhost:1/db",
+		"read_api.address": "localhost:0", "admin.address": "localhost:0",
+	})
+	p.waitForBanner(t)
+	eventually(t, "it says so", func() error {
+		if log := p.stderr.String(); strings.Count(log, "the store can't be reached") != 1 {
+			return errors.New(log)
+		}
+		return nil
+	})
+	if p.ready() == nil {
+		t.Error("it is ready all the same")
+	}
+	p.signal(t, syscall.SIGTERM)
+	if code := p.exit(t, 10*time.Second); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(p.stderr.String()+p.stdout.String(), "hush") {
+		t.Error("it told its password")
 	}
 }
