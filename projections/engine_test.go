@@ -294,7 +294,7 @@ type awayStore struct {
 	fails int
 }
 
-func (s *awayStore) Update(ctx context.Context, p *projections.Projection, from, to projections.Checkpoint, fn func(projections.Tx) error) error {
+func (s *awayStore) Update(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
 	s.mu.Lock()
 	fails := s.fails
 	s.fails--
@@ -303,11 +303,11 @@ func (s *awayStore) Update(ctx context.Context, p *projections.Projection, from,
 	case fails > 0 && fails%2 == 0:
 		return errors.New("away")
 	case fails > 0:
-		return s.Store.Update(ctx, p, from, to, func(tx projections.Tx) error {
+		return s.Store.Update(ctx, p, moves, func(tx projections.Tx) error {
 			return errors.Join(fn(tx), errors.New("away at the end"))
 		})
 	default:
-		return s.Store.Update(ctx, p, from, to, fn)
+		return s.Store.Update(ctx, p, moves, fn)
 	}
 }
 

@@ -136,7 +136,7 @@ func (f *folder) commit(ctx context.Context, batch []messaging.Record) bool {
 	last := &batch[len(batch)-1]
 	to := Checkpoint{Partition: f.at.Partition, Next: last.Offset + 1, Digest: last.Digest}
 	for try := 0; ; try++ {
-		err := e.Store.Update(ctx, e.Projection, f.at, to, func(tx Tx) error {
+		err := e.Store.Update(ctx, e.Projection, []Move{{f.at, to}}, func(tx Tx) error {
 			return apply(ctx, tx, e.Projection, batch, e.Logger)
 		})
 		switch {

@@ -4,13 +4,26 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/millrace/millrace/messaging"
 )
 
-// ErrCheckpointMoved is returned by [Store.Update] when the partition's
+// ErrCheckpointMoved is returned by [Store.Update], as a [MovedError], when a
 // checkpoint isn't where the batch started: another process has taken over.
 var ErrCheckpointMoved = errors.New("the checkpoint has moved")
+
+// MovedError says which partitions have another checkpoint than an update
+// started from. It is an [ErrCheckpointMoved].
+type MovedError struct{ Partitions []int32 }
+
+// Error implements error.
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("%v: partitions %v", ErrCheckpointMoved, e.Partitions)
+}
+
+// Is says that it is an [ErrCheckpointMoved].
+func (e *MovedError) Is(target error) bool { return target == ErrCheckpointMoved } //nolint:errorlint // as errors.Is asks
 
 // ErrNotPrepared is returned by reads of a read model that no query service
 // has made yet.
@@ -25,6 +38,9 @@ type Checkpoint struct {
 	// not: a log that lost its tail or was recreated is found by it.
 	Digest messaging.Digest
 }
+
+// Move is a checkpoint's step: of one partition, from where to where.
+type Move struct{ From, To Checkpoint }
 
 // StreamHead is where a stream stands in a read model.
 type StreamHead struct {
@@ -42,13 +58,14 @@ type Store interface {
 	Prepare(ctx context.Context, p *Projection, partitions int32) error
 	// Checkpoints returns those of all partitions, by partition.
 	Checkpoints(ctx context.Context, p *Projection) ([]Checkpoint, error)
-	// Update moves a partition's checkpoint and, in the same transaction,
-	// does what fn does. The first statement moves the checkpoint, only if it
-	// still is at from (Next and Digest); otherwise nothing happens and the
-	// error is [ErrCheckpointMoved]. An error of fn rolls back and is
-	// returned as it is. Updates of one read model come one after the other,
-	// whatever their partitions, so that partitions may share rows.
-	Update(ctx context.Context, p *Projection, from, to Checkpoint, fn func(Tx) error) error
+	// Update moves the checkpoints of some partitions and, in the same
+	// transaction, does what fn does. It begins with the checkpoints: each
+	// moves only if it still is at From (Next and Digest). If one isn't,
+	// nothing happens at all, and the error is a [MovedError] that names all
+	// of those. An error of fn rolls back and is returned as it is. Updates of
+	// one read model come one after the other, whatever their partitions, so
+	// that partitions may share rows.
+	Update(ctx context.Context, p *Projection, moves []Move, fn func(Tx) error) error
 	// View gives fn one consistent view of a read model: its rows and its
 	// checkpoints are of the same moment.
 	View(ctx context.Context, p *Projection, fn func(View) error) error

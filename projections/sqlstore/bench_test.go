@@ -24,7 +24,7 @@ func BenchmarkUpdate(b *testing.B) {
 						streams[i] = fmt.Sprint(random.IntN(100_000))
 						keys[i] = projections.Row{streams[i]}
 					}
-					err := store.Update(b.Context(), p, at(0, next), at(0, next+1), func(tx projections.Tx) error {
+					err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), func(tx projections.Tx) error {
 						heads, err := tx.Heads(b.Context(), streams)
 						if err != nil {
 							return err

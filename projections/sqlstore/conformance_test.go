@@ -125,6 +125,11 @@ func at(partition int32, next int64) projections.Checkpoint {
 	return c
 }
 
+// from is a step of one partition.
+func from(before, after projections.Checkpoint) []projections.Move {
+	return []projections.Move{{From: before, To: after}}
+}
+
 func digest(b byte) (d messaging.Digest) {
 	for i := range d {
 		d[i] = b
@@ -135,8 +140,8 @@ func digest(b byte) (d messaging.Digest) {
 // update moves partition 0 by one.
 func update(t testing.TB, store *Store, p *projections.Projection, fn func(context.Context, projections.Tx) error) {
 	t.Helper()
-	from := checkpoints(t, store, p)[0]
-	err := store.Update(t.Context(), p, from, at(0, from.Next+1), func(tx projections.Tx) error { return fn(t.Context(), tx) })
+	before := checkpoints(t, store, p)[0]
+	err := store.Update(t.Context(), p, from(before, at(0, before.Next+1)), func(tx projections.Tx) error { return fn(t.Context(), tx) })
 	if err != nil {
 		t.Fatal(err)
 	}

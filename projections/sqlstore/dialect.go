@@ -27,9 +27,10 @@ type dialect interface {
 	// isNoTable says whether a statement failed because a table isn't there.
 	isNoTable(error) bool
 
-	// move sets next_offset to $1 and digest to $2 in the checkpoint of
-	// partition $3, if they are $4 and $5.
-	move(*model) string
+	// moveText is the statement that move runs, which moves checkpoints that
+	// are where they should be and tells of which partitions the others are.
+	moveText(*model) string
+	move(context.Context, *transaction, *model, []projections.Move) (moved []int32, err error)
 	// where is the condition that a row's key is one of those in keyArgs.
 	where(*table) string
 	keyArgs(*table, []projections.Row) ([]any, error)

@@ -23,7 +23,7 @@ type model struct {
 	heads  *table
 	scope  scope
 
-	move        string   // a checkpoint
+	move        string   // checkpoints
 	checkpoints string   // all of them
 	begin       string   // makes one at 0
 	updates     []string // all that updates use
@@ -64,7 +64,7 @@ func newModel(d dialect, p *projections.Projection) (*model, error) {
 	}
 	m.names = strings.NewReplacer(names...)
 	m.heads = headsOf(d, m.scope)
-	m.move = d.move(m)
+	m.move = d.moveText(m)
 	m.updates = append(m.updates, m.move, m.heads.get, m.heads.put)
 	m.checkpoints = "SELECT partition, next_offset, digest FROM checkpoints WHERE " + and(m.scope.conditions()) + " ORDER BY partition"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest) VALUES (%s, $1, 0, $2) ON CONFLICT DO NOTHING",

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,19 +162,49 @@ func (postgres) isNoTable(err error) bool {
 	return errors.As(err, &failure) && failure.Code == "42P01" // undefined_table
 }
 
-// move first waits until no other update of the read model is under way.
+// moveText first waits until no other update of the read model is under way.
 // Partitions may share rows, a count of all users, say: two of them that read
 // it at the same time would both count on from there. With READ COMMITTED each
 // statement sees what was committed before it, and so all of the updates that
 // came before this one.
-func (postgres) move(m *model) string {
+func (postgres) moveText(m *model) string {
 	return "WITH turn AS MATERIALIZED (SELECT" +
 		" pg_advisory_xact_lock(hashtextextended('millrace " + m.name + "_" + strconv.Itoa(liveGeneration) + "', 0))," +
 		" set_config('synchronous_commit', 'off', true)," + // see OpenPostgres
 		" set_config('enable_seqscan', 'off', true)," + // see where
 		" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true))" +
-		" UPDATE checkpoints SET next_offset = $1, digest = $2 FROM turn" +
-		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
+		" UPDATE checkpoints SET next_offset = to_offset, digest = to_digest FROM turn," +
+		" unnest($1::integer[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])" +
+		" AS move (of_partition, from_offset, from_digest, to_offset, to_digest)" +
+		" WHERE " + and(m.scope.conditions()) + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest" +
+		" RETURNING partition"
+}
+
+func (postgres) move(ctx context.Context, tx *transaction, m *model, moves []projections.Move) (moved []int32, err error) {
+	n := len(moves)
+	partitions := make([]int32, n)
+	fromOffsets, toOffsets := make([]int64, n), make([]int64, n)
+	fromDigests, toDigests := make([][]byte, n), make([][]byte, n)
+	left := make(map[int32]bool, n)
+	for i := range moves {
+		from, to := &moves[i].From, &moves[i].To
+		partitions[i], left[from.Partition] = from.Partition, true
+		fromOffsets[i], fromDigests[i] = from.Next, from.Digest[:]
+		toOffsets[i], toDigests[i] = to.Next, to.Digest[:]
+	}
+	rows, err := tx.query(ctx, m.move, partitions, fromOffsets, fromDigests, toOffsets, toDigests)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var partition int32
+		if err := rows.Scan(&partition); err != nil {
+			return nil, ended(ctx, err)
+		}
+		delete(left, partition)
+	}
+	return slices.Sorted(maps.Keys(left)), ended(ctx, rows.Err())
 }
 
 // where takes an array for each column of the key. It finds one row after the

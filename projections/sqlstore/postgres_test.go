@@ -57,7 +57,7 @@ func TestPostgresThatIsAway(t *testing.T) {
 	for name, err := range map[string]error{
 		"Ping":    store.Ping(t.Context()),
 		"Prepare": store.Prepare(t.Context(), p, 4),
-		"Update":  store.Update(t.Context(), p, at(0, 0), at(0, 1), func(projections.Tx) error { return nil }),
+		"Update":  store.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(projections.Tx) error { return nil }),
 		"View":    store.View(t.Context(), p, func(projections.View) error { return nil }),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), password) {
@@ -109,7 +109,7 @@ func TestPostgresThatComesBack(t *testing.T) {
 		t.Fatalf("%d connections, and not one to write and one to read", ended)
 	}
 	for range ended + 1 {
-		err = store.Update(ctx, p, at(0, 1), at(0, 2), func(projections.Tx) error { return nil })
+		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), func(projections.Tx) error { return nil })
 		if err == nil {
 			break
 		}

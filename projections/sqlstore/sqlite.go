@@ -180,9 +180,26 @@ func (sqlite) isNoTable(err error) bool {
 	return errors.As(err, &failure) && strings.Contains(failure.Error(), "no such table")
 }
 
-func (sqlite) move(m *model) string {
+func (sqlite) moveText(m *model) string {
 	return "UPDATE checkpoints SET next_offset = $1, digest = $2" +
 		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
+}
+
+func (sqlite) move(ctx context.Context, tx *transaction, m *model, moves []projections.Move) (moved []int32, err error) {
+	for _, move := range moves {
+		result, err := tx.exec(ctx, m.move, move.To.Next, move.To.Digest[:], move.From.Partition, move.From.Next, move.From.Digest[:])
+		if err != nil {
+			return nil, err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			moved = append(moved, move.From.Partition)
+		}
+	}
+	return moved, nil
 }
 
 // where takes the keys as one JSON array of arrays: one statement for any

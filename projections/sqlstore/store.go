@@ -54,16 +54,14 @@ func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
 }
 
 // Update is [projections.Store.Update].
-func (s *Store) Update(ctx context.Context, p *projections.Projection, from, to projections.Checkpoint, fn func(projections.Tx) error) error {
+func (s *Store) Update(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
 	m, err := s.model(p)
 	if err != nil {
 		return err
 	}
-	fail := func(err error) error {
-		return fmt.Errorf("update read model %s, partition %d, from offset %d: %w", p.Name, from.Partition, from.Next, err)
-	}
-	if from.Partition != to.Partition {
-		return fail(fmt.Errorf("to partition %d", to.Partition))
+	fail := func(err error) error { return fmt.Errorf("update read model %s: %w", p.Name, err) }
+	if err := checkMoves(moves); err != nil {
+		return fail(err)
 	}
 	done, err := s.wait(ctx, sqliteReaders)
 	if err != nil {
@@ -78,20 +76,38 @@ func (s *Store) Update(ctx context.Context, p *projections.Projection, from, to 
 		return fail(err)
 	}
 	defer tx.Rollback() // of what isn't committed, also when fn panics
-	result, err := tx.exec(ctx, m.move, to.Next, to.Digest[:], from.Partition, from.Next, from.Digest[:])
+	moved, err := s.dialect.move(ctx, tx, m, moves)
 	if err != nil {
 		return fail(err)
 	}
-	if moved, err := result.RowsAffected(); err != nil {
-		return fail(err)
-	} else if moved == 0 {
-		return fail(projections.ErrCheckpointMoved)
+	if len(moved) > 0 {
+		return fail(&projections.MovedError{Partitions: moved})
 	}
 	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}); err != nil {
 		return err
 	}
 	if err := tx.commit(ctx); err != nil {
 		return fail(err)
+	}
+	return nil
+}
+
+// checkMoves refuses a partition that is there twice: which of the two is
+// meant would depend on the database.
+func checkMoves(moves []projections.Move) error {
+	if len(moves) == 0 {
+		return errors.New("no checkpoint to move")
+	}
+	seen := make(map[int32]bool, len(moves))
+	for _, move := range moves {
+		partition := move.From.Partition
+		switch {
+		case move.To.Partition != partition:
+			return fmt.Errorf("from partition %d to partition %d", partition, move.To.Partition)
+		case seen[partition]:
+			return fmt.Errorf("partition %d is there twice", partition)
+		}
+		seen[partition] = true
 	}
 	return nil
 }

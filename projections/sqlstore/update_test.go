@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestUpdateMovesACheckpointOnce(t *testing.T) {
 			for racer := range racers {
 				go func() {
 					id := fmt.Sprintf("%d by %d", round, racer)
-					err := stores[racer%2].Update(t.Context(), p, at(2, round), at(2, round+1), func(tx projections.Tx) error {
+					err := stores[racer%2].Update(t.Context(), p, from(at(2, round), at(2, round+1)), func(tx projections.Tx) error {
 						return tx.Put(t.Context(), "person", []projections.Row{person(id)})
 					})
 					if err == nil {
@@ -65,10 +66,10 @@ func TestUpdateFromElsewhereTouchesNothing(t *testing.T) {
 		otherDigest, otherNext := at(0, 1), at(0, 1)
 		otherDigest.Digest[31]++
 		otherNext.Next++
-		for name, from := range map[string]projections.Checkpoint{
+		for name, before := range map[string]projections.Checkpoint{
 			"behind": at(0, 0), "ahead": at(0, 2), "other digest": otherDigest, "other offset": otherNext, "no such partition": at(9, 0),
 		} {
-			err := store.Update(t.Context(), p, from, at(from.Partition, 7), func(projections.Tx) error {
+			err := store.Update(t.Context(), p, from(before, at(before.Partition, 7)), func(projections.Tx) error {
 				t.Errorf("%s: it goes on", name)
 				return nil
 			})
@@ -78,6 +79,50 @@ func TestUpdateFromElsewhereTouchesNothing(t *testing.T) {
 		}
 		if got := checkpoints(t, store, p)[0]; got != at(0, 1) {
 			t.Errorf("checkpoint is %v", got)
+		}
+	})
+}
+
+func TestUpdateOfSeveralPartitions(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		store := prepared(t, open(), p)
+		step := func(partition int32, before, after int64) projections.Move {
+			return projections.Move{From: at(partition, before), To: at(partition, after)}
+		}
+		for name, moves := range map[string][]projections.Move{
+			"none": nil, "twice": {step(1, 0, 1), step(1, 1, 2)}, "to another": {{From: at(1, 0), To: at(2, 1)}},
+		} {
+			err := store.Update(t.Context(), p, moves, func(projections.Tx) error { return nil })
+			if err == nil || errors.Is(err, projections.ErrCheckpointMoved) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		err := store.Update(t.Context(), p, []projections.Move{step(3, 0, 3), step(0, 0, 1), step(2, 0, 300)}, func(tx projections.Tx) error {
+			return tx.Put(t.Context(), "person", []projections.Row{person("of three")})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []projections.Checkpoint{at(0, 1), at(1, 0), at(2, 300), at(3, 3)}
+		if diff := cmp.Diff(want, checkpoints(t, store, p)); diff != "" {
+			t.Error(diff)
+		}
+
+		err = store.Update(t.Context(), p, []projections.Move{step(3, 0, 4), step(0, 1, 2), step(2, 0, 4), step(1, 0, 1)}, func(projections.Tx) error {
+			t.Error("it goes on")
+			return nil
+		})
+		var moved *projections.MovedError
+		if !errors.Is(err, projections.ErrCheckpointMoved) || !errors.As(err, &moved) {
+			t.Fatalf("two have moved, and the error is %v", err)
+		}
+		slices.Sort(moved.Partitions)
+		if diff := cmp.Diff([]int32{2, 3}, moved.Partitions); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(want, checkpoints(t, store, p)); diff != "" {
+			t.Errorf("after it failed: %s", diff)
 		}
 	})
 }
@@ -108,7 +153,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		}
 
 		sentinel := errors.New("of fn")
-		err := store.Update(t.Context(), p, at(0, 1), at(0, 2), func(tx projections.Tx) error {
+		err := store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), func(tx projections.Tx) error {
 			write(tx)
 			return sentinel
 		})
@@ -123,7 +168,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 					t.Errorf("recovered %v", got)
 				}
 			}()
-			_ = store.Update(t.Context(), p, at(0, 1), at(0, 2), func(tx projections.Tx) error {
+			_ = store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), func(tx projections.Tx) error {
 				write(tx)
 				panic("of fn")
 			})
@@ -131,7 +176,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		unchanged("panic")
 
 		ctx, cancel := context.WithCancel(t.Context())
-		err = store.Update(ctx, p, at(0, 1), at(0, 2), func(tx projections.Tx) error {
+		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), func(tx projections.Tx) error {
 			write(tx)
 			cancel()
 			return nil
@@ -155,13 +200,13 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 		nothing := func(projections.Tx) error { return nil }
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := first.Update(gone, p, at(1, 0), at(1, 1), nothing); !errors.Is(err, context.Canceled) {
+		if err := first.Update(gone, p, from(at(1, 0), at(1, 1)), nothing); !errors.Is(err, context.Canceled) {
 			t.Errorf("before it began: %v", err)
 		}
-		err := first.Update(t.Context(), p, at(0, 0), at(0, 1), func(projections.Tx) error {
+		err := first.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(projections.Tx) error {
 			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if err := second.Update(soon, p, at(1, 0), at(1, 1), nothing); !errors.Is(err, context.DeadlineExceeded) {
+			if err := second.Update(soon, p, from(at(1, 0), at(1, 1)), nothing); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("while it waits: %v", err)
 			}
 			return nil
@@ -185,7 +230,7 @@ func TestPartitionsShareRows(t *testing.T) {
 		for partition := range int32(4) {
 			wg.Go(func() {
 				for next := range int64(rounds) {
-					err := stores[partition%2].Update(t.Context(), p, at(partition, next), at(partition, next+1), func(tx projections.Tx) error {
+					err := stores[partition%2].Update(t.Context(), p, from(at(partition, next), at(partition, next+1)), func(tx projections.Tx) error {
 						rows, err := tx.Rows(t.Context(), "person", []projections.Row{{"all"}})
 						if err != nil {
 							return err

@@ -127,7 +127,7 @@ func TestViewIsOfOneMoment(t *testing.T) {
 		p := people()
 		writer, reader := prepared(t, open(), p), open()
 		count := func(next int64) {
-			err := writer.Update(t.Context(), p, at(0, next-1), at(0, next), func(tx projections.Tx) error {
+			err := writer.Update(t.Context(), p, from(at(0, next-1), at(0, next)), func(tx projections.Tx) error {
 				return errors.Join(
 					tx.PutHeads(t.Context(), map[string]projections.StreamHead{"1": {ParkedOffset: next}}),
 					tx.Put(t.Context(), "person", []projections.Row{{"1", "", next, true}}))
@@ -243,7 +243,7 @@ func TestClose(t *testing.T) {
 		nothing := func(projections.Tx) error { return nil }
 		for name, err := range map[string]error{
 			"Prepare": store.Prepare(t.Context(), p, 4),
-			"Update":  store.Update(t.Context(), p, at(0, 1), at(0, 2), nothing),
+			"Update":  store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), nothing),
 			"View":    store.View(t.Context(), p, func(projections.View) error { return nil }),
 			"Ping":    store.Ping(t.Context()),
 		} {

@@ -105,7 +105,7 @@ func (a *readAPI) fold(events []projections.Event, parked ...string) {
 	}
 	from := checkpoints[1]
 	to := projections.Checkpoint{Partition: 1, Next: from.Next + int64(len(events)), Digest: messaging.Digest{1}}
-	err = a.store.Update(ctx, Projection, from, to, func(tx projections.Tx) error {
+	err = a.store.Update(ctx, Projection, []projections.Move{{From: from, To: to}}, func(tx projections.Tx) error {
 		return foldTx(ctx, tx, events, parked)
 	})
 	if err != nil {
