@@ -78,6 +78,7 @@ func (s *queryService) project(ctx context.Context) error {
 			Partitions: s.kafka.Partitions,
 			BatchSize:  s.Config.QueryService.BatchSize,
 			Linger:     s.Config.QueryService.BatchLinger,
+			Waits:      &s.waits,
 			Logger:     s.Log,
 		}
 		engines = append(engines, engine)

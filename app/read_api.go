@@ -31,7 +31,10 @@ func newReadAPI(m *Main, server *web.Server, store projections.Store) *readAPI {
 
 func (s *readAPI) run(ctx context.Context) error {
 	router := web.NewRouter()
-	reader := &projections.Reader{Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL}
+	reader := &projections.Reader{
+		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
+		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
+	}
 	userlist.Routes(router, reader)
 	s.server.Serve(router, s.Log)
 	var looking sync.WaitGroup

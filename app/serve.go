@@ -28,7 +28,9 @@ type Main struct {
 	kafka *messaging.Kafka
 	// visible waits for the read models that this process keeps, if any.
 	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
-	health  *health
+	// waits are those of the read API for what the query service folds.
+	waits  projections.Waits
+	health *health
 
 	topicsOnce sync.Mutex
 	topics     *messaging.Topics

@@ -33,7 +33,9 @@ type Engine struct {
 	// batch waits to be filled.
 	BatchSize int
 	Linger    time.Duration
-	Logger    *slog.Logger
+	// Waits, if not nil, are those who wait for this read model.
+	Waits  *Waits
+	Logger *slog.Logger
 
 	mu      sync.Mutex
 	folders map[int32]*folder

@@ -143,6 +143,7 @@ func (f *folder) commit(ctx context.Context, batch []messaging.Record) bool {
 		case err == nil:
 			f.at = to
 			f.next.set(to.Next)
+			e.Waits.moved(e.Store, e.Projection, to)
 			f.folded = time.Now()
 			f.claim.Mark(to.Next)
 			return true

@@ -21,6 +21,10 @@ import (
 // answered with 503 before clients give up.
 const readTimeout = 10 * time.Second
 
+// answerTimeout is how long a client may take to read an answer that had to be
+// waited for.
+const answerTimeout = time.Minute
+
 // generation is that of the tables that answers are read from. Part of every
 // ETag: a rebuilt read model may answer otherwise at the same version.
 const generation = 1
@@ -31,6 +35,22 @@ type Reader struct {
 	Log   *slog.Logger
 	// PublicURL is where clients find the read API, as http://localhost:3002.
 	PublicURL string
+	// ReadAfterTimeout is how long a read waits for the position that its
+	// client names in Read-After.
+	ReadAfterTimeout time.Duration
+	// Stopping, once closed, ends all waits.
+	Stopping <-chan struct{}
+	// Waits are those of the engines in this process, nil if it has none.
+	Waits *Waits
+
+	own Waits // where there are no others
+}
+
+func (rd *Reader) waits() *Waits {
+	if rd.Waits != nil {
+		return rd.Waits
+	}
+	return &rd.own
 }
 
 // Get routes GET and HEAD of a path to a handler that returns what went wrong
@@ -46,23 +66,23 @@ func (rd *Reader) URL(path string) string {
 
 // Read lets read look at a view of p, and sets the headers of whatever is
 // answered by it, a [web.Problem] of read too: the Position it was read at,
-// and how it may be cached. Answer after Read, not in it: a slow client would
-// hold the store's connection. A read model that isn't there yet is a
-// [web.Problem] of 503.
+// and how it may be cached. With Read-After in the request the view includes
+// that position, or the client is told in time that it can't have it. Answer
+// after Read, not in it: a slow client would hold the store's connection. A
+// read model that isn't there yet is a [web.Problem] of 503.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, read func(context.Context, View) error) error {
-	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
-	defer cancel()
-	var at []Checkpoint
-	err := rd.Store.View(ctx, p, func(view View) (err error) {
-		if at, err = view.Checkpoints(ctx); err != nil {
-			return err
-		}
-		return read(ctx, view)
-	})
+	after, err := parseReadAfter(r.Header)
+	if err != nil {
+		return err
+	}
+	if after != nil {
+		rd.allow(w)
+	}
+	at, err := rd.viewAfter(r.Context(), p, after, read)
 	if errors.Is(err, ErrNotPrepared) {
 		return web.Unavailable("the read model isn't there yet")
 	}
-	if problem := (*web.Problem)(nil); err == nil || errors.As(err, &problem) {
+	if problem := (*web.Problem)(nil); at != nil && (err == nil || errors.As(err, &problem)) {
 		w.Header().Set("Position", messaging.EncodePosition(PositionOf(at)))
 		// Keep it, but ask each time: what was written is to be seen at once,
 		// and asking is cheap with an ETag. Without this header a cache may

@@ -1,0 +1,207 @@
+package projections
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/web"
+)
+
+// movingStore is a store of checkpoints that move.
+type movingStore struct {
+	Store
+	mu     sync.Mutex
+	at     map[int32]int64
+	parked string       // why every stream is
+	looks  atomic.Int32 // at the store
+}
+
+func (s *movingStore) move(partition int32, next int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[partition] = next
+}
+
+func (s *movingStore) View(_ context.Context, _ *Projection, fn func(View) error) error {
+	s.looks.Add(1)
+	s.mu.Lock()
+	view := movingView{parked: s.parked}
+	for partition, next := range s.at {
+		view.checkpoints = append(view.checkpoints, Checkpoint{Partition: partition, Next: next})
+	}
+	s.mu.Unlock()
+	return fn(view)
+}
+
+func (s *movingStore) Checkpoints(ctx context.Context, p *Projection) (all []Checkpoint, err error) {
+	err = s.View(ctx, p, func(v View) error {
+		all, err = v.Checkpoints(ctx)
+		return err
+	})
+	return all, err
+}
+
+type movingView struct {
+	View
+	checkpoints []Checkpoint
+	parked      string
+}
+
+func (v movingView) Checkpoints(context.Context) ([]Checkpoint, error) { return v.checkpoints, nil }
+
+func (v movingView) Head(context.Context, string) (StreamHead, error) {
+	return StreamHead{Parked: v.parked}, nil
+}
+
+var anyModel = &Projection{Name: "any"}
+
+// readAfter asks a reader, and returns what it answers and after how long.
+func readAfter(rd *Reader, tokens ...string) (answer *httptest.ResponseRecorder, took time.Duration) {
+	start := time.Now()
+	rd.Log = slog.New(slog.DiscardHandler)
+	router := web.NewRouter()
+	rd.Get(router, "/", func(w http.ResponseWriter, r *http.Request) error {
+		err := rd.Read(w, r, anyModel, func(ctx context.Context, view View) error {
+			_, err := view.Head(ctx, "1")
+			return err
+		})
+		if err == nil {
+			web.WriteJSON(w, http.StatusOK, "read")
+		}
+		return err
+	})
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	for _, token := range tokens {
+		r.Header.Add("Read-After", token)
+	}
+	answer = httptest.NewRecorder()
+	router.ServeHTTP(answer, r)
+	return answer, time.Since(start)
+}
+
+const patience = 5 * time.Second
+
+func at(next int64) string { return messaging.EncodePosition(messaging.Position{0: next}) }
+
+func TestReadAfter(t *testing.T) {
+	for name, test := range map[string]struct {
+		tokens []string
+		// what happens after a second
+		then   func(*movingStore, *Reader, chan<- struct{})
+		parked string
+		status int
+		took   time.Duration // at least, and at most a poll more
+	}{
+		"none":                        {nil, nil, "", 200, 0},
+		"none, of a parked user":      {nil, nil, "broken", 200, 0},
+		"there already":               {[]string{at(7)}, nil, "", 200, 0},
+		"the beginning":               {[]string{at(0)}, nil, "", 200, 0},
+		"there already, and parked":   {[]string{at(7)}, nil, "broken", 503, 0},
+		"malformed":                   {[]string{"nonsense"}, nil, "", 400, 0},
+		"empty":                       {[]string{""}, nil, "", 400, 0},
+		"twice":                       {[]string{at(1), at(1)}, nil, "", 400, 0},
+		"never":                       {[]string{at(8)}, nil, "", 503, patience},
+		"a partition that isn't":      {[]string{messaging.EncodePosition(messaging.Position{9: 1})}, nil, "", 503, patience},
+		"folded in another process":   {[]string{at(8)}, func(s *movingStore, _ *Reader, _ chan<- struct{}) { s.move(0, 8) }, "", 200, time.Second},
+		"not far enough":              {[]string{at(9)}, func(s *movingStore, _ *Reader, _ chan<- struct{}) { s.move(0, 8) }, "", 503, patience},
+		"the service stops":           {[]string{at(8)}, func(_ *movingStore, _ *Reader, stop chan<- struct{}) { close(stop) }, "", 503, time.Second},
+		"two partitions, one of them": {[]string{messaging.EncodePosition(messaging.Position{0: 8, 1: 1})}, func(s *movingStore, _ *Reader, _ chan<- struct{}) { s.move(0, 8) }, "", 503, patience},
+		"two partitions": {[]string{messaging.EncodePosition(messaging.Position{0: 8, 1: 1})}, func(s *movingStore, _ *Reader, _ chan<- struct{}) {
+			s.move(0, 8)
+			s.move(1, 1)
+		}, "", 200, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, stop := &movingStore{at: map[int32]int64{0: 7}, parked: test.parked}, make(chan struct{})
+				rd := &Reader{Store: store, ReadAfterTimeout: patience, Stopping: stop}
+				if test.then != nil {
+					time.AfterFunc(time.Second, func() { test.then(store, rd, stop) })
+				}
+				w, took := readAfter(rd, test.tokens...)
+				if w.Code != test.status {
+					t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)
+				}
+				if took < test.took || took > test.took+pollLast {
+					t.Errorf("it took %s, want %s", took, test.took)
+				}
+				if got := w.Header().Get("Retry-After"); (got != "") != (test.status == 503) {
+					t.Errorf("Retry-After %q", got)
+				}
+				time.Sleep(2 * pollLast) // synctest finds a poller that goes on
+			})
+		})
+	}
+}
+
+func TestReadAfterIsWokenByTheEnginesOfThisProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &movingStore{at: map[int32]int64{0: 7}}
+		rd := &Reader{Store: store, ReadAfterTimeout: patience, Waits: new(Waits)}
+		time.AfterFunc(time.Second+time.Nanosecond, func() { // no poll comes then
+			store.move(0, 8)
+			rd.Waits.moved(store, anyModel, Checkpoint{Partition: 0, Next: 8})
+		})
+		if w, took := readAfter(rd, at(8)); w.Code != 200 || took != time.Second+time.Nanosecond {
+			t.Errorf("status %d after %s", w.Code, took)
+		}
+		time.Sleep(2 * pollLast)
+	})
+}
+
+// After a rollback the live tables may be behind what was seen before.
+func TestReadAfterBelievesTheViewOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &movingStore{at: map[int32]int64{0: 7}}
+		rd := &Reader{Store: store, ReadAfterTimeout: patience, Waits: new(Waits)}
+		rd.Waits.moved(store, anyModel, Checkpoint{Partition: 0, Next: 9})
+		time.AfterFunc(time.Second, func() { store.move(0, 8) })
+		if w, took := readAfter(rd, at(8)); w.Code != 200 || took < time.Second {
+			t.Errorf("status %d after %s", w.Code, took)
+		}
+		time.Sleep(2 * pollLast)
+	})
+}
+
+func TestManyWaitersShareOnePoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 2000
+		store := &movingStore{at: map[int32]int64{0: 0}}
+		rd := &Reader{Store: store, ReadAfterTimeout: patience}
+		var answered atomic.Int32
+		var waiting sync.WaitGroup
+		for i := range many {
+			waiting.Go(func() {
+				if w, _ := readAfter(&Reader{Store: store, ReadAfterTimeout: patience, Waits: rd.waits()}, at(int64(i+1))); w.Code == 200 {
+					answered.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		store.looks.Store(0)
+		time.Sleep(time.Second)
+		if looks := store.looks.Load(); looks > 100 {
+			t.Errorf("%d looks at the store in a second", looks)
+		}
+		store.move(0, many/2)
+		time.Sleep(pollLast)
+		synctest.Wait()
+		if got := answered.Load(); got != many/2 {
+			t.Errorf("%d answered, want those %d that ask for no more", got, many/2)
+		}
+		store.move(0, many)
+		waiting.Wait()
+		if got := answered.Load(); got != many {
+			t.Errorf("%d answered of %d", got, many)
+		}
+		time.Sleep(2 * pollLast)
+	})
+}

@@ -1,0 +1,223 @@
+package projections
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// pollFirst and pollLast are how long the poller of a read model waits
+	// before it looks again: longer each time that nothing has moved.
+	pollFirst = 4 * time.Millisecond
+	pollLast  = 64 * time.Millisecond
+	// localFor is how long after its last batch a partition is taken to be
+	// folded by this process, which wakes waiters by itself.
+	localFor = time.Second
+)
+
+// Waits are those who wait, in this process, for read models to come to a
+// place in the log. The engines of this process wake them. For what other
+// processes fold, one poller for each read model asks the store, as long as
+// anybody waits: so a waiter costs no more than its goroutine. The zero value
+// is ready to use.
+type Waits struct {
+	mu     sync.Mutex
+	models map[*Projection]*modelWaits
+}
+
+func (w *Waits) of(store Store, p *Projection) *modelWaits {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.models[p]
+	if m == nil {
+		m = &modelWaits{store: store, projection: p, partitions: map[int32]*partitionWaits{}, hurry: make(chan struct{}, 1)}
+		if w.models == nil {
+			w.models = map[*Projection]*modelWaits{}
+		}
+		w.models[p] = m
+	}
+	return m
+}
+
+// moved says that an engine of this process has moved a checkpoint.
+func (w *Waits) moved(store Store, p *Projection, to Checkpoint) {
+	if w == nil {
+		return
+	}
+	m := w.of(store, p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.partition(to.Partition)
+	at.moved = time.Now()
+	m.wake(at, to.Next)
+}
+
+// modelWaits are those who wait for one read model.
+type modelWaits struct {
+	store      Store
+	projection *Projection
+
+	mu         sync.Mutex
+	partitions map[int32]*partitionWaits
+	waiting    int // in all partitions
+	polling    bool
+	hurry      chan struct{} // somebody new waits
+}
+
+// partitionWaits are those who wait for one partition, who needs least first.
+type partitionWaits struct {
+	next  int64     // how far it is known to be
+	moved time.Time // when this process moved it last
+	heap  waiters
+}
+
+func (m *modelWaits) partition(n int32) *partitionWaits {
+	at := m.partitions[n]
+	if at == nil {
+		at = new(partitionWaits)
+		m.partitions[n] = at
+	}
+	return at
+}
+
+// wake takes in how far a partition is, and wakes who waited for that.
+func (m *modelWaits) wake(at *partitionWaits, next int64) {
+	at.next = max(at.next, next)
+	for len(at.heap) > 0 && at.heap[0].next <= at.next {
+		first, _ := heap.Pop(&at.heap).(*waiter)
+		m.waiting--
+		close(first.woken)
+	}
+}
+
+// seen takes in checkpoints that were read, and says whether any was new.
+// Those who had been told more than there is were told of another generation
+// of the tables, which is no longer the live one.
+func (m *modelWaits) seen(checkpoints []Checkpoint, instead bool) (moved bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range checkpoints {
+		at := m.partition(c.Partition)
+		if instead {
+			at.next = c.Next
+		}
+		moved = moved || c.Next > at.next
+		m.wake(at, c.Next)
+	}
+	return moved
+}
+
+// await waits until a partition is known to have come to next, the context
+// ends, or the service stops.
+func (m *modelWaits) await(ctx context.Context, stopping <-chan struct{}, partition int32, next int64) bool {
+	m.mu.Lock()
+	at := m.partition(partition)
+	if at.next >= next {
+		m.mu.Unlock()
+		return true
+	}
+	w := &waiter{next: next, woken: make(chan struct{})}
+	heap.Push(&at.heap, w)
+	m.waiting++
+	switch {
+	case !m.polling:
+		m.polling = true
+		go m.poll()
+	case time.Since(at.moved) > localFor:
+		select {
+		case m.hurry <- struct{}{}:
+		default:
+		}
+	}
+	m.mu.Unlock()
+	select {
+	case <-w.woken:
+		return true
+	case <-ctx.Done():
+	case <-stopping:
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-w.woken:
+		return true
+	default:
+	}
+	heap.Remove(&at.heap, w.index)
+	m.waiting--
+	return false
+}
+
+// poll asks the store how far the read model is, until nobody waits.
+func (m *modelWaits) poll() {
+	pause := pollFirst
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-m.hurry:
+			if pause > pollFirst { // or it is about to look
+				pause = pollFirst
+				timer.Reset(pause)
+			}
+			continue
+		}
+		m.mu.Lock()
+		m.polling = m.waiting > 0
+		polling := m.polling
+		m.mu.Unlock()
+		if !polling {
+			return
+		}
+		// One that can't be read is asked for again: those who wait know how
+		// long they want to.
+		if checkpoints, err := m.checkpoints(); err == nil && m.seen(checkpoints, false) {
+			pause = pollFirst
+		} else {
+			pause = min(pause*3/2, pollLast)
+		}
+		timer.Reset(pause)
+	}
+}
+
+func (m *modelWaits) checkpoints() ([]Checkpoint, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	return m.store.Checkpoints(ctx, m.projection)
+}
+
+// waiter waits for a partition to come to next.
+type waiter struct {
+	next  int64
+	woken chan struct{}
+	index int // in the heap
+}
+
+// waiters implements [heap.Interface].
+type waiters []*waiter
+
+func (h waiters) Len() int           { return len(h) }
+func (h waiters) Less(i, j int) bool { return h[i].next < h[j].next }
+func (h waiters) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (h *waiters) Push(x any) {
+	w, _ := x.(*waiter)
+	w.index = len(*h)
+	*h = append(*h, w)
+}
+
+// Pop implements [heap.Interface].
+func (h *waiters) Pop() any {
+	last := len(*h) - 1
+	w := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return w
+}
