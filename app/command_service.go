@@ -74,11 +74,12 @@ func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
 	}
 }
 
-func (s *commandService) send(ctx context.Context, c *messaging.Command) error {
+func (s *commandService) send(c *messaging.Command, sent func(messaging.CommandPlace, error)) {
 	if bus := s.bus.Load(); bus != nil {
-		return bus.Send(ctx, c)
+		bus.Post(c, sent)
+		return
 	}
-	return errKafkaAway
+	sent(messaging.CommandPlace{}, errKafkaAway)
 }
 
 // handle decides commands until the context ends.
@@ -87,16 +88,12 @@ func (s *commandService) handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k, err := s.open(ctx)
+	k, err := s.open(ctx, topics)
 	if err != nil {
 		return err
 	}
 	defer k.close(s.Log)
 
-	commands, err := s.kafka.NewCommandBus(k.publisher)
-	if err != nil {
-		return err
-	}
 	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
 	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
@@ -116,7 +113,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	s.status.Store(&status)
 	s.ledger.Store(ledger)
-	s.bus.Store(commands)
+	s.bus.Store(k.bus)
 
 	// The ledger outlives the handlers: what is under way ends in it.
 	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
@@ -156,7 +153,7 @@ func (s *commandService) handle(ctx context.Context) error {
 
 // writeSide is what the command service has open on Kafka.
 type writeSide struct {
-	publisher   message.Publisher
+	bus         *messaging.CommandBus
 	deadLetters message.Publisher
 	events      *messaging.EventBus
 	reader      *messaging.LogReader
@@ -165,7 +162,7 @@ type writeSide struct {
 
 // open opens them, and waits for brokers that went away since the topics were
 // checked.
-func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
+func (s *commandService) open(ctx context.Context, topics messaging.Topics) (k writeSide, err error) {
 	err = s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
 		defer func() {
 			if err != nil {
@@ -173,7 +170,7 @@ func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
 				k = writeSide{}
 			}
 		}()
-		if k.publisher, err = s.kafka.Publisher(); err != nil {
+		if k.bus, err = s.kafka.CommandBus(topics.CommandsID); err != nil {
 			return err
 		}
 		if k.deadLetters, err = s.kafka.DeadLetterPublisher(); err != nil {
@@ -193,8 +190,8 @@ func (s *commandService) open(ctx context.Context) (k writeSide, err error) {
 
 func (k writeSide) close(log *slog.Logger) {
 	var errs []error
-	if k.publisher != nil {
-		errs = append(errs, k.publisher.Close())
+	if k.bus != nil {
+		errs = append(errs, k.bus.Close())
 	}
 	if k.deadLetters != nil {
 		errs = append(errs, k.deadLetters.Close())

@@ -17,6 +17,7 @@ import (
 // operator is somebody at the command line, with the log folded before them.
 type operator struct {
 	kafka  *messaging.Kafka
+	topics messaging.Topics
 	ledger *handlers.Ledger
 	stdout io.Writer
 }
@@ -36,7 +37,8 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	defer cancel()
 	reach, stop := context.WithTimeout(ctx, operatorTimeout)
 	defer stop()
-	if _, err := kafka.EnsureTopics(reach); err != nil {
+	topics, err := kafka.EnsureTopics(reach)
+	if err != nil {
 		return err
 	}
 	reader, err := kafka.LogReader()
@@ -58,7 +60,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err := readLog(ctx, in.stderr, ledger, kafka.Partitions); err != nil {
 		return err
 	}
-	return do(ctx, &operator{kafka, ledger, in.stdout})
+	return do(ctx, &operator{kafka, topics, ledger, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows how far it is.
@@ -89,19 +91,15 @@ func readLog(ctx context.Context, stderr io.Writer, ledger *handlers.Ledger, par
 
 // send sends an operator's command, and returns its outcome.
 func (o *operator) send(ctx context.Context, command users.Command, body []byte) (handlers.Outcome, error) {
-	publisher, err := o.kafka.Publisher()
+	bus, err := o.kafka.CommandBus(o.topics.CommandsID)
 	if err != nil {
 		return handlers.Outcome{}, err
 	}
-	defer func() { _ = publisher.Close() }()
-	bus, err := o.kafka.NewCommandBus(publisher)
-	if err != nil {
-		return handlers.Outcome{}, err
-	}
+	defer func() { _ = bus.Close() }()
 	id := uuid.Must(uuid.NewV7()).String()
 	watch := o.ledger.Watch(command.Stream(), id)
 	defer watch.Close()
-	err = bus.Send(ctx, &messaging.Command{
+	_, err = bus.Send(ctx, &messaging.Command{
 		ID: id, Type: command.Type(), Stream: command.Stream(),
 		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
 	})

@@ -255,7 +255,7 @@ func TestParkedAnswers(t *testing.T) {
 		})
 		synctest.Wait()
 		drop := messaging.Command{ID: "d", Type: "dropParked", Stream: "1", Hash: "d", Body: []byte(`{"id":1,"commandId":"p"}`)}
-		if err := s.send(t.Context(), &drop); err != nil {
+		if err := s.send(&drop); err != nil {
 			t.Fatal(err)
 		}
 		waiting.Wait()

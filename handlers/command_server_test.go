@@ -35,7 +35,7 @@ func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer 
 	s := &commandServer{service: serve(t, newFakeLog()), stopping: make(chan struct{})}
 	s.sending = func(*messaging.Command) error { return nil }
 	s.gateway = &Gateway{
-		Send: s.send, Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
+		Send: aside(s.send), Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
 		Ledger: func() *Ledger { return s.ledger }, Stopping: s.stopping,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
@@ -48,7 +48,7 @@ func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer 
 	return s
 }
 
-func (s *commandServer) send(_ context.Context, c *messaging.Command) error {
+func (s *commandServer) send(c *messaging.Command) error {
 	if err := s.sending(c); err != nil {
 		return err
 	}

@@ -15,9 +15,10 @@ import (
 
 // Gateway takes commands over HTTP and puts them on the command bus.
 type Gateway struct {
-	// Send puts a command on the command bus. No error means that Kafka holds
-	// it. It may ignore its context.
-	Send func(ctx context.Context, c *messaging.Command) error
+	// Send puts a command on the command bus. sent is told once how that went,
+	// late perhaps, and by any goroutine: no error means that Kafka holds the
+	// command, at that place.
+	Send func(c *messaging.Command, sent func(messaging.CommandPlace, error))
 	// Timeout is how long a send may take before its client is told that the
 	// outcome is unknown.
 	Timeout time.Duration

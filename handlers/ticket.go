@@ -49,8 +49,9 @@ type ticket struct {
 
 	watch   *Watch // nil if nobody waits for the outcome
 	wait    time.Duration
-	until   time.Time // when the wait ends: it begins when the command is sent
-	outcome *Outcome  // nil as long as it is undecided
+	until   time.Time              // when the wait ends: it begins when the command is sent
+	outcome *Outcome               // nil as long as it is undecided
+	place   messaging.CommandPlace // where Kafka holds it, once it was sent
 }
 
 // begin watches for the outcome from before the command is sent, so that none
@@ -74,7 +75,7 @@ func (t *ticket) close() {
 // are behind, and taking more would only lengthen the queue.
 func (t *ticket) send(ctx context.Context, take func(places) bool) error {
 	defer func() { t.until = time.Now().Add(t.wait) }()
-	g, c := t.gateway, t.command
+	c := t.command
 	if t.watch != nil && len(t.watch.C) > 0 {
 		return nil
 	}
@@ -83,10 +84,10 @@ func (t *ticket) send(ctx context.Context, take func(places) bool) error {
 	}
 	if t.ledger == nil {
 		defer t.givePlaces()
-		return g.send(ctx, c, take)
+		return t.post(ctx, take)
 	}
 	expected := t.ledger.Expect(c.Stream, c.ID, t.givePlaces)
-	err := g.send(ctx, c, take)
+	err := t.post(ctx, take)
 	if err != nil && expected.Close() {
 		t.givePlaces()
 	}
@@ -111,33 +112,39 @@ func (t *ticket) givePlaces() {
 	}
 }
 
-// send gives up waiting for the bus after a while. A send that was given up
-// keeps its place until it ends, so that the places do bound what a broker
-// that hangs can pile up here.
-func (g *Gateway) send(ctx context.Context, c *messaging.Command, take func(places) bool) error {
+// sent is how a send went.
+type sent struct {
+	place messaging.CommandPlace
+	err   error
+}
+
+// post gives up waiting for the bus after a while, or when its client leaves,
+// which doesn't take the command back. A send that was given up keeps its
+// place until it ends, so that the places do bound what a broker that hangs can
+// pile up here.
+func (t *ticket) post(ctx context.Context, take func(places) bool) error {
+	g, c := t.gateway, t.command
 	if !take(g.inFlight) {
 		return overloaded(c)
 	}
-	wait, cancel := context.WithTimeout(ctx, g.Timeout)
-	defer cancel()
-	sent := make(chan error, 1)
-	go func() {
-		// A client that leaves doesn't take its command back.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.Timeout)
-		defer cancel()
-		err := g.Send(ctx, c)
+	result := make(chan sent, 1)
+	g.Send(c, func(place messaging.CommandPlace, err error) {
 		if err != nil { // here, for it may come long after the answer
 			g.complaints.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "error", err)
 		}
 		g.inFlight.give() // before the answer: the client's next command may need the place
-		sent <- err
-	}()
+		result <- sent{place, err}
+	})
+	timeout := time.NewTimer(g.Timeout)
+	defer timeout.Stop()
 	select {
-	case err := <-sent:
-		if err == nil {
+	case r := <-result:
+		if r.err == nil {
+			t.place = r.place
 			return nil
 		}
-	case <-wait.Done():
+	case <-timeout.C:
+	case <-ctx.Done():
 	}
 	return unknown(c)
 }

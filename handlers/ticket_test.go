@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -143,12 +142,11 @@ func TestFailedSendGivesItsPlaceBack(t *testing.T) {
 func TestFailedSendOfWhatIsDecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
-		send := s.gateway.Send
-		s.gateway.Send = func(ctx context.Context, c *messaging.Command) error {
-			_ = send(ctx, c)
+		s.gateway.Send = aside(func(c *messaging.Command) error {
+			_ = s.send(c)
 			synctest.Wait()
 			return errors.New("the ack was lost")
-		}
+		})
 		for range 2 {
 			w, _ := s.post(t, create("a", "1"))
 			if w.Code != 503 {
@@ -243,12 +241,11 @@ func TestWithoutALedger(t *testing.T) {
 func TestOutcomeBeforeTheSendReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
-		send := s.gateway.Send
 		s.gateway.Timeout = time.Minute
-		s.gateway.Send = func(ctx context.Context, c *messaging.Command) error {
+		s.gateway.Send = aside(func(c *messaging.Command) error {
 			defer time.Sleep(10 * time.Second)
-			return send(ctx, c)
-		}
+			return s.send(c)
+		})
 		if w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=1"); w.Code != 200 || took != 10*time.Second {
 			t.Errorf("got %d after %v", w.Code, took)
 		}

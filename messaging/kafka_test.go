@@ -100,7 +100,7 @@ func TestOpenWhileBrokersAreAway(t *testing.T) {
 	t.Parallel()
 	k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Replication: 1, Log: quiet}
 	for name, open := range map[string]func() error{
-		"Publisher":           func() error { _, err := k.Publisher(); return err },
+		"CommandBus":          func() error { _, err := k.CommandBus(""); return err },
 		"DeadLetterPublisher": func() error { _, err := k.DeadLetterPublisher(); return err },
 		"EventBus":            func() error { _, err := k.EventBus(); return err },
 		"LogReader":           func() error { _, err := k.LogReader(); return err },

@@ -2,37 +2,26 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
-	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// Publisher returns a publisher whose Publish returns once all in-sync
-// replicas hold the messages. It takes no heed of a message's context, and
-// can block for as long as the producer tries again.
-func (k *Kafka) Publisher() (message.Publisher, error) {
-	return k.publisher(KafkaMarshaler{}, k.sarama())
-}
-
-// DeadLetterPublisher returns a publisher like [Kafka.Publisher], for messages that
-// came from Kafka and can't be decoded.
+// DeadLetterPublisher returns a publisher whose Publish returns once all
+// in-sync replicas hold the messages, which came from Kafka and can't be
+// decoded. It takes no heed of a message's context, and can block for as long
+// as the producer tries again.
 func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	config := k.sarama()
 	config.Producer.MaxMessageBytes = maxDeadLetter
-	return k.publisher(deadLetterMarshaler{}, config)
-}
-
-// maxDeadLetter is twice what a message elsewhere can have by default: one
-// that is as large as can be must fit, with what it gets on top.
-const maxDeadLetter = 2 << 20
-
-func (k *Kafka) publisher(marshaler kafka.Marshaler, config *sarama.Config) (message.Publisher, error) {
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers:               k.Brokers,
-		Marshaler:             marshaler,
+		Marshaler:             deadLetterMarshaler{},
 		OverwriteSaramaConfig: config,
 	}, WatermillLog(k.Log))
 	if err != nil {
@@ -41,26 +30,101 @@ func (k *Kafka) publisher(marshaler kafka.Marshaler, config *sarama.Config) (mes
 	return publisher, nil
 }
 
-// CommandBus sends commands.
-type CommandBus struct{ bus *cqrs.CommandBus }
+// maxDeadLetter is twice what a message elsewhere can have by default: one
+// that is as large as can be must fit, with what it gets on top.
+const maxDeadLetter = 2 << 20
 
-// NewCommandBus returns Watermill's command bus over topic commands.
-func (k *Kafka) NewCommandBus(publisher message.Publisher) (*CommandBus, error) {
-	bus, err := cqrs.NewCommandBusWithConfig(publisher, cqrs.CommandBusConfig{
-		GeneratePublishTopic: func(cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
-			return k.Topic(TopicCommands), nil
-		},
-		Marshaler: CommandMarshaler{},
-		Logger:    WatermillLog(k.Log),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("command bus: %w", err)
-	}
-	return &CommandBus{bus}, nil
+// asyncBuffer is how many messages can be under way. The producer has room for
+// all of them, so that handing one over never waits for a broker.
+const asyncBuffer = 1 << 15
+
+// asyncPublisher is a Watermill publisher that doesn't wait: Publish hands the
+// messages to the producer, in order, and each one's context carries who is
+// told how it went ([whenDelivered]).
+type asyncPublisher struct {
+	producer sarama.AsyncProducer
+	results  sync.WaitGroup
+	underWay atomic.Int64
+
+	mu     sync.RWMutex // held while messages are handed over
+	closed bool
 }
 
-// Send returns nil once Kafka holds the command. After an error it may hold it
-// or not.
-func (b *CommandBus) Send(ctx context.Context, c *Command) error {
-	return b.bus.Send(ctx, c)
+var (
+	errClosed = errors.New("closed")
+	errFull   = errors.New("too many messages wait for a broker")
+)
+
+// delivered is told where all in-sync replicas hold a message, or, with an
+// error, that Kafka may hold it or not. It must not wait for anything.
+type delivered func(at Place, err error)
+
+type deliveredKey struct{}
+
+// whenDelivered has told told of the message that is published with this
+// context, once, unless publishing it returned an error.
+func whenDelivered(ctx context.Context, told delivered) context.Context {
+	return context.WithValue(ctx, deliveredKey{}, told)
+}
+
+func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
+	config := k.sarama()
+	config.ChannelBufferSize = asyncBuffer
+	producer, err := sarama.NewAsyncProducer(k.Brokers, config)
+	if err != nil {
+		return nil, fmt.Errorf("open a producer: %w", err)
+	}
+	p := &asyncPublisher{producer: producer}
+	p.results.Go(func() {
+		for msg := range producer.Successes() {
+			p.tell(msg, nil)
+		}
+	})
+	p.results.Go(func() {
+		for failed := range producer.Errors() {
+			p.tell(failed.Msg, failed.Err)
+		}
+	})
+	return p, nil
+}
+
+func (p *asyncPublisher) tell(msg *sarama.ProducerMessage, err error) {
+	p.underWay.Add(-1)
+	if told, ok := msg.Metadata.(delivered); ok {
+		told(Place{msg.Partition, msg.Offset}, err)
+	}
+}
+
+// Publish implements [message.Publisher].
+func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return errClosed
+	}
+	for _, msg := range msgs {
+		out, err := KafkaMarshaler{}.Marshal(topic, msg)
+		if err != nil {
+			return err
+		}
+		out.Metadata = msg.Context().Value(deliveredKey{})
+		if p.underWay.Add(1) > asyncBuffer {
+			p.underWay.Add(-1)
+			return errFull
+		}
+		p.producer.Input() <- out
+	}
+	return nil
+}
+
+// Close sends what is under way, and tells how it went.
+func (p *asyncPublisher) Close() error {
+	p.mu.Lock()
+	if !p.closed {
+		p.closed = true
+		p.producer.AsyncClose()
+	}
+	p.mu.Unlock()
+	p.results.Wait()
+	return nil
 }

@@ -1,6 +1,8 @@
 package messaging
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,23 +17,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func newPublisher(t *testing.T, k *Kafka) message.Publisher {
-	t.Helper()
-	publisher, err := k.Publisher()
-	if err != nil {
-		t.Fatal(err)
-	}
-	closing(t, publisher)
-	return publisher
-}
-
 func newCommandBus(t *testing.T, k *Kafka) *CommandBus {
 	t.Helper()
-	bus, err := k.NewCommandBus(newPublisher(t, k))
+	bus, err := k.CommandBus("topic-id")
 	if err != nil {
 		t.Fatal(err)
 	}
+	closing(t, bus)
 	return bus
+}
+
+func send(t *testing.T, bus *CommandBus, c *Command) error {
+	t.Helper()
+	_, err := bus.Send(t.Context(), c)
+	return err
 }
 
 // A command is in topic commands, in the partition that any Java client would
@@ -44,7 +43,8 @@ func TestSendCommand(t *testing.T) {
 	for i, stream := range streams {
 		c := newCommand(stream, fmt.Sprintf("c-%d", i))
 		c.Body = []byte(`"` + strings.Repeat("ë", 32<<10-1) + `"`) // 64 KiB
-		if err := bus.Send(t.Context(), c); err != nil {
+		place, err := bus.Send(t.Context(), c)
+		if err != nil {
 			t.Fatal(err)
 		}
 		messages := kafkaMessages(t, k, TopicCommands, PartitionOf(stream, partitions))
@@ -56,7 +56,9 @@ func TestSendCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Partition, c.Offset = last.Partition, last.Offset
+		if want := (CommandPlace{last.Partition, CommandPosition{"topic-id", last.Offset}}); place != want {
+			t.Errorf("command %d: told that it is at %+v, found at %+v", i, place, want)
+		}
 		if got.ID != c.ID || string(got.Body) != string(c.Body) || string(last.Key) != stream {
 			t.Errorf("sent %s of stream %q (%d bytes), found %s of %q (%d bytes)", c.ID, stream, len(c.Body), got.ID, last.Key, len(got.Body))
 		}
@@ -69,21 +71,21 @@ func TestSendRefusesOtherPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
 	createTopic(t, k, TopicCommands, partitions+1, 1, nil)
-	err := newCommandBus(t, k).Send(t.Context(), newCommand("1", "c-1"))
+	err := send(t, newCommandBus(t, k), newCommand("1", "c-1"))
 	if err == nil || !strings.Contains(err.Error(), "has 7 partitions, and kafka.partitions is 6") {
 		t.Errorf("sent to a topic with another number of partitions: %v", err)
 	}
 
 	k.Partitions++
 	bus := newCommandBus(t, k)
-	if err := bus.Send(t.Context(), newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	if err := newAdmin(t, k).CreatePartitions(k.Topic(TopicCommands), partitions+2, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the topic has grown", func() bool {
-		err := newCommandBus(t, k).Send(t.Context(), newCommand("1", "c-2"))
+		err := send(t, newCommandBus(t, k), newCommand("1", "c-2"))
 		return err != nil && strings.Contains(err.Error(), "has 8 partitions, and kafka.partitions is 7")
 	})
 }
@@ -96,46 +98,70 @@ func TestSendNoticesGrowth(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
-	if err := bus.Send(t.Context(), newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	if err := newAdmin(t, e.Kafka).CreatePartitions(TopicCommands, partitions+1, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	e.broker.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition})
-	_ = bus.Send(t.Context(), newCommand("1", "c-2")) // where it belongs, or nowhere
-	if err := bus.Send(t.Context(), newCommand("1", "c-3")); err == nil || !strings.Contains(err.Error(), "has 7 partitions") {
+	_ = send(t, bus, newCommand("1", "c-2")) // where it belongs, or nowhere
+	if err := send(t, bus, newCommand("1", "c-3")); err == nil || !strings.Contains(err.Error(), "has 7 partitions") {
 		t.Errorf("sent to a topic that has grown: %v", err)
+	}
+}
+
+// Handing over never waits: what a broker that is away has too much of already is
+// not taken.
+func TestPostMoreThanCanBeUnderWay(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	bus := newCommandBus(t, e.Kafka)
+	bus.publisher.underWay.Store(asyncBuffer)
+	if err := send(t, bus, newCommand("1", "c-1")); !errors.Is(err, errFull) {
+		t.Errorf("sent one too many: %v", err)
+	}
+	bus.publisher.underWay.Add(-1)
+	for range 2 { // each gives its place back
+		if err := send(t, bus, newCommand("1", "c-2")); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 func TestSendWithoutSubject(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
-	if err := newPublisher(t, k).Publish(k.Topic(TopicCommands), message.NewMessage("id", nil)); err == nil {
+	if err := newCommandBus(t, k).publisher.Publish(k.Topic(TopicCommands), message.NewMessage("id", nil)); err == nil {
 		t.Error("sent without a key: the stream would be in any partition")
 	}
 }
 
-// Publish takes no heed of contexts, and blocks while brokers are away; it
-// returns, and says so.
+// A send while brokers are away ends, with its context at the latest, and says
+// so.
 func TestSendWhileBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
-	if err := bus.Send(t.Context(), newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	e.stop(t)
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := bus.Send(soon, newCommand("1", "c-2")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("past its deadline: %v", err)
+	}
 	sent := make(chan error, 1)
-	go func() { sent <- bus.Send(t.Context(), newCommand("1", "c-2")) }()
+	go func() { sent <- send(t, bus, newCommand("1", "c-2")) }()
 	if err := receive(t, sent, "a word of what was sent to nobody"); err == nil {
 		t.Error("sent to nobody")
 	}
 	e.start(t)
 	eventually(t, "sent to a broker that is back", func() bool {
-		return bus.Send(t.Context(), newCommand("1", "c-3")) == nil
+		return send(t, bus, newCommand("1", "c-3")) == nil
 	})
 	var found []string
 	for _, m := range kafkaMessages(t, e.Kafka, TopicCommands, PartitionOf("1", partitions)) {

@@ -1,0 +1,78 @@
+package messaging
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+)
+
+// CommandBus sends commands.
+type CommandBus struct {
+	bus       *cqrs.CommandBus
+	publisher *asyncPublisher
+	topicID   string
+}
+
+// CommandPlace is where a command stands in topic commands.
+type CommandPlace struct {
+	Partition int32
+	CommandPosition
+}
+
+// CommandBus opens Watermill's command bus over topic commands, which has
+// this id.
+func (k *Kafka) CommandBus(topicID string) (*CommandBus, error) {
+	publisher, err := newAsyncPublisher(k)
+	if err != nil {
+		return nil, err
+	}
+	bus, err := cqrs.NewCommandBusWithConfig(publisher, cqrs.CommandBusConfig{
+		GeneratePublishTopic: func(cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
+			return k.Topic(TopicCommands), nil
+		},
+		Marshaler: CommandMarshaler{},
+		Logger:    WatermillLog(k.Log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("command bus: %w", err)
+	}
+	return &CommandBus{bus, publisher, topicID}, nil
+}
+
+// Post sends a command, and returns at once. Commands are written in the order
+// in which they are handed over. sent is called once: with the command's place
+// when all in-sync replicas hold it, or with an error when Kafka may hold it
+// or not. It must not wait for anything.
+func (b *CommandBus) Post(c *Command, sent func(CommandPlace, error)) {
+	ctx := whenDelivered(context.Background(), func(at Place, err error) {
+		if err != nil {
+			sent(CommandPlace{}, err)
+			return
+		}
+		sent(CommandPlace{at.Partition, CommandPosition{b.topicID, at.Offset}}, nil)
+	})
+	if err := b.bus.Send(ctx, c); err != nil {
+		sent(CommandPlace{}, err)
+	}
+}
+
+// Send returns a command's place once all in-sync replicas hold it. After an
+// error, the context's included, Kafka may hold it or not, now or later.
+func (b *CommandBus) Send(ctx context.Context, c *Command) (CommandPlace, error) {
+	type result struct {
+		place CommandPlace
+		err   error
+	}
+	sent := make(chan result, 1)
+	b.Post(c, func(place CommandPlace, err error) { sent <- result{place, err} })
+	select {
+	case r := <-sent:
+		return r.place, r.err
+	case <-ctx.Done():
+		return CommandPlace{}, ctx.Err()
+	}
+}
+
+// Close sends what is under way.
+func (b *CommandBus) Close() error { return b.publisher.Close() }
