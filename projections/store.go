@@ -66,6 +66,11 @@ type Store interface {
 	// one read model come one after the other, whatever their partitions, so
 	// that partitions may share rows.
 	Update(ctx context.Context, p *Projection, moves []Move, fn func(Tx) error) error
+	// Hold keeps all updates of a read model waiting while fn looks at it and
+	// writes: both are of one transaction, and the view sees what was written.
+	// It is for work that mends a read model beside the engine; keep it short.
+	// An error of fn rolls back and is returned as it is.
+	Hold(ctx context.Context, p *Projection, fn func(Tx, View) error) error
 	// View gives fn one consistent view of a read model: its rows and its
 	// checkpoints are of the same moment.
 	View(ctx context.Context, p *Projection, fn func(View) error) error
@@ -81,6 +86,11 @@ type Tx interface {
 	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
 	// PutHeads sets heads.
 	PutHeads(ctx context.Context, heads map[string]StreamHead) error
+	// DeleteHeads removes heads.
+	DeleteHeads(ctx context.Context, streams []string) error
+	// PutCheckpoint sets a checkpoint, wherever it is: only [Store.Hold] has
+	// a use for it.
+	PutCheckpoint(ctx context.Context, c Checkpoint) error
 	// Rows returns those rows of a table that have one of these keys.
 	Rows(ctx context.Context, table string, keys []Row) ([]Row, error)
 	// Put inserts rows, or replaces those with the same key.
@@ -95,6 +105,13 @@ type View interface {
 	Checkpoints(ctx context.Context) ([]Checkpoint, error)
 	// Head returns a stream's head, the zero value if it was never seen.
 	Head(ctx context.Context, stream string) (StreamHead, error)
+	// Each hands over all rows of a table, by key, as they come. fn asks
+	// nothing else of the view meanwhile. An error of fn ends it.
+	Each(ctx context.Context, table string, fn func(Row) error) error
+	// EachHead hands over all heads, by stream, and EachParked those of the
+	// parked streams, as Each does.
+	EachHead(ctx context.Context, fn func(stream string, head StreamHead) error) error
+	EachParked(ctx context.Context, fn func(stream string, head StreamHead) error) error
 	// Query asks in SQL that SQLite and PostgreSQL both read. {name} stands
 	// for the projection's table of that name, $1 … for the arguments.
 	// Booleans are written as they come; texts are ordered bytewise.

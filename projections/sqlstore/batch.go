@@ -39,8 +39,15 @@ func (b *batch) Put(ctx context.Context, name string, rows []projections.Row) er
 // Delete is [projections.Tx.Delete].
 func (b *batch) Delete(ctx context.Context, name string, keys []projections.Row) error {
 	t, err := b.model.table(name)
-	if err != nil || len(keys) == 0 {
+	if err != nil {
 		return err
+	}
+	return b.remove(ctx, t, keys)
+}
+
+func (b *batch) remove(ctx context.Context, t *table, keys []projections.Row) error {
+	if len(keys) == 0 {
+		return nil
 	}
 	args, err := b.keyArgs(t, keys)
 	if err != nil {

@@ -31,6 +31,9 @@ type dialect interface {
 	// are where they should be and tells of which partitions the others are.
 	moveText(*model) string
 	move(context.Context, *transaction, *model, []projections.Move) (moved []int32, err error)
+	// hold keeps the model's updates waiting until the transaction ends; "" if
+	// a transaction that writes does so by itself.
+	hold(*model) string
 	// where is the condition that a row's key is one of those in keyArgs.
 	where(*table) string
 	keyArgs(*table, []projections.Row) ([]any, error)

@@ -23,10 +23,11 @@ type model struct {
 	heads  *table
 	scope  scope
 
-	move        string   // checkpoints
-	checkpoints string   // all of them
-	begin       string   // makes one at 0
-	updates     []string // all that updates use
+	move          string   // checkpoints
+	checkpoints   string   // all of them
+	begin         string   // makes one at 0
+	updates       []string // all that updates use
+	putCheckpoint string   // wherever it is
 	// names puts the tables' real names into queries.
 	names *strings.Replacer
 
@@ -67,6 +68,7 @@ func newModel(d dialect, p *projections.Projection) (*model, error) {
 	m.move = d.moveText(m)
 	m.updates = append(m.updates, m.move, m.heads.get, m.heads.put)
 	m.checkpoints = "SELECT partition, next_offset, digest FROM checkpoints WHERE " + and(m.scope.conditions()) + " ORDER BY partition"
+	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest) VALUES (%s, $1, 0, $2) ON CONFLICT DO NOTHING",
 		join(m.scope.columns()), join(m.scope.values()))
 	return m, nil

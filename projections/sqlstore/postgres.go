@@ -32,7 +32,8 @@ const (
 	postgresClose = 5 * time.Second
 	// postgresIdle is how long an update may do nothing. A process that froze
 	// mustn't keep the others waiting for long.
-	postgresIdle = "30s"
+	postgresIdle     = "30s"
+	postgresHoldIdle = "5min"
 	// postgresLifetime ends connections to a server that is no longer the one
 	// behind its name.
 	postgresLifetime = 30 * time.Minute
@@ -169,7 +170,7 @@ func (postgres) isNoTable(err error) bool {
 // came before this one.
 func (postgres) moveText(m *model) string {
 	return "WITH turn AS MATERIALIZED (SELECT" +
-		" pg_advisory_xact_lock(hashtextextended('millrace " + m.name + "_" + strconv.Itoa(liveGeneration) + "', 0))," +
+		" " + turn(m) + "," +
 		" set_config('synchronous_commit', 'off', true)," + // see OpenPostgres
 		" set_config('enable_seqscan', 'off', true)," + // see where
 		" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true))" +
@@ -205,6 +206,17 @@ func (postgres) move(ctx context.Context, tx *transaction, m *model, moves []pro
 		delete(left, partition)
 	}
 	return slices.Sorted(maps.Keys(left)), ended(ctx, rows.Err())
+}
+
+// turn waits until no other update of the read model is under way, and lasts
+// as long as the transaction.
+func turn(m *model) string {
+	return "pg_advisory_xact_lock(hashtextextended('millrace " + m.name + "_" + strconv.Itoa(liveGeneration) + "', 0))"
+}
+
+// hold may do nothing for longer than an update: it waits for the log.
+func (postgres) hold(m *model) string {
+	return "SELECT " + turn(m) + ", set_config('idle_in_transaction_session_timeout', '" + postgresHoldIdle + "', true)"
 }
 
 // where takes an array for each column of the key. It finds one row after the

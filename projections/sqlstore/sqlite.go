@@ -202,6 +202,8 @@ func (sqlite) move(ctx context.Context, tx *transaction, m *model, moves []proje
 	return moved, nil
 }
 
+func (sqlite) hold(*model) string { return "" }
+
 // where takes the keys as one JSON array of arrays: one statement for any
 // number of them, and no limit on it.
 func (sqlite) where(t *table) string {

@@ -243,19 +243,10 @@ func (t *table) checkRows(rows []projections.Row) error {
 func (t *table) scan(rows *sql.Rows) ([]projections.Row, error) {
 	defer rows.Close()
 	var all []projections.Row
-	into := make([]any, len(t.columns))
 	for rows.Next() {
-		row := make(projections.Row, len(t.columns))
-		for i := range row {
-			into[i] = &row[i]
-		}
-		if err := rows.Scan(into...); err != nil {
+		row, err := t.scanOne(rows)
+		if err != nil {
 			return nil, err
-		}
-		for i, c := range t.columns {
-			if number, ok := row[i].(int64); ok && c.Type == projections.Boolean {
-				row[i] = number != 0 // SQLite keeps booleans as numbers
-			}
 		}
 		all = append(all, row)
 	}
