@@ -10,11 +10,15 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
 )
 
 // readModels are the projections that a query service keeps.
-var readModels = []*projections.Projection{userlist.Projection}
+var readModels = []*projections.Projection{
+	userlist.Projection,
+	userhistory.Projection,
+}
 
 // queryService is the role: an engine for each read model.
 type queryService struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
 	"github.com/millrace/millrace/web"
 )
@@ -35,6 +36,7 @@ func (s *readAPI) run(ctx context.Context) error {
 		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
 	}
+	userhistory.Routes(router, reader)
 	userlist.Routes(router, reader)
 	s.server.Serve(router, s.Log)
 	var looking sync.WaitGroup

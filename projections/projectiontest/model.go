@@ -1,0 +1,148 @@
+package projectiontest
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Model is a read model in a store of its own.
+type Model struct {
+	t          testing.TB
+	projection *projections.Projection
+	Store      *sqlstore.Store
+}
+
+// Open makes a read model in memory. Nothing is in it before the first Fold,
+// not even its tables.
+func Open(t testing.TB, p *projections.Projection) *Model {
+	t.Helper()
+	store, err := sqlstore.OpenMemory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Model{t: t, projection: p, Store: store}
+}
+
+// Fold has the engine fold what is new in the log.
+func (m *Model) Fold(log *Log) {
+	m.t.Helper()
+	ctx, stop := context.WithTimeout(m.t.Context(), 20*time.Second)
+	defer stop()
+	if err := m.Store.Prepare(ctx, m.projection, partitions); err != nil {
+		m.t.Fatal(err)
+	}
+	engine := &projections.Engine{
+		Projection: m.projection, Store: m.Store, Log: log, Partitions: partitions,
+		BatchSize: 4, Linger: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	}
+	for partition, records := range log.records {
+		claim := messaging.NewClaim(ctx, int32(partition), func(int64) {})
+		from, err := engine.Setup(claim)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, r := range records[from:] {
+			engine.Take(r)
+		}
+		engine.Cleanup(claim)
+	}
+	if at := m.position(ctx); !at.Covers(log.Position()) {
+		m.t.Fatalf("folded up to %v, want %v", at, log.Position())
+	}
+}
+
+func (m *Model) position(ctx context.Context) messaging.Position {
+	m.t.Helper()
+	checkpoints, err := m.Store.Checkpoints(ctx, m.projection)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return projections.PositionOf(checkpoints)
+}
+
+// Rows are all rows of a table, each a line of JSON, by key.
+func (m *Model) Rows(table projections.Table) string {
+	m.t.Helper()
+	var text strings.Builder
+	err := m.Store.View(m.t.Context(), m.projection, func(view projections.View) error {
+		var columns, key []string
+		for _, c := range table.Columns {
+			columns = append(columns, `"`+c.Name+`"`)
+			if c.Key {
+				key = append(key, `"`+c.Name+`"`)
+			}
+		}
+		rows, err := view.Query(m.t.Context(), fmt.Sprintf("SELECT %s FROM {%s} ORDER BY %s", strings.Join(columns, ", "), table.Name, strings.Join(key, ", ")))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			row := make([]any, len(columns))
+			at := make([]any, len(columns))
+			for i := range row {
+				at[i] = &row[i]
+			}
+			if err := rows.Scan(at...); err != nil {
+				return err
+			}
+			line, err := json.Marshal(row)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&text, "\t%s %s\n", table.Name, line)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return text.String()
+}
+
+// Golden folds a log, and compares its records and the rows made of them with
+// a file.
+func Golden(t *testing.T, p *projections.Projection, log *Log, file string) {
+	t.Helper()
+	m := Open(t, p)
+	m.Fold(log)
+	var got strings.Builder
+	for _, r := range log.all {
+		fmt.Fprintf(&got, "%d/%d %s %s %s %s\n", r.Partition, r.Offset, r.Stream, r.CommandID, r.Type, strings.ToValidUTF8(string(r.Body), "�"))
+	}
+	for _, table := range p.Tables {
+		got.WriteString(m.Rows(table))
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
