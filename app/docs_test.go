@@ -260,6 +260,7 @@ func (r *reader) shell(command string) (string, error) {
 // changing is what is another each time.
 var changing = map[string]*regexp.Regexp{
 	"TIME":       regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`),
+	`"DAY"`:      regexp.MustCompile(`"\d{4}-\d\d-\d\d"`),
 	"COMMAND-ID": regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`),
 	"Date: DATE": regexp.MustCompile(`Date: .*`),
 }

@@ -12,12 +12,14 @@ import (
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
+	"github.com/millrace/millrace/projections/userstats"
 )
 
 // readModels are the projections that a query service keeps.
 var readModels = []*projections.Projection{
 	userlist.Projection,
 	userhistory.Projection,
+	userstats.Projection,
 }
 
 // queryService is the role: an engine for each read model.

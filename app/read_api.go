@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
+	"github.com/millrace/millrace/projections/userstats"
 	"github.com/millrace/millrace/web"
 )
 
@@ -37,6 +38,7 @@ func (s *readAPI) run(ctx context.Context) error {
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
 	}
 	userhistory.Routes(router, reader)
+	userstats.Routes(router, reader) // before userlist's: it is no user
 	userlist.Routes(router, reader)
 	s.server.Serve(router, s.Log)
 	var looking sync.WaitGroup

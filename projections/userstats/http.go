@@ -1,0 +1,110 @@
+package userstats
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/web"
+)
+
+// stats are what clients see, members in this order.
+type stats struct {
+	// Total is Active and Inactive: those who are there, as GET /users has
+	// them.
+	Total    int64 `json:"total"`
+	Active   int64 `json:"active"`
+	Inactive int64 `json:"inactive"`
+	Deleted  int64 `json:"deleted"`
+	// SignUps are the days on which users were created, the first one first.
+	// All together are Total and Deleted.
+	SignUps []day `json:"signUps"`
+}
+
+// day is how many users were created on one day.
+type day struct {
+	Day   string `json:"day"` // in UTC, as 2026-01-02
+	Users int64  `json:"users"`
+}
+
+type queries struct{ *projections.Reader }
+
+// Routes adds GET /users/stats. Call it before GET /users/{id} is added.
+func Routes(router *mux.Router, reader *projections.Reader) {
+	q := queries{reader}
+	q.Get(router, "/users/stats", q.stats)
+}
+
+// stats answers GET /users/stats.
+func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
+	if _, err := projections.Query(r); err != nil {
+		return err
+	}
+	var s stats
+	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		s, err = read(ctx, view)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// No user's version says whether they have changed.
+	body, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode stats: %w", err)
+	}
+	digest := sha256.Sum256(body)
+	if !projections.NotModified(w, r, projections.ETag(hex.EncodeToString(digest[:8]))) {
+		web.WriteJSON(w, http.StatusOK, s)
+	}
+	return nil
+}
+
+func read(ctx context.Context, view projections.View) (stats, error) {
+	s := stats{SignUps: []day{}} // an empty list is [], and not null
+	err := counts(ctx, view, "SELECT state, users FROM {counts}", func(state string, users int64) {
+		switch state {
+		case active:
+			s.Active = users
+		case inactive:
+			s.Inactive = users
+		case deleted:
+			s.Deleted = users
+		}
+	})
+	if err != nil {
+		return s, err
+	}
+	s.Total = s.Active + s.Inactive
+	err = counts(ctx, view, "SELECT day, users FROM {signups} ORDER BY day", func(on string, users int64) {
+		s.SignUps = append(s.SignUps, day{on, users})
+	})
+	return s, err
+}
+
+// counts reads keys and their counts.
+func counts(ctx context.Context, view projections.View, query string, each func(key string, users int64)) error {
+	rows, err := view.Query(ctx, query)
+	if err != nil {
+		return fmt.Errorf("read counts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var users int64
+		if err := rows.Scan(&key, &users); err != nil {
+			return fmt.Errorf("read a count: %w", err)
+		}
+		each(key, users)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read counts: %w", err)
+	}
+	return nil
+}

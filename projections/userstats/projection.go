@@ -1,0 +1,110 @@
+// Package userstats is the read model of how many users there are, and when
+// they signed up: GET /users/stats.
+package userstats
+
+import (
+	"fmt"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/projections"
+)
+
+// The tables. Users of all partitions share the rows of counts and signups,
+// so an event that was applied twice would show for ever.
+const (
+	tableUsers   = "users"
+	tableCounts  = "counts"
+	tableSignups = "signups"
+)
+
+// The states of a user, which are the keys of counts.
+const (
+	active   = "active"
+	inactive = "inactive"
+	deleted  = "deleted"
+)
+
+// Projection keeps the state of each user, to know where one moves from, and
+// counts users by state, and by the day (in UTC) when they were created.
+var Projection = &projections.Projection{
+	Name: "stats",
+	Tables: []projections.Table{
+		{Name: tableUsers, Columns: []projections.Column{
+			{Name: "stream", Type: projections.Text, Key: true},
+			{Name: "state", Type: projections.Text},
+		}},
+		{Name: tableCounts, Columns: []projections.Column{
+			{Name: "state", Type: projections.Text, Key: true},
+			{Name: "users", Type: projections.Integer},
+		}},
+		{Name: tableSignups, Columns: []projections.Column{
+			{Name: "day", Type: projections.Text, Key: true}, // as 2026-01-02
+			{Name: "users", Type: projections.Integer},
+		}},
+	},
+	Keys:  keys,
+	Apply: apply,
+}
+
+// dayOf is the day of an event, in UTC.
+func dayOf(e *projections.Event) string { return e.Time.UTC().Format("2006-01-02") }
+
+func keys(e projections.Event) []projections.RowKey {
+	if stateAfter(e.Data) == "" {
+		return nil
+	}
+	keys := []projections.RowKey{
+		{Table: tableUsers, Key: projections.Row{e.Stream}},
+		{Table: tableCounts, Key: projections.Row{active}},
+		{Table: tableCounts, Key: projections.Row{inactive}},
+		{Table: tableCounts, Key: projections.Row{deleted}},
+	}
+	if _, created := e.Data.(*users.UserCreated); created {
+		keys = append(keys, projections.RowKey{Table: tableSignups, Key: projections.Row{dayOf(&e)}})
+	}
+	return keys
+}
+
+// stateAfter is the state that an event moves its user to, "" if it moves
+// nobody.
+func stateAfter(event users.Event) string {
+	switch event.(type) {
+	case *users.UserCreated, *users.UserReactivated:
+		return active
+	case *users.UserDeactivated:
+		return inactive
+	case *users.UserDeleted:
+		return deleted
+	default:
+		return ""
+	}
+}
+
+func apply(rows projections.Rows, e projections.Event) error {
+	to := stateAfter(e.Data)
+	if to == "" {
+		return nil
+	}
+	row := rows.Get(tableUsers, e.Stream)
+	_, created := e.Data.(*users.UserCreated)
+	switch {
+	case created:
+		add(rows, tableSignups, dayOf(&e), 1)
+	case row == nil:
+		return fmt.Errorf("%s of a user who was never created", e.Type)
+	default:
+		add(rows, tableCounts, row[1], -1)
+	}
+	add(rows, tableCounts, to, 1)
+	rows.Put(tableUsers, projections.Row{e.Stream, to})
+	return nil
+}
+
+// add adds to the count that a table has under a key.
+func add(rows projections.Rows, table string, key any, n int64) {
+	if row := rows.Get(table, key); row != nil {
+		before, _ := row[1].(int64)
+		n += before
+	}
+	rows.Put(table, projections.Row{key, n})
+}
