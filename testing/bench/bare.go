@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 
@@ -18,8 +20,8 @@ type command struct {
 	} `json:"payload"`
 }
 
-// startBare is the limit of HTTP itself.
-func startBare(context.Context, string) (target, error) {
+// serveBare is the limit of HTTP itself: JSON to a handler that does nothing.
+func serveBare(ctx context.Context, _ string, out io.Writer) error {
 	router := mux.NewRouter()
 	router.HandleFunc("/commands", func(w http.ResponseWriter, r *http.Request) {
 		var c command
@@ -30,5 +32,8 @@ func startBare(context.Context, string) (target, error) {
 		w.WriteHeader(http.StatusAccepted)
 	}).Methods(http.MethodPost)
 	server := httptest.NewServer(router)
-	return target{url: server.URL + "/commands", stop: server.Close}, nil
+	defer server.Close()
+	fmt.Fprintf(out, "commands %s/commands\n\n", server.URL)
+	<-ctx.Done()
+	return nil
 }

@@ -11,18 +11,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// load is commands that create users 1, 2, …, sent by keep-alive clients.
-type load struct{ commands, clients int }
+// newClient is an HTTP client with so many connections that stay open.
+func newClient(connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
+}
 
-func (l load) run(ctx context.Context, url string) error {
-	transport := &http.Transport{MaxIdleConnsPerHost: l.clients, MaxConnsPerHost: l.clients}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
+// closedLoop sends commands that create users 1, 2, …, each client the next
+// one when it has an answer.
+func closedLoop(ctx context.Context, url string, clients, commands int) error {
+	client := newClient(clients)
+	defer client.CloseIdleConnections()
 	var next atomic.Int64
-	clients, ctx := errgroup.WithContext(ctx)
-	for range l.clients {
-		clients.Go(func() error {
-			for n := next.Add(1); n <= int64(l.commands); n = next.Add(1) {
+	loops, ctx := errgroup.WithContext(ctx)
+	for range clients {
+		loops.Go(func() error {
+			for n := next.Add(1); n <= int64(commands); n = next.Add(1) {
 				if err := post(ctx, client, url, n); err != nil {
 					return err
 				}
@@ -30,9 +33,10 @@ func (l load) run(ctx context.Context, url string) error {
 			return nil
 		})
 	}
-	return clients.Wait()
+	return loops.Wait()
 }
 
+// post sends the command that creates user n.
 func post(ctx context.Context, client *http.Client, url string, n int64) error {
 	body := fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"User %d"}}`, n, n)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))

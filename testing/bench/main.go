@@ -1,5 +1,8 @@
 // Command bench measures Millrace against its limits, side by side in one
 // run, on whatever machine it is started on: read its ratios, not its rates.
+//
+// Each contender is a process of its own, and the load comes from this one,
+// so that the processor time of each is its own.
 package main
 
 import (
@@ -9,17 +12,51 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
+	"syscall"
 	"text/tabwriter"
-	"time"
 )
 
+// bench is what a run is asked for.
+type bench struct {
+	commands, clients, runs int
+}
+
+// measure is one thing to measure. It returns rows of the table.
+type measure struct {
+	name string
+	run  func(ctx context.Context, b *bench) ([]row, error)
+}
+
+// measures are all of them, in the order of the table.
+var measures = []measure{
+	{"throughput", throughput},
+}
+
+// row is one line of the table.
+type row struct {
+	what  string // is measured
+	got   string
+	limit string // what it is compared with, in the same run
+	ratio float64
+	want  string // of the ratio; "" if nothing is
+}
+
 func main() {
-	commands := flag.Int("commands", 20_000, "commands in a run")
-	clients := flag.Int("clients", 64, "keep-alive clients")
-	runs := flag.Int("runs", 3, "runs of each, of which the median counts")
+	var b bench
+	flag.IntVar(&b.commands, "commands", 20_000, "commands in a run")
+	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
+	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
+	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
+	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := bench(ctx, load{*commands, *clients}, *runs)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var err error
+	if *serve != "" {
+		err = serveContender(ctx, *serve)
+	} else {
+		err = b.run(ctx, *only)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -27,78 +64,39 @@ func main() {
 	}
 }
 
-// contender is something that takes commands.
-type contender struct {
-	name string
-	// start starts it with nothing in it.
-	start func(ctx context.Context, dir string) (target, error)
-}
-
-// target is a contender at work.
-type target struct {
-	url string
-	// done says whether the last command shows, nil if nothing ever does.
-	done func(last int) (bool, error)
-	stop func()
-}
-
-func bench(ctx context.Context, l load, runs int) error {
-	contenders := []contender{
-		{"bare net/http and mux, JSON to a handler that does nothing", startBare},
-		{"plain Watermill, a message at a time", startPlain},
-		{"Millrace", startMillrace},
+func names() (names []string) {
+	for _, m := range measures {
+		names = append(names, m.name)
 	}
-	rates := make([][]float64, len(contenders))
-	for range runs { // in turn, so that they share the machine's moods
-		for i, c := range contenders {
-			rate, err := measure(ctx, c, l)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			rates[i] = append(rates[i], rate)
+	return names
+}
+
+func (b *bench) run(ctx context.Context, only string) error {
+	var chosen []string
+	if only != "" {
+		chosen = strings.Split(only, ",")
+	}
+	for _, name := range chosen {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("no measure %q: there are %s", name, strings.Join(names(), ", "))
 		}
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "POST to visible, %d commands of %d clients, median of %d\tper second\tMillrace to it\n", l.commands, l.clients, runs)
-	ours := median(rates[len(rates)-1])
-	for i, c := range contenders {
-		rate := median(rates[i])
-		fmt.Fprintf(table, "%s\t%.0f\t%.2f\n", c.name, rate, ours/rate)
+	fmt.Fprintf(table, "measured\tMillrace\tits limit, in the same run\tratio\twanted\n")
+	for _, m := range measures {
+		if chosen != nil && !slices.Contains(chosen, m.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s …\n", m.name)
+		rows, err := m.run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		for _, r := range rows {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.2f\t%s\n", r.what, r.got, r.limit, r.ratio, r.want)
+		}
 	}
 	return table.Flush()
-}
-
-// measure is the rate at which commands become visible, counted after the
-// last one is.
-func measure(ctx context.Context, c contender, l load) (float64, error) {
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	at, err := c.start(ctx, dir)
-	if err != nil {
-		return 0, err
-	}
-	defer at.stop()
-	began := time.Now()
-	if err := l.run(ctx, at.url); err != nil {
-		return 0, err
-	}
-	for at.done != nil {
-		done, err := at.done(l.commands)
-		if err != nil {
-			return 0, err
-		}
-		if done {
-			break
-		}
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return float64(l.commands) / time.Since(began).Seconds(), nil
 }
 
 func median(of []float64) float64 {

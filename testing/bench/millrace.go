@@ -1,60 +1,51 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 )
 
-// startMillrace starts bin/millrace, all roles in one process.
-func startMillrace(ctx context.Context, dir string) (at target, err error) {
+// millrace is bin/millrace, all roles in one process, with these settings
+// (key=value) beside the defaults.
+func millrace(settings ...string) contender {
+	return contender{"Millrace", func(ctx context.Context, dir string) (*target, error) {
+		t, _, err := startMillrace(ctx, dir, settings...)
+		return t, err
+	}}
+}
+
+// startMillrace returns where the process listens, too.
+func startMillrace(ctx context.Context, dir string, settings ...string) (*target, map[string]string, error) {
 	binary, err := filepath.Abs(filepath.Join("bin", "millrace"))
 	if err != nil {
-		return at, err
+		return nil, nil, err
 	}
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
 		args = append(args, "--set", address+".address=localhost:0")
 	}
-	process := exec.CommandContext(ctx, binary, args...)
-	process.Dir, process.Stderr = dir, os.Stderr
-	out, err := process.StdoutPipe()
+	for _, setting := range settings {
+		args = append(args, "--set", setting)
+	}
+	process, urls, err := startProcess(ctx, dir, "Try:", binary, args...)
 	if err != nil {
-		return at, err
+		return nil, nil, fmt.Errorf("%w (make build first)", err)
 	}
-	if err := process.Start(); err != nil {
-		return at, fmt.Errorf("%w (make build first)", err)
-	}
-	urls := map[string]string{}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "Try:" {
-		if what, where, ok := strings.Cut(strings.TrimSpace(lines.Text()), " "); ok {
-			urls[what] = strings.TrimSpace(where)
-		}
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }() // so that it can end
 	if err := ready(ctx, urls["admin"]); err != nil {
-		return at, err
+		return nil, nil, err
 	}
-	return target{
+	return &target{
 		url: urls["commands"] + "/commands",
-		done: func(last int) (bool, error) {
+		// Its readiness says that no command and no record waits.
+		done: func(ctx context.Context, last int) (bool, error) {
 			status, err := get(ctx, fmt.Sprintf("%s/users/%d", urls["queries"], last))
 			return status == http.StatusOK && ready(ctx, urls["admin"]) == nil, err
 		},
-		stop: func() {
-			_ = errors.Join(process.Process.Signal(syscall.SIGTERM), process.Wait()) // it has been measured
-		},
-	}, nil
+		process: process,
+	}, urls, nil
 }
 
 // ready waits until the process says that nothing waits in it.
@@ -70,16 +61,4 @@ func ready(ctx context.Context, admin string) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-func get(ctx context.Context, url string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// rates are what a contender made, a number for each run.
+type rates struct {
+	perSecond []float64
+	micros    []float64 // of processor time, for each command
+}
+
+// throughput is how many commands become visible in a second, from POST to
+// the read model, with as many clients as asked for: each sends its next
+// command when it has the answer to the last. The time ends when nothing waits
+// any more, so that no backlog can grow unseen.
+func throughput(ctx context.Context, b *bench) ([]row, error) {
+	made, err := compare(ctx, b, bare, plain, millrace())
+	if err != nil {
+		return nil, err
+	}
+	bare, plain, ours := made[0], made[1], made[2]
+	perSecond := func(r rates) string { return fmt.Sprintf("%.0f/s", median(r.perSecond)) }
+	micros := func(r rates) string { return fmt.Sprintf("%.0f µs", median(r.micros)) }
+	return []row{
+		{"POST to visible", perSecond(ours), "bare HTTP " + perSecond(bare), median(ours.perSecond) / median(bare.perSecond), "≥ 0.25"},
+		{"POST to visible", perSecond(ours), "plain Watermill " + perSecond(plain), median(ours.perSecond) / median(plain.perSecond), "≥ 3"},
+		{"processor time a command", micros(ours), "bare HTTP " + micros(bare), median(ours.micros) / median(bare.micros), ""},
+		{"processor time a command", micros(ours), "plain Watermill " + micros(plain), median(ours.micros) / median(plain.micros), ""},
+	}, nil
+}
+
+// compare runs contenders in turn, so that they share the machine's moods.
+func compare(ctx context.Context, b *bench, contenders ...contender) ([]rates, error) {
+	made := make([]rates, len(contenders))
+	for range b.runs {
+		for i, c := range contenders {
+			if err := made[i].add(ctx, b, c); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	return made, nil
+}
+
+// add runs a contender once.
+func (r *rates) add(ctx context.Context, b *bench, c contender) error {
+	return inFolder(func(dir string) error {
+		t, err := c.start(ctx, dir)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		err = closedLoop(ctx, t.url, b.clients, b.commands)
+		if err == nil {
+			err = t.drained(ctx, b.commands)
+		}
+		took := time.Since(began)
+		cpu := t.stop() // its start and its end are in it
+		r.perSecond = append(r.perSecond, float64(b.commands)/took.Seconds())
+		r.micros = append(r.micros, float64(cpu.Microseconds())/float64(b.commands))
+		return err
+	})
+}
