@@ -43,6 +43,9 @@ func apply(ctx context.Context, tx Tx, p *Projection, records []messaging.Record
 		}
 		rows.keep()
 		head.Head = e.head
+		if !head.HasDecided(e.CommandPosition) { // what was held longest is decided last
+			head.Decided = e.CommandPosition
+		}
 		heads[e.Stream] = head
 	}
 	if err := rows.flush(ctx, tx); err != nil {

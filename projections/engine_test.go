@@ -355,3 +355,44 @@ func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
 		})
 	}
 }
+
+func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
+	w := new(writer)
+	for i, at := range []messaging.CommandPosition{
+		{TopicID: "first", Offset: 7}, {TopicID: "first", Offset: 9},
+		{TopicID: "first", Offset: 3}, // held until now
+		{TopicID: "second", Offset: 1},
+	} {
+		w.created("u", fmt.Sprint("n", i))
+		r := &w.records[i]
+		r.CommandPosition = at
+		r.Seal()
+		w.heads["u"] = messaging.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	fold := func(records []messaging.Record) (head projections.StreamHead) {
+		m, _ := join(t, store, w, p)
+		m.feed(records)
+		m.Cleanup(m.claim)
+		err := store.View(t.Context(), p, func(v projections.View) (err error) {
+			head, err = v.Head(t.Context(), "u")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return head
+	}
+	head := fold(w.records[:3])
+	for at, want := range map[messaging.CommandPosition]bool{
+		{TopicID: "first", Offset: 9}: true, {TopicID: "first", Offset: 8}: true, {TopicID: "first", Offset: 10}: false,
+		{TopicID: "second"}: false, {}: false,
+	} {
+		if got := head.HasDecided(at); got != want {
+			t.Errorf("%s is decided: %t", at, got)
+		}
+	}
+	if head = fold(w.records[3:]); !head.HasDecided(messaging.CommandPosition{TopicID: "second", Offset: 1}) {
+		t.Errorf("after the topic was made anew: %+v", head)
+	}
+}

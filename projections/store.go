@@ -49,6 +49,15 @@ type StreamHead struct {
 	Parked string
 	// ParkedOffset is the offset of the record it stopped at.
 	ParkedOffset int64
+	// Decided is the position of the last command whose outcome is in. The
+	// topic id is "" if none is known.
+	Decided messaging.CommandPosition
+}
+
+// HasDecided says whether the outcome of a command of this stream is in. A
+// recreated topic commands has another id, and counts anew.
+func (h StreamHead) HasDecided(at messaging.CommandPosition) bool {
+	return h.Decided.TopicID == at.TopicID && h.Decided.Offset >= at.Offset
 }
 
 // Store holds read models, and owns their checkpoints.

@@ -88,6 +88,7 @@ func (b *batch) PutHeads(ctx context.Context, heads map[string]projections.Strea
 		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
 		rows = append(rows, projections.Row{
 			stream, int64(head.Seq), int64(head.Version), head.Digest[:], parked, head.ParkedOffset,
+			head.Decided.TopicID, head.Decided.Offset,
 		})
 	}
 	return b.put(ctx, b.model.heads, rows)
@@ -105,6 +106,8 @@ func headOf(row projections.Row) (stream string, head projections.StreamHead, er
 	}
 	head.Parked, _ = row[4].(string)
 	head.ParkedOffset, _ = row[5].(int64)
+	head.Decided.TopicID, _ = row[6].(string)
+	head.Decided.Offset, _ = row[7].(int64)
 	return stream, head, nil
 }
 

@@ -21,9 +21,12 @@ func TestHeads(t *testing.T) {
 		other.Name = "others"
 		store := prepared(t, prepared(t, open(), p), other)
 		heads := map[string]projections.StreamHead{
-			"1":  {Head: messaging.Head{Seq: 3, Version: 2, Digest: digest(7)}},
-			"2":  {Head: messaging.Head{Seq: 1, Version: 1, Digest: digest(255)}, Parked: "it's \"unreadable\" 🚧", ParkedOffset: 1 << 40},
-			"ü'": {Head: messaging.Head{Seq: math.MaxInt64, Version: math.MaxInt64}},
+			"1": {Head: messaging.Head{Seq: 3, Version: 2, Digest: digest(7)}},
+			"2": {Head: messaging.Head{Seq: 1, Version: 1, Digest: digest(255)}, Parked: "it's \"unreadable\" 🚧", ParkedOffset: 1 << 40},
+			"ü'": {
+				Head:    messaging.Head{Seq: math.MaxInt64, Version: math.MaxInt64},
+				Decided: messaging.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: math.MaxInt64},
+			},
 		}
 		update(t, store, p, func(ctx context.Context, tx projections.Tx) error { return tx.PutHeads(ctx, heads) })
 		heads["1"] = projections.StreamHead{Head: messaging.Head{Seq: 4, Version: 2, Digest: digest(9)}}

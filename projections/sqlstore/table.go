@@ -122,6 +122,8 @@ func headsOf(d dialect, scope scope) *table {
 			{Name: "digest", Type: digestType},
 			{Name: "parked", Type: projections.Text},
 			{Name: "parked_offset", Type: projections.Integer},
+			{Name: "command_topic", Type: projections.Text},
+			{Name: "command_offset", Type: projections.Integer},
 		},
 	}
 	t.key = t.columns[:1]
