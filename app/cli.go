@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -31,6 +30,7 @@ type cli struct {
 	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
 	Parked      parkedCmd      `cmd:"" help:"Commands that could not be decided: look at them, requeue them, drop them."`
 	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
+	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
 	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
 }
 
@@ -103,22 +103,6 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "app: %s\n", err)
 		return exitFailed
 	}
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	settings := map[string]string{}
-	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
-	}
-	text := "millrace " + info.Main.Version
-	if revision := settings["vcs.revision"]; revision != "" {
-		text += " " + revision
-	}
-	return text + " " + info.GoVersion
 }
 
 type serveCmd struct{}

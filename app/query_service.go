@@ -48,18 +48,27 @@ func (s *queryService) run(ctx context.Context) error {
 	return err
 }
 
+// prepare waits for the store, and has the tables of all read models made or
+// checked.
+func (m *Main) prepare(ctx context.Context, store projections.Store) error {
+	for _, p := range readModels {
+		err := m.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
+			return store.Prepare(ctx, p, m.kafka.Partitions)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // project keeps the read models up with the log until the context ends.
 func (s *queryService) project(ctx context.Context) error {
 	if _, err := s.connect(ctx); err != nil {
 		return err
 	}
-	for _, p := range readModels {
-		err := s.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
-			return s.store.Prepare(ctx, p, s.kafka.Partitions)
-		})
-		if err != nil {
-			return err
-		}
+	if err := s.prepare(ctx, s.store); err != nil {
+		return err
 	}
 	var reader *messaging.LogReader
 	err := s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {

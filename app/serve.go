@@ -256,8 +256,9 @@ func (m *Main) connect(ctx context.Context) (messaging.Topics, error) {
 }
 
 // retry does something until it succeeds. It says once what it waits for, and
-// returns the context's error, or that of a topic.
+// returns the error of a topic, or the context's with what was in the way.
 func (m *Main) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
+	var cause error // of the last try that the context's end didn't cut short
 	for try := 0; ; try++ {
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)
@@ -265,14 +266,14 @@ func (m *Main) retry(ctx context.Context, waiting string, do func(context.Contex
 		if err == nil || errors.Is(err, messaging.ErrTopic) {
 			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if cause == nil || ctx.Err() == nil {
+			cause = err
 		}
-		if try == 0 {
+		if try == 0 && ctx.Err() == nil {
 			m.Log.Warn(waiting, "error", err)
 		}
-		if err := messaging.Backoff(ctx, try); err != nil {
-			return err
+		if over := messaging.Backoff(ctx, try); over != nil {
+			return fmt.Errorf("%w: %w", over, cause)
 		}
 	}
 }
