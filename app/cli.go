@@ -21,8 +21,8 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG"`
-	Set    map[string]string `help:"Set a key of the configuration, above file and environment." placeholder:"KEY=VALUE" mapsep:"none"`
+	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG" completion-predictor:"file"`
+	Set    map[string]string `help:"Set a key of the configuration, above file and environment." placeholder:"KEY=VALUE" mapsep:"none" completion-predictor:"key"`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
@@ -32,6 +32,7 @@ type cli struct {
 	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
 	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
 	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this command line: bash, zsh or fish."`
 }
 
 // invocation is what a command stands in.
@@ -46,8 +47,10 @@ func (in *invocation) load() (config.Config, error) {
 	return config.Load(in.cli.Config, in.environ, in.cli.Set)
 }
 
-// errUsage is a command line that can't be understood; kong has said why.
-var errUsage = errors.New("usage")
+var (
+	errUsage = errors.New("see app --help") // a command line that can't be understood
+	errDone  = errors.New("done")           // all is printed
+)
 
 // command parses a command line, runs it, and returns the exit code.
 func command(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
@@ -57,7 +60,7 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		kong.Name("app"),
 		kong.Description("Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models."),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { done = code; panic(errUsage) }), // --help and --version
+		kong.Exit(func(code int) { done = code; panic(errDone) }), // --help and the like
 		kong.Vars{"version": version()},
 		kong.Bind(in),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -66,28 +69,31 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	parsed, err := parse(parser, args)
+	err = untilDone(func() error {
+		completions(parser)
+		parsed, err := parser.Parse(args)
+		if err != nil {
+			return fmt.Errorf("%w; %w", err, errUsage)
+		}
+		return parsed.Run()
+	})
 	if done >= 0 {
 		return done
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "app: %s; see app --help\n", err)
-		return exitUsage
-	}
-	return exitCode(parsed.Run(), stderr)
+	return exitCode(err, stderr)
 }
 
-// parse lets kong end the program where it prints help, without ending the
-// process.
-func parse(parser *kong.Kong, args []string) (parsed *kong.Context, err error) {
+// untilDone lets kong end the program where it has printed help, or the like,
+// without ending the process.
+func untilDone(run func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			if r != errUsage { //nolint:errorlint // the very value
+			if r != errDone { //nolint:errorlint // the very value
 				panic(r)
 			}
 		}
 	}()
-	return parser.Parse(args)
+	return run()
 }
 
 // exitCode prints an error, in plain lines, and says how to exit.
@@ -98,6 +104,9 @@ func exitCode(err error, stderr io.Writer) int {
 		return exitOK
 	case errors.As(err, &wrong):
 		fmt.Fprintln(stderr, wrong)
+		return exitUsage
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "app: %s\n", err)
 		return exitUsage
 	default:
 		fmt.Fprintf(stderr, "app: %s\n", err)

@@ -22,9 +22,8 @@ import (
 // notRun are the commands of the documents that a test can't run, by how they
 // begin, and why.
 var notRun = map[string]string{
-	"make ":                               "make need not be there, and make test runs this",
-	"export MILLRACE_STORE_POSTGRES_URL=": "it is for the next one",
-	"go run ./app --set roles=command-service,query-service,read-api ": "needs a real Kafka and PostgreSQL: make test-real runs all other tests on them",
+	"make ":           "make need not be there, and make test runs this",
+	"docker compose ": "needs a container engine: make stack-test runs it all there",
 }
 
 // documents are those whose commands are run, and whose names are checked.

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// composeFile is what these tests ask of docker-compose.yml. Engines have
+// their own opinion of the rest.
+type composeFile struct {
+	Services map[string]composeService
+	Configs  map[string]struct{ File string }
+	Secrets  map[string]struct{ File string }
+	Volumes  map[string]any
+}
+
+type composeService struct {
+	Image           string
+	Build           string
+	Command         []string
+	Ports           []string
+	Environment     map[string]any
+	Configs         []struct{ Source, Target string }
+	Secrets         []string
+	Volumes         []string
+	DependsOn       map[string]struct{ Condition string } `yaml:"depends_on"`
+	Healthcheck     map[string]any
+	Restart         string
+	ReadOnly        bool     `yaml:"read_only"`
+	CapDrop         []string `yaml:"cap_drop"`
+	SecurityOpt     []string `yaml:"security_opt"`
+	MemLimit        string   `yaml:"mem_limit"`
+	StopGracePeriod string   `yaml:"stop_grace_period"`
+	Logging         struct{ Options map[string]string }
+}
+
+var (
+	variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
+	// pinned is an image of one version, to the patch where it has one.
+	pinned = regexp.MustCompile(`^[\w./-]+:(\d+\.\d+(\.\d+)?(-[\w.]+)?)$`)
+	// published is a port that only this machine reaches.
+	published = regexp.MustCompile(`^127\.0\.0\.1:\d+:(\d+)$`)
+)
+
+// compose reads ../docker-compose.yml, with the defaults of its variables.
+func compose(t *testing.T) composeFile {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file composeFile
+	if err := yaml.Unmarshal(variable.ReplaceAll(text, []byte("$1")), &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Services) == 0 {
+		t.Fatal("there is no service in docker-compose.yml")
+	}
+	return file
+}
+
+// Whatever runs there is of one version, reachable from its own machine only,
+// has no more rights than it needs, and is bounded.
+func TestComposeServicesAreHardened(t *testing.T) {
+	file := compose(t)
+	for name, s := range file.Services {
+		wrong := map[string]bool{
+			"capabilities":            !slices.Contains(s.CapDrop, "ALL"),
+			"new privileges":          !slices.Contains(s.SecurityOpt, "no-new-privileges:true"),
+			"no memory limit":         s.MemLimit == "",
+			"logs that grow for ever": s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "",
+			"no restart policy":       s.Restart == "",
+		}
+		if strings.HasPrefix(s.Image, "millrace:") {
+			wrong["a root that it can write to"] = !s.ReadOnly
+			wrong["no health check, or another than the image's"] = len(s.Healthcheck) > 0 && s.Restart != "no"
+			wrong["an image that setup doesn't build"] = s.Image != file.Services["setup"].Image || file.Services["setup"].Build != "."
+		} else {
+			wrong["an image of no version: "+s.Image] = !pinned.MatchString(s.Image)
+			wrong["no health check"] = s.Healthcheck["test"] == nil
+		}
+		for _, port := range s.Ports {
+			wrong["a port that is not published on 127.0.0.1 alone: "+port] = !published.MatchString(port)
+		}
+		for what, is := range wrong {
+			if is {
+				t.Errorf("%s has %s", name, what)
+			}
+		}
+	}
+}
+
+// What each service mounts and waits for is there, its configuration loads,
+// and the published ports are those it listens on.
+func TestComposeServicesFitTheirConfiguration(t *testing.T) {
+	file := compose(t)
+	inside := kafkaInside(t, file)
+	for name, s := range file.Services {
+		for other, dependency := range s.DependsOn {
+			want := "service_healthy"
+			if slices.Equal(file.Services[other].Command, []string{"setup"}) {
+				want = "service_completed_successfully"
+			}
+			if _, ok := file.Services[other]; !ok || dependency.Condition != want {
+				t.Errorf("%s waits for %s: %s, want %s", name, other, dependency.Condition, want)
+			}
+		}
+		for _, secret := range s.Secrets {
+			if _, err := os.Stat(filepath.Join("..", file.Secrets[secret].File)); err != nil || file.Secrets[secret].File == "" {
+				t.Errorf("%s: secret %s: %v", name, secret, err)
+			}
+		}
+		if len(s.Configs) == 0 {
+			continue
+		}
+		if at := s.Environment["MILLRACE_CONFIG"]; at != s.Configs[0].Target {
+			t.Errorf("%s: MILLRACE_CONFIG is %v, and its file %s", name, at, s.Configs[0].Target)
+		}
+		checkComposeConfig(t, name, s, inside, file)
+	}
+}
+
+func checkComposeConfig(t *testing.T, name string, s composeService, inside string, file composeFile) {
+	t.Helper()
+	flags := map[string]string{}
+	if slices.Contains(s.Secrets, "postgres_url") {
+		flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
+	}
+	cfg, err := Load(filepath.Join("..", file.Configs[s.Configs[0].Source].File), nil, flags)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if !slices.Equal(cfg.Kafka.Brokers, []string{inside}) {
+		t.Errorf("%s: kafka.brokers are %v, want %s", name, cfg.Kafka.Brokers, inside)
+	}
+	if grace, err := time.ParseDuration(s.StopGracePeriod); err != nil || grace <= cfg.ShutdownTimeout {
+		t.Errorf("%s is killed after %s, and may take shutdown_timeout, %s", name, s.StopGracePeriod, cfg.ShutdownTimeout)
+	}
+	listens := []string{cfg.Admin.Address}
+	if cfg.Has(CommandService) {
+		listens = append(listens, cfg.CommandService.Address)
+		if !slices.Contains(s.Volumes, cfg.DataDir) {
+			t.Errorf("%s: no volume for its snapshots in %s", name, cfg.DataDir)
+		}
+	}
+	if cfg.Has(ReadAPI) {
+		listens = append(listens, cfg.ReadAPI.Address)
+	}
+	for _, port := range s.Ports {
+		target := published.FindStringSubmatch(port)[1]
+		if !slices.Contains(listens, net.JoinHostPort("0.0.0.0", target)) {
+			t.Errorf("%s: port %s is published, and it listens on %v", name, target, listens)
+		}
+	}
+}
+
+// kafkaInside is where Kafka says that the services reach it.
+func kafkaInside(t *testing.T, file composeFile) string {
+	t.Helper()
+	advertised, _ := file.Services["kafka"].Environment["KAFKA_ADVERTISED_LISTENERS"].(string)
+	for _, listener := range strings.Split(advertised, ",") {
+		if address, ok := strings.CutPrefix(listener, "INSIDE://"); ok {
+			return address
+		}
+	}
+	t.Fatalf("there is no listener INSIDE in %q", advertised)
+	return ""
+}
+
+// What the image is made of is of one version, and it runs as nobody.
+func TestDockerfile(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from []string
+	user := ""
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 {
+			switch words[0] {
+			case "FROM":
+				from = append(from, words[1])
+			case "USER":
+				user = words[1]
+			}
+		}
+	}
+	if user != "65532:65532" {
+		t.Errorf("it runs as %q", user)
+	}
+	// distroless has no tags but its Debian's.
+	if len(from) != 2 || !pinned.MatchString(from[0]) || from[1] != "gcr.io/distroless/static-debian12:nonroot" {
+		t.Errorf("it is made of %q", from)
+	}
+}
