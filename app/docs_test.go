@@ -23,6 +23,7 @@ import (
 // begin, and why.
 var notRun = map[string]string{
 	"make ":           "make need not be there, and make test runs this",
+	"export ":         "it is for docker compose",
 	"docker compose ": "needs a container engine: make stack-test runs it all there",
 }
 
