@@ -20,9 +20,10 @@ func banner(w io.Writer, cfg config.Config, at Addresses) {
 			fmt.Fprintf(w, "  %-9s %s\n", what, where)
 		}
 	}
-	line("commands", httpURL(at.Commands))
-	line("queries", httpURL(at.Queries))
-	line("admin", httpURL(at.Admin))
+	commands, queries, admin := httpURL(cfg, at.Commands), httpURL(cfg, at.Queries), httpURL(cfg, at.Admin)
+	line("commands", commands)
+	line("queries", queries)
+	line("admin", admin)
 	if at.Broker != "" {
 		line("kafka", at.Broker+", embedded, in "+cfg.BrokerDir())
 	} else if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
@@ -31,20 +32,23 @@ func banner(w io.Writer, cfg config.Config, at Addresses) {
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
 		line("store", storeText(cfg))
 	}
-	commands, queries := httpURL(at.Commands), httpURL(at.Queries)
 	if commands == "" {
-		commands = "http://localhost:3001"
+		commands = httpURL(cfg, "localhost:3001")
 	}
 	if queries == "" {
 		queries = cfg.ReadAPI.PublicURL
 	}
+	token := ""
+	if len(cfg.Auth.Tokens) > 0 || cfg.Auth.JWT.Issuer != "" {
+		token = `-H "Authorization: Bearer $TOKEN" `
+	}
 	fmt.Fprintf(w, `
 Try:
-  curl -X POST %[1]s/commands -H "Content-Type: application/json" -d '{"type":"createUser","payload":{"id":1,"name":"Alice"}}'
-  curl %[2]s/users
+  curl %[4]s-X POST %[1]s/commands -H "Content-Type: application/json" -d '{"type":"createUser","payload":{"id":1,"name":"Alice"}}'
+  curl %[4]s%[2]s/users
   curl %[3]s/readyz
 
-`, commands, queries, httpURL(at.Admin))
+`, commands, queries, admin, token)
 }
 
 func storeText(cfg config.Config) string {
@@ -58,9 +62,13 @@ func storeText(cfg config.Config) string {
 	}
 }
 
-func httpURL(address string) string {
+func httpURL(cfg config.Config, address string) string {
 	if address == "" {
 		return ""
 	}
-	return "http://" + strings.Replace(address, "127.0.0.1:", "localhost:", 1)
+	scheme := "http://"
+	if cfg.TLS.Cert != "" {
+		scheme = "https://"
+	}
+	return scheme + strings.Replace(address, "127.0.0.1:", "localhost:", 1)
 }

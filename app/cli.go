@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
@@ -153,47 +150,6 @@ func (configKeysCmd) Run(in *invocation) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.Name, key.Default, key.Environment, key.Description)
 	}
 	return table.Flush()
-}
-
-type healthCmd struct{}
-
-// Run asks /readyz of the process that runs with this configuration.
-func (healthCmd) Run(in *invocation) error {
-	cfg, err := in.load()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(in.ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+dialable(cfg.Admin.Address)+"/readyz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("not running: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if _, err := io.Copy(in.stdout, response.Body); err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return errors.New("not ready")
-	}
-	return nil
-}
-
-// dialable is where a process that listens on this address is reached from
-// its own machine.
-func dialable(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // isTerminal says whether somebody looks at what is written there.

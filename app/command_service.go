@@ -53,7 +53,7 @@ func (s *commandService) run(ctx context.Context) error {
 	}
 	router := web.NewRouter()
 	gateway.Routes(router)
-	s.server.Serve(router, s.Log)
+	s.server.Serve(s.secure.public(s.secure.commands, router), s.Log)
 	defer s.stopIntake("command-service", s.server)
 	err := s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

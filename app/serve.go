@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ type Main struct {
 	// Started, if not nil, is called once all addresses are taken.
 	Started func(Addresses)
 
-	kafka *messaging.Kafka
+	secure secure
+	kafka  *messaging.Kafka
 	// visible waits for the read models that this process keeps, if any.
 	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
 	// waits are those of the read API for what the query service folds.
@@ -54,8 +56,11 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	m.health = new(health)
 	var at Addresses
 
+	if m.secure, err = m.newSecure(ctx); err != nil {
+		return err
+	}
 	// Ports first: one that is taken is known before anything has begun.
-	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address)
+	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address, m.secure.settings(tls.VerifyClientCertIfGiven))
 	if err != nil {
 		return err
 	}
@@ -63,14 +68,14 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	at.Admin = admin.Addr()
 	var commands, queries *web.Server
 	if cfg.Has(config.CommandService) {
-		if commands, err = web.Listen(ctx, "command-service", cfg.CommandService.Address); err != nil {
+		if commands, err = web.Listen(ctx, "command-service", cfg.CommandService.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
 			return err
 		}
 		defer m.shut("command-service", commands.Close)
 		at.Commands = commands.Addr()
 	}
 	if cfg.Has(config.ReadAPI) {
-		if queries, err = web.Listen(ctx, "read-api", cfg.ReadAPI.Address); err != nil {
+		if queries, err = web.Listen(ctx, "read-api", cfg.ReadAPI.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
 			return err
 		}
 		defer m.shut("read-api", queries.Close)
@@ -117,7 +122,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if len(parts) == 0 {
 		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
-	admin.Serve(m.health.routes(m.Log), m.Log)
+	admin.Serve(m.secure.admin(m.health.routes(m.Log)), m.Log)
 	banner(m.Stdout, cfg, at)
 	if m.Started != nil {
 		m.Started(at)

@@ -32,7 +32,7 @@ const (
 type Config struct {
 	Roles    []Role `yaml:"roles" oneof:"broker|command-service|query-service|read-api" help:"What this process runs: any mix of broker, command-service, query-service and read-api."`
 	DataDir  string `yaml:"data_dir" is:"folder" help:"The folder of everything this machine keeps: the broker's log, the ledger, the SQLite read model."`
-	Insecure bool   `yaml:"insecure" help:"Allow addresses that other machines can reach, although there is no authentication."`
+	Insecure bool   `yaml:"insecure" help:"Allow addresses that other machines can reach without TLS and authentication, where something else guards them."`
 
 	Log            LogConfig            `yaml:"log"`
 	Broker         BrokerConfig         `yaml:"broker" help:"The embedded broker, for one machine."`
@@ -41,6 +41,11 @@ type Config struct {
 	QueryService   QueryServiceConfig   `yaml:"query_service"`
 	ReadAPI        ReadAPIConfig        `yaml:"read_api"`
 	Admin          AdminConfig          `yaml:"admin"`
+	HTTP           HTTPConfig           `yaml:"http" help:"What clients of the HTTP addresses (commands, queries, admin) may take."`
+	Auth           AuthConfig           `yaml:"auth" help:"Who may call the HTTP addresses. With none of it: whoever can reach them. /livez and /readyz are for everybody."`
+	Limits         LimitsConfig         `yaml:"limits" help:"What one caller (a token's name or subject, a certificate's subject, or an address) may ask for; beyond it is a 429. 0 is no limit."`
+	CORS           CORSConfig           `yaml:"cors"`
+	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
 	Store          StoreConfig          `yaml:"store" help:"Where the read models live. The query service and the read API must agree on it."`
 	Handlers       HandlersConfig       `yaml:"handlers"`
 
@@ -94,6 +99,52 @@ type AdminConfig struct {
 	Address string `yaml:"address" is:"address" help:"Where /livez, /readyz, /metrics, /projections and /debug/pprof are; every process has it."`
 }
 
+// HTTPConfig is the patience with HTTP clients.
+type HTTPConfig struct {
+	HeaderTimeout  time.Duration `yaml:"header_timeout" range:"1ms..5m" help:"How long a client may take for a request's headers, or for the TLS handshake."`
+	ReadTimeout    time.Duration `yaml:"read_timeout" range:"1ms..1h" help:"How long it may take for a whole request. Many commands in one request have 30s for each line."`
+	WriteTimeout   time.Duration `yaml:"write_timeout" range:"1ms..1h" help:"How long an answer may take, waiting for an outcome included."`
+	IdleTimeout    time.Duration `yaml:"idle_timeout" range:"1ms..1h" help:"How long a connection without a request is kept."`
+	MaxHeaderBytes int           `yaml:"max_header_bytes" range:"4096..1048576" help:"How long a request's headers may be, in bytes."`
+	MaxConnections int           `yaml:"max_connections" range:"0..1000000" help:"Connections to each address at once; others wait. 0 is no limit."`
+}
+
+// AuthConfig is the bearer tokens that callers have.
+type AuthConfig struct {
+	Tokens     []Secret  `yaml:"tokens" is:"token" empty:"yes" help:"Static tokens, each name:scopes:sha256, such as shop:commands+queries:<the token's SHA-256 in hex>. Scopes: commands, queries, operate."`
+	TokensFile string    `yaml:"tokens_file" is:"path" help:"A file that holds them, one a line, instead of tokens."`
+	JWT        JWTConfig `yaml:"jwt" help:"JSON Web Tokens, with the scopes in claim scope or scp."`
+}
+
+// JWTConfig is the issuer of JSON Web Tokens.
+type JWTConfig struct {
+	Issuer     string        `yaml:"issuer" is:"issuer" help:"The issuer, as in claim iss; empty means none. Its keys are found by OpenID Connect discovery, unless keys names a file."`
+	Audience   string        `yaml:"audience" is:"text" help:"What claim aud has to name."`
+	Keys       string        `yaml:"keys" is:"path" help:"A file of the issuer's public keys, PEM or a JSON Web Key Set."`
+	Algorithms []string      `yaml:"algorithms" oneof:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" help:"The algorithms that a signature may have."`
+	Leeway     time.Duration `yaml:"leeway" range:"0s..5m" help:"How far the issuer's clock may be off."`
+}
+
+// LimitsConfig is how much one caller may ask of the commands' address, and
+// of the queries'.
+type LimitsConfig struct {
+	RequestsPerSecond int `yaml:"requests_per_second" range:"0..1000000" help:"Requests a second, to the commands and to the queries each. Many commands in one request count as one."`
+	Burst             int `yaml:"burst" range:"1..1000000" help:"How many may come at once after a rest."`
+	InFlight          int `yaml:"in_flight" range:"0..1000000" help:"Requests under way at once, streams of changes included."`
+}
+
+// CORSConfig is what browsers may do for pages from elsewhere.
+type CORSConfig struct {
+	AllowedOrigins []string `yaml:"allowed_origins" is:"origin" empty:"yes" help:"Pages that may call the commands and the queries from a browser, such as https://app.example.org; none when empty."`
+}
+
+// TLSConfig is the certificate of the HTTP addresses.
+type TLSConfig struct {
+	Cert     string `yaml:"cert" is:"path" help:"The certificate and its chain, a PEM file; empty means plain HTTP."`
+	Key      string `yaml:"key" is:"path" help:"The certificate's private key, a PEM file."`
+	ClientCA string `yaml:"client_ca" is:"path" help:"The authorities of the callers' certificates, a PEM file: with it, every caller has to show one."`
+}
+
 // StoreConfig is the database of the read models.
 type StoreConfig struct {
 	Driver   string         `yaml:"driver" oneof:"sqlite|postgres|memory" help:"sqlite on one machine, postgres on many, memory to try things in one process."`
@@ -138,7 +189,20 @@ func Default() Config {
 			PublicURL:        "http://localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,
 		},
-		Admin:           AdminConfig{Address: "localhost:3003"},
+		Admin: AdminConfig{Address: "localhost:3003"},
+		HTTP: HTTPConfig{
+			HeaderTimeout:  10 * time.Second,
+			ReadTimeout:    30 * time.Second,
+			WriteTimeout:   60 * time.Second,
+			IdleTimeout:    2 * time.Minute,
+			MaxHeaderBytes: 16 << 10,
+		},
+		Auth: AuthConfig{
+			Tokens: []Secret{},
+			JWT:    JWTConfig{Algorithms: []string{"RS256"}, Leeway: 30 * time.Second},
+		},
+		Limits:          LimitsConfig{Burst: 100},
+		CORS:            CORSConfig{AllowedOrigins: []string{}},
 		Store:           StoreConfig{Driver: SQLite},
 		Handlers:        HandlersConfig{OutcomesPerUser: 128},
 		ShutdownTimeout: 10 * time.Second,

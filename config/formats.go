@@ -20,16 +20,21 @@ type format struct {
 
 var formats = map[string]format{
 	"path":     {"must be a path, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
+	"text":     {"must be one line of text, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
 	"folder":   {"must be a path", func(s string) (string, bool) { return s, s != "" && isPrintable(s) }},
 	"address":  {"must be host:port, with a port from 0 to 65535", listenAddress},
 	"broker":   {"must be host:port, with a port from 1 to 65535", brokerAddress},
 	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
 	"url":      {"must be an http or https URL such as https://users.example.org, without user, query or fragment", publicURL},
+	"issuer":   {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
+	"origin":   {"must be an origin such as https://app.example.org", webOrigin},
+	"token":    {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
 	"postgres": {"must be a PostgreSQL URL such as postgres://user:password@host:5432/database", postgresURL},
 }
 
 var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	hashed   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}:(commands|queries|operate)(\+(commands|queries|operate))*:[0-9a-f]{64}$`)
 	prefix   = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
 )
 
@@ -71,6 +76,31 @@ func publicURL(s string) (string, bool) {
 	}
 	return strings.TrimRight(u.String(), "/"), (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
+
+// issuerURL is compared with what tokens say, to the letter.
+func issuerURL(s string) (string, bool) {
+	if s == "" {
+		return s, true
+	}
+	u, err := url.Parse(s)
+	if err != nil || strings.ContainsAny(s, "?#") || u.User != nil || u.Hostname() == "" {
+		return "", false
+	}
+	return s, u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+// webOrigin is one as browsers send it (RFC 6454): in lower case, without the
+// scheme's own port, without a path. A * would be a pattern.
+func webOrigin(s string) (string, bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || strings.Contains(s, "*") {
+		return "", false
+	}
+	own := u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443"
+	return s, (u.Scheme == "http" || u.Scheme == "https") && !own && s == u.Scheme+"://"+strings.ToLower(u.Host)
+}
+
+func hashedToken(s string) (string, bool) { return s, hashed.MatchString(s) }
 
 // postgresURL drops pgx's own words: they can quote the password.
 func postgresURL(s string) (string, bool) {

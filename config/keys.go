@@ -59,7 +59,7 @@ func fieldsOf(group reflect.Type, prefix string, index []int) []field {
 			Type:        v.typ,
 			Default:     text(defaults.FieldByIndex(at)),
 			Description: sf.Tag.Get("help"),
-			Secret:      sf.Type == reflect.TypeFor[Secret](),
+			Secret:      sf.Type == reflect.TypeFor[Secret]() || sf.Type == reflect.TypeFor[[]Secret](),
 			Environment: envPrefix + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
 		}})
 	}

@@ -35,8 +35,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("the default is not allowed: %v", err)
 		}
 	}
-	if secrets != 1 {
-		t.Errorf("%d secrets, want 1", secrets)
+	if secrets != 2 {
+		t.Errorf("%d secrets, want 2", secrets)
 	}
 	want := Key{
 		Name:        "kafka.partitions",

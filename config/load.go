@@ -100,7 +100,7 @@ func (l *loader) secretFiles() {
 		if path == "" {
 			continue
 		}
-		if f.of(&l.config).String() != "" {
+		if l.given(f.Name) {
 			l.fail(f.Name, "give this or "+file.Name+" ("+l.sourceOf(file.Name)+"), not both")
 			continue
 		}
@@ -112,6 +112,10 @@ func (l *loader) secretFiles() {
 		secret := strings.TrimRight(string(content), "\r\n")
 		if secret == "" {
 			l.fail(file.Name, "is an empty file")
+			continue
+		}
+		if f.Type == "list" {
+			l.set(f, path, strings.Fields(secret)...) // one a line
 			continue
 		}
 		l.set(f, path, secret)
@@ -155,7 +159,7 @@ func (l *loader) set(f field, source string, items ...string) {
 		}
 		list = reflect.Append(list, reflect.ValueOf(v).Convert(target.Type().Elem()))
 	}
-	if len(items) == 0 {
+	if len(items) == 0 && !f.value.empty {
 		l.refuse(f, "", source)
 	}
 	target.Set(list)

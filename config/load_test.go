@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -111,11 +112,16 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"command_service.max_undecided": "7", "kafka.commands_keep": "48h0m0s",
 		"query_service.batch_linger": "0s", "read_api.address": "localhost:4", "read_api.public_url": "https://x/api",
 		"read_api.read_after_timeout": "2s", "admin.address": "localhost:5", "store.driver": "memory",
+		"http.header_timeout": "1s", "http.read_timeout": "2s", "http.write_timeout": "3s", "http.idle_timeout": "4s",
+		"http.max_header_bytes": "5000", "http.max_connections": "6", "auth.tokens": "a:queries:" + strings.Repeat("0a", 32),
+		"auth.jwt.issuer": "https://x/", "auth.jwt.audience": "y", "auth.jwt.keys": "keys.pem", "auth.jwt.algorithms": "ES256,EdDSA",
+		"auth.jwt.leeway": "5s", "limits.requests_per_second": "7", "limits.burst": "8", "limits.in_flight": "9",
+		"cors.allowed_origins": "https://x,https://y", "tls.cert": "c.pem", "tls.key": "k.pem", "tls.client_ca": "ca.pem",
 		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_user": "9", "shutdown_timeout": "3s",
 	}
 	for _, key := range Keys() {
-		if key.Name == "store.postgres.url_file" {
-			continue // needs a file, and the URL away: TestSecretFile
+		if secret, ok := strings.CutSuffix(key.Name, "_file"); ok && isSecret(secret) {
+			continue // needs a file, and the secret away: TestSecretFile
 		}
 		value, ok := values[key.Name]
 		if !ok || value == key.Default {
@@ -158,6 +164,11 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 	}
 }
 
+func isSecret(name string) bool {
+	f, ok := fieldNamed(name)
+	return ok && f.Secret
+}
+
 // nested writes one key as YAML.
 func nested(key Key, value string) string {
 	if key.Type == "list" {
@@ -188,6 +199,27 @@ func TestSecretFile(t *testing.T) {
 	file := write(t, "c.yaml", "store: {postgres: {url_file: /no/such/file}}\n")
 	if _, err := Load(file, nil, map[string]string{"store.postgres.url_file": "", "store.postgres.url": url}); err != nil {
 		t.Errorf("url in the place of url_file: %v", err)
+	}
+}
+
+// The items of a secret list stand one a line.
+func TestSecretListFile(t *testing.T) {
+	one, two := "a:queries:"+strings.Repeat("0a", 32), "b:commands:"+strings.Repeat("0b", 32)
+	file := write(t, "tokens", one+"\r\n\n"+two+"\n")
+	got, err := Load("", nil, map[string]string{"auth.tokens_file": file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Secret{Secret(one), Secret(two)}; !slices.Equal(got.Auth.Tokens, want) {
+		t.Errorf("tokens = %q", text(reflect.ValueOf(got.Auth.Tokens)))
+	}
+	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n"), "auth.tokens": two})
+	if got := problems(t, "", err); len(got) != 1 || !strings.HasSuffix(got[0], "not both") {
+		t.Errorf("both: %q", got)
+	}
+	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n")})
+	if got := problems(t, "", err); len(got) != 1 || !strings.HasPrefix(got[0], "auth.tokens: *** (") || strings.Contains(got[0], "hunter2") {
+		t.Errorf("a token in plain: %q", got)
 	}
 }
 

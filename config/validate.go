@@ -11,6 +11,8 @@ func (l *loader) validate() {
 	bindings := l.bindings()
 	l.checkReachable(bindings)
 	l.checkClashes(bindings)
+	l.checkTLS()
+	l.checkAuth()
 	l.checkStore()
 }
 
@@ -22,6 +24,19 @@ func (l *loader) ok(keys ...string) bool {
 		}
 	}
 	return true
+}
+
+// given reports whether a key that is empty by default is set.
+func (l *loader) given(key string) bool {
+	f, _ := fieldNamed(key)
+	return text(f.of(&l.config)) != ""
+}
+
+// needs refuses a key that is given without the other.
+func (l *loader) needs(key, other string) {
+	if l.ok(key, other) && l.given(key) && !l.given(other) {
+		l.fail(key, "needs "+other)
+	}
 }
 
 // binding is a key that this process listens on.
@@ -47,19 +62,6 @@ func (l *loader) bindings() []binding {
 		}
 	}
 	return all
-}
-
-// checkReachable keeps a process without authentication to its own machine,
-// unless told otherwise.
-func (l *loader) checkReachable(bindings []binding) {
-	if l.config.Insecure || !l.ok("insecure") {
-		return
-	}
-	for _, b := range bindings {
-		if host, _, _ := splitAddress(b.address); !isLoopback(host) {
-			l.fail(b.key, "must be a loopback address such as localhost, unless insecure is true: there is no authentication")
-		}
-	}
 }
 
 func (l *loader) checkClashes(bindings []binding) {

@@ -10,7 +10,11 @@ import (
 
 func TestRules(t *testing.T) {
 	const (
-		loopback = "must be a loopback address such as localhost, unless insecure is true: there is no authentication"
+		apart    = ", or insecure: true, for other machines can reach it"
+		loopback = "needs tls.cert and one of auth.tokens, auth.jwt.issuer and tls.client_ca" + apart
+		broker   = "needs a loopback address such as localhost" + apart
+		secure   = "tls.cert=c tls.key=k read_api.public_url=https://x "
+		digest   = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		alone    = "must be sqlite or postgres, unless query-service and read-api run in one process"
 		needsURL = "needs store.postgres.url or store.postgres.url_file"
 	)
@@ -19,12 +23,18 @@ func TestRules(t *testing.T) {
 		set  string // key=value, by spaces
 		want string // key: reason, by lines; empty: fine
 	}{
-		{"reachable broker", "broker.address=0.0.0.0:9092", "broker.address: " + loopback},
+		{"reachable broker", "broker.address=0.0.0.0:9092", "broker.address: " + broker},
 		{"reachable command service", "command_service.address=:3001", "command_service.address: " + loopback},
 		{"reachable read API", "read_api.address=[::]:3002", "read_api.address: " + loopback},
 		{"reachable admin", "roles=query-service admin.address=example.org:3003", "admin.address: " + loopback},
 		{"reachable, of another role", "roles=query-service read_api.address=0.0.0.0:3002", ""},
 		{"reachable and insecure", "insecure=true admin.address=:3003 read_api.address=0.0.0.0:3002", ""},
+		{"reachable, with TLS alone", secure + "admin.address=:3003", "admin.address: needs one of auth.tokens, auth.jwt.issuer and tls.client_ca" + apart},
+		{"reachable, with tokens alone", "auth.tokens=a:queries:" + digest + " admin.address=:3003", "admin.address: needs tls.cert" + apart},
+		{"reachable, with TLS and tokens", secure + "auth.tokens=a:queries:" + digest + " admin.address=:3003 read_api.address=:3002 command_service.address=:3001", ""},
+		{"reachable, with TLS and an issuer", secure + "auth.jwt.issuer=https://x auth.jwt.audience=y admin.address=:3003", ""},
+		{"reachable, with certificates on both sides", secure + "tls.client_ca=a admin.address=:3003", ""},
+		{"no rule about a wrong token", secure + "auth.tokens=a admin.address=:3003", "auth.tokens: must be a list, none twice, where each must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex"},
 		{"loopback in other words", "broker.address=127.8.8.8:1 command_service.address=[::1]:2 read_api.address=LOCALHOST:3 admin.address=[::ffff:127.0.0.1]:4", ""},
 
 		{"one address twice", "admin.address=localhost:3001", "admin.address: must not be the address of command_service.address (localhost:3001)"},
@@ -36,6 +46,13 @@ func TestRules(t *testing.T) {
 		{"one port on two addresses", "read_api.address=127.0.0.2:3001", ""},
 		{"free ports", "broker.address=localhost:0 command_service.address=localhost:0 read_api.address=localhost:0 admin.address=localhost:0", ""},
 		{"the address of a role that runs elsewhere", "roles=read-api admin.address=localhost:3001", ""},
+
+		{"a certificate without its key", "tls.cert=c read_api.public_url=https://x", "tls.cert: needs tls.key"},
+		{"a key without its certificate", "tls.key=c", "tls.key: needs tls.cert"},
+		{"callers' certificates without one's own", "tls.client_ca=c", "tls.client_ca: needs tls.cert"},
+		{"a certificate, and clients told of none", "tls.cert=c tls.key=k", "read_api.public_url: must be an https URL, for tls.cert is set"},
+		{"an issuer for everybody", "auth.jwt.issuer=https://x", "auth.jwt.issuer: needs auth.jwt.audience"},
+		{"an audience of nobody", "auth.jwt.audience=x auth.jwt.keys=k", "auth.jwt.audience: needs auth.jwt.issuer\nauth.jwt.keys: needs auth.jwt.issuer"},
 
 		{"memory, all in one", "store.driver=memory", ""},
 		{"memory, read side in one", "roles=query-service,read-api store.driver=memory", ""},
@@ -103,6 +120,12 @@ func TestValues(t *testing.T) {
 		{"store.sqlite.path", []string{"", "x.db"}, []string{"a\tb"}},
 		{"log.format", []string{"auto", "text", "json"}, []string{"", "JSON", "logfmt"}},
 		{"log.level", []string{"debug", "info", "warn", "error"}, []string{"", "trace"}},
+		{"auth.tokens", []string{"", "a:queries:" + strings.Repeat("0a", 32), "a.b_c-D:commands+queries+operate:" + strings.Repeat("ff", 32)},
+			[]string{"hunter2", "a:queries", "a::" + strings.Repeat("0a", 32), "a:all:" + strings.Repeat("0a", 32), "a:queries:" + strings.Repeat("0a", 31), "a:queries:" + strings.Repeat("0A", 32), ":queries:" + strings.Repeat("0a", 32)}},
+		{"auth.jwt.algorithms", []string{"RS256", "ES256,EdDSA"}, []string{"", "none", "HS256", "rs256"}},
+		{"auth.jwt.issuer", []string{""}, []string{"http://example.org", "example.org", "https://x?a=b", "https://u@x"}},
+		{"cors.allowed_origins", []string{"", "https://app.example.org", "http://localhost:8080,https://[::1]:1"},
+			[]string{"*", "null", "https://app.example.org/", "https://A.example.org", "app.example.org", "https://a:443", "https://*.example.org"}},
 		{"store.driver", []string{"sqlite", "memory"}, []string{"", "mysql"}},
 		{"store.postgres.url", []string{"", "postgres://h/d", "postgresql://u:p@h:5432/d?sslmode=disable", "host=h user=u"}, []string{"http://h/d", "h", "postgres://h:x/d"}},
 		{"insecure", []string{"true", "false"}, []string{"", "yes", "True", "1"}},

@@ -12,6 +12,7 @@ import (
 // value is what one key may hold. It reads text, the same from every source.
 type value struct {
 	typ     string                   // string, boolean, integer, duration or list
+	empty   bool                     // a list may be
 	allowed string                   // completes "kafka.partitions: ..."
 	parse   func(string) (any, bool) // one value, or one item of a list
 }
@@ -37,13 +38,18 @@ func valueOf(sf reflect.StructField) value {
 	}
 	if list {
 		v.typ = "list"
-		v.allowed = "must be a list of one or more, none twice, where each " + v.allowed
+		v.empty = sf.Tag.Get("empty") != ""
+		if v.empty {
+			v.allowed = "must be a list, none twice, where each " + v.allowed
+		} else {
+			v.allowed = "must be a list of one or more, none twice, where each " + v.allowed
+		}
 	}
 	return v
 }
 
 func boolean() value {
-	return value{"boolean", "must be true or false", func(s string) (any, bool) {
+	return value{typ: "boolean", allowed: "must be true or false", parse: func(s string) (any, bool) {
 		return s == "true", s == "true" || s == "false"
 	}}
 }
@@ -52,7 +58,7 @@ func boolean() value {
 // versions of YAML.
 func integerIn(within string) value {
 	low, high := bounds(within, strconv.Atoi)
-	return value{"integer", fmt.Sprintf("must be an integer from %d to %d", low, high), func(s string) (any, bool) {
+	return value{typ: "integer", allowed: fmt.Sprintf("must be an integer from %d to %d", low, high), parse: func(s string) (any, bool) {
 		n, err := strconv.Atoi(s)
 		return n, err == nil && strconv.Itoa(n) == s && low <= n && n <= high
 	}}
@@ -61,14 +67,14 @@ func integerIn(within string) value {
 func durationIn(within string) value {
 	low, high := bounds(within, time.ParseDuration)
 	allowed := "must be a duration such as 5s or 100ms, from " + strings.Replace(within, "..", " to ", 1)
-	return value{"duration", allowed, func(s string) (any, bool) {
+	return value{typ: "duration", allowed: allowed, parse: func(s string) (any, bool) {
 		d, err := time.ParseDuration(s)
 		return d, err == nil && low <= d && d <= high
 	}}
 }
 
 func oneOf(names []string) value {
-	return value{"string", "must be one of " + strings.Join(names, ", "), func(s string) (any, bool) {
+	return value{typ: "string", allowed: "must be one of " + strings.Join(names, ", "), parse: func(s string) (any, bool) {
 		return s, slices.Contains(names, s)
 	}}
 }
@@ -78,7 +84,7 @@ func stringThat(is string) value {
 	if !ok {
 		panic(fmt.Sprintf("config: no format %q", is))
 	}
-	return value{"string", f.allowed, func(s string) (any, bool) { return f.parse(s) }}
+	return value{typ: "string", allowed: f.allowed, parse: func(s string) (any, bool) { return f.parse(s) }}
 }
 
 // bounds reads a range tag such as 1..100.

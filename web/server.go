@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +11,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Unavailable is the problem of something being away, for a while.
@@ -19,8 +23,27 @@ func Unavailable(detail string) *Problem {
 	}
 }
 
+// Settings are what a server does about its clients. The zero value is plain
+// HTTP with the defaults.
+type Settings struct {
+	// TLS makes it https, if not nil.
+	TLS *tls.Config
+	// Slow clients are cut off. HeaderTimeout is for a request's headers, and
+	// the handshake (10 s); ReadTimeout for the whole request (30 s);
+	// WriteTimeout for the answer, from the end of the headers (60 s);
+	// IdleTimeout for the next request (2 min). A handler of a long request or
+	// answer moves its deadlines as it goes ([http.ResponseController]).
+	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// MaxHeaderBytes is how long a request's headers may be (16 KiB).
+	MaxHeaderBytes int
+	// MaxConnections is how many there are at once; others wait to be taken.
+	// 0 is no limit.
+	MaxConnections int
+}
+
 // Server serves HTTP on one address.
 type Server struct {
+	settings Settings
 	http     http.Server
 	listener net.Listener
 	served   chan struct{} // closed when Serve has ended
@@ -28,7 +51,7 @@ type Server struct {
 
 // Listen takes the address, so that a port in use is known at once, and
 // serves nothing yet.
-func Listen(ctx context.Context, name, address string) (*Server, error) {
+func Listen(ctx context.Context, name, address string, settings Settings) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		var op *net.OpError
@@ -37,27 +60,39 @@ func Listen(ctx context.Context, name, address string) (*Server, error) {
 		}
 		return nil, fmt.Errorf("%s can't listen on %s: %w", name, address, err)
 	}
-	return &Server{listener: listener, served: make(chan struct{})}, nil
+	if settings.MaxConnections > 0 {
+		listener = netutil.LimitListener(listener, settings.MaxConnections)
+	}
+	return &Server{settings: settings, listener: listener, served: make(chan struct{})}, nil
 }
 
 // Addr is the address taken, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve begins to answer. Slow clients are cut off: 10 s for a request's
-// headers, 30 s for the whole of it, 2 minutes idle.
+// Serve begins to answer, by HTTP/1.1 only: what is said here of slow clients
+// holds for it, and no client of this API needs more.
 func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
 	s.http = http.Server{
 		Handler:           recoverer(log, handler),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
+		TLSConfig:         s.settings.TLS,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: cmp.Or(s.settings.HeaderTimeout, 10*time.Second),
+		ReadTimeout:       cmp.Or(s.settings.ReadTimeout, 30*time.Second),
+		WriteTimeout:      cmp.Or(s.settings.WriteTimeout, 60*time.Second),
+		IdleTimeout:       cmp.Or(s.settings.IdleTimeout, 2*time.Minute),
+		MaxHeaderBytes:    cmp.Or(s.settings.MaxHeaderBytes, 16<<10),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(s.listener) // it ends when the server is closed
+		// Either ends when the server is closed.
+		if s.settings.TLS != nil {
+			_ = s.http.ServeTLS(s.listener, "", "")
+		} else {
+			_ = s.http.Serve(s.listener)
+		}
 	}()
 }
 

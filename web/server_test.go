@@ -16,7 +16,7 @@ import (
 // serve answers with the handler on a port of its own, until the test ends.
 func serve(t *testing.T, handler http.HandlerFunc) *Server {
 	t.Helper()
-	server, err := Listen(t.Context(), "test", "127.0.0.1:0")
+	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +42,11 @@ func get(t *testing.T, server *Server) (status int, header http.Header, body []b
 }
 
 func TestListenOnAPortInUse(t *testing.T) {
-	first, err := Listen(t.Context(), "test", "127.0.0.1:0")
+	first, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Listen(t.Context(), "command-service", first.Addr())
+	_, err = Listen(t.Context(), "command-service", first.Addr(), Settings{})
 	if err == nil {
 		t.Fatal("the port was given twice")
 	}
@@ -57,7 +57,7 @@ func TestListenOnAPortInUse(t *testing.T) {
 	if err := first.Close(t.Context()); err != nil { // it never served
 		t.Errorf("close: %v", err)
 	}
-	again, err := Listen(t.Context(), "test", first.Addr())
+	again, err := Listen(t.Context(), "test", first.Addr(), Settings{})
 	if err != nil {
 		t.Fatalf("the port is not free again: %v", err)
 	}
