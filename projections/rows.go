@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -156,6 +157,7 @@ func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 				put = append(put, at.row)
 			}
 		}
+		slices.SortFunc(put, compareFirst) // neighbours are of one page in the store
 		if len(put) > 0 {
 			if err := tx.Put(ctx, table, put); err != nil {
 				return err
@@ -168,4 +170,18 @@ func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 		}
 	}
 	return nil
+}
+
+// compareFirst orders rows by their first column, bytewise.
+func compareFirst(a, b Row) int {
+	switch x := a[0].(type) {
+	case string:
+		y, _ := b[0].(string)
+		return strings.Compare(x, y)
+	case int64:
+		y, _ := b[0].(int64)
+		return cmp.Compare(x, y)
+	default:
+		return 0
+	}
 }

@@ -23,7 +23,7 @@ func (e *MovedError) Error() string {
 }
 
 // Is says that it is an [ErrCheckpointMoved].
-func (e *MovedError) Is(target error) bool { return target == ErrCheckpointMoved } //nolint:errorlint // as errors.Is asks
+func (e *MovedError) Is(target error) bool { return target == ErrCheckpointMoved }
 
 // ErrNotPrepared is returned by reads of a read model that no query service
 // has made yet.

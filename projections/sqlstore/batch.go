@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/messaging"
@@ -84,7 +86,8 @@ func (b *batch) Heads(ctx context.Context, streams []string) (map[string]project
 // quote anything: what no database takes in it is replaced.
 func (b *batch) PutHeads(ctx context.Context, heads map[string]projections.StreamHead) error {
 	rows := make([]projections.Row, 0, len(heads))
-	for stream, head := range heads {
+	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours are of one page
+		head := heads[stream]
 		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
 		rows = append(rows, projections.Row{
 			stream, int64(head.Seq), int64(head.Version), head.Digest[:], parked, head.ParkedOffset,

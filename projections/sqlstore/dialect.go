@@ -37,8 +37,10 @@ type dialect interface {
 	// where is the condition that a row's key is one of those in keyArgs.
 	where(*table) string
 	keyArgs(*table, []projections.Row) ([]any, error)
-	// source is what an INSERT inserts; put runs it.
-	source(*table) string
+	// putRows are the numbers of rows that a table's puts are for, and source
+	// what such an INSERT inserts; put runs them.
+	putRows() []int
+	source(t *table, rows int) string
 	put(context.Context, *transaction, *table, []projections.Row) error
 
 	// writes and reads are the options of the two kinds of transactions.

@@ -61,12 +61,12 @@ func newModel(d dialect, p *projections.Projection) (*model, error) {
 		m.tables = append(m.tables, t)
 		m.byName[def.Name] = t
 		names = append(names, "{"+def.Name+"}", name)
-		m.updates = append(m.updates, t.get, t.put, t.delete)
+		m.updates = append(m.updates, t.updates()...)
 	}
 	m.names = strings.NewReplacer(names...)
 	m.heads = headsOf(d, m.scope)
 	m.move = d.moveText(m)
-	m.updates = append(m.updates, m.move, m.heads.get, m.heads.put)
+	m.updates = append(append(m.updates, m.move), m.heads.updates()...)
 	m.checkpoints = "SELECT partition, next_offset, digest FROM checkpoints WHERE " + and(m.scope.conditions()) + " ORDER BY partition"
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest) VALUES (%s, $1, 0, $2) ON CONFLICT DO NOTHING",

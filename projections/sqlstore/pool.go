@@ -15,6 +15,11 @@ type pool struct {
 	*sql.DB
 	mu       sync.RWMutex
 	prepared map[string]*sql.Stmt // by their text; nil if the driver does that by itself
+
+	// undisturbed statements end by themselves, and soon: the context is looked
+	// at before each, and not while it runs, for which the driver would start a
+	// goroutine.
+	undisturbed bool
 }
 
 // newPool keeps up to n connections, and all of them.
@@ -89,25 +94,66 @@ type transaction struct {
 }
 
 func (t *transaction) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
+	during, err := t.during(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if stmt := t.pool.statement(text); stmt != nil {
-		result, err = t.StmtContext(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction does
+		result, err = t.StmtContext(during, stmt).ExecContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
-		result, err = t.ExecContext(ctx, text, args...)
+		result, err = t.ExecContext(during, text, args...)
 	}
 	return result, ended(ctx, err)
 }
 
+// repeat is exec for a statement that is run again and again.
+func (t *transaction) repeat(text string) func(ctx context.Context, args []any) error {
+	prepared := t.pool.statement(text)
+	if prepared == nil {
+		return func(ctx context.Context, args []any) error {
+			_, err := t.exec(ctx, text, args...)
+			return err
+		}
+	}
+	stmt := t.Stmt(prepared) //nolint:sqlclosecheck // the transaction does
+	return func(ctx context.Context, args []any) error {
+		during, err := t.during(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = stmt.ExecContext(during, args...)
+		return ended(ctx, err)
+	}
+}
+
 func (t *transaction) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
+	during, err := t.during(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if stmt := t.pool.statement(text); stmt != nil {
-		rows, err = t.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction does
+		rows, err = t.StmtContext(during, stmt).QueryContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
 		t.unprepared = append(t.unprepared, text)
-		rows, err = t.QueryContext(ctx, text, args...)
+		rows, err = t.QueryContext(during, text, args...)
 	}
 	return rows, ended(ctx, err)
 }
 
-func (t *transaction) commit(ctx context.Context) error { return ended(ctx, t.Commit()) }
+// during is the context of a statement.
+func (t *transaction) during(ctx context.Context) (context.Context, error) {
+	if !t.pool.undisturbed {
+		return ctx, nil
+	}
+	return context.WithoutCancel(ctx), ctx.Err()
+}
+
+func (t *transaction) commit(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return ended(ctx, t.Commit())
+}
 
 // ended tells that it was the end of the context that made a statement fail.
 // database/sql and the drivers say that the transaction is over, or that its

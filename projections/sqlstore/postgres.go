@@ -238,14 +238,16 @@ func (postgres) keyArgs(t *table, keys []projections.Row) ([]any, error) {
 	return byColumn(t.key, keys), nil
 }
 
-func (d postgres) source(t *table) string {
+func (postgres) putRows() []int { return []int{0} }
+
+func (d postgres) source(t *table, _ int) string {
 	return fmt.Sprintf("SELECT %s FROM unnest(%s)", join(append(t.scope.values(), "*")), join(d.arrays(t.columns)))
 }
 
 // put puts all of the rows in one statement, which would fail if it had to set
 // one of them twice.
 func (postgres) put(ctx context.Context, tx *transaction, t *table, rows []projections.Row) error {
-	_, err := tx.exec(ctx, t.put, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
+	_, err := tx.exec(ctx, t.puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
 	return err
 }
 

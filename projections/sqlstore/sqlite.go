@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +31,9 @@ const sqliteReaders = 8
 const sqliteParameters = "_busy_timeout=10000&_dqs=0&_error_rc=1"
 
 // sqliteCache is what a writer keeps in memory: 32 MiB of pages. The WAL may
-// grow as much between checkpoints, and its file keeps up to 64 MiB then.
-const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)"
+// grow as much between checkpoints, and its file keeps up to 64 MiB then. What
+// a statement would undo if it failed is kept in memory, too.
+const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)&_pragma=temp_store(memory)"
 
 // sqliteLockRetry is how often a lock file that is taken is tried again.
 const sqliteLockRetry = 10 * time.Millisecond
@@ -115,6 +117,8 @@ func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
+	// What an update's statements wait for is over when it has begun.
+	write.undisturbed = true
 	return &Store{dialect: d, write: write, read: read}, nil
 }
 
@@ -220,20 +224,35 @@ func (sqlite) keyArgs(_ *table, keys []projections.Row) ([]any, error) {
 	return []any{string(array)}, err
 }
 
-func (sqlite) source(t *table) string {
-	values := t.scope.values()
-	for i := range t.columns {
-		values = append(values, "$"+strconv.Itoa(i+1))
-	}
-	return "VALUES (" + join(values) + ")"
+// sqlitePutRows are the rows of one INSERT. A statement costs as much as some
+// rows do, most of it in the driver.
+var sqlitePutRows = []int{64, 8, 1}
+
+func (sqlite) putRows() []int { return sqlitePutRows }
+
+// source has parameters without names: SQLite and its driver look a name up
+// in a list, for each of them.
+func (sqlite) source(t *table, rows int) string {
+	values := append(t.scope.values(), slices.Repeat([]string{"?"}, len(t.columns))...)
+	row := "(" + join(values) + ")"
+	return "VALUES " + join(slices.Repeat([]string{row}, rows))
 }
 
-// put puts one row after the other: there is no network between on which more
-// at once would save anything.
 func (sqlite) put(ctx context.Context, tx *transaction, t *table, rows []projections.Row) error {
-	for _, row := range rows {
-		if _, err := tx.exec(ctx, t.put, row...); err != nil {
-			return err
+	args := make([]any, 0, min(len(rows), sqlitePutRows[0])*len(t.columns))
+	for _, put := range t.puts {
+		if len(rows) < put.rows {
+			continue
+		}
+		exec := tx.repeat(put.text)
+		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
+			args = args[:0]
+			for _, row := range rows[:put.rows] {
+				args = append(args, row...)
+			}
+			if err := exec(ctx, args); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

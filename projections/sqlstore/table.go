@@ -24,7 +24,16 @@ type table struct {
 	// begin the primary key.
 	scope scope
 
-	get, put, delete string
+	get, delete string
+	// puts put rows, so many each: the most first, one at last. A single one
+	// of 0 rows puts any number.
+	puts []putText
+}
+
+// putText is a statement that puts rows.
+type putText struct {
+	rows int
+	text string
 }
 
 // scope are columns that have one value, in SQL.
@@ -144,9 +153,20 @@ func (t *table) write(d dialect) {
 	where := d.where(t)
 	t.get = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, where)
 	t.delete = fmt.Sprintf("DELETE FROM %s WHERE %s", t.name, where)
-	t.put = fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
-		join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t),
-		join(append(t.scope.columns(), quoted(t.key)...)), on)
+	for _, rows := range d.putRows() {
+		t.puts = append(t.puts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
+			join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t, rows),
+			join(append(t.scope.columns(), quoted(t.key)...)), on)})
+	}
+}
+
+// updates are the statements that an update uses.
+func (t *table) updates() []string {
+	list := []string{t.get, t.delete}
+	for _, put := range t.puts {
+		list = append(list, put.text)
+	}
+	return list
 }
 
 // definition lists columns for people, and to be compared.
