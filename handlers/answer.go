@@ -17,16 +17,17 @@ const (
 
 // write answers with 202 and where the outcome will be, or with the outcome.
 func (g *Gateway) write(w http.ResponseWriter, c *messaging.Command, answer commandAnswer) {
+	if answer.Position != "" {
+		w.Header().Set("Position", answer.Position)
+	}
 	status := http.StatusOK
 	if answer.Status == statusAccepted {
 		status = http.StatusAccepted
+		answer.Position = "" // in the header alone
 		if g.StatusURL != "" {
 			w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
 				"/users/"+url.PathEscape(c.Stream)+"/commands/"+url.PathEscape(c.ID))
 		}
-	}
-	if answer.Position != "" {
-		w.Header().Set("Position", answer.Position)
 	}
 	web.WriteJSON(w, status, answer)
 }
@@ -58,8 +59,12 @@ func answerOf(c *messaging.Command, o Outcome) (commandAnswer, error) {
 		return commandAnswer{}, refusalProblem(c.ID, o.Refusal)
 	}
 	user := users.ID(c.Stream)
-	position := messaging.EncodePosition(messaging.Position{o.Partition: o.Offset + 1})
-	return commandAnswer{ID: c.ID, Type: c.Type, Status: statusSucceeded, User: &user, Version: o.Version, Position: position}, nil
+	return commandAnswer{ID: c.ID, Type: c.Type, Status: statusSucceeded, User: &user, Version: o.Version, Position: o.position()}, nil
+}
+
+// position is the token of an outcome's place in the log.
+func (o Outcome) position() string {
+	return messaging.EncodePosition(messaging.Position{o.Partition: o.Offset + 1})
 }
 
 // refusalProblem is the one place where refusals become HTTP.

@@ -158,7 +158,23 @@ func (t *ticket) answer(ctx context.Context) (commandAnswer, error) {
 	if t.outcome != nil {
 		return answerOf(t.command, *t.outcome)
 	}
-	return commandAnswer{ID: t.command.ID, Type: t.command.Type, Status: statusAccepted}, nil
+	return commandAnswer{ID: t.command.ID, Type: t.command.Type, Status: statusAccepted, Position: t.position()}, nil
+}
+
+// position is the token to read the command's outcome after. A command that
+// was there before makes no record of its own: if its outcome is known, the
+// token says where that is.
+func (t *ticket) position() string {
+	c := t.command
+	if t.ledger != nil {
+		if o, ok := t.ledger.outcome(c.Stream, c.ID); ok {
+			return o.position()
+		}
+	}
+	if t.place.TopicID == "" {
+		return "" // it was held already, and not sent again
+	}
+	return messaging.EncodeSentCommand(messaging.SentCommand{Stream: c.Stream, ID: c.ID, CommandPlace: t.place})
 }
 
 func (t *ticket) await(ctx context.Context) {

@@ -58,6 +58,17 @@ func (l *Ledger) wait(streamName, commandID string, tell func(Outcome) bool) *Wa
 	return w
 }
 
+// outcome returns that of a command, if it is known.
+func (l *Ledger) outcome(streamName, commandID string) (Outcome, bool) {
+	p := l.partitionOf(streamName)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.streams[streamName]; s != nil {
+		return s.outcome(commandID)
+	}
+	return Outcome{}, false
+}
+
 // Close stops waiting. It says whether somebody was: an expected outcome that
 // has come is waited for no more.
 func (w *Watch) Close() bool {

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Position is a place in the log: by partition, the offset of the first
@@ -25,9 +27,20 @@ func (p Position) Covers(other Position) bool {
 	return true
 }
 
-// positionVersion is the first byte of every token. Another layout has
-// another number.
-const positionVersion = 1
+// SentCommand is a command that Kafka holds. It stands for a place in the log
+// that nobody knows yet: that of its outcome.
+type SentCommand struct {
+	Stream string
+	ID     string
+	CommandPlace
+}
+
+// The first byte of every token says which layout it has: of a place in the
+// log, or of a command.
+const (
+	positionVersion    = 1
+	sentCommandVersion = 2
+)
 
 // EncodePosition writes a position as a token for clients, opaque to them:
 // base64url without padding (RFC 4648, section 5), fit for headers and URLs,
@@ -45,6 +58,73 @@ func EncodePosition(p Position) string {
 }
 
 var errPosition = errors.New("must be a position as this service gave it")
+
+// EncodeSentCommand writes a command as a token of the same kind: the version
+// byte; an unsigned varint each for partition and offset; topic id, stream and
+// command id, each behind its length as an unsigned varint.
+func EncodeSentCommand(c SentCommand) string {
+	token := []byte{sentCommandVersion}
+	token = binary.AppendUvarint(token, uint64(c.Partition))
+	token = binary.AppendUvarint(token, uint64(c.Offset))
+	for _, text := range []string{c.TopicID, c.Stream, c.ID} {
+		token = binary.AppendUvarint(token, uint64(len(text)))
+		token = append(token, text...)
+	}
+	return base64.RawURLEncoding.EncodeToString(token)
+}
+
+// Awaited is what a token names: a position, or, if Command isn't nil, a
+// command's outcome.
+type Awaited struct {
+	Position Position
+	Command  *SentCommand
+}
+
+// ParseAwaited reads a token of either layout, and nothing else.
+func ParseAwaited(text string) (Awaited, error) {
+	position, err := ParsePosition(text)
+	if err == nil {
+		return Awaited{Position: position}, nil
+	}
+	command, err := parseSentCommand(text)
+	return Awaited{Command: command}, err
+}
+
+func parseSentCommand(text string) (*SentCommand, error) {
+	token, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(token) == 0 || token[0] != sentCommandVersion {
+		return nil, errPosition
+	}
+	rest, ok := token[1:], true
+	number := func(limit uint64) uint64 {
+		n, length := binary.Uvarint(rest)
+		if length <= 0 || n > limit {
+			ok = false
+			return 0
+		}
+		rest = rest[length:]
+		return n
+	}
+	word := func() string {
+		length := number(uint64(len(rest)))
+		if length > uint64(len(rest)) {
+			ok = false
+			return ""
+		}
+		word := string(rest[:length])
+		rest = rest[length:]
+		ok = ok && word != "" && utf8.ValidString(word) && !strings.Contains(word, "\x00")
+		return word
+	}
+	c := new(SentCommand)
+	c.Partition = int32(number(math.MaxInt32))
+	c.Offset = int64(number(math.MaxInt64))
+	c.TopicID, c.Stream, c.ID = word(), word(), word()
+	if !ok || len(rest) > 0 || EncodeSentCommand(*c) != text {
+		return nil, errPosition
+	}
+	return c, nil
+}
 
 // ParsePosition reads a token as [EncodePosition] writes it, and nothing else.
 func ParsePosition(text string) (Position, error) {

@@ -100,3 +100,59 @@ func FuzzParsePosition(f *testing.F) {
 		}
 	})
 }
+
+// These never change either.
+func TestSentCommandTokens(t *testing.T) {
+	for token, c := range map[string]SentCommand{
+		"AgAAAXQBMQFj": {"1", "c", CommandPlace{0, CommandPosition{"t", 0}}},
+		"AgWsAhZxMkhuNlg5eVRrT1l3MW1WYlowYUxnBHrDvCcEYy1fOg": {"zü'", "c-_:", CommandPlace{5, CommandPosition{"q2Hn6X9yTkOYw1mVbZ0aLg", 300}}},
+		"Av____8H__________9_AXQBMQFj":                       {"1", "c", CommandPlace{math.MaxInt32, CommandPosition{"t", math.MaxInt64}}},
+	} {
+		if got := EncodeSentCommand(c); got != token {
+			t.Errorf("EncodeSentCommand(%v) = %s, want %s", c, got, token)
+		}
+		got, err := ParseAwaited(token)
+		if err != nil {
+			t.Errorf("ParseAwaited(%s): %v", token, err)
+		}
+		if diff := cmp.Diff(Awaited{Command: &c}, got); diff != "" {
+			t.Errorf("ParseAwaited(%s) (-want +got):\n%s", token, diff)
+		}
+	}
+	if got, err := ParseAwaited("AQUq"); err != nil || got.Position[5] != 42 {
+		t.Errorf("a position is read as %v, %v", got, err)
+	}
+}
+
+func TestParseAwaitedRefuses(t *testing.T) {
+	for name, token := range map[string]string{
+		"nothing":               "",
+		"another version":       "AwAAAXQBMQFj",
+		"cut":                   "AgAAAXQBMQ",
+		"no stream":             "AgAAAXQAAWM",
+		"more behind":           "AgAAAXQBMQFjAA",
+		"a length over the end": "AgAAAXQBMQlj",
+		"long varint":           "AoAAAAF0ATEBYw",
+		"not UTF-8":             "AgAAAXQB_wFj",
+		"partition over 2^31-1": "AoCAgIAIAAF0ATEBYw",
+	} {
+		if got, err := ParseAwaited(token); err == nil {
+			t.Errorf("%s: ParseAwaited(%q) = %v, want an error", name, token, got)
+		}
+	}
+}
+
+func FuzzParseAwaited(f *testing.F) {
+	for _, token := range []string{"", "AQAB", "AgAAAXQBMQFj", "AgWsAhZxMkhuNlg5eVRrT1l3MW1WYlowYUxnBHrDvCcEYy1fOg", "AgAAAXQBMQlj"} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		awaited, err := ParseAwaited(token)
+		if err != nil || awaited.Command == nil {
+			return
+		}
+		if got := EncodeSentCommand(*awaited.Command); got != token {
+			t.Errorf("%q was taken for %v, which is %q", token, awaited.Command, got)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,18 +13,18 @@ import (
 
 const headerReadAfter = "Read-After"
 
-// parseReadAfter is the position that an answer must include, nil if the
-// client asks for none. A token that is malformed is a [web.Problem] of 400.
-func parseReadAfter(h http.Header) (messaging.Position, error) {
+// parseReadAfter is what an answer must include, nil if the client asks for
+// nothing. A token that is malformed is a [web.Problem] of 400.
+func parseReadAfter(h http.Header) (*messaging.Awaited, error) {
 	values := h.Values(headerReadAfter)
 	if len(values) == 0 {
 		return nil, nil
 	}
 	detail := "must be given once"
 	if len(values) == 1 {
-		position, err := messaging.ParsePosition(values[0])
+		after, err := messaging.ParseAwaited(values[0])
 		if err == nil {
-			return position, nil
+			return &after, nil
 		}
 		detail = err.Error()
 	}
@@ -36,10 +37,10 @@ func parseReadAfter(h http.Header) (messaging.Position, error) {
 
 var errBehind = errors.New("the read model isn't there yet")
 
-// viewAfter gives read a view that includes a position (nil for any), and
-// returns the checkpoints of that view. A read model that doesn't get there in
-// time is a [web.Problem] of 503.
-func (rd *Reader) viewAfter(ctx context.Context, p *Projection, after messaging.Position, read func(context.Context, View) error) (at []Checkpoint, err error) {
+// viewAfter gives read a view that includes a position, or a command's outcome
+// (nil for any), and returns the checkpoints of that view. A read model that
+// doesn't get there in time is a [web.Problem] of 503.
+func (rd *Reader) viewAfter(ctx context.Context, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) (at []Checkpoint, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
 	for woken := false; ; woken = true {
@@ -49,16 +50,70 @@ func (rd *Reader) viewAfter(ctx context.Context, p *Projection, after messaging.
 		}
 		m := rd.waits().of(rd.Store, p)
 		m.seen(at, woken)
-		for partition, next := range after {
-			if !m.await(patience, rd.Stopping, partition, next) {
-				return nil, web.Unavailable("the read model has not come to the position in " + headerReadAfter + " yet")
-			}
+		if after, err = rd.await(patience, m, after); err != nil {
+			return nil, err
 		}
 	}
 }
 
+// await waits until the read model is said to include what the client awaits,
+// and returns what is left to ask of a view.
+func (rd *Reader) await(ctx context.Context, m *modelWaits, after *messaging.Awaited) (*messaging.Awaited, error) {
+	if after.Command != nil {
+		position, err := rd.awaitCommand(ctx, m, after.Command)
+		if position != nil {
+			after = &messaging.Awaited{Position: position}
+		}
+		return after, err
+	}
+	for partition, next := range after.Position {
+		if !m.await(ctx, rd.Stopping, partition, next) {
+			return nil, errTooLate
+		}
+	}
+	return after, nil
+}
+
+var errTooLate = web.Unavailable("the read model has not come to the position in " + headerReadAfter + " yet")
+
+// askFirst is after how long a command's outcome is looked for elsewhere, and
+// twice as long each time.
+const askFirst = 50 * time.Millisecond
+
+// awaitCommand waits for a command's outcome. One that repeats another's id
+// makes no record of its own: then its stream's head never comes to it, but
+// its outcome, and the position of that, may be known.
+func (rd *Reader) awaitCommand(ctx context.Context, m *modelWaits, c *messaging.SentCommand) (messaging.Position, error) {
+	for pause := askFirst; ; pause *= 2 {
+		slice, cancel := context.WithTimeout(ctx, pause)
+		decided := m.awaitCommand(slice, rd.Stopping, c)
+		cancel()
+		switch {
+		case decided:
+			return nil, nil
+		case ctx.Err() != nil || rd.stopping():
+			return nil, errTooLate
+		case rd.Outcome == nil:
+			continue
+		}
+		position, err := rd.Outcome(ctx, c.Stream, c.ID)
+		if position != nil || err != nil {
+			return position, err
+		}
+	}
+}
+
+func (rd *Reader) stopping() bool {
+	select {
+	case <-rd.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // view is one look at a read model.
-func (rd *Reader) view(ctx context.Context, p *Projection, after messaging.Position, read func(context.Context, View) error) (at []Checkpoint, err error) {
+func (rd *Reader) view(ctx context.Context, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) (at []Checkpoint, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err = rd.Store.View(ctx, p, func(view View) (err error) {
@@ -66,14 +121,32 @@ func (rd *Reader) view(ctx context.Context, p *Projection, after messaging.Posit
 			return err
 		}
 		if after != nil {
-			if !PositionOf(at).Covers(after) {
-				return errBehind
-			}
 			view = wholeView{view}
+			if err := includes(ctx, view, at, after); err != nil {
+				return err
+			}
 		}
 		return read(ctx, view)
 	})
 	return at, err
+}
+
+// includes returns errBehind for a view that lacks what a client awaits.
+func includes(ctx context.Context, view View, at []Checkpoint, after *messaging.Awaited) error {
+	behind := false
+	if c := after.Command; c != nil {
+		head, err := view.Head(ctx, c.Stream)
+		if err != nil {
+			return err
+		}
+		behind = !head.HasDecided(c.CommandPosition)
+	} else {
+		behind = !PositionOf(at).Covers(after.Position)
+	}
+	if behind {
+		return errBehind
+	}
+	return nil
 }
 
 // wholeView is a view under Read-After: a stream that stopped in the read
@@ -83,10 +156,23 @@ type wholeView struct{ View }
 // Head is [View.Head]. A parked stream is a [web.Problem] of 503.
 func (v wholeView) Head(ctx context.Context, stream string) (StreamHead, error) {
 	head, err := v.View.Head(ctx, stream)
-	if err == nil && head.Parked != "" {
-		err = web.Unavailable("the read model stopped at an event of this user, and can't answer with " + headerReadAfter)
+	return head, cmp.Or(err, whole(head))
+}
+
+// Heads is [View.Heads]. A parked stream is a [web.Problem] of 503.
+func (v wholeView) Heads(ctx context.Context, streams []string) (map[string]StreamHead, error) {
+	heads, err := v.View.Heads(ctx, streams)
+	for _, head := range heads {
+		err = cmp.Or(err, whole(head))
 	}
-	return head, err
+	return heads, err
+}
+
+func whole(head StreamHead) error {
+	if head.Parked == "" {
+		return nil
+	}
+	return web.Unavailable("the read model stopped at an event of this user, and can't answer with " + headerReadAfter)
 }
 
 // allow gives an answer that may be waited for the time to be written.

@@ -21,6 +21,7 @@ type movingStore struct {
 	mu     sync.Mutex
 	at     map[int32]int64
 	parked string       // why every stream is
+	head   StreamHead   // of every stream
 	looks  atomic.Int32 // at the store
 }
 
@@ -33,7 +34,8 @@ func (s *movingStore) move(partition int32, next int64) {
 func (s *movingStore) View(_ context.Context, _ *Projection, fn func(View) error) error {
 	s.looks.Add(1)
 	s.mu.Lock()
-	view := movingView{parked: s.parked}
+	view := movingView{head: s.head}
+	view.head.Parked = s.parked
 	for partition, next := range s.at {
 		view.checkpoints = append(view.checkpoints, Checkpoint{Partition: partition, Next: next})
 	}
@@ -52,13 +54,21 @@ func (s *movingStore) Checkpoints(ctx context.Context, p *Projection) (all []Che
 type movingView struct {
 	View
 	checkpoints []Checkpoint
-	parked      string
+	head        StreamHead
 }
 
 func (v movingView) Checkpoints(context.Context) ([]Checkpoint, error) { return v.checkpoints, nil }
 
 func (v movingView) Head(context.Context, string) (StreamHead, error) {
-	return StreamHead{Parked: v.parked}, nil
+	return v.head, nil
+}
+
+func (v movingView) Heads(_ context.Context, streams []string) (map[string]StreamHead, error) {
+	heads := map[string]StreamHead{}
+	for _, stream := range streams {
+		heads[stream] = v.head
+	}
+	return heads, nil
 }
 
 var anyModel = &Projection{Name: "any"}
@@ -204,4 +214,69 @@ func TestManyWaitersShareOnePoller(t *testing.T) {
 		}
 		time.Sleep(2 * pollLast)
 	})
+}
+
+// decide is what a fold does that decides a command.
+func (s *movingStore) decide(topicID string, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[0]++
+	s.head.Decided = messaging.CommandPosition{TopicID: topicID, Offset: offset}
+}
+
+func TestReadAfterACommand(t *testing.T) {
+	token := messaging.EncodeSentCommand(messaging.SentCommand{Stream: "u", ID: "c", CommandPlace: messaging.CommandPlace{
+		CommandPosition: messaging.CommandPosition{TopicID: "topic", Offset: 5},
+	}})
+	for name, test := range map[string]struct {
+		before, then func(*movingStore, *Reader) // at once, and after a second
+		status       int
+		took         time.Duration
+	}{
+		"decided":          {func(s *movingStore, _ *Reader) { s.decide("topic", 5) }, nil, 200, 0},
+		"a later one is":   {func(s *movingStore, _ *Reader) { s.decide("topic", 6) }, nil, 200, 0},
+		"an earlier one":   {func(s *movingStore, _ *Reader) { s.decide("topic", 4) }, nil, 503, patience},
+		"of another topic": {func(s *movingStore, _ *Reader) { s.decide("other", 6) }, nil, 503, patience},
+		"never":            {nil, nil, 503, patience},
+		"parked":           {func(s *movingStore, _ *Reader) { s.parked = "broken" }, nil, 503, 0},
+		"parked later": {nil, func(s *movingStore, _ *Reader) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.parked = "broken"
+		}, 503, time.Second},
+		"decided elsewhere": {nil, func(s *movingStore, _ *Reader) { s.decide("topic", 5) }, 200, time.Second},
+		"decided here": {nil, func(s *movingStore, rd *Reader) {
+			s.decide("topic", 5)
+			rd.Waits.moved(s, anyModel, Checkpoint{Next: 8})
+		}, 200, time.Second},
+		"it repeats another": {func(_ *movingStore, rd *Reader) {
+			rd.Outcome = func(_ context.Context, stream, commandID string) (messaging.Position, error) {
+				if stream != "u" || commandID != "c" {
+					return nil, nil
+				}
+				return messaging.Position{0: 8}, nil
+			}
+		}, func(s *movingStore, _ *Reader) { s.move(0, 8) }, 200, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &movingStore{at: map[int32]int64{0: 7}}
+				rd := &Reader{Store: store, ReadAfterTimeout: patience, Waits: new(Waits)}
+				if test.before != nil {
+					test.before(store, rd)
+				}
+				if test.then != nil {
+					time.AfterFunc(time.Second, func() { test.then(store, rd) })
+				}
+				w, took := readAfter(rd, token)
+				if w.Code != test.status {
+					t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)
+				}
+				if took < test.took || took > test.took+pollLast {
+					t.Errorf("it took %s, want %s", took, test.took)
+				}
+				time.Sleep(2 * pollLast)
+			})
+		})
+	}
 }

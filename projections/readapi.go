@@ -38,6 +38,9 @@ type Reader struct {
 	// ReadAfterTimeout is how long a read waits for the position that its
 	// client names in Read-After.
 	ReadAfterTimeout time.Duration
+	// Outcome, if not nil, returns where in the log a command's outcome is, nil
+	// if that isn't known.
+	Outcome func(ctx context.Context, stream, commandID string) (messaging.Position, error)
 	// Stopping, once closed, ends all waits.
 	Stopping <-chan struct{}
 	// Waits are those of the engines in this process, nil if it has none.
@@ -67,7 +70,7 @@ func (rd *Reader) URL(path string) string {
 // Read lets read look at a view of p, and sets the headers of whatever is
 // answered by it, a [web.Problem] of read too: the Position it was read at,
 // and how it may be cached. With Read-After in the request the view includes
-// that position, or the client is told in time that it can't have it. Answer
+// what that names, or the client is told in time that it can't have it. Answer
 // after Read, not in it: a slow client would hold the store's connection. A
 // read model that isn't there yet is a [web.Problem] of 503.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, read func(context.Context, View) error) error {

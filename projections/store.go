@@ -114,6 +114,8 @@ type View interface {
 	Checkpoints(ctx context.Context) ([]Checkpoint, error)
 	// Head returns a stream's head, the zero value if it was never seen.
 	Head(ctx context.Context, stream string) (StreamHead, error)
+	// Heads returns the heads of these streams; those never seen are not in.
+	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
 	// Each hands over all rows of a table, by key, as they come. fn asks
 	// nothing else of the view meanwhile. An error of fn ends it.
 	Each(ctx context.Context, table string, fn func(Row) error) error

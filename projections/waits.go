@@ -3,8 +3,12 @@ package projections
 import (
 	"container/heap"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/messaging"
 )
 
 const (
@@ -32,7 +36,7 @@ func (w *Waits) of(store Store, p *Projection) *modelWaits {
 	defer w.mu.Unlock()
 	m := w.models[p]
 	if m == nil {
-		m = &modelWaits{store: store, projection: p, partitions: map[int32]*partitionWaits{}, hurry: make(chan struct{}, 1)}
+		m = &modelWaits{store: store, projection: p, partitions: map[int32]*partitionWaits{}, commands: map[*commandWaiter]bool{}, hurry: make(chan struct{}, 1)}
 		if w.models == nil {
 			w.models = map[*Projection]*modelWaits{}
 		}
@@ -52,6 +56,9 @@ func (w *Waits) moved(store Store, p *Projection, to Checkpoint) {
 	at := m.partition(to.Partition)
 	at.moved = time.Now()
 	m.wake(at, to.Next)
+	if at.commands > 0 {
+		m.hasten()
+	}
 }
 
 // modelWaits are those who wait for one read model.
@@ -61,9 +68,10 @@ type modelWaits struct {
 
 	mu         sync.Mutex
 	partitions map[int32]*partitionWaits
-	waiting    int // in all partitions
+	commands   map[*commandWaiter]bool
+	waiting    int // all of them
 	polling    bool
-	hurry      chan struct{} // somebody new waits
+	hurry      chan struct{} // the poller is to look soon
 }
 
 // partitionWaits are those who wait for one partition, who needs least first.
@@ -71,6 +79,8 @@ type partitionWaits struct {
 	next  int64     // how far it is known to be
 	moved time.Time // when this process moved it last
 	heap  waiters
+
+	commands int // how many are waited for
 }
 
 func (m *modelWaits) partition(n int32) *partitionWaits {
@@ -120,20 +130,52 @@ func (m *modelWaits) await(ctx context.Context, stopping <-chan struct{}, partit
 	}
 	w := &waiter{next: next, woken: make(chan struct{})}
 	heap.Push(&at.heap, w)
+	m.look(at)
+	m.mu.Unlock()
+	return m.woken(ctx, stopping, w.woken, func() { heap.Remove(&at.heap, w.index) })
+}
+
+// awaitCommand waits until a command is known to be decided in its stream, or
+// the stream to be parked, the context ends, or the service stops.
+func (m *modelWaits) awaitCommand(ctx context.Context, stopping <-chan struct{}, c *messaging.SentCommand) bool {
+	w := &commandWaiter{command: c, woken: make(chan struct{})}
+	m.mu.Lock()
+	at := m.partition(c.Partition)
+	at.commands++
+	m.commands[w] = true
+	m.look(at)
+	m.mu.Unlock()
+	return m.woken(ctx, stopping, w.woken, func() { m.forget(w) })
+}
+
+func (m *modelWaits) forget(w *commandWaiter) {
+	delete(m.commands, w)
+	m.partition(w.command.Partition).commands--
+}
+
+// look has the store looked at for somebody who came to wait: soon, if no
+// engine of this process wakes them.
+func (m *modelWaits) look(at *partitionWaits) {
 	m.waiting++
-	switch {
-	case !m.polling:
+	if !m.polling {
 		m.polling = true
 		go m.poll()
-	case time.Since(at.moved) > localFor:
-		select {
-		case m.hurry <- struct{}{}:
-		default:
-		}
+	} else if time.Since(at.moved) > localFor {
+		m.hasten()
 	}
-	m.mu.Unlock()
+}
+
+func (m *modelWaits) hasten() {
 	select {
-	case <-w.woken:
+	case m.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// woken waits to be woken, and leaves otherwise.
+func (m *modelWaits) woken(ctx context.Context, stopping, woken <-chan struct{}, leave func()) bool {
+	select {
+	case <-woken:
 		return true
 	case <-ctx.Done():
 	case <-stopping:
@@ -141,11 +183,11 @@ func (m *modelWaits) await(ctx context.Context, stopping <-chan struct{}, partit
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	select {
-	case <-w.woken:
+	case <-woken:
 		return true
 	default:
 	}
-	heap.Remove(&at.heap, w.index)
+	leave()
 	m.waiting--
 	return false
 }
@@ -174,7 +216,7 @@ func (m *modelWaits) poll() {
 		}
 		// One that can't be read is asked for again: those who wait know how
 		// long they want to.
-		if checkpoints, err := m.checkpoints(); err == nil && m.seen(checkpoints, false) {
+		if moved, err := m.ask(); err == nil && moved {
 			pause = pollFirst
 		} else {
 			pause = min(pause*3/2, pollLast)
@@ -183,10 +225,56 @@ func (m *modelWaits) poll() {
 	}
 }
 
-func (m *modelWaits) checkpoints() ([]Checkpoint, error) {
+// ask reads checkpoints, and the heads of those streams that are waited for.
+func (m *modelWaits) ask() (moved bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
-	return m.store.Checkpoints(ctx, m.projection)
+	var checkpoints []Checkpoint
+	var heads map[string]StreamHead
+	streams := m.streams()
+	err = m.store.View(ctx, m.projection, func(view View) (err error) {
+		if checkpoints, err = view.Checkpoints(ctx); err != nil || len(streams) == 0 {
+			return err
+		}
+		heads, err = view.Heads(ctx, streams)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	m.decided(heads)
+	return m.seen(checkpoints, false), nil
+}
+
+// streams are those of the commands that are waited for.
+func (m *modelWaits) streams() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen := make(map[string]bool, len(m.commands))
+	for w := range m.commands {
+		seen[w.command.Stream] = true
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// decided takes in heads, and wakes who waits for their commands.
+func (m *modelWaits) decided(heads map[string]StreamHead) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for w := range m.commands {
+		head := heads[w.command.Stream]
+		if head.Parked != "" || head.HasDecided(w.command.CommandPosition) {
+			m.forget(w)
+			m.waiting--
+			close(w.woken)
+		}
+	}
+}
+
+// commandWaiter waits for a command to be decided.
+type commandWaiter struct {
+	command *messaging.SentCommand
+	woken   chan struct{}
 }
 
 // waiter waits for a partition to come to next.

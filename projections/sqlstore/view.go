@@ -54,9 +54,14 @@ func (v *view) Checkpoints(ctx context.Context) ([]projections.Checkpoint, error
 
 // Head is [projections.View.Head].
 func (v *view) Head(ctx context.Context, stream string) (projections.StreamHead, error) {
-	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
-	heads, err := b.Heads(ctx, []string{stream})
+	heads, err := v.Heads(ctx, []string{stream})
 	return heads[stream], err
+}
+
+// Heads is [projections.View.Heads].
+func (v *view) Heads(ctx context.Context, streams []string) (map[string]projections.StreamHead, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.Heads(ctx, streams)
 }
 
 // Query is [projections.View.Query]. The arguments are texts, integers and
