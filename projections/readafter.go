@@ -133,7 +133,7 @@ func (rd *Reader) view(ctx context.Context, p *Projection, after *messaging.Awai
 
 // includes returns errBehind for a view that lacks what a client awaits.
 func includes(ctx context.Context, view View, at []Checkpoint, after *messaging.Awaited) error {
-	behind := false
+	var behind bool
 	if c := after.Command; c != nil {
 		head, err := view.Head(ctx, c.Stream)
 		if err != nil {
