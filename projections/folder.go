@@ -134,7 +134,8 @@ func (f *folder) rest(batch []messaging.Record) []messaging.Record {
 func (f *folder) commit(ctx context.Context, batch []messaging.Record) bool {
 	e := f.engine
 	last := &batch[len(batch)-1]
-	to := Checkpoint{Partition: f.at.Partition, Next: last.Offset + 1, Digest: last.Digest}
+	to := f.at
+	to.Next, to.Digest = last.Offset+1, last.Digest
 	for try := 0; ; try++ {
 		err := e.Store.Update(ctx, e.Projection, []Move{{f.at, to}}, func(tx Tx) error {
 			return apply(ctx, tx, e.Projection, batch, e.Logger)

@@ -12,6 +12,10 @@ type Projection struct {
 	// Name names the read model, its consumer group and its tables, as
 	// "users". It never changes.
 	Name string
+	// Version goes up when Apply makes other rows of the same log, so that
+	// those that are there must be made anew. Other Tables say so by
+	// themselves.
+	Version int
 	// Tables hold its rows.
 	Tables []Table
 	// Keys names the rows that Apply will look at for this event, by table.

@@ -25,10 +25,6 @@ const readTimeout = 10 * time.Second
 // waited for.
 const answerTimeout = time.Minute
 
-// generation is that of the tables that answers are read from. Part of every
-// ETag: a rebuilt read model may answer otherwise at the same version.
-const generation = 1
-
 // Reader is what the queries of all read models stand on.
 type Reader struct {
 	Store Store
@@ -85,6 +81,9 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, re
 	if errors.Is(err, ErrNotPrepared) {
 		return web.Unavailable("the read model isn't there yet")
 	}
+	if errors.Is(err, ErrOtherDefinition) {
+		return web.Unavailable("the read model is still to be rebuilt")
+	}
 	if problem := (*web.Problem)(nil); at != nil && (err == nil || errors.As(err, &problem)) {
 		w.Header().Set("Position", messaging.EncodePosition(PositionOf(at)))
 		// Keep it, but ask each time: what was written is to be seen at once,
@@ -95,9 +94,11 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, re
 	return err
 }
 
-// ETag is the weak entity tag of an answer's state, such as its version: of
-// the characters that RFC 9110, section 8.8.3, allows.
-func ETag(state string) string {
+// ETag is the weak entity tag of an answer: of the generation that it was read
+// from, for a rebuilt read model may answer otherwise at the same version, and
+// of its state, such as its version, in the characters that RFC 9110, section
+// 8.8.3, allows.
+func ETag(generation int, state string) string {
 	return `W/"` + strconv.Itoa(generation) + "-" + state + `"`
 }
 

@@ -163,7 +163,7 @@ func TestQuery(t *testing.T) {
 }
 
 func TestNotModified(t *testing.T) {
-	etag := ETag("3")
+	etag := ETag(1, "3")
 	if want := `W/"1-3"`; etag != want {
 		t.Fatalf("ETag %s, want %s", etag, want)
 	}

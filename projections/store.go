@@ -29,9 +29,17 @@ func (e *MovedError) Is(target error) bool { return target == ErrCheckpointMoved
 // has made yet.
 var ErrNotPrepared = errors.New("the read model isn't there yet: no query-service has run on this store")
 
-// Checkpoint is how far one partition of the log is folded into a read model.
+// ErrOtherDefinition is returned where the tables of a generation are not
+// those that this binary's projection makes: another binary made them.
+var ErrOtherDefinition = errors.New("its tables are not those of this binary")
+
+// Checkpoint is how far one partition of the log is folded into a generation
+// of a read model.
 type Checkpoint struct {
-	Partition int32
+	// Generation is that of the read model's tables, from 1. A batch that was
+	// begun on one of them never ends in another.
+	Generation int
+	Partition  int32
 	// Next is the offset of the first record that is not in.
 	Next int64
 	// Digest is of the record before it (zero if there is none), accepted or
@@ -63,25 +71,30 @@ func (h StreamHead) HasDecided(at messaging.CommandPosition) bool {
 // Store holds read models, and owns their checkpoints.
 type Store interface {
 	// Prepare makes what a read model needs, if it isn't there: its tables,
-	// and a checkpoint at 0 for each partition.
+	// and a checkpoint at 0 for each partition. It is an
+	// [ErrOtherDefinition] if the live generation is not this binary's.
 	Prepare(ctx context.Context, p *Projection, partitions int32) error
-	// Checkpoints returns those of all partitions, by partition.
+	// Checkpoints returns the live generation's, by partition.
 	Checkpoints(ctx context.Context, p *Projection) ([]Checkpoint, error)
 	// Update moves the checkpoints of some partitions and, in the same
 	// transaction, does what fn does. It begins with the checkpoints: each
-	// moves only if it still is at From (Next and Digest). If one isn't,
-	// nothing happens at all, and the error is a [MovedError] that names all
-	// of those. An error of fn rolls back and is returned as it is. Updates of
-	// one read model come one after the other, whatever their partitions, so
-	// that partitions may share rows.
+	// moves only if it still is at From (Next and Digest), and From's
+	// Generation is still the live one. If one isn't, nothing happens at all,
+	// and the error is a [MovedError] that names all of those. An error of fn
+	// rolls back and is returned as it is. Updates of one read model come one
+	// after the other, whatever their partitions, so that partitions may share
+	// rows.
 	Update(ctx context.Context, p *Projection, moves []Move, fn func(Tx) error) error
-	// Hold keeps all updates of a read model waiting while fn looks at it and
+	// Hold keeps all updates of the live generation waiting while fn looks at it and
 	// writes: both are of one transaction, and the view sees what was written.
 	// It is for work that mends a read model beside the engine; keep it short.
 	// An error of fn rolls back and is returned as it is.
 	Hold(ctx context.Context, p *Projection, fn func(Tx, View) error) error
 	// View gives fn one consistent view of a read model: its rows and its
-	// checkpoints are of the same moment.
+	// checkpoints are of the same moment, and of the generation that was live
+	// then. fn may be called again from the start, if that generation was
+	// dropped meanwhile. A live generation that lacks one of this binary's
+	// columns is an [ErrOtherDefinition].
 	View(ctx context.Context, p *Projection, fn func(View) error) error
 	// Ping says whether the store can be reached.
 	Ping(ctx context.Context) error
@@ -110,6 +123,8 @@ type Tx interface {
 
 // View is a consistent view of one read model.
 type View interface {
+	// Generation is which of the read model's generations this is, from 1.
+	Generation() int
 	// Checkpoints returns those of all partitions, by partition.
 	Checkpoints(ctx context.Context) ([]Checkpoint, error)
 	// Head returns a stream's head, the zero value if it was never seen.

@@ -118,7 +118,7 @@ func prepared(t testing.TB, store *Store, p *projections.Projection) *Store {
 }
 
 func at(partition int32, next int64) projections.Checkpoint {
-	c := projections.Checkpoint{Partition: partition, Next: next}
+	c := projections.Checkpoint{Generation: 1, Partition: partition, Next: next}
 	if next > 0 {
 		c.Digest = digest(byte(next))
 	}

@@ -24,13 +24,15 @@ type dialect interface {
 	columns() string
 	// create makes a table.
 	create(*table) string
-	// isNoTable says whether a statement failed because a table isn't there.
-	isNoTable(error) bool
+	// isMissing says whether a statement failed because a table or a column
+	// isn't there.
+	isMissing(error) bool
 
-	// moveText is the statement that move runs, which moves checkpoints that
-	// are where they should be and tells of which partitions the others are.
-	moveText(*model) string
-	move(context.Context, *transaction, *model, []projections.Move) (moved []int32, err error)
+	// moveText is a statement that move runs, which moves checkpoints that are
+	// where they should be, and of which the further condition holds, and
+	// tells of which partitions the others are.
+	moveText(m *model, whose string) string
+	move(ctx context.Context, tx *transaction, text string, moves []projections.Move) (moved []int32, err error)
 	// hold keeps the model's updates waiting until the transaction ends; "" if
 	// a transaction that writes does so by itself.
 	hold(*model) string

@@ -9,10 +9,6 @@ import (
 
 // Hold is [projections.Store.Hold].
 func (s *Store) Hold(ctx context.Context, p *projections.Projection, fn func(projections.Tx, projections.View) error) error {
-	m, err := s.model(p)
-	if err != nil {
-		return err
-	}
 	fail := func(err error) error { return fmt.Errorf("hold read model %s: %w", p.Name, err) }
 	done, err := s.wait(ctx, sqliteReaders)
 	if err != nil {
@@ -24,10 +20,9 @@ func (s *Store) Hold(ctx context.Context, p *projections.Projection, fn func(pro
 		return fail(err)
 	}
 	defer tx.Rollback() // of what isn't committed, also when fn panics
-	if hold := s.dialect.hold(m); hold != "" {
-		if _, err := tx.exec(ctx, hold); err != nil {
-			return fail(err)
-		}
+	m, err := s.holdLive(ctx, tx, p)
+	if err != nil {
+		return fail(err)
 	}
 	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}, &view{dialect: s.dialect, model: m, tx: tx}); err != nil {
 		return err
@@ -36,6 +31,45 @@ func (s *Store) Hold(ctx context.Context, p *projections.Projection, fn func(pro
 		return fail(err)
 	}
 	return nil
+}
+
+// holdLive keeps the updates of the live generation waiting, until the
+// transaction ends.
+func (s *Store) holdLive(ctx context.Context, tx *transaction, p *projections.Projection) (*model, error) {
+	for {
+		live, err := liveOf(ctx, tx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		m, err := s.model(p, live)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.holdOne(ctx, tx, m); err != nil {
+			return nil, err
+		}
+		now, err := liveOf(ctx, tx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		if now != live {
+			continue // it was swapped away before it was held
+		}
+		kept, err := m.definition(ctx, tx)
+		if err == nil && kept != m.mine {
+			err = projections.ErrOtherDefinition
+		}
+		return m, err
+	}
+}
+
+func (s *Store) holdOne(ctx context.Context, tx *transaction, m *model) error {
+	hold := s.dialect.hold(m)
+	if hold == "" {
+		return nil
+	}
+	_, err := tx.exec(ctx, hold)
+	return err
 }
 
 // PutCheckpoint is [projections.Tx.PutCheckpoint].

@@ -10,43 +10,47 @@ import (
 	"github.com/millrace/millrace/projections"
 )
 
-// liveGeneration says which generation of its tables is meant when a read
-// model is read and written. Nothing else does.
-const liveGeneration = 1
-
-// model is a read model in the database: its tables, and the statements that
-// use them.
+// model is a generation of a read model in the database: its tables, and the
+// statements that use them.
 type model struct {
-	name   string
-	tables []*table
-	byName map[string]*table // by the name in the definition
-	heads  *table
-	scope  scope
+	name       string
+	physical   string // its name with the generation
+	generation int
+	tables     []*table
+	byName     map[string]*table // by the name in the definition
+	heads      *table
+	scope      scope
 
-	move          string   // checkpoints
+	move          string   // checkpoints of the live generation
+	fill          string   // checkpoints of one that isn't live
 	checkpoints   string   // all of them
-	begin         string   // makes one at 0
+	begin         string   // makes one at 0, live or not
 	updates       []string // all that updates use
 	putCheckpoint string   // wherever it is
 	// names puts the tables' real names into queries.
 	names *strings.Replacer
 
-	// isThere is set once the read model was found.
-	isThere atomic.Bool
+	// mine is the definition that this binary makes. kept is the one that the
+	// generation was made of, once it is known: it never changes.
+	mine string
+	kept atomic.Pointer[string]
 }
 
 // projectionName has no underscore: a table's name begins with it and one.
 var projectionName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
-func newModel(d dialect, p *projections.Projection) (*model, error) {
+func newModel(d dialect, p *projections.Projection, number int) (*model, error) {
 	if !projectionName.MatchString(p.Name) {
 		return nil, fmt.Errorf("projection %q: the name isn't lower-case letters and digits", p.Name)
 	}
-	generation := strconv.Itoa(liveGeneration)
+	generation := strconv.Itoa(number)
 	m := &model{
-		name:   p.Name,
-		byName: map[string]*table{},
-		scope:  scope{{"projection", "'" + p.Name + "'"}, {"generation", generation}},
+		name:       p.Name,
+		physical:   p.Name + "_" + generation,
+		generation: number,
+		mine:       definitionOf(p),
+		byName:     map[string]*table{},
+		scope:      scope{{"projection", "'" + p.Name + "'"}, {"generation", generation}},
 	}
 	var names []string
 	for _, def := range p.Tables {
@@ -65,13 +69,19 @@ func newModel(d dialect, p *projections.Projection) (*model, error) {
 	}
 	m.names = strings.NewReplacer(names...)
 	m.heads = headsOf(d, m.scope)
-	m.move = d.moveText(m)
-	m.updates = append(append(m.updates, m.move), m.heads.updates()...)
-	m.checkpoints = "SELECT partition, next_offset, digest FROM checkpoints WHERE " + and(m.scope.conditions()) + " ORDER BY partition"
+	m.move = d.moveText(m, "live")
+	m.fill = d.moveText(m, "NOT live")
+	m.updates = append(append(m.updates, m.move, m.fill), m.heads.updates()...)
+	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
-	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest) VALUES (%s, $1, 0, $2) ON CONFLICT DO NOTHING",
+	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3) ON CONFLICT DO NOTHING",
 		join(m.scope.columns()), join(m.scope.values()))
 	return m, nil
+}
+
+// checkpointsWhere asks for checkpoints, by partition.
+func checkpointsWhere(condition string) string {
+	return "SELECT generation, partition, next_offset, digest FROM checkpoints WHERE " + condition + " ORDER BY partition"
 }
 
 func (m *model) table(name string) (*table, error) {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -158,17 +157,19 @@ func (d postgres) create(t *table) string {
 	})
 }
 
-func (postgres) isNoTable(err error) bool {
+func (postgres) isMissing(err error) bool {
 	var failure *pgconn.PgError
-	return errors.As(err, &failure) && failure.Code == "42P01" // undefined_table
+	// undefined_table, undefined_column
+	return errors.As(err, &failure) && (failure.Code == "42P01" || failure.Code == "42703")
 }
 
 // moveText first waits until no other update of the read model is under way.
 // Partitions may share rows, a count of all users, say: two of them that read
 // it at the same time would both count on from there. With READ COMMITTED each
 // statement sees what was committed before it, and so all of the updates that
-// came before this one.
-func (postgres) moveText(m *model) string {
+// came before this one. Of a checkpoint that a swap changed while this waited,
+// PostgreSQL looks at the conditions again.
+func (postgres) moveText(m *model, whose string) string {
 	return "WITH turn AS MATERIALIZED (SELECT" +
 		" " + turn(m) + "," +
 		" set_config('synchronous_commit', 'off', true)," + // see OpenPostgres
@@ -177,11 +178,11 @@ func (postgres) moveText(m *model) string {
 		" UPDATE checkpoints SET next_offset = to_offset, digest = to_digest FROM turn," +
 		" unnest($1::integer[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])" +
 		" AS move (of_partition, from_offset, from_digest, to_offset, to_digest)" +
-		" WHERE " + and(m.scope.conditions()) + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest" +
+		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest" +
 		" RETURNING partition"
 }
 
-func (postgres) move(ctx context.Context, tx *transaction, m *model, moves []projections.Move) (moved []int32, err error) {
+func (postgres) move(ctx context.Context, tx *transaction, text string, moves []projections.Move) (moved []int32, err error) {
 	n := len(moves)
 	partitions := make([]int32, n)
 	fromOffsets, toOffsets := make([]int64, n), make([]int64, n)
@@ -193,7 +194,7 @@ func (postgres) move(ctx context.Context, tx *transaction, m *model, moves []pro
 		fromOffsets[i], fromDigests[i] = from.Next, from.Digest[:]
 		toOffsets[i], toDigests[i] = to.Next, to.Digest[:]
 	}
-	rows, err := tx.query(ctx, m.move, partitions, fromOffsets, fromDigests, toOffsets, toDigests)
+	rows, err := tx.query(ctx, text, partitions, fromOffsets, fromDigests, toOffsets, toDigests)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func (postgres) move(ctx context.Context, tx *transaction, m *model, moves []pro
 // turn waits until no other update of the read model is under way, and lasts
 // as long as the transaction.
 func turn(m *model) string {
-	return "pg_advisory_xact_lock(hashtextextended('millrace " + m.name + "_" + strconv.Itoa(liveGeneration) + "', 0))"
+	return "pg_advisory_xact_lock(hashtextextended('millrace " + m.physical + "', 0))"
 }
 
 // hold may do nothing for longer than an update: it waits for the log.

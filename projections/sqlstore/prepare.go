@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -22,18 +25,29 @@ var migrations embed.FS
 // migrationsTable says which migrations are done.
 const migrationsTable = "migrations"
 
-// Prepare is [projections.Store.Prepare]. It is an error if a table is there
-// with other columns than its definition has.
+// Prepare is [projections.Store.Prepare].
 func (s *Store) Prepare(ctx context.Context, p *projections.Projection, partitions int32) (err error) {
-	m, err := s.model(p)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("prepare read model %s: %w", p.Name, err)
 		}
 	}()
+	return s.alone(ctx, func(tx *transaction) error {
+		live, err := liveOf(ctx, tx, p.Name)
+		if err != nil {
+			return err
+		}
+		if live == 0 {
+			_, err := s.create(ctx, tx, p, stateLive, partitions)
+			return err
+		}
+		return s.check(ctx, tx, p, live, partitions)
+	})
+}
+
+// alone changes what tables there are, in one transaction, while nobody else
+// does. The bookkeeping's own are there by then.
+func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 	done, err := s.wait(ctx, sqliteReaders)
 	if err != nil {
 		return err
@@ -47,7 +61,15 @@ func (s *Store) Prepare(ctx context.Context, p *projections.Projection, partitio
 	if err := s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	return s.create(ctx, m, partitions)
+	tx, err := s.write.begin(ctx, s.dialect.writes())
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // of what isn't committed
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.commit(ctx)
 }
 
 func (s *Store) migrate(ctx context.Context) error {
@@ -65,52 +87,94 @@ func (s *Store) migrate(ctx context.Context) error {
 	return err
 }
 
-// create makes what isn't there of a read model, all or nothing.
-func (s *Store) create(ctx context.Context, m *model, partitions int32) error {
-	tx, err := s.write.BeginTx(ctx, s.dialect.writes())
-	if err != nil {
-		return err
+// liveOf is a read model's live generation, 0 if there is none yet.
+func liveOf(ctx context.Context, tx *transaction, name string) (live int, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT generation FROM generations WHERE projection = $1 AND state = $2", name, stateLive).Scan(&live)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
 	}
-	defer tx.Rollback() // of what isn't committed
+	return live, ended(ctx, err)
+}
+
+// create makes a read model's next generation, empty, and returns its number.
+func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Projection, state string, partitions int32) (number int, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE projection = $1", p.Name).Scan(&number)
+	if err != nil {
+		return 0, ended(ctx, err)
+	}
+	m, err := s.model(p, number)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.exec(ctx, "INSERT INTO generations (projection, generation, state, since, definition) VALUES ($1, $2, $3, $4, $5)",
+		p.Name, number, state, time.Now().UnixMilli(), m.mine)
+	if err != nil {
+		return 0, err
+	}
 	for _, t := range m.tables {
-		if err := s.createTable(ctx, tx, t); err != nil {
-			return fmt.Errorf("table %s: %w", t.name, err)
+		if _, err := tx.exec(ctx, s.dialect.create(t)); err != nil {
+			return 0, fmt.Errorf("table %s: %w", t.name, err)
+		}
+	}
+	return number, m.complete(ctx, tx, state == stateLive, partitions)
+}
+
+// complete adds what isn't there yet of a generation that has its tables.
+func (m *model) complete(ctx context.Context, tx *transaction, live bool, partitions int32) error {
+	for _, t := range m.tables {
+		for _, index := range t.indexes {
+			if _, err := tx.exec(ctx, t.createIndex(index)); err != nil {
+				return fmt.Errorf("index of %s: %w", t.name, err)
+			}
 		}
 	}
 	for partition := range partitions {
-		if _, err := tx.ExecContext(ctx, m.begin, partition, make([]byte, len(messaging.Digest{}))); err != nil {
+		if _, err := tx.exec(ctx, m.begin, partition, make([]byte, len(messaging.Digest{})), live); err != nil {
 			return fmt.Errorf("checkpoint of partition %d: %w", partition, err)
-		}
-	}
-	return tx.Commit()
-}
-
-func (s *Store) createTable(ctx context.Context, tx *sql.Tx, t *table) error {
-	is, err := s.definition(ctx, tx, t)
-	if err != nil {
-		return err
-	}
-	switch want := t.definition(s.dialect); is {
-	case want:
-	case "":
-		if _, err := tx.ExecContext(ctx, s.dialect.create(t)); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("its columns are (%s), and should be (%s): the read model must be rebuilt", is, want)
-	}
-	for _, index := range t.indexes {
-		if _, err := tx.ExecContext(ctx, t.createIndex(index)); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
+// check refuses a live generation whose tables are not those of the
+// projection.
+func (s *Store) check(ctx context.Context, tx *transaction, p *projections.Projection, live int, partitions int32) error {
+	m, err := s.model(p, live)
+	if err != nil {
+		return err
+	}
+	var kept string
+	err = tx.QueryRowContext(ctx, "SELECT definition FROM generations WHERE "+and(m.scope.conditions())).Scan(&kept)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	if kept == "" { // it is older than definitions are
+		kept = m.mine
+		for _, t := range m.tables {
+			is, err := s.definition(ctx, tx, t)
+			if err != nil {
+				return err
+			}
+			if want := t.definition(s.dialect); is != want {
+				return fmt.Errorf("generation %d has columns (%s), and not (%s): %w", live, is, want, projections.ErrOtherDefinition)
+			}
+		}
+		if _, err := tx.exec(ctx, "UPDATE generations SET definition = $1 WHERE "+and(m.scope.conditions()), kept); err != nil {
+			return err
+		}
+	}
+	if kept != m.mine {
+		return fmt.Errorf("generation %d has (%s), and not (%s): %w", live, oneLine(kept), oneLine(m.mine), projections.ErrOtherDefinition)
+	}
+	return m.complete(ctx, tx, true, partitions)
+}
+
+func oneLine(definition string) string { return strings.ReplaceAll(definition, "\n", "; ") }
+
 // definition lists the columns of the table that is there, as
 // [table.definition] does: none if there is no table.
-func (s *Store) definition(ctx context.Context, tx *sql.Tx, t *table) (string, error) {
-	rows, err := tx.QueryContext(ctx, s.dialect.columns(), t.name)
+func (s *Store) definition(ctx context.Context, tx *transaction, t *table) (string, error) {
+	rows, err := tx.query(ctx, s.dialect.columns(), t.name)
 	if err != nil {
 		return "", err
 	}

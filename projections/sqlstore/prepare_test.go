@@ -15,7 +15,7 @@ func TestPrepareMakesCheckpointsAtZero(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
 		store := prepared(t, open(), p)
-		if diff := cmp.Diff([]projections.Checkpoint{{}, {Partition: 1}, {Partition: 2}, {Partition: 3}}, checkpoints(t, store, p)); diff != "" {
+		if diff := cmp.Diff([]projections.Checkpoint{at(0, 0), at(1, 0), at(2, 0), at(3, 0)}, checkpoints(t, store, p)); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -55,7 +55,7 @@ func TestPrepareByManyAtOnce(t *testing.T) {
 	})
 }
 
-func TestPrepareRefusesOtherColumns(t *testing.T) {
+func TestPrepareRefusesAnotherDefinition(t *testing.T) {
 	changes := map[string]func(*projections.Table){
 		"renamed": func(t *projections.Table) { t.Columns[1].Name, t.Indexes = "nickname", nil },
 		"added": func(t *projections.Table) {
@@ -65,14 +65,19 @@ func TestPrepareRefusesOtherColumns(t *testing.T) {
 		"reordered":  func(t *projections.Table) { t.Columns[1], t.Columns[2] = t.Columns[2], t.Columns[1] },
 		"other type": func(t *projections.Table) { t.Columns[2].Type = projections.Text },
 		"other key":  func(t *projections.Table) { t.Columns[1].Key = true },
+		"more rows":  nil,
 	}
 	onEach(t, func(t *testing.T, open opener) {
 		prepared(t, open(), people())
 		for name, change := range changes {
 			p := people()
-			change(&p.Tables[0])
+			if change == nil {
+				p.Version++
+			} else {
+				change(&p.Tables[0])
+			}
 			err := open().Prepare(t.Context(), p, 4)
-			if err == nil || !strings.Contains(err.Error(), "must be rebuilt") || !strings.Contains(err.Error(), "people_person_1") {
+			if !errors.Is(err, projections.ErrOtherDefinition) || !strings.Contains(err.Error(), "generation 1 has (version 0; person: id text key,") {
 				t.Errorf("%s: error is %v", name, err)
 			}
 		}

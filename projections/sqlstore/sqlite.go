@@ -178,20 +178,21 @@ func (sqlite) columns() string {
 // step, and those of neighbouring keys are neighbours.
 func (d sqlite) create(t *table) string { return t.createTable(d.typeName) + " WITHOUT ROWID" }
 
-func (sqlite) isNoTable(err error) bool {
+func (sqlite) isMissing(err error) bool {
 	var failure *sqlitedriver.Error
 	// SQLITE_ERROR has no finer code for it.
-	return errors.As(err, &failure) && strings.Contains(failure.Error(), "no such table")
+	return errors.As(err, &failure) &&
+		(strings.Contains(failure.Error(), "no such table") || strings.Contains(failure.Error(), "no such column"))
 }
 
-func (sqlite) moveText(m *model) string {
+func (sqlite) moveText(m *model, whose string) string {
 	return "UPDATE checkpoints SET next_offset = $1, digest = $2" +
-		" WHERE " + and(m.scope.conditions()) + " AND partition = $3 AND next_offset = $4 AND digest = $5"
+		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = $3 AND next_offset = $4 AND digest = $5"
 }
 
-func (sqlite) move(ctx context.Context, tx *transaction, m *model, moves []projections.Move) (moved []int32, err error) {
+func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []projections.Move) (moved []int32, err error) {
 	for _, move := range moves {
-		result, err := tx.exec(ctx, m.move, move.To.Next, move.To.Digest[:], move.From.Partition, move.From.Next, move.From.Digest[:])
+		result, err := tx.exec(ctx, text, move.To.Next, move.To.Digest[:], move.From.Partition, move.From.Next, move.From.Digest[:])
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ type Store struct {
 	dialect dialect
 	write   *pool
 	read    *pool
-	models  sync.Map // *projections.Projection: *model
+	models  sync.Map // modelKey: *model
 
 	// turns are for readers, one each, and for writers, all at once. Nil if
 	// the database can do without.
@@ -30,15 +30,21 @@ type Store struct {
 
 var _ projections.Store = (*Store)(nil)
 
-func (s *Store) model(p *projections.Projection) (*model, error) {
-	if known, ok := s.models.Load(p); ok {
+type modelKey struct {
+	projection *projections.Projection
+	generation int
+}
+
+func (s *Store) model(p *projections.Projection, generation int) (*model, error) {
+	key := modelKey{p, generation}
+	if known, ok := s.models.Load(key); ok {
 		return known.(*model), nil //nolint:errcheck // nothing else is in there
 	}
-	m, err := newModel(s.dialect, p)
+	m, err := newModel(s.dialect, p, generation)
 	if err != nil {
 		return nil, err
 	}
-	known, _ := s.models.LoadOrStore(p, m)
+	known, _ := s.models.LoadOrStore(key, m)
 	return known.(*model), nil //nolint:errcheck // nothing else is in there
 }
 
@@ -55,13 +61,18 @@ func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
 
 // Update is [projections.Store.Update].
 func (s *Store) Update(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
-	m, err := s.model(p)
-	if err != nil {
-		return err
-	}
+	return s.update(ctx, p, moves, func(m *model) string { return m.move }, fn)
+}
+
+// update does so with one of the statements that move checkpoints.
+func (s *Store) update(ctx context.Context, p *projections.Projection, moves []projections.Move, by func(*model) string, fn func(projections.Tx) error) error {
 	fail := func(err error) error { return fmt.Errorf("update read model %s: %w", p.Name, err) }
 	if err := checkMoves(moves); err != nil {
 		return fail(err)
+	}
+	m, err := s.model(p, moves[0].From.Generation)
+	if err != nil {
+		return err
 	}
 	done, err := s.wait(ctx, sqliteReaders)
 	if err != nil {
@@ -76,12 +87,17 @@ func (s *Store) Update(ctx context.Context, p *projections.Projection, moves []p
 		return fail(err)
 	}
 	defer tx.Rollback() // of what isn't committed, also when fn panics
-	moved, err := s.dialect.move(ctx, tx, m, moves)
+	moved, err := s.dialect.move(ctx, tx, by(m), moves)
 	if err != nil {
 		return fail(err)
 	}
 	if len(moved) > 0 {
 		return fail(&projections.MovedError{Partitions: moved})
+	}
+	if kept, err := m.definition(ctx, tx); err != nil {
+		return fail(err)
+	} else if kept != m.mine {
+		return fail(projections.ErrOtherDefinition)
 	}
 	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}); err != nil {
 		return err
@@ -104,49 +120,14 @@ func checkMoves(moves []projections.Move) error {
 		switch {
 		case move.To.Partition != partition:
 			return fmt.Errorf("from partition %d to partition %d", partition, move.To.Partition)
+		case move.From.Generation != moves[0].From.Generation:
+			return fmt.Errorf("generations %d and %d in one", moves[0].From.Generation, move.From.Generation)
 		case seen[partition]:
 			return fmt.Errorf("partition %d is there twice", partition)
 		}
 		seen[partition] = true
 	}
 	return nil
-}
-
-// View is [projections.Store.View]. It doesn't wait for updates, and they
-// don't wait for it, but in memory: there it lets them wait until fn returns.
-func (s *Store) View(ctx context.Context, p *projections.Projection, fn func(projections.View) error) error {
-	m, err := s.model(p)
-	if err != nil {
-		return err
-	}
-	done, err := s.wait(ctx, 1)
-	if err != nil {
-		return fmt.Errorf("read read model %s: %w", p.Name, err)
-	}
-	defer done()
-	unprepared, err := s.view(ctx, m, fn)
-	if err != nil {
-		return err
-	}
-	_ = s.read.prepare(ctx, unprepared) // they did without, and will again
-	return nil
-}
-
-func (s *Store) view(ctx context.Context, m *model, fn func(projections.View) error) (unprepared []string, err error) {
-	tx, err := s.read.begin(ctx, s.dialect.reads())
-	if err != nil {
-		return nil, fmt.Errorf("read read model %s: %w", m.name, err)
-	}
-	defer tx.Rollback() // nothing was written
-	v := &view{dialect: s.dialect, model: m, tx: tx}
-	if !m.isThere.Load() {
-		if _, err := v.Checkpoints(ctx); err != nil {
-			return nil, err
-		}
-		m.isThere.Store(true)
-	}
-	err = fn(v)
-	return tx.unprepared, err
 }
 
 // Checkpoints is [projections.Store.Checkpoints].

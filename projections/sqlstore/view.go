@@ -4,52 +4,140 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/projections"
 )
 
-// view is a [projections.View].
-type view struct {
-	dialect dialect
-	model   *model
-	tx      *transaction
+// View is [projections.Store.View]. It doesn't wait for updates, and they
+// don't wait for it, but in memory: there it lets them wait until fn returns.
+func (s *Store) View(ctx context.Context, p *projections.Projection, fn func(projections.View) error) error {
+	return s.view(ctx, p, checkpointsWhere("projection = '"+p.Name+"' AND live"), fn)
 }
 
-var _ projections.View = (*view)(nil)
-
-// Checkpoints is [projections.View.Checkpoints].
-func (v *view) Checkpoints(ctx context.Context) ([]projections.Checkpoint, error) {
-	fail := func(err error) error {
-		if v.dialect.isNoTable(err) {
-			err = projections.ErrNotPrepared
-		}
-		return fmt.Errorf("read checkpoints of %s: %w", v.model.name, err)
+// view gives a view of the generation whose checkpoints a query returns. If its
+// tables turn out to be gone, it was dropped since, after another had become
+// the live one: in PostgreSQL that shows at once, in a view that was begun
+// before, too.
+func (s *Store) view(ctx context.Context, p *projections.Projection, checkpoints string, fn func(projections.View) error) error {
+	err := s.viewOnce(ctx, p, checkpoints, fn)
+	if s.dialect.isMissing(err) {
+		err = s.viewOnce(ctx, p, checkpoints, fn)
 	}
-	rows, err := v.tx.query(ctx, v.model.checkpoints)
+	return err
+}
+
+func (s *Store) viewOnce(ctx context.Context, p *projections.Projection, checkpoints string, fn func(projections.View) error) error {
+	done, err := s.wait(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("read read model %s: %w", p.Name, err)
+	}
+	defer done()
+	unprepared, err := s.look(ctx, p, checkpoints, fn)
+	if err != nil {
+		return err
+	}
+	_ = s.read.prepare(ctx, unprepared) // they did without, and will again
+	return nil
+}
+
+func (s *Store) look(ctx context.Context, p *projections.Projection, checkpoints string, fn func(projections.View) error) (unprepared []string, err error) {
+	fail := func(err error) error { return fmt.Errorf("read read model %s: %w", p.Name, err) }
+	tx, err := s.read.begin(ctx, s.dialect.reads())
 	if err != nil {
 		return nil, fail(err)
+	}
+	defer tx.Rollback() // nothing was written
+	v := &view{dialect: s.dialect, tx: tx}
+	if v.checkpoints, err = readCheckpoints(ctx, tx, checkpoints); err != nil {
+		if s.dialect.isMissing(err) {
+			err = projections.ErrNotPrepared
+		}
+		return nil, fail(err)
+	}
+	if len(v.checkpoints) == 0 {
+		return nil, fail(projections.ErrNotPrepared)
+	}
+	if v.model, err = s.model(p, v.checkpoints[0].Generation); err != nil {
+		return nil, err
+	}
+	if kept, err := v.model.definition(ctx, tx); err != nil {
+		return nil, fail(err)
+	} else if kept != v.model.mine && !covers(kept, v.model.mine) {
+		return nil, fail(fmt.Errorf("generation %d: %w", v.model.generation, projections.ErrOtherDefinition))
+	}
+	err = fn(v)
+	return tx.unprepared, err
+}
+
+func readCheckpoints(ctx context.Context, tx *transaction, query string) ([]projections.Checkpoint, error) {
+	rows, err := tx.query(ctx, query)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	var all []projections.Checkpoint
 	for rows.Next() {
 		var c projections.Checkpoint
 		var digest []byte
-		if err := rows.Scan(&c.Partition, &c.Next, &digest); err != nil {
-			return nil, fail(err)
+		if err := rows.Scan(&c.Generation, &c.Partition, &c.Next, &digest); err != nil {
+			return nil, err
 		}
 		if c.Digest, err = digestOf(digest); err != nil {
-			return nil, fail(err)
+			return nil, err
 		}
 		all = append(all, c)
 	}
+	return all, rows.Err()
+}
+
+// definition is the one that the generation was made of.
+func (m *model) definition(ctx context.Context, tx *transaction) (string, error) {
+	if kept := m.kept.Load(); kept != nil {
+		return *kept, nil
+	}
+	rows, err := tx.query(ctx, "SELECT definition FROM generations WHERE "+and(m.scope.conditions()))
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	var kept string
+	for rows.Next() {
+		if err := rows.Scan(&kept); err != nil {
+			return "", err
+		}
+	}
 	if err := rows.Err(); err != nil {
-		return nil, fail(err)
+		return "", err
 	}
-	if len(all) == 0 {
-		return nil, fail(projections.ErrNotPrepared)
+	if kept == "" {
+		return "", errors.New("its tables were made by an older binary, and no query-service of this one has run yet")
 	}
-	return all, nil
+	m.kept.Store(&kept)
+	return kept, nil
+}
+
+// view is a [projections.View].
+type view struct {
+	dialect     dialect
+	model       *model
+	tx          *transaction
+	checkpoints []projections.Checkpoint // nil if they may change under it
+}
+
+var _ projections.View = (*view)(nil)
+
+// Generation is [projections.View.Generation].
+func (v *view) Generation() int { return v.model.generation }
+
+// Checkpoints is [projections.View.Checkpoints].
+func (v *view) Checkpoints(ctx context.Context) ([]projections.Checkpoint, error) {
+	if v.checkpoints == nil {
+		return readCheckpoints(ctx, v.tx, v.model.checkpoints)
+	}
+	return slices.Clone(v.checkpoints), nil
 }
 
 // Head is [projections.View.Head].

@@ -38,7 +38,9 @@ func (q queries) history(w http.ResponseWriter, r *http.Request) error {
 	}
 	var page []event
 	var head projections.StreamHead
+	var generation int
 	err = q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		generation = view.Generation()
 		id, ok := projections.PathID(r)
 		if !ok {
 			return projections.UserNotFound()
@@ -67,7 +69,7 @@ func (q queries) history(w http.ResponseWriter, r *http.Request) error {
 		page[len(page)-1].Stale = true
 		state += "-stale" // it comes and goes at the same version
 	}
-	if !projections.NotModified(w, r, projections.ETag(state)) {
+	if !projections.NotModified(w, r, projections.ETag(generation, state)) {
 		web.WriteJSON(w, http.StatusOK, page)
 	}
 	return nil

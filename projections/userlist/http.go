@@ -117,7 +117,9 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var u *user
+	var generation int
 	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		generation = view.Generation()
 		u, err = present(ctx, view, mux.Vars(r)["id"])
 		return err
 	})
@@ -128,7 +130,7 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	if u.Stale {
 		state += "-stale" // it comes and goes at the same version
 	}
-	if !projections.NotModified(w, r, projections.ETag(state)) {
+	if !projections.NotModified(w, r, projections.ETag(generation, state)) {
 		web.WriteJSON(w, http.StatusOK, u)
 	}
 	return nil

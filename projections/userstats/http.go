@@ -47,7 +47,9 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var s stats
+	var generation int
 	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+		generation = view.Generation()
 		s, err = read(ctx, view)
 		return err
 	})
@@ -60,7 +62,7 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("encode stats: %w", err)
 	}
 	digest := sha256.Sum256(body)
-	if !projections.NotModified(w, r, projections.ETag(hex.EncodeToString(digest[:8]))) {
+	if !projections.NotModified(w, r, projections.ETag(generation, hex.EncodeToString(digest[:8]))) {
 		web.WriteJSON(w, http.StatusOK, s)
 	}
 	return nil

@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// definitionOf says what rows a projection makes, for each generation to keep:
+// its version, and a line "table: column type, …" for each table. Whoever
+// makes other rows has another one.
+func definitionOf(p *projections.Projection) string {
+	lines := []string{fmt.Sprintf("version %d", p.Version)}
+	for _, t := range p.Tables {
+		var columns []string
+		for _, c := range t.Columns {
+			columns = append(columns, describe(c.Name, typeNames[c.Type], c.Key))
+		}
+		lines = append(lines, t.Name+": "+join(columns))
+	}
+	return strings.Join(lines, "\n")
+}
+
+var typeNames = map[projections.Type]string{
+	projections.Text: "text", projections.Integer: "integer", projections.Boolean: "boolean",
+}
+
+// covers says whether whoever knows tables of one definition can read those of
+// another: all of their columns are there.
+func covers(definition, known string) bool {
+	has := columnsOf(definition)
+	for table, columns := range columnsOf(known) {
+		for _, c := range columns {
+			if !slices.Contains(has[table], c) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// columnsOf are a definition's columns, by table.
+func columnsOf(definition string) map[string][]string {
+	tables := map[string][]string{}
+	for line := range strings.Lines(definition) {
+		if table, columns, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			tables[table] = strings.Split(columns, ", ")
+		}
+	}
+	return tables
+}
