@@ -8,7 +8,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real real-up real-down lint bench vuln clean
+.PHONY: help run build test test-real real-up real-down stack-test lint bench vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait unt
 
 real-down: ## Stop them, and delete their data
 	@testing/real/servers down
+
+stack-test: ## Kill what docker-compose.yml runs, under traffic; needs a container engine (some minutes)
+	STACK_TEST=1 go test -count=1 -v -timeout 30m ./testing/stack
 
 lint: $(GOLANGCI_LINT) ## Check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi

@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"projections":    {"handlers/users", "messaging", "web"},
 	"testing/bench":  {"messaging"},
 	"testing/certs":  {},
+	"testing/stack":  {},
 	"web":            {},
 }
 
