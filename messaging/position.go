@@ -27,6 +27,17 @@ func (p Position) Covers(other Position) bool {
 	return true
 }
 
+// Max is the first position that covers both.
+func (p Position) Max(other Position) Position {
+	both := Position{}
+	for _, one := range []Position{p, other} {
+		for partition, next := range one {
+			both[partition] = max(both[partition], next)
+		}
+	}
+	return both
+}
+
 // SentCommand is a command that Kafka holds. It stands for a place in the log
 // that nobody knows yet: that of its outcome.
 type SentCommand struct {
@@ -73,8 +84,8 @@ func EncodeSentCommand(c SentCommand) string {
 	return base64.RawURLEncoding.EncodeToString(token)
 }
 
-// Awaited is what a token names: a position, or, if Command isn't nil, a
-// command's outcome.
+// Awaited is what somebody waits for: a position, a command's outcome if
+// Command isn't nil, or both. A token names either.
 type Awaited struct {
 	Position Position
 	Command  *SentCommand

@@ -156,3 +156,10 @@ func FuzzParseAwaited(f *testing.F) {
 		}
 	})
 }
+
+func TestPositionMax(t *testing.T) {
+	got := Position{0: 1, 1: 5}.Max(Position{1: 3, 2: 4})
+	if diff := cmp.Diff(Position{0: 1, 1: 5, 2: 4}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -59,19 +59,19 @@ func (rd *Reader) viewAfter(ctx context.Context, p *Projection, after *messaging
 // await waits until the read model is said to include what the client awaits,
 // and returns what is left to ask of a view.
 func (rd *Reader) await(ctx context.Context, m *modelWaits, after *messaging.Awaited) (*messaging.Awaited, error) {
-	if after.Command != nil {
-		position, err := rd.awaitCommand(ctx, m, after.Command)
-		if position != nil {
-			after = &messaging.Awaited{Position: position}
-		}
-		return after, err
-	}
 	for partition, next := range after.Position {
 		if !m.await(ctx, rd.Stopping, partition, next) {
 			return nil, errTooLate
 		}
 	}
-	return after, nil
+	if after.Command == nil {
+		return after, nil
+	}
+	position, err := rd.awaitCommand(ctx, m, after.Command)
+	if position != nil {
+		after = &messaging.Awaited{Position: after.Position.Max(position)}
+	}
+	return after, err
 }
 
 var errTooLate = web.Unavailable("the read model has not come to the position in " + headerReadAfter + " yet")
@@ -133,18 +133,15 @@ func (rd *Reader) view(ctx context.Context, p *Projection, after *messaging.Awai
 
 // includes returns errBehind for a view that lacks what a client awaits.
 func includes(ctx context.Context, view View, at []Checkpoint, after *messaging.Awaited) error {
-	var behind bool
+	if !PositionOf(at).Covers(after.Position) {
+		return errBehind
+	}
 	if c := after.Command; c != nil {
 		head, err := view.Head(ctx, c.Stream)
-		if err != nil {
-			return err
+		if err == nil && !head.HasDecided(c.CommandPosition) {
+			err = errBehind
 		}
-		behind = !head.HasDecided(c.CommandPosition)
-	} else {
-		behind = !PositionOf(at).Covers(after.Position)
-	}
-	if behind {
-		return errBehind
+		return err
 	}
 	return nil
 }
