@@ -83,8 +83,8 @@ type CommandServiceConfig struct {
 
 // QueryServiceConfig is the projections' batches. A batch is one transaction.
 type QueryServiceConfig struct {
-	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection."`
-	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"How long a batch that is not full waits for more records."`
+	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
+	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"How long a batch that is not full waits for more records after the one before it. A record that comes alone never waits."`
 }
 
 // ReadAPIConfig is the HTTP queries.

@@ -39,6 +39,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	folders map[int32]*folder
+	line    *line
 }
 
 // Setup implements [messaging.ClaimHandler]: it seeks the claim to the
@@ -48,14 +49,12 @@ func (e *Engine) Setup(claim *messaging.Claim) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := newFolder(e, claim, start)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.folders == nil {
-		e.folders = map[int32]*folder{}
+		e.folders, e.line = map[int32]*folder{}, newLine(e)
 	}
-	e.folders[claim.Partition] = f
-	go f.run()
+	e.folders[claim.Partition] = newFolder(e.line, claim, start)
 	return start.Next, nil
 }
 

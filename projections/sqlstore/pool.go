@@ -115,7 +115,7 @@ func (t *transaction) repeat(text string) func(ctx context.Context, args []any) 
 			return err
 		}
 	}
-	stmt := t.Stmt(prepared) //nolint:sqlclosecheck // the transaction does
+	stmt := t.Stmt(prepared)
 	return func(ctx context.Context, args []any) error {
 		during, err := t.during(ctx)
 		if err != nil {
