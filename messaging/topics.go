@@ -34,8 +34,8 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 		}
 		for try := 0; ; try++ {
 			topics, err := k.checkTopics(admin)
-			// Brokers hear of a new topic a little later than its maker.
-			if try == 5 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+			// Brokers hear of a new topic a little later than its maker; busy ones, seconds later.
+			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
 				return topics, err
 			}
 		}
