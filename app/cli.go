@@ -55,7 +55,9 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	done := -1
 	parser, err := kong.New(in.cli,
 		kong.Name("app"),
-		kong.Description("Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models."),
+		kong.Description(`Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models.
+
+Without a command it runs all of it on this machine, and keeps its data in ./data.`),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { done = code; panic(errDone) }), // --help and the like
 		kong.Vars{"version": version()},
@@ -112,6 +114,15 @@ func exitCode(err error, stderr io.Writer) int {
 }
 
 type serveCmd struct{}
+
+// Help says which roles run.
+func (serveCmd) Help() string {
+	return `Without a configuration all four roles run in this process: broker, command-service, query-service and read-api. A
+file or --set roles=read-api,query-service picks some of them.
+
+It ends on Ctrl-C or SIGTERM, once what is under way is done; a second one ends it at once. Exit codes: 0 ended as told,
+1 failed, 2 the configuration or the command line is wrong.`
+}
 
 // Run runs the roles until the process is told to stop.
 func (serveCmd) Run(in *invocation) error {

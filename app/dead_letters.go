@@ -14,8 +14,8 @@ import (
 
 type deadLettersCmd struct {
 	List deadLettersListCmd `cmd:"" help:"List the messages that could never be decoded."`
-	Show deadLettersShowCmd `cmd:"" help:"Show one: why it is here, and all of it."`
-	Drop deadLettersDropCmd `cmd:"" help:"Drop one, and all before it in its partition."`
+	Show deadLettersShowCmd `cmd:"" help:"Show a dead letter: why it is here, and all of it."`
+	Drop deadLettersDropCmd `cmd:"" help:"Drop a dead letter, and all before it in its partition."`
 }
 
 type deadLettersListCmd struct{}
