@@ -85,9 +85,11 @@ type Store interface {
 	// after the other, whatever their partitions, so that partitions may share
 	// rows.
 	Update(ctx context.Context, p *Projection, moves []Move, fn func(Tx) error) error
-	// Hold keeps all updates of the live generation waiting while fn looks at it and
-	// writes: both are of one transaction, and the view sees what was written.
-	// It is for work that mends a read model beside the engine; keep it short.
+	// Hold keeps all updates of the live generation waiting while fn looks at
+	// it and writes: both are of one transaction, and the view sees what was
+	// written. It is for work that mends a read model beside the engine: so
+	// nobody may keep rows or heads from one update to the next. Keep it
+	// short.
 	// An error of fn rolls back and is returned as it is.
 	Hold(ctx context.Context, p *Projection, fn func(Tx, View) error) error
 	// View gives fn one consistent view of a read model: its rows and its
@@ -125,6 +127,9 @@ type Tx interface {
 type View interface {
 	// Generation is which of the read model's generations this is, from 1.
 	Generation() int
+	// Own says whether that generation was made of this binary's definition.
+	// Another binary may make other rows of the same log.
+	Own() bool
 	// Checkpoints returns those of all partitions, by partition.
 	Checkpoints(ctx context.Context) ([]Checkpoint, error)
 	// Head returns a stream's head, the zero value if it was never seen.

@@ -24,7 +24,11 @@ func (s *Store) Hold(ctx context.Context, p *projections.Projection, fn func(pro
 	if err != nil {
 		return fail(err)
 	}
-	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}, &view{dialect: s.dialect, model: m, tx: tx}); err != nil {
+	checkpoints, err := readCheckpoints(ctx, tx, m.checkpoints)
+	if err != nil {
+		return fail(err)
+	}
+	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}, &view{dialect: s.dialect, model: m, tx: tx, checkpoints: checkpoints}); err != nil {
 		return err
 	}
 	if err := tx.commit(ctx); err != nil {

@@ -30,6 +30,10 @@ func TestHoldKeepsUpdatesWaiting(t *testing.T) {
 			if err := tx.PutCheckpoint(t.Context(), at(3, 9)); err != nil {
 				return err
 			}
+			was, err := v.Checkpoints(t.Context())
+			if err != nil || len(was) != 4 || !v.Own() || v.Generation() != 1 {
+				t.Errorf("checkpoints %v, %v", was, err)
+			}
 			select {
 			case err := <-updated:
 				t.Errorf("an update went on: %v", err)

@@ -132,6 +132,12 @@ var _ projections.View = (*view)(nil)
 // Generation is [projections.View.Generation].
 func (v *view) Generation() int { return v.model.generation }
 
+// Own is [projections.View.Own].
+func (v *view) Own() bool {
+	kept := v.model.kept.Load()
+	return kept != nil && *kept == v.model.mine
+}
+
 // Checkpoints is [projections.View.Checkpoints].
 func (v *view) Checkpoints(ctx context.Context) ([]projections.Checkpoint, error) {
 	if v.checkpoints == nil {
