@@ -97,10 +97,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
 	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
-	subscription, err := s.kafka.Subscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
-	if err != nil {
-		return err
-	}
+	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
 	if err != nil {
 		return fmt.Errorf("router: %w", err)

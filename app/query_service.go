@@ -97,10 +97,7 @@ func (s *queryService) project(ctx context.Context) error {
 			Logger:     s.Log,
 		}
 		engines = append(engines, engine)
-		subscription, err := s.kafka.Subscription(s.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
-		if err != nil {
-			return err
-		}
+		subscription := s.kafka.LogSubscription(s.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
 		router.AddConsumerHandler(p.Name, s.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
 		leave = append(leave, subscription.Close)
 		checks = append(checks, func(ctx context.Context) error {

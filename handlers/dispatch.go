@@ -193,7 +193,7 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		if d.Outdated() != nil {
 			return nil, nil //nolint:nilerr // not marked: it comes to a newer binary
 		}
-		command, err := messaging.CommandFromMessage(msg, d.Kafka.Partitions)
+		command, err := messaging.CommandFromMessage(msg)
 		if err != nil {
 			return nil, err
 		}

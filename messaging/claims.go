@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
-	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -104,31 +103,17 @@ func (m *membership) failed(err error) {
 	m.stuck = err
 }
 
-// claims decorates watermill-kafka's consumer-group handler: the one hook it
-// has for that is called a tracer. Messages can be acked to Watermill early,
-// for only [Claim.Mark] moves the group's offset.
-type claims struct{ *membership }
-
-var _ kafka.SaramaTracer = claims{}
-
-func (claims) WrapConsumer(c sarama.Consumer) sarama.Consumer { return c }
-
-func (claims) WrapPartitionConsumer(c sarama.PartitionConsumer) sarama.PartitionConsumer { return c }
-
-func (claims) WrapSyncProducer(_ *sarama.Config, p sarama.SyncProducer) sarama.SyncProducer {
-	return p
-}
-
-func (c claims) WrapConsumerGroupHandler(next sarama.ConsumerGroupHandler) sarama.ConsumerGroupHandler {
-	return &claimedGroup{membership: c.membership, next: next, held: map[int32]*Claim{}}
-}
-
+// claimedGroup is one generation of the group's membership. Messages can be
+// acked to Watermill early, for only [Claim.Mark] moves the group's offset.
 type claimedGroup struct {
 	*membership
-	next sarama.ConsumerGroupHandler
+	// deliver brings a claim's messages to its handler, until either ends.
+	deliver func(*Claim, <-chan *sarama.ConsumerMessage)
 
 	held map[int32]*Claim // there is one topic
 }
+
+var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
 
 // Setup returns when all claims are set up, or the session has ended: then
 // sarama consumes nothing, and joins again. An error would make this process
@@ -143,7 +128,7 @@ func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 	if setups.Wait() == nil {
 		g.joined(session.Context())
 	}
-	return g.next.Setup(session)
+	return nil
 }
 
 // setup sets a claim up, and tries until it works. It returns an error when the
@@ -185,10 +170,9 @@ func (g *claimedGroup) start(claim *Claim, topic string) (err error) {
 }
 
 // Cleanup comes after a Setup that was cut short, too.
-func (g *claimedGroup) Cleanup(session sarama.ConsumerGroupSession) error {
+func (g *claimedGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
 	held := g.held
-	g.held = map[int32]*Claim{}
 	g.mu.Unlock()
 	cleanups := new(errgroup.Group)
 	for _, claim := range held {
@@ -197,15 +181,15 @@ func (g *claimedGroup) Cleanup(session sarama.ConsumerGroupSession) error {
 			return nil
 		})
 	}
-	_ = cleanups.Wait() // none fails
-	return g.next.Cleanup(session)
+	return cleanups.Wait() // none fails
 }
 
 // startGone is how late, as a try of [Backoff], a claim is set up again whose
 // start the log does not have.
 const startGone = 4
 
-// ConsumeClaim ends, and with it the session, when the claim is abandoned.
+// ConsumeClaim ends, and with it the session, when the claim is abandoned. It
+// doesn't end before: that would take the other claims away with it.
 func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	g.mu.Lock()
 	held := g.held[claim.Partition()]
@@ -218,40 +202,10 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 		return nil
 	}
 	held.first.Store(claim.InitialOffset())
-	messages := make(chan *sarama.ConsumerMessage)
-	go func() {
-		defer close(messages)
-		for {
-			select {
-			case m, ok := <-claim.Messages():
-				if !ok {
-					return
-				}
-				select {
-				case messages <- m:
-				case <-held.abandoned:
-					return
-				case <-session.Context().Done():
-					return
-				}
-			case <-held.abandoned:
-				return
-			}
-		}
-	}()
-	return g.next.ConsumeClaim(unmarked{session}, abandonable{claim, messages})
+	g.deliver(held, claim.Messages())
+	select {
+	case <-held.abandoned:
+	case <-session.Context().Done():
+	}
+	return nil
 }
-
-// abandonable is a claim whose messages can end before the session does.
-type abandonable struct {
-	sarama.ConsumerGroupClaim
-	messages <-chan *sarama.ConsumerMessage
-}
-
-func (a abandonable) Messages() <-chan *sarama.ConsumerMessage { return a.messages }
-
-// unmarked is a session in which an acked message marks nothing.
-type unmarked struct{ sarama.ConsumerGroupSession }
-
-func (unmarked) MarkMessage(*sarama.ConsumerMessage, string) {}
-func (unmarked) Commit()                                     {}

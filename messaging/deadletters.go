@@ -80,7 +80,7 @@ func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
 			partition = value
 		case headerPoisonedOffset:
 			offset = value
-		case middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey, metadataMalformed:
+		case middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey:
 		default:
 			d.Headers[key] = value
 		}

@@ -27,10 +27,6 @@ const (
 
 	// headerPrefix marks what the digest is over.
 	headerPrefix = "ce_"
-
-	// metadataMalformed carries, from the unmarshaler to the decoder, what is
-	// wrong with a Kafka record as such. It is never written to Kafka.
-	metadataMalformed = "millrace_malformed"
 )
 
 // The topics' names, before the configured prefix.

@@ -91,19 +91,3 @@ func nameOf(v any) string {
 
 // ErrUndecodable is a message that no try will ever decode.
 var ErrUndecodable = errors.New("can't be decoded")
-
-// CommandFromMessage reads a message of topic commands. An error is
-// [ErrUndecodable].
-func CommandFromMessage(msg *message.Message, partitions int32) (Command, error) {
-	c, err := decodeCommand(rawFromMessage(msg), partitions)
-	if err != nil {
-		return c, fmt.Errorf("%w: %w", ErrUndecodable, err)
-	}
-	return c, nil
-}
-
-// RecordFromMessage reads a message of topic events. It never fails: see
-// [Record].
-func RecordFromMessage(msg *message.Message, partitions int32) Record {
-	return decodeRecord(rawFromMessage(msg), partitions)
-}

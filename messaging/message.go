@@ -1,7 +1,7 @@
 package messaging
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -83,69 +83,73 @@ func rawFromKafka(m *sarama.ConsumerMessage) rawMessage {
 	return raw
 }
 
-// rawFromMessage reads a message that came through Watermill. Partition and
-// offset stand in its context, which ends with the message's ack.
-func rawFromMessage(m *message.Message) rawMessage {
-	raw := rawMessage{body: m.Payload, headers: make([]header, 0, len(m.Metadata))}
-	key, _ := kafka.MessageKeyFromCtx(m.Context())
-	raw.key = string(key)
-	at := PlaceOf(m)
-	raw.partition, raw.offset = at.Partition, at.Offset
-	if reason := m.Metadata[metadataMalformed]; reason != "" {
-		raw.malformed = errors.New(reason)
+// delivery is what a message that came from Kafka carries in its context.
+type delivery struct {
+	at      Place // of the first, where there are more
+	key     []byte
+	headers []header
+
+	command     Command
+	undecodable error // why there is no command
+
+	records []Record
+}
+
+type deliveryKey struct{}
+
+func deliveryOf(msg *message.Message) *delivery {
+	if d, ok := msg.Context().Value(deliveryKey{}).(*delivery); ok {
+		return d
 	}
-	for key, value := range m.Metadata {
-		if key != metadataMalformed {
-			raw.headers = append(raw.headers, header{key, value})
+	return new(delivery)
+}
+
+// newDelivered makes Watermill's message of a delivery. Its metadata are the
+// type, and headers of others: what the decoder has read needs no map.
+func newDelivered(ctx context.Context, d *delivery, id, messageType string, body []byte) *message.Message {
+	msg := message.NewMessageWithContext(context.WithValue(ctx, deliveryKey{}, d), id, body)
+	msg.Metadata[HeaderType] = messageType
+	for _, h := range d.headers {
+		if !strings.HasPrefix(h.key, headerPrefix) {
+			msg.Metadata[h.key] = h.value
 		}
 	}
-	return raw
+	return msg
 }
 
-// KafkaMarshaler carries Watermill messages over Kafka: metadata are the
-// headers, as they are, by key, and the subject is the key. It never fails to
-// unmarshal, for watermill-kafka would rejoin the group for ever; what is
-// wrong with a record shows when it is decoded.
-type KafkaMarshaler struct{}
-
-var _ kafka.MarshalerUnmarshaler = KafkaMarshaler{}
-
-// Marshal implements [kafka.Marshaler].
-func (KafkaMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
-	key := msg.Metadata[HeaderSubject]
-	if key == "" {
-		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, HeaderSubject)
-	}
-	return newProducerMessage(topic, []byte(key), msg), nil
+// commandMessage decodes a message of topic commands.
+func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions int32) *message.Message {
+	raw := rawFromKafka(m)
+	d := &delivery{at: Place{m.Partition, m.Offset}, key: m.Key, headers: raw.headers}
+	d.command, d.undecodable = decodeCommand(raw, partitions)
+	return newDelivered(ctx, d, raw.get(HeaderID), raw.get(HeaderType), m.Value)
 }
 
-func newProducerMessage(topic string, key []byte, msg *message.Message) *sarama.ProducerMessage {
-	out := &sarama.ProducerMessage{
-		Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(msg.Payload),
-		Headers: make([]sarama.RecordHeader, 0, len(msg.Metadata)+2),
+// recordsMessage decodes messages of topic events.
+func recordsMessage(ctx context.Context, of []*sarama.ConsumerMessage, partitions int32) *message.Message {
+	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: make([]Record, 0, len(of))}
+	for _, m := range of {
+		d.records = append(d.records, decodeRecord(rawFromKafka(m), partitions))
 	}
-	for _, key := range slices.Sorted(maps.Keys(msg.Metadata)) {
-		if key != metadataMalformed {
-			out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(key), Value: []byte(msg.Metadata[key])})
-		}
-	}
-	return out
+	return newDelivered(ctx, d, d.records[0].ID, TopicEvents, nil)
 }
 
-// Unmarshal implements [kafka.Unmarshaler].
-func (KafkaMarshaler) Unmarshal(from *sarama.ConsumerMessage) (*message.Message, error) {
-	headers, malformed := readHeaders(from.Headers)
-	msg := message.NewMessage("", from.Value)
-	for _, h := range headers {
-		msg.Metadata[h.key] = h.value
+// CommandFromMessage is what a message of a [Kafka.CommandSubscription] says.
+// An error is [ErrUndecodable].
+func CommandFromMessage(msg *message.Message) (Command, error) {
+	d := deliveryOf(msg)
+	if d.undecodable != nil {
+		return d.command, fmt.Errorf("%w: %w", ErrUndecodable, d.undecodable)
 	}
-	msg.UUID = msg.Metadata[HeaderID]
-	delete(msg.Metadata, metadataMalformed)
-	if malformed != nil {
-		msg.Metadata[metadataMalformed] = malformed.Error()
-	}
-	return msg, nil
+	return d.command, nil
 }
+
+// RecordsFromMessage are the records of a message of a
+// [Kafka.LogSubscription], in log order.
+func RecordsFromMessage(msg *message.Message) []Record { return deliveryOf(msg).records }
+
+// PlaceOf is where a message that came from Kafka stands.
+func PlaceOf(msg *message.Message) Place { return deliveryOf(msg).at }
 
 // Place is where a message stands in its topic.
 type Place struct {
@@ -153,26 +157,58 @@ type Place struct {
 	Offset    int64
 }
 
-// PlaceOf is where a message that came from Kafka stands.
-func PlaceOf(m *message.Message) (at Place) {
-	at.Partition, _ = kafka.MessagePartitionFromCtx(m.Context())
-	at.Offset, _ = kafka.MessagePartitionOffsetFromCtx(m.Context())
-	return at
+// KafkaMarshaler carries Watermill messages to Kafka: metadata are the
+// headers, as they are, by key, and the subject is the key.
+type KafkaMarshaler struct{}
+
+var _ kafka.Marshaler = KafkaMarshaler{}
+
+// Marshal implements [kafka.Marshaler].
+func (KafkaMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+	key := msg.Metadata[HeaderSubject]
+	if key == "" {
+		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, HeaderSubject)
+	}
+	return newProducerMessage(topic, []byte(key), msg.Metadata, msg.Payload), nil
 }
 
-// deadLetterMarshaler keeps a message as it came, under whatever key it had.
-type deadLetterMarshaler struct{ KafkaMarshaler }
+func newProducerMessage(topic string, key []byte, metadata message.Metadata, body []byte) *sarama.ProducerMessage {
+	out := &sarama.ProducerMessage{
+		Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body),
+		Headers: make([]sarama.RecordHeader, 0, len(metadata)+2),
+	}
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(key), Value: []byte(metadata[key])})
+	}
+	return out
+}
 
-func (m deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
-	key, _ := kafka.MessageKeyFromCtx(msg.Context())
+// deadLetterMarshaler keeps a message as it came, under whatever key it had,
+// with the metadata that it got since.
+type deadLetterMarshaler struct{}
+
+var _ kafka.Marshaler = deadLetterMarshaler{}
+
+// Marshal implements [kafka.Marshaler].
+func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+	d := deliveryOf(msg)
+	key := d.key
 	if len(key) == 0 {
 		key = []byte("no key")
 	}
-	at := PlaceOf(msg)
-	out := newProducerMessage(topic, key, msg)
+	metadata := message.Metadata{}
+	for _, h := range d.headers {
+		metadata[h.key] = h.value
+	}
+	for name, value := range msg.Metadata {
+		if name != HeaderType { // as it came, or not at all
+			metadata[name] = value
+		}
+	}
+	out := newProducerMessage(topic, key, metadata, msg.Payload)
 	out.Headers = append(out.Headers,
-		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
-		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, at.Offset, 10)})
+		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(d.at.Partition), 10)},
+		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, d.at.Offset, 10)})
 	return out, nil
 }
 

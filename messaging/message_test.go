@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -90,33 +88,8 @@ func TestKafkaMarshalerWantsASubject(t *testing.T) {
 	}
 }
 
-// What the unmarshaler notes for the decoder stays in this process: it is
-// neither sent, nor believed of others.
-func TestMalformedStaysHere(t *testing.T) {
-	from := kafkaMessage(golden(t, "userCreated"))
-	set(from, "ce_seq", "1", "1")
-	msg, err := KafkaMarshaler{}.Unmarshal(from)
-	if err != nil {
-		t.Fatalf("the group would rejoin for ever: %v", err)
-	}
-	if msg.Metadata[metadataMalformed] == "" {
-		t.Fatal("not noted")
-	}
-	if form := onTheWire(t, msg, nil); strings.Contains(form, metadataMalformed) {
-		t.Errorf("sent:\n%s", form)
-	}
-	from = kafkaMessage(golden(t, "userCreated"))
-	set(from, metadataMalformed, "says who?")
-	if msg, err := (KafkaMarshaler{}).Unmarshal(from); err != nil || msg.Metadata[metadataMalformed] != "" {
-		t.Errorf("believed: %v, %v", msg, err)
-	}
-	if raw := rawFromKafka(from); raw.malformed != nil {
-		t.Errorf("believed: %v", raw.malformed)
-	}
-}
-
 // A record is the same record however it is read: in bulk, straight from
-// Kafka, or one by one through Watermill, whose metadata is a map.
+// Kafka, or through Watermill.
 func TestSameRecordEitherWay(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "events"))
 	if err != nil {
@@ -163,34 +136,22 @@ func TestSameRecordEitherWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = direct.Close() }()
-	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers: k.Brokers, Unmarshaler: KafkaMarshaler{}, OverwriteSaramaConfig: k.sarama(),
-	}, watermill.NopLogger{})
+	subscription := k.LogSubscription("group", &claimant{}, time.Second)
+	defer func() { _ = subscription.Close() }()
+	messages, err := subscription.Subscribe(t.Context(), "events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = subscriber.Close() }()
-	messages, err := subscriber.Subscribe(t.Context(), "events")
-	if err != nil {
-		t.Fatal(err)
+	var others []Record
+	for len(others) < len(sent) {
+		msg := receive(t, messages, "what comes through Watermill")
+		others = append(others, RecordsFromMessage(msg)...)
+		msg.Ack()
 	}
 
 	sameError := cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
 	for i := range sent {
-		var one, other Record
-		select {
-		case m := <-direct.Messages():
-			one = decodeRecord(rawFromKafka(m), partitions)
-		case <-time.After(30 * time.Second):
-			t.Fatal("nothing came straight from Kafka")
-		}
-		select {
-		case msg := <-messages:
-			other = RecordFromMessage(msg, partitions)
-			msg.Ack()
-		case <-time.After(30 * time.Second):
-			t.Fatal("nothing came through Watermill")
-		}
+		one, other := decodeRecord(rawFromKafka(receive(t, direct.Messages(), "what comes straight from Kafka")), partitions), others[i]
 		if one.Offset != int64(i) {
 			t.Errorf("record %d has offset %d", i, one.Offset)
 		}

@@ -2,141 +2,230 @@ package messaging
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// Subscription is a subscriber of a consumer group. Closed the plain way,
-// watermill-kafka ends the contexts of messages under way and forgets their
-// acks: work done is done again. This one drains.
+// Subscription is a Watermill subscriber of a consumer group whose handler
+// owns its claims. It takes the place of watermill-kafka's, which ends the
+// contexts of messages under way when it is closed and forgets their acks, and
+// hands each message on through four goroutines.
+//
+// Each claimed partition has one message out at a time; one that is nacked comes
+// again before the next. An ack moves no offset: [Claim.Mark] does.
 type Subscription struct {
-	inner message.Subscriber
+	kafka *Kafka
+	name  string // of the group
+	pack  packing
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
 
-	stop     sync.Once
-	stopping chan struct{}
-	relays   sync.WaitGroup
-	closed   error
+	intake   context.Context // ends when no more messages are to be taken
+	stop     context.CancelFunc
+	session  context.Context // ends when the group is to be left
+	leave    context.CancelFunc
+	claiming sync.Mutex // held while closed is read, and busy grows
+	closed   bool
+	busy     sync.WaitGroup // claims that take messages
+	running  sync.WaitGroup
+}
+
+// packing is how Kafka's messages become Watermill's.
+type packing struct {
+	most int // of Kafka's go into one, if they are there already
+	make func(context.Context, []*sarama.ConsumerMessage) *message.Message
 }
 
 var _ message.Subscriber = (*Subscription)(nil)
 
-// Subscription returns a subscriber of a consumer group. The handler is told of
+// resendAfter is how long a message that was nacked waits to come again.
+const resendAfter = 100 * time.Millisecond
+
+// CommandSubscription returns a subscriber of topic commands for a consumer
+// group, a command a message ([CommandFromMessage]). The handler is told of
 // each partition it claims, and decides where to start and what is done.
 // Closing waits for messages out at handlers to be acked, for up to drain.
-func (k *Kafka) Subscription(group string, handler ClaimHandler, drain time.Duration) (*Subscription, error) {
-	member := &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)}
-	inner, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers:               k.Brokers,
-		Unmarshaler:           KafkaMarshaler{},
-		OverwriteSaramaConfig: k.sarama(),
-		ConsumerGroup:         group,
-		Tracer:                claims{member},
-	}, WatermillLog(k.Log))
-	if err != nil {
-		return nil, fmt.Errorf("subscribe as %s: %w", group, err)
+func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
+	return k.subscription(group, handler, drain, packing{1, func(ctx context.Context, of []*sarama.ConsumerMessage) *message.Message {
+		return commandMessage(ctx, of[0], k.Partitions)
+	}})
+}
+
+// maxPacked bounds the records in one message: as many as the client holds
+// ready.
+const maxPacked = 256
+
+// LogSubscription is the same for topic events, where a message has all the
+// partition's records that are there already ([RecordsFromMessage]): folding
+// takes less than passing each of them on would.
+func (k *Kafka) LogSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
+	return k.subscription(group, handler, drain, packing{maxPacked, func(ctx context.Context, of []*sarama.ConsumerMessage) *message.Message {
+		return recordsMessage(ctx, of, k.Partitions)
+	}})
+}
+
+func (k *Kafka) subscription(group string, handler ClaimHandler, drain time.Duration, pack packing) *Subscription {
+	s := &Subscription{
+		kafka: k, name: group, pack: pack, drain: drain, log: k.Log,
+		group: &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)},
 	}
-	return &Subscription{inner: inner, group: member, drain: drain, log: k.Log, stopping: make(chan struct{})}, nil
+	s.intake, s.stop = context.WithCancel(context.Background())
+	s.session, s.leave = context.WithCancel(context.Background())
+	return s
 }
 
 // Ready says why the group has not assigned partitions to this process, or
 // nil.
-func (d *Subscription) Ready() error { return d.group.ready() }
+func (s *Subscription) Ready() error { return s.group.ready() }
 
 // Subscribe implements [message.Subscriber]. The context does not end the
 // subscription: Close does. Brokers that are away are waited for: a router
 // that can't subscribe would end for good.
-func (d *Subscription) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	ctx = context.WithoutCancel(ctx)
+func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *message.Message, error) {
 	to := make(chan *message.Message)
-	d.relays.Go(func() {
+	s.running.Go(func() {
 		defer close(to)
-		if from := d.subscribe(ctx, topic); from != nil {
-			d.relay(from, to)
+		for try := 0; s.session.Err() == nil; try++ {
+			joined, err := s.consume(topic, to)
+			if joined {
+				try = 0
+			}
+			if err != nil && s.session.Err() == nil {
+				s.group.failed(err)
+				_ = Backoff(s.intake, try) // and then it is closed, or tried again
+			}
 		}
 	})
 	return to, nil
 }
 
-// subscribe tries until it works, or returns nil when it is to stop.
-func (d *Subscription) subscribe(ctx context.Context, topic string) <-chan *message.Message {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-d.stopping:
-			cancel()
-		case <-ctx.Done():
+// consume is a member of the group until it is to leave, or can't go on.
+func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined bool, err error) {
+	group, err := sarama.NewConsumerGroup(s.kafka.Brokers, s.name, s.kafka.sarama())
+	if err != nil {
+		return false, err
+	}
+	var errors sync.WaitGroup
+	errors.Go(func() {
+		for err := range group.Errors() {
+			s.group.log.Debug("consuming", "topic", topic, "error", err)
+		}
+	})
+	defer errors.Wait()
+	defer func() {
+		if err := group.Close(); err != nil {
+			s.group.log.Debug("leaving the group", "error", err)
 		}
 	}()
-	for try := 0; ; try++ {
-		from, err := d.inner.Subscribe(context.WithoutCancel(ctx), topic)
-		if err == nil {
-			return from
+	for s.session.Err() == nil {
+		// It returns when the partitions are shared out anew.
+		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(to), held: map[int32]*Claim{}})
+		if err != nil {
+			return joined, err
 		}
-		d.group.failed(err)
-		if Backoff(ctx, try) != nil {
-			return nil
+		joined = true
+	}
+	return joined, nil
+}
+
+// begin says whether a claim may take messages.
+func (s *Subscription) begin() bool {
+	s.claiming.Lock()
+	defer s.claiming.Unlock()
+	if s.closed {
+		return false
+	}
+	s.busy.Add(1)
+	return true
+}
+
+// deliver returns what brings a claim's messages to a handler, one after the
+// other, until the claim ends or no more are to be taken.
+func (s *Subscription) deliver(to chan<- *message.Message) func(*Claim, <-chan *sarama.ConsumerMessage) {
+	return func(claim *Claim, from <-chan *sarama.ConsumerMessage) {
+		if !s.begin() {
+			return
+		}
+		defer s.busy.Done()
+		chunk := make([]*sarama.ConsumerMessage, 0, s.pack.most)
+		for s.intake.Err() == nil {
+			chunk = chunk[:0]
+			select {
+			case m, ok := <-from:
+				if !ok {
+					return
+				}
+				chunk = append(chunk, m)
+			case <-claim.abandoned:
+				return
+			case <-s.intake.Done():
+				return
+			}
+			chunk = fill(chunk, from)
+			if !s.hand(claim, chunk, to) {
+				return
+			}
 		}
 	}
 }
 
-// relay passes messages on until it is to stop, and then waits for those that
-// are out.
-func (d *Subscription) relay(from <-chan *message.Message, to chan<- *message.Message) {
-	out := outstanding{}
-	defer func() { out.wait(d.drain, d.log) }()
+// hand hands a message over until it is acked. It returns false when the claim
+// has ended meanwhile, or no more are to be taken.
+func (s *Subscription) hand(claim *Claim, chunk []*sarama.ConsumerMessage, to chan<- *message.Message) bool {
 	for {
+		msg := s.pack.make(s.session, chunk)
 		select {
-		case <-d.stopping:
-			return
-		case msg, ok := <-from:
-			if !ok {
-				return
-			}
-			partition := PlaceOf(msg).Partition // before a handler has it, and its context
-			select {
-			case to <- msg:
-				out[partition] = msg
-			case <-d.stopping: // not acked: it comes again, to whoever is next
-				return
-			}
+		case to <- msg:
+		case <-claim.Context.Done(): // not acked: it comes again, to whoever is next
+			return false
+		case <-claim.abandoned:
+			return false
+		case <-s.intake.Done():
+			return false
+		}
+		select {
+		case <-msg.Acked():
+			return claim.Context.Err() == nil
+		case <-msg.Nacked():
+		case <-s.session.Done():
+			return false
+		}
+		select {
+		case <-time.After(resendAfter):
+		case <-claim.Context.Done():
+			return false
+		case <-s.intake.Done():
+			return false
 		}
 	}
 }
 
 // Close implements [message.Subscriber]: it takes no more messages, waits for
 // those out at handlers, and only then leaves the group.
-func (d *Subscription) Close() error {
-	d.stop.Do(func() {
-		close(d.stopping)
-		d.relays.Wait()
-		d.closed = d.inner.Close()
-	})
-	return d.closed
-}
-
-// outstanding are the last messages of each partition: there is never more
-// than one that is not acked.
-type outstanding map[int32]*message.Message
-
-func (o outstanding) wait(limit time.Duration, log *slog.Logger) {
-	timeout := time.NewTimer(limit)
+func (s *Subscription) Close() error {
+	s.claiming.Lock()
+	s.closed = true
+	s.claiming.Unlock()
+	s.stop()
+	idle := make(chan struct{})
+	go func() {
+		s.busy.Wait()
+		close(idle)
+	}()
+	timeout := time.NewTimer(s.drain)
 	defer timeout.Stop()
-	for partition, msg := range o {
-		select {
-		case <-msg.Acked():
-		case <-msg.Nacked():
-		case <-timeout.C:
-			log.Warn("closing with a message still at work", "partition", partition, "after", limit)
-			return
-		}
+	select {
+	case <-idle:
+	case <-s.session.Done(): // closed before
+	case <-timeout.C:
+		s.log.Warn("closing with a message still at work", "group", s.name, "after", s.drain)
 	}
+	s.leave()
+	s.running.Wait()
+	return nil
 }

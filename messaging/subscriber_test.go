@@ -88,10 +88,7 @@ func join(t *testing.T, k *Kafka, topic string, c *claimant, handle message.NoPu
 
 func joinAs(t *testing.T, k *Kafka, group, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
 	t.Helper()
-	subscription, err := k.Subscription(k.Prefix+group, c, patience)
-	if err != nil {
-		t.Fatal(err)
-	}
+	subscription := k.CommandSubscription(k.Prefix+group, c, patience)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: patience}, WatermillLog(quiet))
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +226,7 @@ func TestSubscriptionCloseDrains(t *testing.T) {
 		defer close(left)
 		m.leave(t)
 	}()
-	receive(t, m.stopping, "closing")
+	receive(t, m.intake.Done(), "closing")
 	select {
 	case <-left:
 		t.Error("closed with a message at work")
@@ -264,10 +261,7 @@ func TestSubscriptionCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, TopicCommands, 1, 1)
-	s, err := k.Subscription(k.Prefix+testGroup, &claimant{}, 50*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := k.CommandSubscription(k.Prefix+testGroup, &claimant{}, 50*time.Millisecond)
 	messages, err := s.Subscribe(t.Context(), k.Topic(TopicCommands))
 	if err != nil {
 		t.Fatal(err)

@@ -100,10 +100,12 @@ func (e *Engine) Cleanup(claim *messaging.Claim) {
 	}
 }
 
-// Handle takes a message of topic events. It returns when the message is in
-// line; the store's checkpoint, not the ack, says what is done.
+// Handle takes a message with records of topic events. It returns when they
+// are in line; the store's checkpoint, not the ack, says what is done.
 func (e *Engine) Handle(msg *message.Message) error {
-	e.Take(messaging.RecordFromMessage(msg, e.Partitions))
+	for _, r := range messaging.RecordsFromMessage(msg) {
+		e.Take(r)
+	}
 	return nil
 }
 
