@@ -9,12 +9,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	kept := ballast()
+	code := run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	runtime.KeepAlive(kept)
+	os.Exit(code)
 }
 
 // The exit codes.

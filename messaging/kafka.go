@@ -38,6 +38,7 @@ const retryMax = 50
 func (k *Kafka) sarama() *sarama.Config {
 	c := sarama.NewConfig()
 	c.ClientID = "millrace"
+	c.MetricRegistry = unmeasured{}
 	c.Version = sarama.V2_8_0_0 // topic ids (KIP-516)
 	c.Metadata.AllowAutoTopicCreation = false
 	c.Metadata.Retry.Max = 3
