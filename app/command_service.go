@@ -48,6 +48,7 @@ func (s *commandService) run(ctx context.Context) error {
 		Ledger:       s.ledger.Load,
 		Visible:      s.awaitVisible(),
 		Stopping:     ctx.Done(),
+		StatusURL:    s.Config.ReadAPI.PublicURL,
 		Now:          time.Now,
 		Log:          s.Log,
 	}

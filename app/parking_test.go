@@ -80,12 +80,15 @@ func TestParkedUser(t *testing.T) {
 	}
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":1,"name":"Broken"},"id":"b1"}`), http.StatusInternalServerError, "command-parked")
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":3,"name":"Broken"},"id":"b3"}`), http.StatusInternalServerError, "command-parked")
-	if got := s.wait(`{"type":"renameUser","payload":{"id":1,"name":"Later"}}`); got.status != http.StatusAccepted {
+	if got := s.wait(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
 		t.Errorf("a command behind a parked one: %s", got)
 	}
 	if got := s.wait(`{"type":"renameUser","payload":{"id":2,"name":"Else"}}`); got.status != http.StatusOK {
 		t.Errorf("a command of another user: %s", got)
 	}
+
+	s.waitForStatus(statusURL("1", "b1"), "parked")
+	s.waitForStatus(statusURL("1", "behind"), "parked")
 
 	list, code := s.app("parked", "list")
 	if code != exitOK || !strings.Contains(list, "b1") || !strings.Contains(list, "broken rule") || strings.Contains(list, "renameUser") {
@@ -101,6 +104,9 @@ func TestParkedUser(t *testing.T) {
 	if out, code := s.app("parked", "drop", "3", "b3"); code != exitOK {
 		t.Errorf("drop: exit %d\n%s", code, out)
 	}
+	if dropped := s.waitForStatus(statusURL("3", "b3"), "refused"); dropped.Problem == nil || dropped.Problem.Type != "urn:millrace:problem:command-dropped" {
+		t.Errorf("the dropped command is %+v", dropped)
+	}
 
 	t.Setenv(brokenRule, "mended")
 	s.commandService.kill()
@@ -110,6 +116,8 @@ func TestParkedUser(t *testing.T) {
 	}
 	s.waitForUser(user{ID: "1", Name: "Later", Version: 3, Active: true})
 	s.waitForUser(user{ID: "3", Name: "New", Version: 1, Active: true})
+	s.waitForStatus(statusURL("1", "b1"), "succeeded")
+	s.waitForStatus(statusURL("1", "behind"), "succeeded")
 	if out, code := s.app("parked", "list"); code != exitOK || !strings.Contains(out, "nothing is parked") {
 		t.Errorf("parked list at the end: exit %d\n%s", code, out)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/commandstatus"
 	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
 	"github.com/millrace/millrace/projections/userstats"
@@ -20,6 +21,7 @@ var readModels = []*projections.Projection{
 	userlist.Projection,
 	userhistory.Projection,
 	userstats.Projection,
+	commandstatus.Projection,
 }
 
 // queryService is the role: an engine for each read model.

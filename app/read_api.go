@@ -5,7 +5,10 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/config"
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/commandstatus"
 	"github.com/millrace/millrace/projections/userhistory"
 	"github.com/millrace/millrace/projections/userlist"
 	"github.com/millrace/millrace/projections/userstats"
@@ -37,6 +40,13 @@ func (s *readAPI) run(ctx context.Context) error {
 		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
 	}
+	reader.Outcome = func(ctx context.Context, stream, commandID string) (messaging.Position, error) {
+		return commandstatus.Outcome(ctx, s.store, users.ID(stream), commandID)
+	}
+	// Kafka may be away: nothing but the status of new commands needs it.
+	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
+	defer func() { _ = finder.Close() }()
+	commandstatus.Routes(router, reader, finder)
 	userhistory.Routes(router, reader)
 	userstats.Routes(router, reader) // before userlist's: it is no user
 	userlist.Routes(router, reader)

@@ -26,10 +26,19 @@ func (g *Gateway) write(w http.ResponseWriter, c *messaging.Command, answer comm
 		answer.Position = "" // in the header alone
 		if g.StatusURL != "" {
 			w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
-				"/users/"+url.PathEscape(c.Stream)+"/commands/"+url.PathEscape(c.ID))
+				"/users/"+url.PathEscape(c.Stream)+"/commands/"+escapeCommandID(c.ID))
 		}
 	}
 	web.WriteJSON(w, status, answer)
+}
+
+// escapeCommandID writes a command id in a path. Clients would take those of
+// dots for steps in it.
+func escapeCommandID(id string) string {
+	if id == "." || id == ".." {
+		return strings.ReplaceAll(id, ".", "%2E")
+	}
+	return url.PathEscape(id)
 }
 
 // commandAnswer is what a client is told of its command.
@@ -56,7 +65,7 @@ func answerOf(c *messaging.Command, o Outcome) (commandAnswer, error) {
 			Detail: "the command could not be decided, and waits for an operator", ID: c.ID,
 		}
 	case o.Refusal != nil:
-		return commandAnswer{}, refusalProblem(c.ID, o.Refusal)
+		return commandAnswer{}, web.CommandRefused(c.ID, o.Refusal.Slug, o.Refusal.Detail)
 	}
 	user := users.ID(c.Stream)
 	return commandAnswer{ID: c.ID, Type: c.Type, Status: statusSucceeded, User: &user, Version: o.Version, Position: o.position()}, nil
@@ -65,19 +74,4 @@ func answerOf(c *messaging.Command, o Outcome) (commandAnswer, error) {
 // position is the token of an outcome's place in the log.
 func (o Outcome) position() string {
 	return messaging.EncodePosition(messaging.Position{o.Partition: o.Offset + 1})
-}
-
-// refusalProblem is the one place where refusals become HTTP.
-func refusalProblem(commandID string, no *users.Refusal) *web.Problem {
-	p := &web.Problem{
-		Slug: no.Slug, Status: http.StatusConflict, Title: "Command refused",
-		Detail: no.Detail, ID: commandID,
-	}
-	switch no.Slug {
-	case users.ErrNotFound.Slug:
-		p.Status = http.StatusNotFound
-	case SlugVersionMismatch:
-		p.Status = http.StatusPreconditionFailed
-	}
-	return p
 }

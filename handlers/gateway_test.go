@@ -177,13 +177,16 @@ func TestGatewayExpectedVersion(t *testing.T) {
 }
 
 func TestGatewayLocation(t *testing.T) {
-	for _, test := range []struct{ id, want string }{
-		{`1`, "http://localhost:3002/users/1/commands/a:1~"},
-		{`"1"`, "http://localhost:3002/users/1/commands/a:1~"},
-		{`"a/b?c#d%20 é"`, "http://localhost:3002/users/a%2Fb%3Fc%23d%2520%20%C3%A9/commands/a:1~"},
+	for _, test := range []struct{ id, command, want string }{
+		{`1`, "a:1~", "http://localhost:3002/users/1/commands/a:1~"},
+		{`"1"`, "a:1~", "http://localhost:3002/users/1/commands/a:1~"},
+		{`"a/b?c#d%20 é"`, "a:1~", "http://localhost:3002/users/a%2Fb%3Fc%23d%2520%20%C3%A9/commands/a:1~"},
+		{`1`, ".", "http://localhost:3002/users/1/commands/%2E"},
+		{`1`, "..", "http://localhost:3002/users/1/commands/%2E%2E"},
+		{`1`, "...", "http://localhost:3002/users/1/commands/..."},
 	} {
 		var bus capture
-		got := ask(t, newGateway(bus.send), "/commands", `{"id":"a:1~","type":"deleteUser","payload":{"id":`+test.id+`}}`)
+		got := ask(t, newGateway(bus.send), "/commands", `{"id":"`+test.command+`","type":"deleteUser","payload":{"id":`+test.id+`}}`)
 		if location := got.Header.Get("Location"); location != test.want {
 			t.Errorf("user %s: Location %q, want %q", test.id, location, test.want)
 		}

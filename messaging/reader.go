@@ -244,40 +244,58 @@ func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (Reco
 	return decodeRecord(rawFromKafka(m), r.partitions), nil
 }
 
-// fetch asks the leader for one message. A consumer takes a while to start and
-// to end, and reads a partition once at a time.
+// fetch gets one message.
 func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
-	leader, err := r.client.Leader(r.topic, partition)
+	messages, _, err := fetch(r.client, r.topic, partition, offset, 1) // one byte is one batch (KIP-74)
 	if err != nil {
 		return nil, err
 	}
-	// One byte is one batch (KIP-74); session epoch -1 is no session (KIP-227).
-	request := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: 1, SessionEpoch: -1}
-	request.AddBlock(r.topic, partition, offset, 1, -1)
+	if len(messages) == 0 || messages[0].Offset != offset {
+		return nil, ErrOffsetGone
+	}
+	return messages[0], nil
+}
+
+// fetch asks a partition's leader for messages from an offset on, none at the
+// end, and where to go on behind them. A consumer takes a while to start and to end, and reads a
+// partition once at a time.
+func fetch(client sarama.Client, topic string, partition int32, offset int64, maxBytes int32) (messages []*sarama.ConsumerMessage, next int64, err error) {
+	leader, err := client.Leader(topic, partition)
+	if err != nil {
+		return nil, 0, err
+	}
+	// Session epoch -1 is no session (KIP-227).
+	request := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: maxBytes, SessionEpoch: -1}
+	request.AddBlock(topic, partition, offset, maxBytes, -1)
 	response, err := leader.Fetch(request)
 	if err != nil {
 		_ = leader.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	block := response.GetBlock(r.topic, partition)
+	block := response.GetBlock(topic, partition)
 	switch {
 	case block == nil:
-		return nil, sarama.ErrIncompleteResponse
+		return nil, 0, sarama.ErrIncompleteResponse
 	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
-		return nil, ErrOffsetGone
+		return nil, 0, ErrOffsetGone
 	case !errors.Is(block.Err, sarama.ErrNoError):
-		return nil, block.Err
+		return nil, 0, block.Err
 	}
+	next = offset
 	for _, records := range block.RecordsSet {
 		batch := records.RecordBatch
-		if batch == nil || batch.Control {
+		if batch == nil {
+			continue
+		}
+		next = max(next, batch.LastOffset()+1)
+		if batch.Control {
 			continue
 		}
 		for _, m := range batch.Records {
-			if batch.FirstOffset+m.OffsetDelta == offset {
-				return &sarama.ConsumerMessage{Topic: r.topic, Partition: partition, Offset: offset, Key: m.Key, Value: m.Value, Headers: m.Headers}, nil
+			if at := batch.FirstOffset + m.OffsetDelta; at >= offset { // a batch comes as a whole
+				messages = append(messages, &sarama.ConsumerMessage{Topic: topic, Partition: partition, Offset: at, Key: m.Key, Value: m.Value, Headers: m.Headers})
 			}
 		}
 	}
-	return nil, ErrOffsetGone
+	return messages, next, nil
 }

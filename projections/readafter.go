@@ -74,7 +74,7 @@ func (rd *Reader) await(ctx context.Context, m *modelWaits, after *messaging.Awa
 	return after, err
 }
 
-var errTooLate = web.Unavailable("the read model has not come to the position in " + headerReadAfter + " yet")
+var errTooLate = web.Unavailable("the read model has not come so far yet")
 
 // askFirst is after how long a command's outcome is looked for elsewhere, and
 // twice as long each time.
@@ -169,7 +169,7 @@ func whole(head StreamHead) error {
 	if head.Parked == "" {
 		return nil
 	}
-	return web.Unavailable("the read model stopped at an event of this user, and can't answer with " + headerReadAfter)
+	return web.Unavailable("the read model stopped at an event of this user")
 }
 
 // allow gives an answer that may be waited for the time to be written.

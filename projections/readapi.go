@@ -74,6 +74,16 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *Projection, re
 	if err != nil {
 		return err
 	}
+	return rd.read(w, r, p, after, read)
+}
+
+// ReadAgain is another [Reader.Read] for the same answer, when the first one
+// did not tell enough: of a view that includes this position.
+func (rd *Reader) ReadAgain(w http.ResponseWriter, r *http.Request, p *Projection, after messaging.Position, read func(context.Context, View) error) error {
+	return rd.read(w, r, p, &messaging.Awaited{Position: after}, read)
+}
+
+func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) error {
 	if after != nil {
 		rd.allow(w)
 	}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// status is what the read API says of a command.
+type status struct {
+	ID       string
+	User     users.ID
+	Status   string
+	Version  uint64
+	Position string
+	Problem  *struct{ Type string }
+}
+
+// readStatus asks for a command's status, at the Location of its 202.
+func (s *stack) readStatus(location string) (status, error) {
+	path, found := strings.CutPrefix(location, "http://localhost:3002") // where it is by default
+	if !found {
+		return status{}, fmt.Errorf("location %q is not on the read API", location)
+	}
+	got, err := s.get(path)
+	if err != nil {
+		return status{}, err
+	}
+	var st status
+	if err := json.Unmarshal([]byte(got.body), &st); err != nil || got.status != http.StatusOK {
+		return st, fmt.Errorf("GET %s: %s", path, got)
+	}
+	return st, nil
+}
+
+// waitForStatus waits until a command has a status.
+func (s *stack) waitForStatus(location, want string) (st status) {
+	s.t.Helper()
+	eventually(s.t, location+" is "+want, func() (err error) {
+		if st, err = s.readStatus(location); err == nil && st.Status != want {
+			err = errors.New("it is " + st.Status)
+		}
+		return err
+	})
+	return st
+}
+
+// statusURL is where the read API has a command's status.
+func statusURL(user, commandID string) string {
+	return "http://localhost:3002/users/" + user + "/commands/" + commandID
+}
+
+// askAtOnce has 16 clients send commands, each of them the next one when they
+// have asked for the status of the one before, which must be there. It returns
+// all locations.
+func (s *stack) askAtOnce(each int) (locations []string) {
+	s.t.Helper()
+	var mu sync.Mutex
+	var clients sync.WaitGroup
+	for client := range 16 {
+		clients.Go(func() {
+			for n := range each {
+				kind := "renameUser"
+				if n%5 == 0 {
+					kind = "createUser" // the second one is refused
+				}
+				id := fmt.Sprintf("c:%d~%d", client, n)
+				got, err := s.tryPost(fmt.Sprintf(`{"type":%q,"payload":{"id":"user %d/%%","name":"Name %d"},"id":%q}`, kind, client, n/2, id))
+				if err != nil || got.status != http.StatusAccepted {
+					s.t.Errorf("command %s: %s, %v", id, got, err)
+					return
+				}
+				location := got.header.Get("Location")
+				st, err := s.readStatus(location)
+				switch {
+				case err != nil:
+					s.t.Error(err)
+					return
+				case st.ID != id || st.User != users.ID(fmt.Sprintf("user %d/%%", client)):
+					s.t.Errorf("asked for the status of %s, and got that of %s of %s", id, st.ID, st.User)
+				case st.Status != "accepted" && st.Status != "succeeded" && st.Status != "refused":
+					s.t.Errorf("the status of %s is %s", id, st.Status)
+				}
+				mu.Lock()
+				locations = append(locations, location)
+				mu.Unlock()
+			}
+		})
+	}
+	clients.Wait()
+	return locations
+}
+
+// wantOutcomes checks that all commands come to have their outcome as status.
+func (s *stack) wantOutcomes(locations []string) {
+	s.t.Helper()
+	history := s.history()
+	byID := map[string]messaging.Record{}
+	for _, records := range history {
+		for _, r := range records {
+			byID[r.CommandID] = r
+		}
+	}
+	for _, location := range locations {
+		var r messaging.Record
+		want := "succeeded"
+		eventually(s.t, "the outcome at "+location, func() error {
+			st, err := s.readStatus(location)
+			if err != nil {
+				return err
+			}
+			r = byID[st.ID]
+			if r.Type == messaging.TypeCommandRefused {
+				want = "refused"
+			}
+			if st.Status != want || want == "succeeded" && (st.Version != r.Version || st.Position == "") || want == "refused" && st.Problem == nil {
+				return fmt.Errorf("it is %+v, and the log has %s at version %d", st, r.Type, r.Version)
+			}
+			return nil
+		})
+	}
+}
+
+// A status is good at once after the 202, and becomes the outcome.
+func TestStatusAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
+		s := oneProcess(t)
+		s.wantOutcomes(s.askAtOnce(150))
+	})
+	t.Run("four processes", func(t *testing.T) {
+		t.Parallel()
+		s := terminals(t)
+		s.wantOutcomes(s.askAtOnce(50))
+		if got, err := s.get("/users/1/commands/never-sent"); err != nil {
+			t.Error(err)
+		} else {
+			wantProblem(t, got, http.StatusNotFound, "command-not-found")
+		}
+	})
+}
+
+// While nobody decides, commands are accepted, and keep that status.
+func TestStatusWithoutHandlers(t *testing.T) {
+	s := oneProcess(t)
+	s.accept(createAlice)
+	s.waitForUsers(s.history())
+
+	// A command that this binary doesn't know makes its handlers leave.
+	k := &messaging.Kafka{Brokers: s.brokers(), Partitions: 12, Prefix: s.shared["kafka.topic_prefix"], Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	bus, err := k.CommandBus("topic-id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bus.Close() }()
+	_, err = bus.Send(t.Context(), &messaging.Command{ID: "newer", Type: "breakUser", Stream: "1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the handlers have left", func() error {
+		if s.commandService.ready() == nil {
+			return errors.New("it is ready")
+		}
+		return nil
+	})
+
+	locations := append(s.askAtOnce(10), statusURL("1", "newer"))
+	for range 2 {
+		for _, location := range locations {
+			if st, err := s.readStatus(location); err != nil || st.Status != "accepted" {
+				t.Errorf("%s: %+v, %v, want accepted", location, st, err)
+			}
+		}
+	}
+
+	t.Setenv(brokenRule, "mended")
+	s.commandService.kill()
+	s.commandService.start()
+	s.wantOutcomes(locations)
+}
+
+// Kafka is needed for the status of commands without an outcome only, and
+// found once it is there.
+func TestStatusWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.startBroker()
+	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
+	s.queryService = s.service(nil, "--config", shipped(t, "query-service.yaml"))
+	way := newProxy(t, s.brokers()[0])
+	s.readAPI = s.service(settings{"kafka.brokers": way.address}, "--config", shipped(t, "read-api.yaml"))
+	s.commandService.launch()
+	s.queryService.start()
+	s.readAPI.start()
+	s.commandService.waitUntilReady(t)
+
+	s.accept(`{"type":"createUser","payload":{"id":1,"name":"Alice"},"id":"first"}`)
+	s.waitForUser(user{ID: "1", Name: "Alice", Version: 1, Active: true})
+	s.waitForStatus(statusURL("1", "first"), "succeeded")
+	got, err := s.get("/users/1/commands/second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, got, http.StatusServiceUnavailable, "unavailable")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+	way.open()
+	eventually(t, "kafka is found", func() error {
+		if got, err = s.get("/users/1/commands/second"); err == nil && got.status == http.StatusServiceUnavailable {
+			err = errors.New(got.body)
+		}
+		return err
+	})
+	wantProblem(t, got, http.StatusNotFound, "command-not-found")
+}

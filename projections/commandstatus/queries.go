@@ -1,0 +1,97 @@
+package commandstatus
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/web"
+)
+
+// command is a command's status as clients see it, members in this order.
+type command struct {
+	ID     string   `json:"id"`
+	User   users.ID `json:"user"`
+	Status string   `json:"status"`
+	// Version is the user's after a command that succeeded, and Position
+	// where in the log its outcome is.
+	Version  int64  `json:"version,omitempty"`
+	Position string `json:"position,omitempty"`
+	// Problem is why it was refused.
+	Problem *web.Problem `json:"problem,omitempty"`
+	// Stale says that the read model stopped at a later outcome of this user,
+	// which may be that of a parked command.
+	Stale bool `json:"stale,omitempty"`
+
+	at         string // where its outcome is, in any case
+	generation int    // of the rows that have it
+}
+
+// state is another one whenever the status is.
+func (c *command) state() string {
+	state := c.Status
+	if c.at != "" {
+		state += "-" + c.at
+	}
+	if c.Stale {
+		state += "-stale"
+	}
+	return state
+}
+
+// find returns a command's status, nil if it has no outcome yet.
+func find(ctx context.Context, view projections.View, user users.ID, id string) (*command, error) {
+	c, err := row(ctx, view, user, id)
+	if err != nil || c != nil && c.Status != parked {
+		return c, err
+	}
+	// There may be more to know, but for what can't be applied.
+	head, err := view.Head(ctx, string(user))
+	if err != nil {
+		return nil, fmt.Errorf("read a user's head: %w", err)
+	}
+	if c != nil {
+		c.Stale = head.Parked != ""
+	}
+	return c, nil
+}
+
+// Outcome returns where in the log a command's outcome is, nil if store has
+// none (see [projections.Reader]).
+func Outcome(ctx context.Context, store projections.Store, user users.ID, id string) (at messaging.Position, err error) {
+	err = store.View(ctx, Projection, func(view projections.View) error {
+		c, err := row(ctx, view, user, id)
+		if err == nil && c != nil {
+			at, err = messaging.ParsePosition(c.at)
+		}
+		return err
+	})
+	return at, err
+}
+
+func row(ctx context.Context, view projections.View, user users.ID, id string) (*command, error) {
+	rows, err := view.Query(ctx, "SELECT status, version, position, problem, detail FROM {commands}"+
+		" WHERE stream = $1 AND command_id = $2", string(user), id)
+	if err != nil {
+		return nil, fmt.Errorf("read a command: %w", err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, rows.Err()
+	}
+	c := command{ID: id, User: user, generation: view.Generation()}
+	var version int64
+	var problem, detail string
+	if err := rows.Scan(&c.Status, &version, &c.at, &problem, &detail); err != nil {
+		return nil, fmt.Errorf("read a command: %w", err)
+	}
+	switch c.Status {
+	case succeeded:
+		c.Version, c.Position = version, c.at
+	case refused:
+		c.Problem = web.CommandRefused(id, problem, detail)
+	}
+	return &c, nil
+}
