@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # One static binary, and nothing else that could run: no shell, no package manager.
-FROM golang:1.26.8-bookworm AS build
+FROM golang:1.26.8 AS build
 WORKDIR /src
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath
 # The tree is mounted, not copied: with .git in it, so that the binary knows its commit. A tree without a whole
