@@ -13,8 +13,12 @@ import (
 	"github.com/millrace/millrace/messaging"
 )
 
-// Log is what the engine asks the log beside its subscription.
+// Log is what a read model asks the log beside its subscription.
 type Log interface {
+	// Follow hands over the records of a partition, from an offset on, as they
+	// come, until the context ends, and returns why it ended. fn has them only
+	// until it returns.
+	Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error
 	// End is the offset after a partition's last record.
 	End(ctx context.Context, partition int32) (int64, error)
 	// At returns the record at an offset.
@@ -67,25 +71,7 @@ func (e *Engine) start(claim *messaging.Claim) (start Checkpoint, err error) {
 		return start, err
 	}
 	start = checkpoints[claim.Partition]
-	if start.Next == 0 {
-		return start, nil
-	}
-	end, err := e.Log.End(ctx, claim.Partition)
-	if err != nil {
-		return start, err
-	}
-	last := start.Next - 1
-	if start.Next > end {
-		return start, fmt.Errorf("read model %s has the log up to offset %d of partition %d, and the log ends at %d: it lost its tail or was made anew", e.Projection.Name, last, claim.Partition, end)
-	}
-	record, err := e.Log.At(ctx, claim.Partition, last)
-	if err != nil {
-		return start, err
-	}
-	if record.Digest != start.Digest {
-		return start, fmt.Errorf("read model %s was made of another log: the record at offset %d of partition %d has another digest", e.Projection.Name, last, claim.Partition)
-	}
-	return start, nil
+	return start, checkOrigin(ctx, e.Log, e.Projection, start)
 }
 
 // Cleanup implements [messaging.ClaimHandler]: what has come is folded, if

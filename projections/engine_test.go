@@ -106,7 +106,17 @@ func (w *writer) zombie(stream string) {
 	w.records[len(w.records)-1].Seal()
 }
 
-// End and At make it the engine's log.
+// Follow, End and At make it the engine's log.
+func (w *writer) Follow(ctx context.Context, _ int32, from int64, fn func([]messaging.Record) error) error {
+	if from < int64(len(w.records)) {
+		if err := fn(w.records[from:]); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func (w *writer) End(context.Context, int32) (int64, error) { return int64(len(w.records)), nil }
 
 func (w *writer) At(_ context.Context, _ int32, offset int64) (messaging.Record, error) {

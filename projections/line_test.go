@@ -34,6 +34,10 @@ func newPartitioned(partitions, n int) partitioned {
 	return log
 }
 
+func (l partitioned) Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error {
+	return l[partition].Follow(ctx, partition, from, fn)
+}
+
 func (l partitioned) End(ctx context.Context, partition int32) (int64, error) {
 	return l[partition].End(ctx, partition)
 }

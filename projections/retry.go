@@ -11,14 +11,6 @@ import (
 	"github.com/millrace/millrace/messaging"
 )
 
-// FullLog is the log, to be read again.
-type FullLog interface {
-	Log
-	// Follow hands over a partition's records from an offset on, as they
-	// come, until the context ends or fn returns an error.
-	Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error
-}
-
 // ParkedStream is a stream that a read model stopped at.
 type ParkedStream struct {
 	Stream    string
@@ -50,7 +42,7 @@ const retriedAtOnce = 1000
 // stopped up to the checkpoint of its partition, while the engine goes on. It
 // returns them as they stand now: Parked is "" for those that go on, and says
 // why for those that stopped again. One that is no longer parked is not in.
-func Retry(ctx context.Context, store Store, log FullLog, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
+func Retry(ctx context.Context, store Store, log Log, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	parked = slices.Clone(parked)
 	slices.SortFunc(parked, func(a, b ParkedStream) int {
 		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ParkedOffset, b.ParkedOffset))
@@ -77,7 +69,7 @@ const heldRead = 1000
 var errFurther = errors.New("the checkpoint is further")
 
 // retrySome redoes streams of one partition, in the order of their offsets.
-func retrySome(ctx context.Context, store Store, log FullLog, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
+func retrySome(ctx context.Context, store Store, log Log, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	streams := make(map[string]bool, len(parked))
 	for _, s := range parked {
 		streams[s.Stream] = true
@@ -196,7 +188,7 @@ var errThere = errors.New("there")
 
 // readRange hands over a partition's records of these offsets, which must be
 // in the log.
-func readRange(ctx context.Context, log FullLog, partition int32, from, to int64, fn func([]messaging.Record) error) error {
+func readRange(ctx context.Context, log Log, partition int32, from, to int64, fn func([]messaging.Record) error) error {
 	if from >= to {
 		return nil
 	}

@@ -19,7 +19,7 @@ type Verifier struct {
 	Live Store
 	// Scratch is an empty store of its own.
 	Scratch    Store
-	Log        FullLog
+	Log        Log
 	Partitions int32
 	// Max is how many differences, and parked streams, a proof names.
 	Max int

@@ -74,6 +74,17 @@ func (l *Log) Position() messaging.Position {
 	return at
 }
 
+// Follow implements [projections.Log].
+func (l *Log) Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error {
+	if records := l.records[partition][from:]; len(records) > 0 {
+		if err := fn(records); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // End implements [projections.Log].
 func (l *Log) End(_ context.Context, partition int32) (int64, error) {
 	return int64(len(l.records[partition])), nil

@@ -16,6 +16,9 @@ type dialect interface {
 	migrations() (goose.Dialect, string)
 	// lock keeps every other Prepare on this database waiting.
 	lock(context.Context) (unlock func(), err error)
+	// tryLock takes a lock by a name of lower-case letters, digits and dashes,
+	// for as long as it takes. unlock is nil if somebody has it.
+	tryLock(ctx context.Context, name string) (unlock func(), err error)
 
 	// typeName is the type of a column, as columns tells it.
 	typeName(projections.Type) string

@@ -24,6 +24,9 @@ func (s *Store) Hold(ctx context.Context, p *projections.Projection, fn func(pro
 	if err != nil {
 		return fail(err)
 	}
+	if err := m.check(ctx, tx); err != nil {
+		return fail(err)
+	}
 	checkpoints, err := readCheckpoints(ctx, tx, m.checkpoints)
 	if err != nil {
 		return fail(err)
@@ -45,6 +48,9 @@ func (s *Store) holdLive(ctx context.Context, tx *transaction, p *projections.Pr
 		if err != nil {
 			return nil, err
 		}
+		if live == 0 {
+			return nil, projections.ErrNotPrepared
+		}
 		m, err := s.model(p, live)
 		if err != nil {
 			return nil, err
@@ -56,14 +62,9 @@ func (s *Store) holdLive(ctx context.Context, tx *transaction, p *projections.Pr
 		if err != nil {
 			return nil, err
 		}
-		if now != live {
-			continue // it was swapped away before it was held
+		if now == live { // it wasn't swapped away before it was held
+			return m, nil
 		}
-		kept, err := m.definition(ctx, tx)
-		if err == nil && kept != m.mine {
-			err = projections.ErrOtherDefinition
-		}
-		return m, err
 	}
 }
 

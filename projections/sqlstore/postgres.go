@@ -108,23 +108,45 @@ func (postgres) migrations() (goose.Dialect, string) {
 // lock takes a lock on a connection of its own, and ends with it. Those of the
 // pool could all be waiting here.
 func (d postgres) lock(ctx context.Context) (unlock func(), err error) {
+	_, unlock, err = d.locked(ctx, "SELECT true FROM pg_advisory_xact_lock(hashtextextended('millrace prepare', 0))")
+	return unlock, err
+}
+
+func (d postgres) tryLock(ctx context.Context, name string) (unlock func(), err error) {
+	got, unlock, err := d.locked(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('millrace "+name+"', 0))")
+	if err == nil && !got {
+		unlock()
+		unlock = nil
+	}
+	return unlock, err
+}
+
+// locked is a connection with a transaction that a pooler between keeps on it,
+// and that may do nothing for as long as it likes, and what a query for a lock
+// said there.
+func (d postgres) locked(ctx context.Context, query string) (got bool, unlock func(), err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.config)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	unlock = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgresClose)
 		defer cancel()
 		_ = conn.Close(ctx) // the server will see that it is gone
 	}
-	// In a transaction: a pooler between keeps it on one connection.
-	for _, statement := range []string{"BEGIN", "SELECT pg_advisory_xact_lock(hashtextextended('millrace prepare', 0))"} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			unlock()
-			return nil, fmt.Errorf("lock: %w", err)
+	for _, statement := range []string{"BEGIN", "SET LOCAL idle_in_transaction_session_timeout = 0"} {
+		if _, err = conn.Exec(ctx, statement); err != nil {
+			break
 		}
 	}
-	return unlock, nil
+	if err == nil {
+		err = conn.QueryRow(ctx, query).Scan(&got)
+	}
+	if err != nil {
+		unlock()
+		return false, nil, fmt.Errorf("lock: %w", err)
+	}
+	return got, unlock, nil
 }
 
 func (postgres) typeName(t projections.Type) string {

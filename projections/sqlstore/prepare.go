@@ -38,7 +38,7 @@ func (s *Store) Prepare(ctx context.Context, p *projections.Projection, partitio
 			return err
 		}
 		if live == 0 {
-			_, err := s.create(ctx, tx, p, stateLive, partitions)
+			_, err := s.create(ctx, tx, p, projections.Live, partitions)
 			return err
 		}
 		return s.check(ctx, tx, p, live, partitions)
@@ -89,7 +89,7 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // liveOf is a read model's live generation, 0 if there is none yet.
 func liveOf(ctx context.Context, tx *transaction, name string) (live int, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT generation FROM generations WHERE projection = $1 AND state = $2", name, stateLive).Scan(&live)
+	err = tx.QueryRowContext(ctx, "SELECT generation FROM generations WHERE projection = $1 AND state = $2", name, string(projections.Live)).Scan(&live)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -97,7 +97,7 @@ func liveOf(ctx context.Context, tx *transaction, name string) (live int, err er
 }
 
 // create makes a read model's next generation, empty, and returns its number.
-func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Projection, state string, partitions int32) (number int, err error) {
+func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Projection, state projections.State, partitions int32) (number int, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE projection = $1", p.Name).Scan(&number)
 	if err != nil {
 		return 0, ended(ctx, err)
@@ -107,7 +107,7 @@ func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Proj
 		return 0, err
 	}
 	_, err = tx.exec(ctx, "INSERT INTO generations (projection, generation, state, since, definition) VALUES ($1, $2, $3, $4, $5)",
-		p.Name, number, state, time.Now().UnixMilli(), m.mine)
+		p.Name, number, string(state), time.Now().UnixMilli(), m.mine)
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +116,7 @@ func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Proj
 			return 0, fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
-	return number, m.complete(ctx, tx, state == stateLive, partitions)
+	return number, m.complete(ctx, tx, state == projections.Live, partitions)
 }
 
 // complete adds what isn't there yet of a generation that has its tables.

@@ -159,6 +159,23 @@ func (d sqlite) lock(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
+func (d sqlite) tryLock(_ context.Context, name string) (unlock func(), err error) {
+	if d.lockPath == "" {
+		return func() {}, nil
+	}
+	path := d.lockPath + "-" + name
+	file := flock.New(path)
+	locked, err := file.TryLock()
+	if err != nil || !locked {
+		_ = file.Close()
+		if err != nil {
+			err = fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, err
+	}
+	return func() { _ = file.Close() }, nil // it ends with the process, at the latest
+}
+
 func (sqlite) typeName(t projections.Type) string {
 	switch t {
 	case projections.Integer:

@@ -20,6 +20,8 @@ type Store struct {
 	write   *pool
 	read    *pool
 	models  sync.Map // modelKey: *model
+	// rebuilding are the names of the read models that this store rebuilds.
+	rebuilding sync.Map
 
 	// turns are for readers, one each, and for writers, all at once. Nil if
 	// the database can do without.
@@ -87,17 +89,8 @@ func (s *Store) update(ctx context.Context, p *projections.Projection, moves []p
 		return fail(err)
 	}
 	defer tx.Rollback() // of what isn't committed, also when fn panics
-	moved, err := s.dialect.move(ctx, tx, by(m), moves)
-	if err != nil {
+	if err := s.move(ctx, tx, m, by(m), moves); err != nil {
 		return fail(err)
-	}
-	if len(moved) > 0 {
-		return fail(&projections.MovedError{Partitions: moved})
-	}
-	if kept, err := m.definition(ctx, tx); err != nil {
-		return fail(err)
-	} else if kept != m.mine {
-		return fail(projections.ErrOtherDefinition)
 	}
 	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}); err != nil {
 		return err
@@ -106,6 +99,18 @@ func (s *Store) update(ctx context.Context, p *projections.Projection, moves []p
 		return fail(err)
 	}
 	return nil
+}
+
+// move moves checkpoints, all or none, of tables that are this binary's.
+func (s *Store) move(ctx context.Context, tx *transaction, m *model, by string, moves []projections.Move) error {
+	moved, err := s.dialect.move(ctx, tx, by, moves)
+	if err != nil {
+		return err
+	}
+	if len(moved) > 0 {
+		return &projections.MovedError{Partitions: moved}
+	}
+	return m.check(ctx, tx)
 }
 
 // checkMoves refuses a partition that is there twice: which of the two is

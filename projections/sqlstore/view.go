@@ -119,6 +119,15 @@ func (m *model) definition(ctx context.Context, tx *transaction) (string, error)
 	return kept, nil
 }
 
+// check refuses a generation that isn't this binary's.
+func (m *model) check(ctx context.Context, tx *transaction) error {
+	kept, err := m.definition(ctx, tx)
+	if err == nil && kept != m.mine {
+		err = fmt.Errorf("generation %d: %w", m.generation, projections.ErrOtherDefinition)
+	}
+	return err
+}
+
 // view is a [projections.View].
 type view struct {
 	dialect     dialect
