@@ -70,5 +70,5 @@ func httpURL(cfg config.Config, address string) string {
 	if cfg.TLS.Cert != "" {
 		scheme = "https://"
 	}
-	return scheme + strings.Replace(address, "127.0.0.1:", "localhost:", 1)
+	return scheme + strings.Replace(dialable(address), "127.0.0.1:", "localhost:", 1)
 }

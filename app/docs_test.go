@@ -22,9 +22,12 @@ import (
 // notRun are the commands of the documents that a test can't run, by how they
 // begin, and why.
 var notRun = map[string]string{
-	"make ":           "make need not be there, and make test runs this",
-	"export ":         "it is for docker compose",
-	"docker compose ": "needs a container engine: make stack-test runs it all there",
+	"go run ./app --config secure.yaml":        "TestSecurityDoc runs it",
+	"go run ./app health --config secure.yaml": "TestSecurityDoc runs it",
+	"curl --cacert ca.pem ":                    "TestSecurityDoc runs it",
+	"make ":                                    "make need not be there, and make test runs this",
+	"export ":                                  "it is for docker compose",
+	"docker compose ":                          "needs a container engine: make stack-test runs it all there",
 }
 
 // documents are those whose commands are run, and whose names are checked.

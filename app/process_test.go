@@ -100,7 +100,7 @@ func parseBanner(text string) (at Addresses, whole bool) {
 	places, _, whole := strings.Cut(text, "\nTry:\n")
 	for line := range strings.Lines(places) {
 		what, where, _ := strings.Cut(strings.TrimSpace(line), " ")
-		where = strings.TrimPrefix(strings.TrimSpace(where), "http://")
+		where = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(where), "http://"), "https://")
 		switch what {
 		case "commands":
 			at.Commands = where

@@ -25,14 +25,13 @@ func (l *loader) checkReachable(bindings []binding) {
 // unguarded is what the HTTP addresses lack when others can reach them, "" for
 // nothing.
 func (l *loader) unguarded() string {
-	if !l.ok("tls.cert", "auth.tokens", "auth.tokens_file", "auth.jwt.issuer", "tls.client_ca") {
-		return "" // what is wrong there comes first
-	}
 	var lacks []string
-	if !l.given("tls.cert") {
+	if l.ok("tls.cert") && !l.given("tls.cert") {
 		lacks = append(lacks, "tls.cert")
 	}
-	if !l.given("auth.tokens") && !l.given("auth.jwt.issuer") && !l.given("tls.client_ca") {
+	// Where one of them is wrong, that comes first.
+	if l.ok("auth.tokens", "auth.tokens_file", "auth.jwt.issuer", "tls.client_ca") &&
+		!l.given("auth.tokens") && !l.given("auth.jwt.issuer") && !l.given("tls.client_ca") {
 		lacks = append(lacks, "one of auth.tokens, auth.jwt.issuer and tls.client_ca")
 	}
 	return strings.Join(lacks, " and ")
