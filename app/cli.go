@@ -27,6 +27,8 @@ type cli struct {
 	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
 	Parked      parkedCmd      `cmd:"" help:"Commands that could not be decided: look at them, requeue them, drop them."`
 	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
+	Projections projectionsCmd `cmd:"" help:"The read models."`
+	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or mend them; exit 1 if one differs."`
 	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
 	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
 	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this command line: bash, zsh or fish."`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/messaging"
@@ -48,6 +49,11 @@ func (d Difference) String() string {
 	default:
 		return row + ": is there, and the log doesn't make it"
 	}
+}
+
+// SameRow says whether both are of one row.
+func (d Difference) SameRow(other Difference) bool {
+	return d.Table == other.Table && slices.Equal(d.Key, other.Key)
 }
 
 // shown is a value on one line.

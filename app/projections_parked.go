@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/projections"
+)
+
+type projectionsCmd struct {
+	Parked projectionsParkedCmd `cmd:"" help:"List the users whose events a read model could not apply."`
+	Retry  projectionsRetryCmd  `cmd:"" help:"Redo parked users of a read model from the log. Mend the fault first."`
+}
+
+type projectionsParkedCmd struct {
+	Names modelNames `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
+}
+
+// Run lists the parked streams of read models.
+func (c projectionsParkedCmd) Run(in *invocation) error {
+	return keep(in, func(ctx context.Context, k *keeper) error {
+		none := true
+		for _, p := range c.Names.models() {
+			parked, err := projections.Parked(ctx, k.store, p, k.partitions)
+			if err != nil {
+				return err
+			}
+			for _, s := range parked {
+				none = false
+				fmt.Fprintf(k.stdout, "%s: %s\n", p.Name, parkedText(s))
+			}
+		}
+		if none {
+			fmt.Fprintln(k.stdout, "nothing is parked")
+		}
+		return nil
+	})
+}
+
+// parkedText tells of a parked stream in one line.
+func parkedText(s projections.ParkedStream) string {
+	reason, _, _ := strings.Cut(s.Parked, "\n")
+	return fmt.Sprintf("user %s, at version %d, since offset %d of partition %d: %s", s.Stream, s.Version, s.ParkedOffset, s.Partition, reason)
+}
+
+type projectionsRetryCmd struct {
+	Name string `arg:"" name:"read-model" help:"The read model."`
+	User string `arg:"" optional:"" help:"The user's id; all that are parked, if none is given."`
+}
+
+// Validate lets kong say that there is no such read model.
+func (c projectionsRetryCmd) Validate() error { return modelNames{c.Name}.Validate() }
+
+// Run redoes parked streams, and says where they stand now.
+func (c projectionsRetryCmd) Run(in *invocation) error {
+	return keep(in, func(ctx context.Context, k *keeper) error {
+		p := modelNames{c.Name}.models()[0]
+		all, err := projections.Parked(ctx, k.store, p, k.partitions)
+		if err != nil {
+			return err
+		}
+		parked := all
+		if c.User != "" {
+			parked = nil
+			for _, s := range all {
+				if s.Stream == c.User {
+					parked = append(parked, s)
+				}
+			}
+			if len(parked) == 0 {
+				return fmt.Errorf("user %s is not parked in read model %s", c.User, c.Name)
+			}
+		}
+		now, err := projections.Retry(ctx, k.store, k.log, p, parked, k.logger)
+		again := 0
+		for _, s := range now {
+			if s.Parked != "" {
+				again++
+				fmt.Fprintf(k.stdout, "parked again: %s\n", parkedText(s))
+				continue
+			}
+			fmt.Fprintf(k.stdout, "user %s goes on, at version %d\n", s.Stream, s.Version)
+		}
+		if again > 0 {
+			err = errors.Join(err, fmt.Errorf("%s of %d parked again", count(int64(again), "user"), len(now)))
+		} else if err == nil && len(now) == 0 {
+			fmt.Fprintln(k.stdout, "nothing is parked")
+		}
+		return err
+	})
+}

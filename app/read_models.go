@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/config"
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+)
+
+// modelNames are the names of read models on the command line.
+type modelNames []string
+
+// Validate lets kong say which read model there isn't.
+func (names modelNames) Validate() error {
+	for _, name := range names {
+		if !slices.ContainsFunc(readModels, func(p *projections.Projection) bool { return p.Name == name }) {
+			return fmt.Errorf("there is no read model %q: they are %s", name, strings.Join(readModelNames(), ", "))
+		}
+	}
+	return nil
+}
+
+// models are the read models of these names; without any, all.
+func (names modelNames) models() []*projections.Projection {
+	if len(names) == 0 {
+		return readModels
+	}
+	var some []*projections.Projection
+	for _, p := range readModels {
+		if slices.Contains(names, p.Name) {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+func readModelNames() []string {
+	names := make([]string, 0, len(readModels))
+	for _, p := range readModels {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// keeper is somebody at the command line who looks after the read models, while
+// others use them.
+type keeper struct {
+	store      projections.Store
+	log        *messaging.LogReader
+	partitions int32
+	logger     *slog.Logger
+	stdout     io.Writer
+}
+
+// keep opens store and log, and lets do work on them.
+func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	if cfg.Store.Driver == config.Memory {
+		return &config.Errors{{
+			Key: "store.driver", Value: `"memory"`, Source: "in force",
+			Reason: "must be sqlite or postgres: nobody but the process that serves can reach a store in memory",
+		}}
+	}
+	logger := newLogger(cfg.Log, in.stderr)
+	kafka := newKafka(cfg, cfg.Kafka.Brokers, logger)
+	reach, stop := context.WithTimeout(in.ctx, operatorTimeout)
+	defer stop()
+	if _, err := kafka.EnsureTopics(reach); err != nil {
+		return err
+	}
+	reader, err := kafka.LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	store, err := openStore(in.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return do(in.ctx, &keeper{store, reader, kafka.Partitions, logger, in.stdout})
+}
+
+// progress shows how far something long is, to those who look at it.
+func progress(stderr io.Writer) (show func(done, all int64)) {
+	if !isTerminal(stderr) {
+		return nil
+	}
+	var shown time.Time
+	return func(done, all int64) {
+		if now := time.Now(); now.Sub(shown) > 200*time.Millisecond || done == all {
+			shown = now
+			fmt.Fprintf(stderr, "\rfolding the log: %d of %d records", done, all)
+			if done == all {
+				fmt.Fprintln(stderr)
+			}
+		}
+	}
+}
+
+// scratchStore is an empty store of its own, gone when it is closed.
+func scratchStore(ctx context.Context) (store projections.Store, closeIt func() error, err error) {
+	dir, err := os.MkdirTemp("", "millrace-verify-")
+	if err != nil {
+		return nil, nil, err
+	}
+	if store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "scratch.db")); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
+}
