@@ -15,6 +15,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"app": func() {
 		carryBrokenRule()
+		carryNewerEvent()
 		main()
 	}})
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // Status says where a user is in life.
@@ -76,18 +77,18 @@ var Events = []func() Event{
 var ErrUnknownEvent = errors.New("unknown event type")
 
 // newEvent makes an empty event of a type, by its name on the wire.
-var newEvent = func() map[string]func() Event {
+var newEvent = sync.OnceValue(func() map[string]func() Event {
 	byType := map[string]func() Event{}
 	for _, create := range Events {
 		byType[create().Type()] = create
 	}
 	return byType
-}()
+})
 
 // DecodeEvent reads an event's body, JSON, as its type says. Unknown members
 // are ignored: a newer binary may have added them.
 func DecodeEvent(eventType string, body []byte) (Event, error) {
-	create, ok := newEvent[eventType]
+	create, ok := newEvent()[eventType]
 	if !ok {
 		return nil, fmt.Errorf("%w %q", ErrUnknownEvent, eventType)
 	}
