@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -28,10 +27,10 @@ const maxDepth = 32
 // request is the body of POST /commands. A member that is not a pointer is
 // required.
 type request struct {
-	Type            requestType               `json:"type"`
-	Payload         map[string]jsontext.Value `json:"payload"`
-	ID              *requestID                `json:"id"`
-	ExpectedVersion *requestVersion           `json:"expectedVersion"`
+	Type            requestType     `json:"type"`
+	Payload         requestPayload  `json:"payload"`
+	ID              *requestID      `json:"id"`
+	ExpectedVersion *requestVersion `json:"expectedVersion"`
 }
 
 // decodeRequest reads a command strictly: whatever could be read in two ways
@@ -42,12 +41,9 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 	if wrong := checkDepth(body); wrong != nil {
 		return nil, wrong
 	}
-	var given map[string]jsontext.Value
-	if err := json.Unmarshal(body, &given); err != nil {
-		return nil, notJSON(err)
-	}
-	if given == nil { // null
-		return nil, notJSON(nil)
+	given, ok := membersOf(body)
+	if !ok {
+		return nil, notJSON(json.Unmarshal(body, new(map[string]jsontext.Value))) // which says why
 	}
 	var req request
 	wrong := decodeMembers(given, "", &req)
@@ -72,32 +68,81 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 // decodeMembers reads the members of an object into the fields of a struct,
 // by their json tags, and names all that is wrong: members that are missing
 // (unless the field is a pointer), unknown, or refused by the field's type.
-func decodeMembers(given map[string]jsontext.Value, at jsontext.Pointer, into any) (wrong []web.FieldError) {
+func decodeMembers(given []member, at jsontext.Pointer, into any) (wrong []web.FieldError) {
 	add := func(member, detail string) {
 		wrong = append(wrong, web.FieldError{Pointer: string(at.AppendToken(member)), Detail: detail})
 	}
 	fields := reflect.ValueOf(into).Elem()
-	var known []string
-	for i := range fields.NumField() {
-		name, _, _ := strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
-		known = append(known, name)
-		value, ok := given[name]
-		if !ok {
+	known := make([]string, fields.NumField())
+	for i := range known {
+		known[i], _, _ = strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
+		n := slices.IndexFunc(given, func(m member) bool { return m.name == known[i] })
+		if n < 0 {
 			if fields.Field(i).Kind() != reflect.Pointer {
-				add(name, "is required")
+				add(known[i], "is required")
 			}
 			continue
 		}
-		if err := decodeMember(value, fields.Field(i)); err != nil {
-			add(name, err.Error())
+		if err := decodeMember(given[n].value, fields.Field(i)); err != nil {
+			add(known[i], err.Error())
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !slices.Contains(known, name) {
-			add(name, "is not known; known are "+strings.Join(known, ", "))
+	var unknown []string
+	for _, m := range given {
+		if !slices.Contains(known, m.name) {
+			unknown = append(unknown, m.name)
 		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		add(name, "is not known; known are "+strings.Join(known, ", "))
 	}
 	return wrong
+}
+
+// member is a member of a JSON object.
+type member struct {
+	name  string
+	value jsontext.Value
+}
+
+// membersOf reads the members of an object, if that is all there is.
+func membersOf(object []byte) (members []member, ok bool) {
+	in := jsontext.NewDecoder(bytes.NewBuffer(object)) // which it reads in place
+	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
+		return nil, false
+	}
+	members = make([]member, 0, 4)
+	for in.PeekKind() == '"' {
+		name, err := in.ReadToken()
+		if err != nil {
+			return nil, false
+		}
+		m := member{name: name.String()}
+		if m.value, err = in.ReadValue(); err != nil {
+			return nil, false
+		}
+		end := in.InputOffset() // what it returned is good until it reads on
+		m.value = object[end-int64(len(m.value)) : end]
+		members = append(members, m)
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return nil, false
+	}
+	_, err := in.ReadToken()
+	return members, errors.Is(err, io.EOF)
+}
+
+// requestPayload is the members of an object.
+type requestPayload []member
+
+func (p *requestPayload) UnmarshalJSON(data []byte) error {
+	members, ok := membersOf(data)
+	if !ok {
+		return errors.New("must be an object")
+	}
+	*p = members
+	return nil
 }
 
 // decodeMember reads one value. A type that reads itself says in its own
@@ -133,14 +178,15 @@ type requestType struct{ command users.Command }
 
 func (t *requestType) UnmarshalJSON(data []byte) error {
 	text, err := jsontext.AppendUnquote(nil, data)
-	var known []string
 	for _, newCommand := range users.Commands {
-		command := newCommand()
-		if err == nil && command.Type() == string(text) {
+		if command := newCommand(); err == nil && command.Type() == string(text) {
 			t.command = command
 			return nil
 		}
-		known = append(known, command.Type())
+	}
+	var known []string
+	for _, newCommand := range users.Commands {
+		known = append(known, newCommand().Type())
 	}
 	return fmt.Errorf("must be one of %s", strings.Join(known, ", "))
 }
@@ -172,6 +218,9 @@ func (v *requestVersion) UnmarshalJSON(data []byte) error {
 
 // checkDepth leaves all that isn't JSON for later.
 func checkDepth(body []byte) []web.FieldError {
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
+		return nil
+	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
 		if _, err := decoder.ReadToken(); err != nil {

@@ -112,9 +112,9 @@ func TestDecodeMembersOfPlainTypes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			given := map[string]jsontext.Value{
-				"text": jsontext.Value(test.text), "flag": jsontext.Value(test.flag), "count": jsontext.Value(test.count),
-				"list": jsontext.Value(test.list), "nested": jsontext.Value(test.nested),
+			given := []member{
+				{"text", jsontext.Value(test.text)}, {"flag", jsontext.Value(test.flag)}, {"count", jsontext.Value(test.count)},
+				{"list", jsontext.Value(test.list)}, {"nested", jsontext.Value(test.nested)},
 			}
 			if diff := cmp.Diff(test.want, decodeMembers(given, "/payload", new(plain))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

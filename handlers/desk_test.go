@@ -147,7 +147,7 @@ func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
 	if _, err := d.Setup(claim); err != nil {
 		t.Fatal(err)
 	}
-	s.desk = d.desks[0]
+	s.desk = d.desks[0].desk
 	return s
 }
 

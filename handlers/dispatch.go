@@ -40,7 +40,7 @@ type Dispatcher struct {
 	mu       sync.Mutex
 	session  context.Context // of the claims, and the topic's id that was read in it
 	topicID  string
-	desks    map[int32]*desk
+	desks    map[int32]*intake
 	outdated error
 	left     chan struct{}
 }
@@ -53,7 +53,7 @@ func NewDispatcher(kafka *messaging.Kafka, topicID func(context.Context) (string
 	}
 	return &Dispatcher{
 		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, known: known,
-		desks: map[int32]*desk{}, left: make(chan struct{}),
+		desks: map[int32]*intake{}, left: make(chan struct{}),
 	}
 }
 
@@ -83,7 +83,7 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	ledger.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.desks[claim.Partition] = desk
+	d.desks[claim.Partition] = newIntake(desk)
 	return messaging.Committed, nil
 }
 
@@ -113,6 +113,7 @@ func (d *Dispatcher) Cleanup(claim *messaging.Claim) {
 	// The claim's own context has ended, and the group waits for this.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(claim.Context), DrainTimeout)
 	defer cancel()
+	<-desk.ended
 	if left := desk.close(ctx); left > 0 {
 		d.Log.Warn("let go of a partition with commands under way; they will be decided by whoever has it next", "partition", claim.Partition, "commands", left)
 	}
@@ -180,7 +181,7 @@ func (d *Dispatcher) take(c messaging.Command, wish users.Command) error {
 	desk := d.desks[c.Partition]
 	d.mu.Unlock()
 	if desk != nil {
-		desk.take(c, wish)
+		desk.bring(c, wish)
 	}
 	return nil
 }

@@ -70,7 +70,10 @@ func mediaOf(h http.Header) (string, error) {
 	if len(types) != 1 {
 		return "", unsupported("the request must have one Content-Type, " + mediaJSON + " or " + mediaNDJSON)
 	}
-	mediaType, parameters, err := mime.ParseMediaType(types[0])
+	mediaType, parameters, err := types[0], map[string]string(nil), error(nil)
+	if mediaType != mediaJSON { // as nearly all have it
+		mediaType, parameters, err = mime.ParseMediaType(types[0])
+	}
 	if err != nil || mediaType != mediaJSON && mediaType != mediaNDJSON {
 		return "", unsupported("the Content-Type must be " + mediaJSON + " or " + mediaNDJSON)
 	}

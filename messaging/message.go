@@ -1,9 +1,9 @@
 package messaging
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +61,7 @@ func (m rawMessage) stream(partitions int32) (string, error) {
 func readHeaders(from []*sarama.RecordHeader) (headers []header, malformed error) {
 	headers = make([]header, 0, len(from))
 	for _, h := range from {
-		key, value := string(h.Key), string(h.Value)
+		key, value := headerKey(h.Key), string(h.Value)
 		if strings.HasPrefix(key, headerPrefix) {
 			if !utf8.ValidString(key) || !utf8.ValidString(value) {
 				malformed = fmt.Errorf("header %q is not UTF-8", key)
@@ -75,6 +75,42 @@ func readHeaders(from []*sarama.RecordHeader) (headers []header, malformed error
 		headers = append(headers, header{key, value})
 	}
 	return headers, malformed
+}
+
+// headerKey is a header's key, of which there are few: they take no memory.
+func headerKey(key []byte) string {
+	switch string(key) {
+	case HeaderSpecVersion:
+		return HeaderSpecVersion
+	case HeaderID:
+		return HeaderID
+	case HeaderType:
+		return HeaderType
+	case HeaderSource:
+		return HeaderSource
+	case HeaderSubject:
+		return HeaderSubject
+	case HeaderTime:
+		return HeaderTime
+	case HeaderSeq:
+		return HeaderSeq
+	case HeaderPrev:
+		return HeaderPrev
+	case HeaderVersion:
+		return HeaderVersion
+	case HeaderCommandID:
+		return HeaderCommandID
+	case HeaderCommandHash:
+		return HeaderCommandHash
+	case HeaderCommandPosition:
+		return HeaderCommandPosition
+	case HeaderExpectedVersion:
+		return HeaderExpectedVersion
+	case HeaderContentType:
+		return HeaderContentType
+	default:
+		return string(key)
+	}
 }
 
 func rawFromKafka(m *sarama.ConsumerMessage) rawMessage {
@@ -177,9 +213,19 @@ func newProducerMessage(topic string, key []byte, metadata message.Metadata, bod
 		Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body),
 		Headers: make([]sarama.RecordHeader, 0, len(metadata)+2),
 	}
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(key), Value: []byte(metadata[key])})
+	size := 0
+	for name, value := range metadata {
+		size += len(name) + len(value)
 	}
+	text := make([]byte, 0, size) // of all of them
+	part := func(s string) []byte {
+		text = append(text, s...)
+		return text[len(text)-len(s) : len(text) : len(text)]
+	}
+	for name, value := range metadata {
+		out.Headers = append(out.Headers, sarama.RecordHeader{Key: part(name), Value: part(value)})
+	}
+	slices.SortFunc(out.Headers, func(a, b sarama.RecordHeader) int { return bytes.Compare(a.Key, b.Key) })
 	return out
 }
 
@@ -214,6 +260,7 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 
 func newMessage(headers []header, body []byte) *message.Message {
 	msg := message.NewMessage("", body)
+	msg.Metadata = make(message.Metadata, len(headers))
 	for _, h := range headers {
 		msg.Metadata[h.key] = h.value
 	}
