@@ -30,7 +30,7 @@ func (healthCmd) Run(in *invocation) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(cfg, dialable(cfg.Admin.Address))+"/readyz", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(cfg, cfg.Admin.Address)+"/readyz", http.NoBody)
 	if err != nil {
 		return err
 	}
