@@ -10,88 +10,157 @@ import (
 	"github.com/millrace/millrace/messaging"
 )
 
-// apply folds a batch of one partition's records into a read model, in the
-// transaction that moves the checkpoint: the gate, the projection, the rows
-// and the streams' heads.
-func apply(ctx context.Context, tx Tx, p *Projection, records []messaging.Record, log *slog.Logger) error {
-	heads, err := tx.Heads(ctx, streamsOf(records))
-	if err != nil {
-		return err
-	}
-	accepted := gate(heads, records)
-	var keys []RowKey
-	for _, e := range accepted {
-		if e.unreadable == nil {
-			keys = append(keys, p.Keys(e.Event)...)
-		}
-	}
-	rows, err := fetch(ctx, tx, p, keys)
-	if err != nil {
-		return err
-	}
-	for _, e := range accepted {
-		head := heads[e.Stream]
-		if head.Parked != "" {
-			continue // it stopped earlier in this batch
-		}
-		if err := applyOne(p, rows, e); err != nil {
-			rows.takeBack()
-			head.Parked, head.ParkedOffset = err.Error(), e.Offset
-			heads[e.Stream] = head
-			log.Error("parked a stream in a read model", "read model", p.Name, "stream", e.Stream, "partition", e.Partition, "offset", e.Offset, "error", err)
-			continue
-		}
-		rows.keep()
-		head.Head = e.head
-		if !head.HasDecided(e.CommandPosition) { // what was held longest is decided last
-			head.Decided = e.CommandPosition
-		}
-		heads[e.Stream] = head
-	}
-	if err := rows.flush(ctx, tx); err != nil {
-		return err
-	}
-	if len(accepted) == 0 {
-		return nil
-	}
-	return tx.PutHeads(ctx, changed(heads, accepted))
-}
-
-// acceptedEvent is a record that the gate let through.
-type acceptedEvent struct {
+// entry is a record of the log, and what it says.
+type entry struct {
 	Event
-	head       messaging.Head // the stream's, with this record
-	unreadable error
+	unreadable error // why it can't be read by this binary
 }
 
-// gate keeps the records that count, in order.
-func gate(heads map[string]StreamHead, records []messaging.Record) []acceptedEvent {
-	at := make(map[string]messaging.Head, len(heads))
-	accepted := make([]acceptedEvent, 0, len(records))
+func entryOf(r messaging.Record) entry {
+	e := entry{Event: Event{Record: r}, unreadable: r.Unreadable}
+	if r.Malformed == nil && r.Unreadable == nil && messaging.IsEvent(r.Type) {
+		e.Data, e.unreadable = users.DecodeEvent(r.Type, r.Body)
+	}
+	return e
+}
+
+func entriesOf(records []messaging.Record) []entry {
+	entries := make([]entry, len(records))
 	for i := range records {
-		r := &records[i]
-		if heads[r.Stream].Parked != "" {
-			continue // redone from the log once it is mended
+		entries[i] = entryOf(records[i])
+	}
+	return entries
+}
+
+// apply folds a batch of records into a read model, those of each partition in
+// order, in the transaction that moves the checkpoints: the gate, the
+// projection, the rows and the streams' heads.
+func apply(ctx context.Context, tx Tx, p *Projection, records []messaging.Record, log *slog.Logger) error {
+	return newFold(p, log).commit(ctx, tx, entriesOf(records))
+}
+
+// fold is a read model's rows and heads as far as they have been looked at,
+// and what has changed in them since they were last written.
+type fold struct {
+	projection *Projection
+	log        *slog.Logger
+	streams    map[string]*stream
+	changed    []*stream
+	rows       *rowSet
+}
+
+// stream is a stream in a read model.
+type stream struct {
+	name string
+	// at is where it stands. The gate may be ahead, by what it let through and
+	// is still to be applied.
+	at      StreamHead
+	gate    messaging.Head
+	changed bool
+}
+
+func newFold(p *Projection, log *slog.Logger) *fold {
+	return &fold{projection: p, log: log, streams: map[string]*stream{}, rows: newRowSet(p)}
+}
+
+// commit folds records, and writes what has changed.
+func (f *fold) commit(ctx context.Context, tx Tx, entries []entry) error {
+	if err := f.apply(ctx, tx, entries); err != nil {
+		return err
+	}
+	return f.flush(ctx, tx)
+}
+
+// apply folds records on top of what is known. What isn't known yet is looked
+// up in the transaction.
+func (f *fold) apply(ctx context.Context, tx Tx, entries []entry) error {
+	streams, err := f.lookUp(ctx, tx, entries)
+	if err != nil {
+		return err
+	}
+	accepted := f.gate(entries, streams)
+	var keys []RowKey
+	for _, i := range accepted {
+		if e := &entries[i]; e.unreadable == nil {
+			keys = append(keys, f.projection.Keys(e.Event)...)
 		}
-		before, ok := at[r.Stream]
-		if !ok {
-			before = heads[r.Stream].Head
-		}
-		head, ok := before.Accept(r)
-		if !ok {
+	}
+	if err := f.rows.fetch(ctx, tx, keys); err != nil {
+		return err
+	}
+	for _, i := range accepted {
+		f.applyTo(streams[i], &entries[i])
+	}
+	return nil
+}
+
+// lookUp finds the stream of each record, nil for one that is malformed.
+func (f *fold) lookUp(ctx context.Context, tx Tx, entries []entry) ([]*stream, error) {
+	streams := make([]*stream, len(entries))
+	var unknown []string
+	for i := range entries {
+		e := &entries[i]
+		if e.Malformed != nil {
 			continue
 		}
-		at[r.Stream] = head
-		e := acceptedEvent{Event: Event{Record: *r}, head: head, unreadable: r.Unreadable}
-		if e.unreadable == nil && messaging.IsEvent(r.Type) {
-			e.Data, e.unreadable = users.DecodeEvent(r.Type, r.Body)
+		s := f.streams[e.Stream]
+		if s == nil {
+			s = &stream{name: e.Stream}
+			f.streams[e.Stream] = s
+			unknown = append(unknown, e.Stream)
 		}
-		accepted = append(accepted, e)
+		streams[i] = s
+	}
+	if len(unknown) == 0 {
+		return streams, nil
+	}
+	heads, err := tx.Heads(ctx, unknown)
+	for name, head := range heads {
+		s := f.streams[name]
+		s.at, s.gate = head, head.Head
+	}
+	return streams, err
+}
+
+// gate says which records count, in order.
+func (f *fold) gate(entries []entry, streams []*stream) []int {
+	accepted := make([]int, 0, len(entries))
+	for i, s := range streams {
+		if s == nil || s.at.Parked != "" { // it is redone from the log once it is mended
+			continue
+		}
+		if head, ok := s.gate.Accept(&entries[i].Record); ok {
+			s.gate = head
+			accepted = append(accepted, i)
+		}
 	}
 	return accepted
 }
 
-func applyOne(p *Projection, rows Rows, e acceptedEvent) (err error) {
+// applyTo changes the rows by an accepted record, and moves its stream on.
+func (f *fold) applyTo(s *stream, e *entry) {
+	if s.at.Parked != "" {
+		return // it stopped earlier in this batch
+	}
+	if !s.changed {
+		s.changed = true
+		f.changed = append(f.changed, s)
+	}
+	if err := f.applyOne(e); err != nil {
+		f.rows.takeBack()
+		s.at.Parked, s.at.ParkedOffset = err.Error(), e.Offset
+		s.gate = s.at.Head
+		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "error", err)
+		return
+	}
+	f.rows.keep()
+	s.at.Head = messaging.Head{Seq: e.Seq, Version: e.Version, Digest: e.Digest}
+	if !s.at.HasDecided(e.CommandPosition) { // what was held longest is decided last
+		s.at.Decided = e.CommandPosition
+	}
+}
+
+func (f *fold) applyOne(e *entry) (err error) {
 	if e.unreadable != nil {
 		return e.unreadable
 	}
@@ -100,25 +169,22 @@ func applyOne(p *Projection, rows Rows, e acceptedEvent) (err error) {
 			err = fmt.Errorf("the projection panicked: %v\n%s", value, debug.Stack())
 		}
 	}()
-	return p.Apply(rows, e.Event)
+	return f.projection.Apply(f.rows, e.Event)
 }
 
-func streamsOf(records []messaging.Record) []string {
-	seen := make(map[string]bool, len(records))
-	streams := make([]string, 0, len(records))
-	for i := range records {
-		if r := &records[i]; r.Malformed == nil && !seen[r.Stream] {
-			seen[r.Stream] = true
-			streams = append(streams, r.Stream)
-		}
+// flush writes what has changed.
+func (f *fold) flush(ctx context.Context, tx Tx) error {
+	if err := f.rows.flush(ctx, tx); err != nil {
+		return err
 	}
-	return streams
-}
-
-func changed(heads map[string]StreamHead, accepted []acceptedEvent) map[string]StreamHead {
-	out := make(map[string]StreamHead, len(accepted))
-	for _, e := range accepted {
-		out[e.Stream] = heads[e.Stream]
+	if len(f.changed) == 0 {
+		return nil
 	}
-	return out
+	heads := make(map[string]StreamHead, len(f.changed))
+	for _, s := range f.changed {
+		heads[s.name] = s.at
+		s.changed = false
+	}
+	f.changed = f.changed[:0]
+	return tx.PutHeads(ctx, heads)
 }

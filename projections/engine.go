@@ -102,7 +102,7 @@ func (e *Engine) Take(r messaging.Record) {
 	f := e.folders[r.Partition]
 	e.mu.Unlock()
 	if f != nil {
-		f.add(r)
+		f.add(entryOf(r))
 	}
 }
 

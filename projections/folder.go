@@ -37,10 +37,10 @@ func newFolder(l *line, claim *messaging.Claim, at Checkpoint) *folder {
 // add puts a record in line, and waits while the partition has a full batch
 // there. One that comes after the partition is gone is dropped: it comes
 // again, to its next owner.
-func (f *folder) add(r messaging.Record) {
+func (f *folder) add(e entry) {
 	select {
 	case f.room <- struct{}{}:
-		f.line.add(f, r)
+		f.line.add(f, e)
 	case <-f.claim.Context.Done():
 	case <-f.idle:
 	}

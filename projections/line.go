@@ -28,23 +28,23 @@ type line struct {
 
 // batch is records, and the folder of each.
 type batch struct {
-	records []messaging.Record
+	entries []entry
 	folders []*folder
 }
 
 func newLine(e *Engine) *line { return &line{engine: e, wake: make(chan struct{}, 1)} }
 
 // add puts a record in line.
-func (l *line) add(f *folder, r messaging.Record) {
+func (l *line) add(f *folder, e entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f.closing || f.gone {
 		return
 	}
 	f.waiting++
-	l.waiting.records = append(l.waiting.records, r)
+	l.waiting.entries = append(l.waiting.entries, e)
 	l.waiting.folders = append(l.waiting.folders, f)
-	if len(l.waiting.records) == l.engine.BatchSize {
+	if len(l.waiting.entries) == l.engine.BatchSize {
 		l.hurry()
 	}
 	if !l.running {
@@ -66,7 +66,7 @@ func (l *line) run() {
 	for {
 		l.linger()
 		next := l.take()
-		if len(next.records) == 0 {
+		if len(next.entries) == 0 {
 			return
 		}
 		l.commit(next)
@@ -79,7 +79,7 @@ func (l *line) run() {
 func (l *line) linger() {
 	l.mu.Lock()
 	wait := l.engine.Linger - time.Since(l.folded)
-	n := len(l.waiting.records)
+	n := len(l.waiting.entries)
 	hurry := wait <= 0 || l.urgent || n == 0 || n >= l.engine.BatchSize
 	l.mu.Unlock()
 	if hurry {
@@ -98,10 +98,10 @@ func (l *line) linger() {
 func (l *line) take() (next batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := min(len(l.waiting.records), l.engine.BatchSize)
-	next = batch{l.waiting.records[:n:n], l.waiting.folders[:n:n]}
-	if n < len(l.waiting.records) {
-		l.waiting = batch{l.waiting.records[n:], l.waiting.folders[n:]}
+	n := min(len(l.waiting.entries), l.engine.BatchSize)
+	next = batch{l.waiting.entries[:n:n], l.waiting.folders[:n:n]}
+	if n < len(l.waiting.entries) {
+		l.waiting = batch{l.waiting.entries[n:], l.waiting.folders[n:]}
 		return next
 	}
 	l.waiting, l.urgent = batch{}, false
@@ -114,8 +114,8 @@ func (l *line) take() (next batch) {
 func (l *line) commit(b batch) {
 	for try := 0; ; try++ {
 		ctx, cancel := context.WithCancel(context.Background())
-		moves, folders, records := l.begin(b, cancel)
-		err := l.fold(ctx, moves, records)
+		moves, folders, entries := l.begin(b, cancel)
+		err := l.fold(ctx, moves, entries)
 		if err == nil {
 			cancel()
 			l.done(b, moves, folders)
@@ -131,7 +131,7 @@ func (l *line) commit(b batch) {
 	}
 }
 
-func (l *line) fold(ctx context.Context, moves []Move, records []messaging.Record) error {
+func (l *line) fold(ctx context.Context, moves []Move, entries []entry) error {
 	if len(moves) == 0 {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (l *line) fold(ctx context.Context, moves []Move, records []messaging.Recor
 	}
 	e := l.engine
 	return e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
-		return apply(ctx, tx, e.Projection, records, e.Logger)
+		return newFold(e.Projection, e.Logger).commit(ctx, tx, entries)
 	})
 }
 
@@ -161,16 +161,16 @@ func ofOldGenerations(moves []Move) (old []int32) {
 
 // begin says what of a batch is to be folded: the steps of the partitions that
 // are still this process's, and their records.
-func (l *line) begin(b batch, stop context.CancelFunc) (moves []Move, folders []*folder, records []messaging.Record) {
+func (l *line) begin(b batch, stop context.CancelFunc) (moves []Move, folders []*folder, entries []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stop = stop
-	records = b.records
+	entries = b.entries
 	if slices.ContainsFunc(b.folders, func(f *folder) bool { return f.gone }) {
-		records = make([]messaging.Record, 0, len(b.records))
+		entries = make([]entry, 0, len(b.entries))
 		for i, f := range b.folders {
 			if !f.gone {
-				records = append(records, b.records[i])
+				entries = append(entries, b.entries[i])
 			}
 		}
 	}
@@ -184,9 +184,9 @@ func (l *line) begin(b batch, stop context.CancelFunc) (moves []Move, folders []
 			folders = append(folders, f)
 			moves = append(moves, Move{From: f.at, To: f.at})
 		}
-		moves[n].To.Next, moves[n].To.Digest = b.records[i].Offset+1, b.records[i].Digest
+		moves[n].To.Next, moves[n].To.Digest = b.entries[i].Offset+1, b.entries[i].Digest
 	}
-	return moves, folders, records
+	return moves, folders, entries
 }
 
 // leave gives up the claims of partitions whose checkpoints others have moved.

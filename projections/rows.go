@@ -5,16 +5,24 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// rowSet is the rows that a batch works on: those fetched, and the changes on
-// top, which reach the store at the batch's end.
+// rowSet is the rows that a fold works on: those fetched, and the changes on
+// top, which reach the store when they are flushed.
 type rowSet struct {
-	tables  map[string]*Table
-	fetched map[string]map[string]*workRow // by table and key
-	event   []undo                         // what the event at hand has changed
+	projection string
+	tables     []*tableRows
+	event      []undo // what the event at hand has changed
+}
+
+// tableRows are those of one table.
+type tableRows struct {
+	*Table
+	rows    map[string]*workRow // by key
+	changed []*workRow
 }
 
 // workRow is a row, nil if there is none, and whether it has changed.
@@ -26,37 +34,50 @@ type workRow struct {
 
 type undo struct {
 	at     *workRow
-	before workRow
+	before Row
 }
 
-// fetch gets the rows with these keys from the store.
-func fetch(ctx context.Context, tx Tx, p *Projection, keys []RowKey) (*rowSet, error) {
-	rows := &rowSet{tables: map[string]*Table{}, fetched: map[string]map[string]*workRow{}}
+func newRowSet(p *Projection) *rowSet {
+	s := &rowSet{projection: p.Name}
 	for i := range p.Tables {
-		rows.tables[p.Tables[i].Name] = &p.Tables[i]
-		rows.fetched[p.Tables[i].Name] = map[string]*workRow{}
+		s.tables = append(s.tables, &tableRows{Table: &p.Tables[i], rows: map[string]*workRow{}})
 	}
-	wanted := map[string][]Row{}
+	return s
+}
+
+// table is the one of that name, nil if there is none.
+func (s *rowSet) table(name string) *tableRows {
+	for _, t := range s.tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// fetch gets the rows with these keys from the store, those that aren't here.
+func (s *rowSet) fetch(ctx context.Context, tx Tx, keys []RowKey) error {
+	unknown := map[*tableRows][]Row{}
 	for _, key := range keys {
-		at, name := rows.fetched[key.Table], keyText(key.Key)
-		if at == nil {
-			return nil, fmt.Errorf("projection %s names a table %q that it doesn't have", p.Name, key.Table)
+		t := s.table(key.Table)
+		if t == nil {
+			return fmt.Errorf("projection %s names a table %q that it doesn't have", s.projection, key.Table)
 		}
-		if at[name] == nil {
-			at[name] = &workRow{key: key.Key}
-			wanted[key.Table] = append(wanted[key.Table], key.Key)
+		if name := keyText(key.Key); t.rows[name] == nil {
+			t.rows[name] = &workRow{key: key.Key}
+			unknown[t] = append(unknown[t], key.Key)
 		}
 	}
-	for table, keys := range wanted {
-		found, err := tx.Rows(ctx, table, keys)
+	for t, keys := range unknown {
+		found, err := tx.Rows(ctx, t.Name, keys)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, row := range found {
-			rows.fetched[table][keyText(rows.tables[table].key(row))].row = row
+			t.rows[keyText(t.key(row))].row = row
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // key is the part of a row that is its key.
@@ -75,17 +96,29 @@ func keyText(key Row) string {
 			return text
 		}
 	}
-	var b strings.Builder
+	var room [64]byte
+	name := room[:0]
 	for _, value := range key {
-		text := fmt.Sprint(value)
-		fmt.Fprintf(&b, "%d:%s,", len(text), text)
+		switch value := value.(type) {
+		case string:
+			name = strconv.AppendInt(name, int64(len(value)), 10)
+			name = append(append(name, ':'), value...)
+		case int64:
+			name = append(strconv.AppendInt(name, value, 10), ',')
+		default:
+			name = append(fmt.Append(name, value), ',')
+		}
 	}
-	return b.String()
+	return string(name)
 }
 
 // Get implements [Rows].
 func (s *rowSet) Get(table string, key ...any) Row {
-	at := s.fetched[table][keyText(key)]
+	t := s.table(table)
+	if t == nil {
+		panic(fmt.Sprintf("there is no table %s", table))
+	}
+	at := t.rows[keyText(key)]
 	if at == nil {
 		panic(fmt.Sprintf("row %v of table %s was not asked for", key, table))
 	}
@@ -94,7 +127,7 @@ func (s *rowSet) Get(table string, key ...any) Row {
 
 // Put implements [Rows].
 func (s *rowSet) Put(table string, row Row) {
-	definition := s.tables[table]
+	definition := s.table(table)
 	if definition == nil || len(row) != len(definition.Columns) {
 		panic(fmt.Sprintf("a row of %d columns does not fit table %q", len(row), table))
 	}
@@ -103,7 +136,7 @@ func (s *rowSet) Put(table string, row Row) {
 			panic(fmt.Sprintf("column %s of table %s can't hold %#v", column.Name, table, row[i]))
 		}
 	}
-	s.change(table, definition.key(row), row)
+	s.change(definition, definition.key(row), row)
 }
 
 // holds says whether a column of this type can hold a value, in every store.
@@ -121,50 +154,61 @@ func (t Type) holds(value any) bool {
 }
 
 // Delete implements [Rows].
-func (s *rowSet) Delete(table string, key ...any) { s.change(table, key, nil) }
+func (s *rowSet) Delete(table string, key ...any) {
+	t := s.table(table)
+	if t == nil {
+		panic(fmt.Sprintf("there is no table %s", table))
+	}
+	s.change(t, key, nil)
+}
 
-func (s *rowSet) change(table string, key, row Row) {
+func (s *rowSet) change(t *tableRows, key, row Row) {
 	name := keyText(key)
-	at := s.fetched[table][name]
+	at := t.rows[name]
 	if at == nil {
 		at = &workRow{key: key}
-		s.fetched[table][name] = at
+		t.rows[name] = at
 	}
-	s.event = append(s.event, undo{at, *at})
-	at.row, at.changed = row, true
+	if !at.changed {
+		at.changed = true
+		t.changed = append(t.changed, at)
+	}
+	s.event = append(s.event, undo{at, at.row})
+	at.row = row
 }
 
 // keep makes the changes of the event at hand stay, and takeBack undoes them.
+// A row that is as it was is written once more: that changes nothing.
 func (s *rowSet) keep() { s.event = s.event[:0] }
 
 func (s *rowSet) takeBack() {
 	for _, u := range slices.Backward(s.event) {
-		*u.at = u.before
+		u.at.row = u.before
 	}
 	s.keep()
 }
 
 // flush writes the changes to the store.
 func (s *rowSet) flush(ctx context.Context, tx Tx) error {
-	for table, rows := range s.fetched {
+	for _, t := range s.tables {
 		var put, remove []Row
-		for _, at := range rows {
-			switch {
-			case !at.changed:
-			case at.row == nil:
+		for _, at := range t.changed {
+			at.changed = false
+			if at.row == nil {
 				remove = append(remove, at.key)
-			default:
+			} else {
 				put = append(put, at.row)
 			}
 		}
+		t.changed = t.changed[:0]
 		slices.SortFunc(put, compareFirst) // neighbours are of one page in the store
 		if len(put) > 0 {
-			if err := tx.Put(ctx, table, put); err != nil {
+			if err := tx.Put(ctx, t.Name, put); err != nil {
 				return err
 			}
 		}
 		if len(remove) > 0 {
-			if err := tx.Delete(ctx, table, remove); err != nil {
+			if err := tx.Delete(ctx, t.Name, remove); err != nil {
 				return err
 			}
 		}
