@@ -47,6 +47,7 @@ type fold struct {
 	streams    map[string]*stream
 	changed    []*stream
 	rows       *rowSet
+	written    *written // nil if what isn't known must be looked up
 }
 
 // stream is a stream in a read model.
@@ -107,7 +108,9 @@ func (f *fold) lookUp(ctx context.Context, tx Tx, entries []entry) ([]*stream, e
 		if s == nil {
 			s = &stream{name: e.Stream}
 			f.streams[e.Stream] = s
-			unknown = append(unknown, e.Stream)
+			if f.written.has(e.Stream) {
+				unknown = append(unknown, e.Stream)
+			}
 		}
 		streams[i] = s
 	}
@@ -183,6 +186,7 @@ func (f *fold) flush(ctx context.Context, tx Tx) error {
 	heads := make(map[string]StreamHead, len(f.changed))
 	for _, s := range f.changed {
 		heads[s.name] = s.at
+		f.written.add(s.name)
 		s.changed = false
 	}
 	f.changed = f.changed[:0]

@@ -23,10 +23,12 @@ type tableRows struct {
 	*Table
 	rows    map[string]*workRow // by key
 	changed []*workRow
+	written *written // nil if what isn't known must be looked up
 }
 
 // workRow is a row, nil if there is none, and whether it has changed.
 type workRow struct {
+	name    string // as keyText has it
 	key     Row
 	row     Row
 	changed bool
@@ -64,8 +66,10 @@ func (s *rowSet) fetch(ctx context.Context, tx Tx, keys []RowKey) error {
 			return fmt.Errorf("projection %s names a table %q that it doesn't have", s.projection, key.Table)
 		}
 		if name := keyText(key.Key); t.rows[name] == nil {
-			t.rows[name] = &workRow{key: key.Key}
-			unknown[t] = append(unknown[t], key.Key)
+			t.rows[name] = &workRow{key: key.Key, name: name}
+			if t.written.has(name) {
+				unknown[t] = append(unknown[t], key.Key)
+			}
 		}
 	}
 	for t, keys := range unknown {
@@ -166,7 +170,7 @@ func (s *rowSet) change(t *tableRows, key, row Row) {
 	name := keyText(key)
 	at := t.rows[name]
 	if at == nil {
-		at = &workRow{key: key}
+		at = &workRow{key: key, name: name}
 		t.rows[name] = at
 	}
 	if !at.changed {
@@ -194,6 +198,7 @@ func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 		var put, remove []Row
 		for _, at := range t.changed {
 			at.changed = false
+			t.written.add(at.name)
 			if at.row == nil {
 				remove = append(remove, at.key)
 			} else {
