@@ -4,10 +4,11 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 )
 
-// bulkKeeps is how many streams, and rows of a table, a bulk knows at most
-// between two batches: some 100 MB of users and their heads.
+// bulkKeeps is how many streams, and rows of a table, a bulk keeps between two
+// batches: some 100 MB of users and their heads.
 const bulkKeeps = 100_000
 
 // bulk folds many batches into a generation that nobody else writes to. What
@@ -16,16 +17,14 @@ const bulkKeeps = 100_000
 // look up either what it has never written.
 type bulk struct {
 	*fold
-	wasEmpty bool
-	failed   bool
+	keeps     int
+	uncertain bool // a commit isn't known to be done
 }
 
+// newBulk begins at these checkpoints, which are those of all partitions.
 func newBulk(p *Projection, log *slog.Logger, at []Checkpoint) *bulk {
-	b := &bulk{fold: newFold(p, log), wasEmpty: true}
-	for i := range at {
-		b.wasEmpty = b.wasEmpty && at[i].Next == 0
-	}
-	if b.wasEmpty {
+	b := &bulk{fold: newFold(p, log), keeps: bulkKeeps}
+	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
 		b.written = newWritten()
 		for _, t := range b.rows.tables {
 			t.written = newWritten()
@@ -34,22 +33,22 @@ func newBulk(p *Projection, log *slog.Logger, at []Checkpoint) *bulk {
 	return b
 }
 
-// commit is that of a fold. The transaction may fail after it, or it may be
-// run again: then done was not called in between, and nothing is known.
+// commit is that of a fold. If done wasn't called since the one before, that
+// one was rolled back, and what it knew with it.
 func (b *bulk) commit(ctx context.Context, tx Tx, entries []entry) error {
-	if b.failed {
+	if b.uncertain {
 		b.forget()
 	}
-	b.failed = true
+	b.uncertain = true
 	return b.fold.commit(ctx, tx, entries)
 }
 
 // done says that the transaction of the last commit was committed.
 func (b *bulk) done() {
-	b.failed = false
-	full := len(b.streams) > bulkKeeps
+	b.uncertain = false
+	full := len(b.streams) > b.keeps
 	for _, t := range b.rows.tables {
-		full = full || len(t.rows) > bulkKeeps
+		full = full || len(t.rows) > b.keeps
 	}
 	if full {
 		b.forget()

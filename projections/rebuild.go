@@ -100,14 +100,22 @@ func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 type filling struct {
 	*Rebuild
 	at   []Checkpoint // by partition
-	read chan []messaging.Record
+	bulk *bulk
+	read chan []entry
 	fail chan error
 	stop context.CancelFunc
 }
 
+// readAtOnce is how many records of a partition the log hands over at most.
+const readAtOnce = 1000
+
 // filling starts to read the log, from the generation's checkpoints on.
 func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error) {
-	f := &filling{Rebuild: r, read: make(chan []messaging.Record, r.Partitions), fail: make(chan error, r.Partitions)}
+	f := &filling{
+		Rebuild: r,
+		read:    make(chan []entry, max(int(r.Partitions), r.BatchSize/readAtOnce)), // the next batch, while one is folded
+		fail:    make(chan error, r.Partitions),
+	}
 	err := r.Store.ViewOf(ctx, r.Projection, generation, func(v View) (err error) {
 		f.at, err = v.Checkpoints(ctx)
 		return err
@@ -120,12 +128,13 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 			return nil, err
 		}
 	}
+	f.bulk = newBulk(r.Projection, r.Logger, f.at)
 	ctx, f.stop = context.WithCancel(ctx)
 	for _, at := range f.at {
 		go func() {
 			f.fail <- r.Log.Follow(ctx, at.Partition, at.Next, func(records []messaging.Record) error {
 				select {
-				case f.read <- slices.Clone(records):
+				case f.read <- entriesOf(records):
 					return nil
 				case <-ctx.Done():
 					return ctx.Err()
@@ -202,7 +211,7 @@ func (f *filling) reached(ends []Checkpoint) bool {
 }
 
 // next waits for records, and takes what is there, up to a full batch.
-func (f *filling) next(ctx context.Context) (records []messaging.Record, err error) {
+func (f *filling) next(ctx context.Context) (records []entry, err error) {
 	select {
 	case records = <-f.read:
 	case err := <-f.fail:
@@ -222,7 +231,7 @@ func (f *filling) next(ctx context.Context) (records []messaging.Record, err err
 }
 
 // fold folds records, of any partitions, in one transaction.
-func (f *filling) fold(ctx context.Context, records []messaging.Record, fill Fill) error {
+func (f *filling) fold(ctx context.Context, records []entry, fill Fill) error {
 	at := slices.Clone(f.at)
 	for i := range records {
 		to := &at[records[i].Partition]
@@ -234,10 +243,11 @@ func (f *filling) fold(ctx context.Context, records []messaging.Record, fill Fil
 			moves = append(moves, Move{f.at[i], to})
 		}
 	}
-	err := fill(moves, func(tx Tx) error { return apply(ctx, tx, f.Projection, records, f.Logger) })
+	err := fill(moves, func(tx Tx) error { return f.bulk.commit(ctx, tx, records) })
 	if err != nil {
 		return err
 	}
+	f.bulk.done()
 	f.at = at
 	return nil
 }

@@ -1,0 +1,199 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// mapTx is a transaction on maps, and counts what is looked up in it.
+type mapTx struct {
+	Tx
+	heads  map[string]StreamHead
+	rows   map[string]Row
+	looked *int
+}
+
+func newMapTx() mapTx {
+	return mapTx{heads: map[string]StreamHead{}, rows: map[string]Row{}, looked: new(int)}
+}
+
+func (t mapTx) clone() mapTx {
+	t.heads, t.rows = maps.Clone(t.heads), maps.Clone(t.rows)
+	return t
+}
+
+func (t mapTx) Heads(_ context.Context, streams []string) (map[string]StreamHead, error) {
+	*t.looked += len(streams)
+	found := map[string]StreamHead{}
+	for _, stream := range streams {
+		if head, ok := t.heads[stream]; ok {
+			found[stream] = head
+		}
+	}
+	return found, nil
+}
+
+func (t mapTx) PutHeads(_ context.Context, heads map[string]StreamHead) error {
+	maps.Copy(t.heads, heads)
+	return nil
+}
+
+func (t mapTx) Rows(_ context.Context, table string, keys []Row) (found []Row, _ error) {
+	*t.looked += len(keys)
+	for _, key := range keys {
+		if row, ok := t.rows[table+keyText(key)]; ok {
+			found = append(found, row)
+		}
+	}
+	return found, nil
+}
+
+func (t mapTx) Put(_ context.Context, table string, rows []Row) error {
+	for _, row := range rows {
+		t.rows[table+keyText(row[:1])] = row
+	}
+	return nil
+}
+
+func (t mapTx) Delete(_ context.Context, table string, keys []Row) error {
+	for _, key := range keys {
+		delete(t.rows, table+keyText(key))
+	}
+	return nil
+}
+
+// counts has a row for each user, with the number of their events, and one
+// that all share. A user is deleted, and may come again; "broken" parks.
+var counts = &Projection{
+	Name: "counts",
+	Tables: []Table{
+		{Name: "users", Columns: []Column{{Name: "id", Key: true}, {Name: "events", Type: Integer}}},
+		{Name: "all", Columns: []Column{{Name: "id", Key: true}, {Name: "events", Type: Integer}}},
+	},
+	Keys: func(e Event) []RowKey {
+		return []RowKey{{Table: "users", Key: Row{e.Stream}}, {Table: "all", Key: Row{"all"}}}
+	},
+	Apply: func(rows Rows, e Event) error {
+		for table, id := range map[string]string{"users": e.Stream, "all": "all"} {
+			n := int64(0)
+			if row := rows.Get(table, id); row != nil {
+				n, _ = row[1].(int64)
+			}
+			rows.Put(table, Row{id, n + 1})
+		}
+		switch data := e.Data.(type) {
+		case *users.UserDeleted:
+			rows.Delete("users", e.Stream)
+		case *users.UserRenamed:
+			if data.Name == "broken" {
+				return errors.New("broken")
+			}
+		}
+		return nil
+	},
+}
+
+// luckyLog is records of some users, most of which count.
+func luckyLog(luck *rand.Rand, n int) (records []messaging.Record) {
+	heads := map[string]messaging.Head{}
+	for i := range n {
+		stream := fmt.Sprint("u", luck.IntN(40))
+		head := heads[stream]
+		r := messaging.Record{
+			Offset: int64(i), Type: "userRenamed", Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
+			CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, stream),
+		}
+		switch luck.IntN(12) {
+		case 0:
+			r.Prev[0]++ // a zombie's
+		case 1:
+			r.Type = "userDeleted"
+		case 2:
+			if luck.IntN(8) == 0 {
+				r.Body = fmt.Appendf(nil, `{"id":%q,"name":"broken"}`, stream)
+			}
+		}
+		r.Seal()
+		heads[stream], _ = head.Accept(&r)
+		records = append(records, r)
+	}
+	return records
+}
+
+// A bulk makes what batches that know nothing of each other make, whatever it
+// keeps and forgets, and whichever transactions are rolled back.
+func TestBulkIsTheSameFold(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	for seed := range uint64(30) {
+		luck := rand.New(rand.NewPCG(seed, 1))
+		records := luckyLog(luck, 400)
+		want, store := newMapTx(), newMapTx()
+		b := newBulk(counts, quiet, []Checkpoint{{}})
+		b.keeps = luck.IntN(60)
+		for len(records) > 0 {
+			n := min(1+luck.IntN(30), len(records))
+			batch := records[:n]
+			records = records[n:]
+			if err := apply(t.Context(), want, counts, batch, quiet); err != nil {
+				t.Fatal(err)
+			}
+			for {
+				tx := store.clone()
+				if err := b.commit(t.Context(), tx, entriesOf(batch)); err != nil {
+					t.Fatal(err)
+				}
+				if luck.IntN(5) > 0 {
+					store = tx
+					b.done()
+					break
+				}
+			}
+			if seed == 0 && len(records) < 200 { // as if another process went on
+				b = newBulk(counts, quiet, []Checkpoint{{Next: 1}})
+			}
+		}
+		if diff := cmp.Diff(want.heads, store.heads); diff != "" {
+			t.Fatalf("seed %d: heads (-want +got):\n%s", seed, diff)
+		}
+		if diff := cmp.Diff(want.rows, store.rows); diff != "" {
+			t.Fatalf("seed %d: rows (-want +got):\n%s", seed, diff)
+		}
+	}
+}
+
+func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	records := luckyLog(rand.New(rand.NewPCG(1, 1)), 200)
+	for name, test := range map[string]struct {
+		at    Checkpoint
+		keeps int
+		looks bool
+	}{
+		"from the start":             {Checkpoint{}, 1000, false},
+		"from the start, forgetting": {Checkpoint{}, 1, true},
+		"from further on":            {Checkpoint{Next: 7}, 1000, true},
+	} {
+		store := newMapTx()
+		b := newBulk(counts, quiet, []Checkpoint{{}, test.at})
+		b.keeps = test.keeps
+		for _, half := range [][]messaging.Record{records[:100], records[100:]} {
+			if err := b.commit(t.Context(), store, entriesOf(half)); err != nil {
+				t.Fatal(err)
+			}
+			b.done()
+		}
+		if looks := *store.looked > 0; looks != test.looks {
+			t.Errorf("%s: %d looked up", name, *store.looked)
+		}
+	}
+}
