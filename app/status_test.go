@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
@@ -148,6 +149,29 @@ func TestStatusAtOnce(t *testing.T) {
 			wantProblem(t, got, http.StatusNotFound, "command-not-found")
 		}
 	})
+}
+
+// A 202 that comes alone, in one process, can be read at once: in all of the
+// read models.
+func TestLoneCommandShowsEverywhere(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	for n := range 3 {
+		if n > 0 {
+			time.Sleep(300 * time.Millisecond) // it is alone if none came before for a while
+		}
+		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Alice"},"id":"c"}`, n))
+		for path, want := range map[string]string{
+			fmt.Sprintf("/users/%d", n):            `"version":1`,
+			fmt.Sprintf("/users/%d/history", n):    `"type":"userCreated"`,
+			fmt.Sprintf("/users/%d/commands/c", n): `"status":"succeeded"`,
+			"/users/stats":                         fmt.Sprintf(`"active":%d,`, n+1),
+		} {
+			if got, err := s.get(path); err != nil || !strings.Contains(got.body, want) {
+				t.Errorf("GET %s: %s %v, want %s in it", path, got, err, want)
+			}
+		}
+	}
 }
 
 // While nobody decides, commands are accepted, and keep that status.

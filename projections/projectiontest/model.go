@@ -27,20 +27,11 @@ type Model struct {
 	Store      *sqlstore.Store
 }
 
-// Open makes a read model in memory. Nothing is in it before the first Fold,
-// not even its tables.
+// Open makes a read model. Nothing is in it before the first Fold, not even
+// its tables.
 func Open(t testing.TB, p *projections.Projection) *Model {
 	t.Helper()
-	store, err := sqlstore.OpenMemory(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &Model{t: t, projection: p, Store: store}
+	return &Model{t: t, projection: p, Store: openStore(t)}
 }
 
 // Fold has the engine fold what is new in the log.
