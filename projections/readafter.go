@@ -37,19 +37,19 @@ func parseReadAfter(h http.Header) (*messaging.Awaited, error) {
 
 var errBehind = errors.New("the read model isn't there yet")
 
-// viewAfter gives read a view that includes a position, or a command's outcome
-// (nil for any), and returns the checkpoints of that view. A read model that
-// doesn't get there in time is a [web.Problem] of 503.
-func (rd *Reader) viewAfter(ctx context.Context, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) (at []Checkpoint, err error) {
+// lookAfter looks at a read model until it includes a position, or a command's
+// outcome, and returns when that was. A read model that doesn't get there in
+// time is a [web.Problem] of 503.
+func (rd *Reader) lookAfter(ctx context.Context, p *Projection, after *messaging.Awaited, look func(context.Context, *messaging.Awaited) (*moment, error)) (at *moment, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
 	for woken := false; ; woken = true {
-		at, err = rd.view(ctx, p, after, read)
+		at, err = look(ctx, after)
 		if !errors.Is(err, errBehind) {
 			return at, err
 		}
 		m := rd.waits().of(rd.Store, p)
-		m.seen(at, woken)
+		m.seen(at.checkpoints, woken)
 		if after, err = rd.await(patience, m, after); err != nil {
 			return nil, err
 		}
@@ -113,16 +113,18 @@ func (rd *Reader) stopping() bool {
 }
 
 // view is one look at a read model.
-func (rd *Reader) view(ctx context.Context, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) (at []Checkpoint, err error) {
+func (rd *Reader) view(ctx context.Context, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) (at *moment, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err = rd.Store.View(ctx, p, func(view View) (err error) {
-		if at, err = view.Checkpoints(ctx); err != nil {
+		checkpoints, err := view.Checkpoints(ctx)
+		if err != nil {
 			return err
 		}
+		at = momentOf(checkpoints)
 		if after != nil {
 			view = wholeView{view}
-			if err := includes(ctx, view, at, after); err != nil {
+			if err := includes(ctx, view, checkpoints, after); err != nil {
 				return err
 			}
 		}

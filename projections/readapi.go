@@ -42,7 +42,8 @@ type Reader struct {
 	// Waits are those of the engines in this process, nil if it has none.
 	Waits *Waits
 
-	own Waits // where there are no others
+	own     Waits // where there are no others
+	lookups lookups
 }
 
 func (rd *Reader) waits() *Waits {
@@ -84,10 +85,30 @@ func (rd *Reader) ReadAgain(w http.ResponseWriter, r *http.Request, p *Projectio
 }
 
 func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *Projection, after *messaging.Awaited, read func(context.Context, View) error) error {
-	if after != nil {
+	return rd.answer(w, r, p, after, func(ctx context.Context, after *messaging.Awaited) (*moment, error) {
+		return rd.view(ctx, p, after, read)
+	})
+}
+
+// moment is when a read model was looked at.
+type moment struct {
+	checkpoints []Checkpoint
+	token       string // of them as a position
+}
+
+func momentOf(checkpoints []Checkpoint) *moment {
+	return &moment{checkpoints, messaging.EncodePosition(PositionOf(checkpoints))}
+}
+
+// answer looks at a read model as [Reader.Read] says.
+func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *Projection, after *messaging.Awaited, look func(context.Context, *messaging.Awaited) (*moment, error)) (err error) {
+	var at *moment
+	if after == nil {
+		at, err = look(r.Context(), nil)
+	} else {
 		rd.allow(w)
+		at, err = rd.lookAfter(r.Context(), p, after, look)
 	}
-	at, err := rd.viewAfter(r.Context(), p, after, read)
 	if errors.Is(err, ErrNotPrepared) {
 		return web.Unavailable("the read model isn't there yet")
 	}
@@ -95,7 +116,7 @@ func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *Projection, af
 		return web.Unavailable("the read model is still to be rebuilt")
 	}
 	if problem := (*web.Problem)(nil); at != nil && (err == nil || errors.As(err, &problem)) {
-		w.Header().Set("Position", messaging.EncodePosition(PositionOf(at)))
+		w.Header().Set("Position", at.token)
 		// Keep it, but ask each time: what was written is to be seen at once,
 		// and asking is cheap with an ETag. Without this header a cache may
 		// keep a 404 or 410 as long as it likes (RFC 9111, section 4.2.2).

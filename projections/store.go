@@ -136,6 +136,10 @@ type View interface {
 	Head(ctx context.Context, stream string) (StreamHead, error)
 	// Heads returns the heads of these streams; those never seen are not in.
 	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
+	// Parked returns the heads of those of these streams that are parked.
+	Parked(ctx context.Context, streams []string) (map[string]StreamHead, error)
+	// Rows returns those rows of a table that have one of these keys.
+	Rows(ctx context.Context, table string, keys []Row) ([]Row, error)
 	// Each hands over all rows of a table, by key, as they come. fn asks
 	// nothing else of the view meanwhile. An error of fn ends it.
 	Each(ctx context.Context, table string, fn func(Row) error) error

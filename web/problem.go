@@ -85,11 +85,21 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	writeJSON(w, "application/json", status, v)
 }
 
+// WriteEncoded answers with JSON that is encoded already. It may use what is
+// behind body in its array.
+func WriteEncoded(w http.ResponseWriter, status int, body []byte) {
+	writeEncoded(w, "application/json", status, body)
+}
+
 func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // answers are types of this program: they can be written
 	}
+	writeEncoded(w, mediaType, status, body)
+}
+
+func writeEncoded(w http.ResponseWriter, mediaType string, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))

@@ -63,11 +63,16 @@ func (b *batch) remove(ctx context.Context, t *table, keys []projections.Row) er
 
 // Heads is [projections.Tx.Heads].
 func (b *batch) Heads(ctx context.Context, streams []string) (map[string]projections.StreamHead, error) {
+	return b.headsBy(ctx, b.model.heads.get, streams)
+}
+
+// headsBy returns those of the streams' heads that a statement finds.
+func (b *batch) headsBy(ctx context.Context, statement string, streams []string) (map[string]projections.StreamHead, error) {
 	keys := make([]projections.Row, len(streams))
 	for i, stream := range streams {
 		keys[i] = projections.Row{stream}
 	}
-	rows, err := b.get(ctx, b.model.heads, keys)
+	rows, err := b.getBy(ctx, b.model.heads, statement, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +134,10 @@ func (b *batch) keyArgs(t *table, keys []projections.Row) ([]any, error) {
 }
 
 func (b *batch) get(ctx context.Context, t *table, keys []projections.Row) ([]projections.Row, error) {
+	return b.getBy(ctx, t, t.get, keys)
+}
+
+func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []projections.Row) ([]projections.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -136,7 +145,7 @@ func (b *batch) get(ctx context.Context, t *table, keys []projections.Row) ([]pr
 	if err != nil {
 		return nil, err
 	}
-	rows, err := b.tx.query(ctx, t.get, args...)
+	rows, err := b.tx.query(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.name, err)
 	}

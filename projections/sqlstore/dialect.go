@@ -42,6 +42,9 @@ type dialect interface {
 	// where is the condition that a row's key is one of those in keyArgs.
 	where(*table) string
 	keyArgs(*table, []projections.Row) ([]any, error)
+	// byIndex, behind a table's name, has its rows found by an index, if that
+	// needs saying.
+	byIndex(name string) string
 	// putRows are the numbers of rows that a table's puts are for, and source
 	// what such an INSERT inserts; put runs them.
 	putRows() []int

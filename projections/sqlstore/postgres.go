@@ -257,6 +257,8 @@ func (d postgres) where(t *table) string {
 		join(d.arrays(t.key)), join(key), t.name, and(conditions))
 }
 
+func (postgres) byIndex(string) string { return "" }
+
 func (postgres) keyArgs(t *table, keys []projections.Row) ([]any, error) {
 	return byColumn(t.key, keys), nil
 }

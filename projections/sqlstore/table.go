@@ -25,6 +25,7 @@ type table struct {
 	scope scope
 
 	get, delete string
+	getParked   string // heads only
 	// puts put rows, so many each: the most first, one at last. A single one
 	// of 0 rows puts any number.
 	puts []putText
@@ -137,6 +138,8 @@ func headsOf(d dialect, scope scope) *table {
 	}
 	t.key = t.columns[:1]
 	t.write(d)
+	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
+		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), d.where(t))
 	return t
 }
 

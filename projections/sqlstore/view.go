@@ -167,6 +167,18 @@ func (v *view) Heads(ctx context.Context, streams []string) (map[string]projecti
 	return b.Heads(ctx, streams)
 }
 
+// Parked is [projections.View.Parked].
+func (v *view) Parked(ctx context.Context, streams []string) (map[string]projections.StreamHead, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.headsBy(ctx, v.model.heads.getParked, streams)
+}
+
+// Rows is [projections.View.Rows].
+func (v *view) Rows(ctx context.Context, name string, keys []projections.Row) ([]projections.Row, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.Rows(ctx, name, keys)
+}
+
 // Query is [projections.View.Query]. The arguments are texts, integers and
 // booleans.
 func (v *view) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/web"
 )
@@ -57,7 +56,7 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 		parameters.Set("after", encodeCursor(page[limit-1].ID))
 		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, q.URL("/users?"+parameters.Encode())))
 	}
-	web.WriteJSON(w, http.StatusOK, page)
+	web.WriteEncoded(w, http.StatusOK, appendList(nil, page))
 	return nil
 }
 
@@ -116,13 +115,15 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	if _, err := projections.Query(r); err != nil {
 		return err
 	}
-	var u *user
-	var generation int
-	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
-		generation = view.Generation()
-		u, err = present(ctx, view, mux.Vars(r)["id"])
+	id, isID := projections.PathID(r)
+	if !isID { // no user can have it, and the answer says when that was so, too
+		return q.Read(w, r, Projection, func(context.Context, projections.View) error { return projections.UserNotFound() })
+	}
+	found, err := q.Find(w, r, Projection, table, projections.Row{id.SortKey()}, string(id))
+	if err != nil {
 		return err
-	})
+	}
+	u, err := present(found)
 	if err != nil {
 		return err
 	}
@@ -130,48 +131,26 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	if u.Stale {
 		state += "-stale" // it comes and goes at the same version
 	}
-	if !projections.NotModified(w, r, projections.ETag(generation, state)) {
-		web.WriteJSON(w, http.StatusOK, u)
+	if !projections.NotModified(w, r, projections.ETag(found.Generation, state)) {
+		web.WriteEncoded(w, http.StatusOK, u.appendJSON(nil))
 	}
 	return nil
 }
 
-// present returns the user with this id, as the path has it. Who isn't there
-// is a [web.Problem].
-func present(ctx context.Context, view projections.View, escaped string) (*user, error) {
-	notFound := &web.Problem{
-		Slug: "user-not-found", Status: http.StatusNotFound,
-		Title: "User not found", Detail: "there is no such user",
-	}
-	text, err := url.PathUnescape(escaped)
-	if err != nil {
-		return nil, notFound
-	}
-	id, err := users.ParseID(text)
-	if err != nil {
-		return nil, notFound // no user can have such an id
-	}
-	u, err := find(ctx, view, id)
-	if err != nil {
-		return nil, err
-	}
-	if u != nil && u.deleted {
-		return nil, &web.Problem{
+// present returns the user that was found. Who isn't there is a [web.Problem].
+func present(found projections.Found) (user, error) {
+	switch u := userOf(found.Row); {
+	case found.Row == nil && found.Parked:
+		return u, web.Unavailable("the read model stopped at the first event of this user")
+	case found.Row == nil:
+		return u, projections.UserNotFound()
+	case u.deleted:
+		return u, &web.Problem{
 			Slug: "user-deleted", Status: http.StatusGone,
 			Title: "User deleted", Detail: "the user is deleted, and the id is never used again",
 		}
-	}
-	head, err := view.Head(ctx, string(id))
-	if err != nil {
-		return nil, fmt.Errorf("read a user's head: %w", err)
-	}
-	switch parked := head.Parked != ""; {
-	case u == nil && parked:
-		return nil, web.Unavailable("the read model stopped at the first event of this user")
-	case u == nil:
-		return nil, notFound
 	default:
-		u.Stale = parked
+		u.Stale = found.Parked
 		return u, nil
 	}
 }

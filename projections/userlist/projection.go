@@ -37,10 +37,12 @@ var Projection = &projections.Projection{
 
 // Where in a row its values are.
 const (
+	columnID        = 1
 	columnName      = 2
 	columnVersion   = 3
 	columnActive    = 4
 	columnDeleted   = 5
+	columnCreatedAt = 6
 	columnUpdatedAt = 7
 )
 

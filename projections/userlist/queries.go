@@ -64,15 +64,6 @@ func list(ctx context.Context, view projections.View, f filter) ([]user, error) 
 	return query(ctx, view, "sort_key IN ("+page+") ORDER BY sort_key", args...)
 }
 
-// find returns a user, deleted or not, or nil if there never was one.
-func find(ctx context.Context, view projections.View, id users.ID) (*user, error) {
-	found, err := query(ctx, view, "sort_key = $1", id.SortKey())
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return &found[0], nil
-}
-
 func query(ctx context.Context, view projections.View, where string, args ...any) ([]user, error) {
 	rows, err := view.Query(ctx, "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "+where, args...)
 	if err != nil {
