@@ -52,6 +52,10 @@ func TestHeads(t *testing.T) {
 			t.Errorf("another read model has heads %v", got)
 		}
 		err := store.View(t.Context(), p, func(v projections.View) error {
+			parked, err := v.Parked(t.Context(), []string{"1", "2", "never"})
+			if diff := cmp.Diff(map[string]projections.StreamHead{"2": heads["2"]}, parked); diff != "" || err != nil {
+				t.Errorf("parked: %s, %v", diff, err)
+			}
 			for stream, want := range map[string]projections.StreamHead{"2": heads["2"], "never": {}} {
 				got, err := v.Head(t.Context(), stream)
 				if err != nil {
