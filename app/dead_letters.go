@@ -106,7 +106,10 @@ func onKafka(in *invocation, do func(context.Context, *messaging.Kafka) error) e
 	if err != nil {
 		return err
 	}
-	k := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
+	k, err := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(in.ctx, operatorTimeout)
 	defer cancel()
 	return do(ctx, k)

@@ -32,7 +32,10 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		return err
 	}
 	log := newLogger(cfg.Log, in.stderr)
-	kafka := newKafka(cfg, cfg.Kafka.Brokers, log)
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(in.ctx)
 	defer cancel()
 	reach, stop := context.WithTimeout(ctx, operatorTimeout)

@@ -76,7 +76,10 @@ func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
 		}}
 	}
 	logger := newLogger(cfg.Log, in.stderr)
-	kafka := newKafka(cfg, cfg.Kafka.Brokers, logger)
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, logger)
+	if err != nil {
+		return err
+	}
 	reach, stop := context.WithTimeout(in.ctx, operatorTimeout)
 	defer stop()
 	if _, err := kafka.EnsureTopics(reach); err != nil {

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/testing/certs"
 )
 
@@ -21,16 +23,26 @@ func TestSecurityDoc(t *testing.T) {
 	}
 	dir := t.TempDir()
 	files := certs.New(t).Files(dir, "localhost")
-	var example string
-	for _, f := range fencesOf(t, "../docs/security.md") {
-		if f.language == "yaml" {
-			example += strings.Join(f.lines, "\n") + "\n"
-		}
-	}
-	file := filepath.Join(dir, "secure.yaml")
-	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+	password := filepath.Join(dir, "kafka-password")
+	if err := os.WriteFile(password, []byte("hunter2"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var examples []string
+	for _, f := range fencesOf(t, "../docs/security.md") {
+		if f.language != "yaml" {
+			continue
+		}
+		name := filepath.Join(dir, strconv.Itoa(len(examples))+".yaml")
+		examples = append(examples, name)
+		text := strings.Replace(strings.Join(f.lines, "\n"), "kafka-password", password, 1)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(name, nil, nil); err != nil {
+			t.Errorf("an example is wrong: %v", err)
+		}
+	}
+	file := examples[0]
 	set := settings{
 		"data_dir": filepath.Join(dir, "data"), "broker.address": "localhost:0", "admin.address": "localhost:0",
 		"command_service.address": "0.0.0.0:0", "read_api.address": "0.0.0.0:0", // others can reach them
@@ -45,7 +57,7 @@ func TestSecurityDoc(t *testing.T) {
 		"localhost:3001": p.at.Commands,
 		"localhost:3002": p.at.Queries,
 	}
-	eventually(t, "health", func() error { return ready(t, set, file) })
+	eventually(t, "health", func() error { return ready(t, set, "--config", file) })
 	for _, s := range stepsOf(t, "../docs/security.md") {
 		if strings.HasPrefix(s.command, "curl ") {
 			s.command = strings.Replace(s.command, "ca.pem", files.CA, 1)
@@ -62,11 +74,60 @@ func TestSecurityDoc(t *testing.T) {
 	}
 }
 
+// All that talks to Kafka talks TLS and says who it is: the roles, and the
+// command line. Whoever doesn't is not let in, and the password is told
+// nowhere.
+func TestSecureBroker(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := certs.New(t).Files(dir, "localhost")
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newStack(t)
+	if s.onKafka() {
+		t.Skip("is about the embedded broker")
+	}
+	all := s.service(settings{
+		"roles":    "broker,command-service,query-service,read-api",
+		"tls.cert": files.Cert, "tls.key": files.Key, "read_api.public_url": "https://localhost:3002",
+		"kafka.tls.enabled": "true", "kafka.tls.ca": files.CA,
+		"kafka.sasl.mechanism": "SCRAM-SHA-512", "kafka.sasl.user": "millrace", "kafka.sasl.password_file": password,
+	})
+	all.launch()
+	eventually(t, "health", func() error { return ready(t, all.set) })
+	post := exec.CommandContext(t.Context(), "curl", "--silent", "--cacert", files.CA, "https://"+all.at.Commands+"/commands",
+		"--header", "Content-Type: application/json", "--header", "Prefer: wait=20", "--data", createAlice)
+	if said, err := post.Output(); err != nil || !strings.Contains(string(said), `"succeeded"`) {
+		t.Errorf("POST says %s, %v", said, err)
+	}
+	parked := settings{"kafka.brokers": all.at.Broker}.with(all.set)
+	if said, err := runCommand(t, parked, "parked", "list"); err != nil {
+		t.Errorf("parked list: %v\n%s", err, said)
+	}
+	parked["kafka.sasl.password_file"] = files.CA
+	said, err := runCommand(t, parked, "dead-letters", "list")
+	if err == nil {
+		t.Error("another password is as good")
+	}
+	if said += all.stdout.String() + all.stderr.String(); strings.Contains(said, "hunter2") {
+		t.Errorf("the password is told:\n%s", said)
+	}
+}
+
+// runCommand runs a command of the command line, and returns what it prints.
+func runCommand(t *testing.T, set settings, args ...string) (string, error) {
+	cmd := exec.CommandContext(t.Context(), "app", args...)
+	cmd.Dir, cmd.Env = t.TempDir(), set.environ()
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
 // ready asks app health.
-func ready(t *testing.T, set settings, file string) error {
-	cmd := exec.CommandContext(t.Context(), "app", "health", "--config", file)
-	cmd.Env = set.environ()
-	return cmd.Run()
+func ready(t *testing.T, set settings, args ...string) error {
+	_, err := runCommand(t, set, append([]string{"health"}, args...)...)
+	return err
 }
 
 // The admin address shows how the process is to everybody, and the rest to

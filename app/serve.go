@@ -84,7 +84,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 
 	brokers := cfg.Kafka.Brokers
 	if cfg.Has(config.Broker) {
-		broker, err := messaging.StartBroker(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, m.Log)
+		broker, err := messaging.StartBroker(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, m.secure.broker(cfg), m.Log)
 		if err != nil {
 			return err
 		}
@@ -92,12 +92,17 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		at.Broker = broker.Addr()
 		brokers = []string{broker.Addr()}
 	}
-	m.kafka = newKafka(cfg, brokers, m.Log)
+	if m.kafka, err = newKafka(cfg, brokers, m.Log); err != nil {
+		return err
+	}
 
 	var store projections.Store
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
 		if store, err = openStore(ctx, cfg); err != nil {
 			return err
+		}
+		if cfg.Store.Driver == config.Postgres && !cfg.Insecure && sqlstore.PostgresUnverified(string(cfg.Store.Postgres.URL)) {
+			m.Log.Warn("connections to PostgreSQL can be read or led astray on their way: its URL should have sslmode=verify-full")
 		}
 		defer m.shut("store", func(context.Context) error { return store.Close() })
 		m.health.add("store", store.Ping)
@@ -212,16 +217,6 @@ func (m *Main) sayReady(ctx context.Context) {
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-}
-
-func newKafka(cfg config.Config, brokers []string, log *slog.Logger) *messaging.Kafka {
-	return &messaging.Kafka{
-		Brokers:     brokers,
-		Partitions:  int32(cfg.Kafka.Partitions),
-		Replication: int16(cfg.Kafka.Replication),
-		Prefix:      cfg.Kafka.TopicPrefix,
-		Log:         log,
 	}
 }
 

@@ -24,7 +24,11 @@ func (c setupCmd) Run(in *invocation) error {
 	ctx, cancel := context.WithTimeout(in.ctx, c.Timeout)
 	defer cancel()
 	log := newLogger(cfg.Log, in.stderr)
-	m := &Main{Config: cfg, Log: log, kafka: newKafka(cfg, cfg.Kafka.Brokers, log)}
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	if err != nil {
+		return err
+	}
+	m := &Main{Config: cfg, Log: log, kafka: kafka}
 	if _, err := m.connect(ctx); err != nil {
 		return c.gaveUp(err)
 	}

@@ -26,6 +26,9 @@ const (
 	Memory   = "memory"
 )
 
+// SASLOff is the value of kafka.sasl.mechanism for brokers that ask nobody.
+const SASLOff = "off"
+
 // Config holds every setting. The tags of a field are all there is to know
 // about its key: yaml names it, help documents it (with its unit), and oneof,
 // range or is say what is allowed. Whatever Load returns is within them.
@@ -71,6 +74,26 @@ type KafkaConfig struct {
 	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
 	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
 	TopicPrefix  string        `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
+
+	TLS  KafkaTLSConfig  `yaml:"tls" help:"TLS to the brokers. The embedded broker has it too then, with tls.cert."`
+	SASL KafkaSASLConfig `yaml:"sasl" help:"Who the clients are. The embedded broker lets nobody else in then."`
+}
+
+// KafkaTLSConfig is the clients' side of TLS.
+type KafkaTLSConfig struct {
+	Enabled    bool   `yaml:"enabled" help:"Talk TLS to the brokers."`
+	CA         string `yaml:"ca" is:"path" help:"The authorities of the brokers' certificates, a PEM file; empty means those of this machine."`
+	Cert       string `yaml:"cert" is:"path" help:"The clients' own certificate, a PEM file, for brokers that ask for one."`
+	Key        string `yaml:"key" is:"path" help:"Its private key, a PEM file."`
+	ServerName string `yaml:"server_name" is:"text" help:"The name in the brokers' certificates; empty means the host that is asked."`
+}
+
+// KafkaSASLConfig is the clients' name and password.
+type KafkaSASLConfig struct {
+	Mechanism    string `yaml:"mechanism" oneof:"off|PLAIN|SCRAM-SHA-256|SCRAM-SHA-512" help:"off, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."`
+	User         string `yaml:"user" is:"text" help:"The user."`
+	Password     Secret `yaml:"password" is:"text" help:"The user's password."`
+	PasswordFile string `yaml:"password_file" is:"path" help:"A file that holds the password, instead of password."`
 }
 
 // CommandServiceConfig is the HTTP command gateway.
@@ -176,7 +199,10 @@ func Default() Config {
 		DataDir: "data",
 		Log:     LogConfig{Format: "auto", Level: "info"},
 		Broker:  BrokerConfig{Address: "localhost:9092"},
-		Kafka:   KafkaConfig{Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour},
+		Kafka: KafkaConfig{
+			Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour,
+			SASL: KafkaSASLConfig{Mechanism: SASLOff},
+		},
 		CommandService: CommandServiceConfig{
 			Address:        "localhost:3001",
 			MaxInFlight:    1024,

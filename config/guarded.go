@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // checkReachable keeps a process that anybody could talk to on its own
 // machine, unless told otherwise.
@@ -14,7 +17,7 @@ func (l *loader) checkReachable(bindings []binding) {
 		}
 		lacks := l.unguarded()
 		if b.key == "broker.address" {
-			lacks = "a loopback address such as localhost"
+			lacks = l.unguardedBroker()
 		}
 		if lacks != "" {
 			l.fail(b.key, "needs "+lacks+", or insecure: true, for other machines can reach it")
@@ -37,6 +40,17 @@ func (l *loader) unguarded() string {
 	return strings.Join(lacks, " and ")
 }
 
+// unguardedBroker is what the embedded broker lacks.
+func (l *loader) unguardedBroker() string {
+	var lacks []string
+	for _, key := range []string{"kafka.tls.enabled", "kafka.sasl.mechanism"} {
+		if l.ok(key) && !l.given(key) {
+			lacks = append(lacks, key)
+		}
+	}
+	return strings.Join(lacks, " and ")
+}
+
 // checkTLS wants a certificate with its key, and clients told of it.
 func (l *loader) checkTLS() {
 	l.needs("tls.cert", "tls.key")
@@ -53,4 +67,36 @@ func (l *loader) checkAuth() {
 	l.needs("auth.jwt.issuer", "auth.jwt.audience")
 	l.needs("auth.jwt.audience", "auth.jwt.issuer")
 	l.needs("auth.jwt.keys", "auth.jwt.issuer")
+}
+
+// checkKafka wants passwords kept from others, and a broker here to be as its
+// clients are.
+func (l *loader) checkKafka() {
+	const enabled, mechanism, user, password = "kafka.tls.enabled", "kafka.sasl.mechanism", "kafka.sasl.user", "kafka.sasl.password"
+	l.needs("kafka.tls.ca", enabled)
+	l.needs("kafka.tls.cert", enabled)
+	l.needs("kafka.tls.cert", "kafka.tls.key")
+	l.needs("kafka.tls.key", "kafka.tls.cert")
+	l.needs("kafka.tls.server_name", enabled)
+	l.needs(user, mechanism)
+	l.needs(password, mechanism)
+	l.needs(mechanism, user)
+	if l.ok(password + "_file") {
+		l.needs(mechanism, password)
+	}
+	plain := l.ok(mechanism) && l.config.Kafka.SASL.Mechanism == "PLAIN"
+	if l.ok("roles") && l.config.Has(Broker) {
+		l.needs(enabled, "tls.cert")
+		if plain {
+			l.fail(mechanism, "must be SCRAM-SHA-256 or SCRAM-SHA-512, for the embedded broker knows no other")
+		}
+		return
+	}
+	if plain && l.ok(enabled, "insecure", "kafka.brokers") && !l.given(enabled) && !l.config.Insecure &&
+		slices.ContainsFunc(l.config.Kafka.Brokers, func(address string) bool {
+			host, _, _ := splitAddress(address)
+			return !isLoopback(host)
+		}) {
+		l.fail(mechanism, "needs "+enabled+", or insecure: true, for the password goes over the network as it is")
+	}
 }

@@ -35,8 +35,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("the default is not allowed: %v", err)
 		}
 	}
-	if secrets != 2 {
-		t.Errorf("%d secrets, want 2", secrets)
+	if secrets != 3 {
+		t.Errorf("%d secrets, want 3", secrets)
 	}
 	want := Key{
 		Name:        "kafka.partitions",

@@ -112,6 +112,8 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"command_service.max_undecided": "7", "kafka.commands_keep": "48h0m0s",
 		"query_service.batch_linger": "0s", "read_api.address": "localhost:4", "read_api.public_url": "https://x/api",
 		"read_api.read_after_timeout": "2s", "admin.address": "localhost:5", "store.driver": "memory",
+		"kafka.tls.enabled": "true", "kafka.tls.ca": "ca.pem", "kafka.tls.cert": "c.pem", "kafka.tls.key": "k.pem",
+		"kafka.tls.server_name": "kafka", "kafka.sasl.mechanism": "SCRAM-SHA-512", "kafka.sasl.user": "u", "kafka.sasl.password": "p",
 		"http.header_timeout": "1s", "http.read_timeout": "2s", "http.write_timeout": "3s", "http.idle_timeout": "4s",
 		"http.max_header_bytes": "5000", "http.max_connections": "6", "auth.tokens": "a:queries:" + strings.Repeat("0a", 32),
 		"auth.jwt.issuer": "https://x/", "auth.jwt.audience": "y", "auth.jwt.keys": "keys.pem", "auth.jwt.algorithms": "ES256,EdDSA",
@@ -264,7 +266,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 func TestMistakesOfEnvironmentAndFlags(t *testing.T) {
 	_, err := Load("",
 		[]string{"MILLRACE_KAFKA_PARTITION=4", "MILLRACE_PASSWORD=hunter2", "MILLRACE_BROKER_SYNC=yes", "MILLRACE_ROLES=broker,,broker"},
-		map[string]string{"kafka.replication": "010", "kafka.brokers": "", "password": "hunter2", "log": "debug", "data_dir": ""})
+		map[string]string{"kafka.replication": "010", "kafka.brokers": "", "passphrase": "hunter2", "log": "debug", "data_dir": ""})
 	const list = "must be a list of one or more, none twice, where each must be "
 	want := []string{
 		`broker.sync: "yes" (MILLRACE_BROKER_SYNC): must be true or false`,
@@ -276,7 +278,7 @@ func TestMistakesOfEnvironmentAndFlags(t *testing.T) {
 		`kafka.brokers: "" (flag): ` + list + `host:port, with a port from 1 to 65535`,
 		`kafka.replication: "010" (flag): must be an integer from 1 to 32767`,
 		`log (flag): unknown key`,
-		`password (flag): unknown key`,
+		`passphrase (flag): unknown key`,
 	}
 	if diff := cmp.Diff(want, problems(t, "", err)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

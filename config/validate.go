@@ -13,6 +13,7 @@ func (l *loader) validate() {
 	l.checkClashes(bindings)
 	l.checkTLS()
 	l.checkAuth()
+	l.checkKafka()
 	l.checkStore()
 }
 
@@ -26,10 +27,14 @@ func (l *loader) ok(keys ...string) bool {
 	return true
 }
 
-// given reports whether a key that is empty by default is set.
+// given reports whether a key that is empty or off by default is set.
 func (l *loader) given(key string) bool {
 	f, _ := fieldNamed(key)
-	return text(f.of(&l.config)) != ""
+	switch text(f.of(&l.config)) {
+	case "", "false", SASLOff:
+		return false
+	}
+	return true
 }
 
 // needs refuses a key that is given without the other.

@@ -12,7 +12,8 @@ func TestRules(t *testing.T) {
 	const (
 		apart    = ", or insecure: true, for other machines can reach it"
 		loopback = "needs tls.cert and one of auth.tokens, auth.jwt.issuer and tls.client_ca" + apart
-		broker   = "needs a loopback address such as localhost" + apart
+		broker   = "needs kafka.tls.enabled and kafka.sasl.mechanism" + apart
+		sasl     = "kafka.sasl.user=u kafka.sasl.password=p kafka.sasl.mechanism="
 		secure   = "tls.cert=c tls.key=k read_api.public_url=https://x "
 		digest   = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		alone    = "must be sqlite or postgres, unless query-service and read-api run in one process"
@@ -53,6 +54,17 @@ func TestRules(t *testing.T) {
 		{"a certificate, and clients told of none", "tls.cert=c tls.key=k", "read_api.public_url: must be an https URL, for tls.cert is set"},
 		{"an issuer for everybody", "auth.jwt.issuer=https://x", "auth.jwt.issuer: needs auth.jwt.audience"},
 		{"an audience of nobody", "auth.jwt.audience=x auth.jwt.keys=k", "auth.jwt.audience: needs auth.jwt.issuer\nauth.jwt.keys: needs auth.jwt.issuer"},
+
+		{"reachable broker with TLS alone", secure + "kafka.tls.enabled=true broker.address=:1", "broker.address: needs kafka.sasl.mechanism" + apart},
+		{"reachable broker that asks who it is", secure + "kafka.tls.enabled=true broker.address=:1 " + sasl + "SCRAM-SHA-512", ""},
+		{"broker without a certificate", "roles=broker kafka.tls.enabled=true", "kafka.tls.enabled: needs tls.cert"},
+		{"broker with PLAIN", "roles=broker " + sasl + "PLAIN", "kafka.sasl.mechanism: must be SCRAM-SHA-256 or SCRAM-SHA-512, for the embedded broker knows no other"},
+		{"a password for all to see", "roles=read-api kafka.brokers=localhost:1,k:1 " + sasl + "PLAIN", "kafka.sasl.mechanism: needs kafka.tls.enabled, or insecure: true, for the password goes over the network as it is"},
+		{"a password for this machine to see", "roles=read-api " + sasl + "PLAIN", ""},
+		{"a password that is challenged", "roles=read-api kafka.brokers=k:1 " + sasl + "SCRAM-SHA-256", ""},
+		{"a user without a password", "kafka.sasl.mechanism=SCRAM-SHA-256 kafka.sasl.user=u", "kafka.sasl.mechanism: needs kafka.sasl.password"},
+		{"a user nobody asks for", "kafka.sasl.user=u kafka.sasl.password=p", "kafka.sasl.user: needs kafka.sasl.mechanism\nkafka.sasl.password: needs kafka.sasl.mechanism"},
+		{"TLS to brokers, half of it", "kafka.tls.ca=a kafka.tls.cert=b", "kafka.tls.ca: needs kafka.tls.enabled\nkafka.tls.cert: needs kafka.tls.enabled"},
 
 		{"memory, all in one", "store.driver=memory", ""},
 		{"memory, read side in one", "roles=query-service,read-api store.driver=memory", ""},

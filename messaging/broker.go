@@ -29,8 +29,9 @@ type Broker struct {
 // ErrDataInUse is returned when another broker has the data folder.
 var ErrDataInUse = errors.New("in use by another process")
 
-// StartBroker starts a broker on address, host:port, with its data in dir.
-func StartBroker(address, dir string, sync bool, log *slog.Logger) (*Broker, error) {
+// StartBroker starts a broker on address, host:port, with its data in dir, for
+// clients of that security.
+func StartBroker(address, dir string, sync bool, security Security, log *slog.Logger) (*Broker, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("broker address: %w", err)
@@ -49,7 +50,12 @@ func StartBroker(address, dir string, sync bool, log *slog.Logger) (*Broker, err
 	} else if !held {
 		return nil, fmt.Errorf("broker data folder %s is %w", dir, ErrDataInUse)
 	}
-	opts := []kfake.Opt{
+	opts, err := security.broker(dir)
+	if err != nil {
+		_ = lock.Unlock()
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	opts = append(opts,
 		kfake.Ports(port),
 		kfake.ClusterID("millrace"),
 		kfake.DataDir(dir),
@@ -61,7 +67,7 @@ func StartBroker(address, dir string, sync bool, log *slog.Logger) (*Broker, err
 			}
 			return advertised{listener, host}, nil
 		}),
-	}
+	)
 	if sync {
 		opts = append(opts, kfake.SyncWrites())
 	}

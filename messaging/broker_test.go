@@ -20,7 +20,7 @@ const envBrokerDir = "MILLRACE_TEST_BROKER_DIR"
 
 // brokerProcess says where its broker is, and serves until it is killed.
 func brokerProcess(dir string) {
-	broker, err := StartBroker("localhost:0", dir, false, quiet)
+	broker, err := StartBroker("localhost:0", dir, false, Security{}, quiet)
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)
@@ -78,7 +78,7 @@ func TestBrokerRefusesToStart(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			second, err := StartBroker(test.address, test.dir, false, quiet)
+			second, err := StartBroker(test.address, test.dir, false, Security{}, quiet)
 			if err == nil {
 				_ = second.Close()
 				t.Fatal("started")
@@ -104,7 +104,7 @@ func TestBrokerKeepsItsData(t *testing.T) {
 		t.Parallel()
 		for _, sync := range []bool{false, true} {
 			dir := t.TempDir()
-			broker, err := StartBroker("localhost:0", dir, sync, quiet)
+			broker, err := StartBroker("localhost:0", dir, sync, Security{}, quiet)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestBrokerKeepsItsData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := StartBroker("localhost:0", dir, false, quiet); !errors.Is(err, ErrDataInUse) {
+		if _, err := StartBroker("localhost:0", dir, false, Security{}, quiet); !errors.Is(err, ErrDataInUse) {
 			t.Errorf("while another process has the folder: %v", err)
 		}
 		testDataKept(t, dir, strings.TrimSpace(address), func() error {

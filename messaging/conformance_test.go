@@ -134,7 +134,7 @@ func newEmbedded(t *testing.T) *embedded {
 
 func startBroker(t *testing.T, address, dir string) *Broker {
 	t.Helper()
-	broker, err := StartBroker(address, dir, false, quiet)
+	broker, err := StartBroker(address, dir, false, Security{}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ import (
 // it all wait for nobody: when the brokers are away, they return an error.
 type Kafka struct {
 	Brokers     []string
-	Partitions  int32  // of topics commands and events
-	Replication int16  // of topics that are created, and the least of those that exist
+	Partitions  int32 // of topics commands and events
+	Replication int16 // of topics that are created, and the least of those that exist
+	Security    Security
 	Prefix      string // before the names of topics and groups
 	Log         *slog.Logger
 }
@@ -60,6 +61,8 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Consumer.Group.Rebalance.Timeout = 10 * time.Second
 	c.Consumer.MaxWaitTime = 100 * time.Millisecond
 	c.Consumer.Return.Errors = true
+
+	k.Security.secure(c)
 	return c
 }
 

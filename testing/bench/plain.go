@@ -54,7 +54,7 @@ const partitionKey = "partition_key"
 
 func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	quiet := slog.New(slog.DiscardHandler)
-	broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "broker"), false, quiet)
+	broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "broker"), false, messaging.Security{}, quiet)
 	if err != nil {
 		return err
 	}
