@@ -127,7 +127,13 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if len(parts) == 0 {
 		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
-	admin.Serve(m.secure.admin(m.health.routes(m.Log)), m.Log)
+	routes := m.health.routes(m.Log)
+	if store != nil {
+		status := &modelStatus{Main: m, store: store}
+		defer m.shut("status of the read models", status.close)
+		status.routes(routes)
+	}
+	admin.Serve(m.secure.admin(routes), m.Log)
 	banner(m.Stdout, cfg, at)
 	if m.Started != nil {
 		m.Started(at)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
 )
 
 // sql changes the read models' database behind the store's back.
@@ -66,7 +68,11 @@ func (s *stack) wantApp(code int, want []string, args ...string) {
 // wantProven checks that all read models are what the log makes of them.
 func (s *stack) wantProven() {
 	s.t.Helper()
-	s.wantApp(exitOK, []string{"users: proven", "history: proven", "stats: proven"}, "verify")
+	want := make([]string, 0, len(readModels))
+	for _, p := range readModels {
+		want = append(want, p.Name+": proven")
+	}
+	s.wantApp(exitOK, want, "verify")
 }
 
 // What is changed behind the store's back is found, named, and mended.
@@ -124,6 +130,8 @@ func TestVerifyUnderLoad(t *testing.T) {
 	}
 	s.waitForUsers(s.history())
 	s.wantProven()
+	s.wantStatus(s.queryService, "history", 0)
+	s.wantStatus(s.readAPI, "stats", 0)
 }
 
 // newerEvent makes the program one of a later version, which knows an event
@@ -180,6 +188,28 @@ func (s *stack) append(stream, recordType, body string) {
 	}
 }
 
+// wantStatus asks the admin address of a process how a read model stands.
+func (s *stack) wantStatus(of *service, name string, parked int) {
+	s.t.Helper()
+	eventually(s.t, "the read model's status", func() error {
+		got, err := send(s.client, http.MethodGet, "http://"+of.at.Admin+"/projections", "", "")
+		if err != nil {
+			return err
+		}
+		var answer struct{ Projections []projections.Status }
+		if err := json.Unmarshal([]byte(got.body), &answer); got.status != http.StatusOK || err != nil {
+			return fmt.Errorf("%s, %w", got, err)
+		}
+		for _, p := range answer.Projections {
+			if p.Name == name && p.Lag != nil && *p.Lag == 0 && p.Parked.Count == parked && len(p.Parked.First) == parked &&
+				p.Stale == (parked > 0) && len(p.Partitions) == 12 && p.Generation == 1 {
+				return nil
+			}
+		}
+		return errors.New(got.body)
+	})
+}
+
 // A user whose events this binary can't read is parked in the read models, and
 // nobody else. A binary that can read them redoes the user from the log.
 func TestUserParkedInReadModels(t *testing.T) {
@@ -194,11 +224,12 @@ func TestUserParkedInReadModels(t *testing.T) {
 	s.accept(`{"type":"renameUser","payload":{"id":3,"name":"Else"}}`)
 	s.waitForUser(user{ID: "3", Name: "Else", Version: 2, Active: true})
 	eventually(t, "both are parked", func() error {
-		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, "\n") != 6 {
+		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, "\n") != 2*len(readModels) {
 			return fmt.Errorf("exit code %d\n%s", code, list)
 		}
 		return nil
 	})
+	s.wantStatus(s.queryService, "users", 2)
 	s.wantApp(exitOK, []string{"users: user 1, at version 1, since offset", "users: user 2, at version 1, since offset"}, "projections", "parked", "users")
 	got, err := s.get("/users/1")
 	if err != nil || !strings.Contains(got.body, `"name":"Name 1"`) || !strings.Contains(got.body, `"stale":true`) {
@@ -216,8 +247,9 @@ func TestUserParkedInReadModels(t *testing.T) {
 	s.wantApp(exitOK, []string{"user 1 goes on, at version 3"}, "projections", "retry", "users", "1")
 	s.waitForUser(user{ID: "1", Name: "After", Version: 3, Active: true})
 	s.wantProven()
-	s.wantApp(exitFailed, []string{"user 1 goes on", "parked again: user 2"}, "projections", "retry", "history")
-	s.wantApp(exitFailed, []string{"user 1 goes on", "parked again: user 2"}, "projections", "retry", "stats")
+	for _, p := range readModels[1:] {
+		s.wantApp(exitFailed, []string{"user 1 goes on", "parked again: user 2"}, "projections", "retry", p.Name)
+	}
 	s.wantProven()
 	got, err = s.get("/users/1/history")
 	var events []struct{ Type string }
@@ -226,5 +258,6 @@ func TestUserParkedInReadModels(t *testing.T) {
 	}
 	s.accept(`{"type":"renameUser","payload":{"id":1,"name":"Last"}}`)
 	s.waitForUser(user{ID: "1", Name: "Last", Version: 4, Active: true})
+	s.wantStatus(s.queryService, "users", 1)
 	s.wantProven()
 }
