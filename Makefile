@@ -47,7 +47,7 @@ $(GOLANGCI_LINT):
 	GOBIN="$(CURDIR)/bin" nice go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv bin/golangci-lint $@
 
-bench: build ## Measure Millrace beside its limits, in one run (a minute)
+bench: build ## Measure Millrace beside its limits, in one run (some minutes; BENCH_USERS=1000000 for a long log)
 	go run ./testing/bench
 
 vuln: ## Check the dependencies for known vulnerabilities (asks vuln.go.dev)

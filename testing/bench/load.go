@@ -26,7 +26,7 @@ func closedLoop(ctx context.Context, url string, clients, commands int) error {
 	for range clients {
 		loops.Go(func() error {
 			for n := next.Add(1); n <= int64(commands); n = next.Add(1) {
-				if err := post(ctx, client, url, n); err != nil {
+				if _, err := post(ctx, client, url, n); err != nil {
 					return err
 				}
 			}
@@ -36,24 +36,24 @@ func closedLoop(ctx context.Context, url string, clients, commands int) error {
 	return loops.Wait()
 }
 
-// post sends the command that creates user n.
-func post(ctx context.Context, client *http.Client, url string, n int64) error {
+// post sends the command that creates user n, and returns its position.
+func post(ctx context.Context, client *http.Client, url string, n int64) (position string, err error) {
 	body := fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"User %d"}}`, n, n)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
-		return err
+		return "", err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return err
+		return "", err
 	}
 	if response.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("command %d: %s", n, response.Status)
+		return "", fmt.Errorf("command %d: %s", n, response.Status)
 	}
-	return nil
+	return response.Header.Get("Position"), nil
 }

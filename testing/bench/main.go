@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -19,7 +20,7 @@ import (
 
 // bench is what a run is asked for.
 type bench struct {
-	commands, clients, runs int
+	commands, clients, runs, users int
 }
 
 // measure is one thing to measure. It returns rows of the table.
@@ -31,6 +32,9 @@ type measure struct {
 // measures are all of them, in the order of the table.
 var measures = []measure{
 	{"throughput", throughput},
+	{"one-partition", onePartition},
+	{"latency", latency},
+	{"restart", restart},
 }
 
 // row is one line of the table.
@@ -47,6 +51,7 @@ func main() {
 	flag.IntVar(&b.commands, "commands", 20_000, "commands in a run")
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
+	flag.IntVar(&b.users, "users", users(), "users in the log when a process restarts; $BENCH_USERS sets it too")
 	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
 	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
 	flag.Parse()
@@ -62,6 +67,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// users is what the environment asks for, or few enough for a short run.
+func users() int {
+	if n, err := strconv.Atoi(os.Getenv("BENCH_USERS")); err == nil {
+		return n
+	}
+	return 50_000
 }
 
 func names() (names []string) {
@@ -93,7 +106,11 @@ func (b *bench) run(ctx context.Context, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, r := range rows {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.2f\t%s\n", r.what, r.got, r.limit, r.ratio, r.want)
+			ratio := ""
+			if r.limit != "" {
+				ratio = fmt.Sprintf("%.2f", r.ratio)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.what, r.got, r.limit, ratio, r.want)
 		}
 	}
 	return table.Flush()

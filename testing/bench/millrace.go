@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -61,4 +62,10 @@ func ready(ctx context.Context, admin string) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// brokerOf is where the embedded broker listens: behind that stands more.
+func brokerOf(urls map[string]string) string {
+	broker, _, _ := strings.Cut(urls["kafka"], ",")
+	return broker
 }

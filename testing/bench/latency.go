@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// latencyFor is how long each rate is kept up.
+	latencyFor = 2 * time.Second
+	// latencyRuns are the runs of each rate, of which the median counts.
+	latencyRuns = 5
+	// linger is how long a read model may wait for more records.
+	linger = 5 * time.Millisecond
+)
+
+// latency is the time from a POST to its being visible, at rates that come
+// whether or not the last command is done. A command is visible when GET with
+// its position answers. The limit is the time that a message takes from a
+// producer to a consumer on the same broker, and the linger.
+func latency(ctx context.Context, b *bench) (rows []row, err error) {
+	err = inFolder(func(dir string) error {
+		t, urls, err := startMillrace(ctx, dir, "query_service.batch_linger="+linger.String())
+		if err != nil {
+			return err
+		}
+		defer t.stop()
+		trip, err := newRoundTrip(brokerOf(urls))
+		if err != nil {
+			return err
+		}
+		defer trip.close()
+		user := int64(0)
+		for _, perSecond := range []int{200, 1000} {
+			var visible, bare [2][]float64 // p50 and p99
+			for range latencyRuns {
+				client := newClient(b.clients)
+				took, err := openLoop(ctx, perSecond, func(ctx context.Context, n int64) error {
+					return postAndRead(ctx, client, t.url, urls["queries"], user+n)
+				})
+				if err != nil {
+					return err
+				}
+				user += int64(len(took))
+				limit, err := openLoop(ctx, perSecond, trip.once)
+				if err != nil {
+					return err
+				}
+				client.CloseIdleConnections()
+				for i, q := range []float64{0.5, 0.99} {
+					visible[i] = append(visible[i], quantile(took, q))
+					bare[i] = append(bare[i], quantile(limit, q))
+				}
+			}
+			for i, name := range []string{"p50", "p99"} {
+				ours, limit := median(visible[i]), median(bare[i])+linger.Seconds()*1000
+				rows = append(rows, row{
+					fmt.Sprintf("POST to visible, %d/s, %s", perSecond, name), fmt.Sprintf("%.1f ms", ours),
+					fmt.Sprintf("round trip and linger %.1f ms", limit), ours / limit, "",
+				})
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// openLoop does something so often in a second, each time at its time, and
+// returns how long each took from then, in ms.
+func openLoop(ctx context.Context, perSecond int, do func(ctx context.Context, n int64) error) ([]float64, error) {
+	took := make([]float64, int(latencyFor.Seconds()*float64(perSecond)))
+	work, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	for i := range took {
+		at := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
+		time.Sleep(time.Until(at))
+		work.Go(func() error {
+			err := do(ctx, int64(i)+1)
+			took[i] = time.Since(at).Seconds() * 1000
+			return err
+		})
+	}
+	return took, work.Wait()
+}
+
+// postAndRead creates a user, and reads it back.
+func postAndRead(ctx context.Context, client *http.Client, commands, queries string, user int64) error {
+	position, err := post(ctx, client, commands, user)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/users/%d", queries, user), http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Read-After", position)
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
+	if err := response.Body.Close(); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("user %d: %s", user, response.Status)
+	}
+	return nil
+}
+
+// roundTrip sends messages through a broker and gets them back, with nothing
+// around them.
+type roundTrip struct {
+	producer sarama.SyncProducer
+	consumer sarama.Consumer
+	messages sarama.PartitionConsumer
+
+	mu      sync.Mutex
+	waiting map[int64]chan struct{} // by offset: closed when it has come
+}
+
+const roundTripTopic = "round-trip"
+
+func newRoundTrip(broker string) (r *roundTrip, err error) {
+	config := sarama.NewConfig()
+	config.Version = sarama.V2_8_0_0
+	config.Producer.RequiredAcks = sarama.WaitForAll
+	config.Producer.Return.Successes = true
+	admin, err := sarama.NewClusterAdmin([]string{broker}, config)
+	if err != nil {
+		return nil, err
+	}
+	err = admin.CreateTopic(roundTripTopic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false)
+	if err = errors.Join(err, admin.Close()); err != nil {
+		return nil, err
+	}
+	r = &roundTrip{waiting: map[int64]chan struct{}{}}
+	if r.producer, err = sarama.NewSyncProducer([]string{broker}, config); err != nil {
+		return nil, err
+	}
+	if r.consumer, err = sarama.NewConsumer([]string{broker}, config); err != nil {
+		return nil, err
+	}
+	if r.messages, err = r.consumer.ConsumePartition(roundTripTopic, 0, sarama.OffsetOldest); err != nil {
+		return nil, err
+	}
+	go func() {
+		for m := range r.messages.Messages() {
+			close(r.at(m.Offset))
+		}
+	}()
+	return r, nil
+}
+
+func (r *roundTrip) at(offset int64) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting[offset] == nil {
+		r.waiting[offset] = make(chan struct{})
+	}
+	return r.waiting[offset]
+}
+
+func (r *roundTrip) once(ctx context.Context, _ int64) error {
+	_, offset, err := r.producer.SendMessage(&sarama.ProducerMessage{Topic: roundTripTopic, Value: sarama.StringEncoder("a message as long as a command is, or some such")})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.at(offset):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *roundTrip) close() {
+	_ = errors.Join(r.producer.Close(), r.messages.Close(), r.consumer.Close()) // it has been measured
+}
+
+func quantile(of []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[int(q*float64(len(sorted)-1))]
+}
