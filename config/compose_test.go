@@ -152,6 +152,9 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 			t.Errorf("%s: no volume for its snapshots in %s", name, cfg.DataDir)
 		}
 	}
+	if cfg.Has(QueryService) && s.Restart != "no" && !slices.Contains(s.Volumes, "/tmp") {
+		t.Errorf("%s: no volume for the scratch database of app verify in /tmp", name)
+	}
 	if cfg.Has(ReadAPI) {
 		listens = append(listens, cfg.ReadAPI.Address)
 	}

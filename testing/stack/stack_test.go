@@ -64,6 +64,7 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 
 	clients.stop(t)
 	clients.check(t)
+	t.Log(compose(t, "run", "--rm", "--no-deps", "query-service", "verify"))
 }
 
 // up starts the stack from nothing. What setup made is there when it runs again.
