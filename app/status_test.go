@@ -174,6 +174,24 @@ func TestLoneCommandShowsEverywhere(t *testing.T) {
 	}
 }
 
+// A command that repeats another's id makes no record. Who reads after its 202
+// reads after the outcome that there is.
+func TestReadAfterARepeatedCommand(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	const create = `{"type":"createUser","payload":{"id":1,"name":"Alice"},"id":"c"}`
+	for range 3 {
+		got := s.post(create)
+		if got.status != http.StatusAccepted {
+			t.Fatalf("POST: %s", got)
+		}
+		var u user
+		if _, err := s.getAfter(s.readAPI, "/users/1", got.header.Get("Position"), &u); err != nil || u.Version != 1 {
+			t.Errorf("user 1 is %+v, %v, want version 1", u, err)
+		}
+	}
+}
+
 // While nobody decides, commands are accepted, and keep that status.
 func TestStatusWithoutHandlers(t *testing.T) {
 	s := oneProcess(t)

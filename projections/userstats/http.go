@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -25,6 +26,8 @@ type stats struct {
 	// SignUps are the days on which users were created, the first one first.
 	// All together are Total and Deleted.
 	SignUps []day `json:"signUps"`
+	// Stale says that the read model stopped at an event of some user.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // day is how many users were created on one day.
@@ -87,8 +90,17 @@ func read(ctx context.Context, view projections.View) (stats, error) {
 	err = counts(ctx, view, "SELECT day, users FROM {signups} ORDER BY day", func(on string, users int64) {
 		s.SignUps = append(s.SignUps, day{on, users})
 	})
+	if err != nil {
+		return s, err
+	}
+	err = view.EachParked(ctx, func(string, projections.StreamHead) error { return errOneIsEnough })
+	if s.Stale = errors.Is(err, errOneIsEnough); s.Stale {
+		err = nil
+	}
 	return s, err
 }
+
+var errOneIsEnough = errors.New("one is enough")
 
 // counts reads keys and their counts.
 func counts(ctx context.Context, view projections.View, query string, each func(key string, users int64)) error {
