@@ -25,6 +25,8 @@ test: ## Run the tests, with the race detector; needs Go only
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
 test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(POSTGRES_PORT),15432)/millrace?sslmode=disable
+test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
+test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
 	go test $(RACE) -count=1 ./messaging/... ./handlers/... ./projections/... ./app/...
 
