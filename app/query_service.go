@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync/atomic"
 
-	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
@@ -27,17 +25,21 @@ var readModels = []*projections.Projection{
 // queryService is the role: an engine for each read model.
 type queryService struct {
 	*Main
-	store  projections.Store
-	status atomic.Pointer[func(context.Context) error]
+	store projections.Generations
+	kept  []*keptModel
 }
 
-func newQueryService(m *Main, store projections.Store) *queryService {
+func newQueryService(m *Main, store projections.Generations) *queryService {
 	s := &queryService{Main: m, store: store}
+	for _, p := range readModels {
+		s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
+	}
 	m.health.add("query-service", func(ctx context.Context) error {
-		if status := s.status.Load(); status != nil {
-			return (*status)(ctx)
+		var errs []error
+		for _, k := range s.kept {
+			errs = append(errs, k.ready(ctx))
 		}
-		return errKafkaAway
+		return errors.Join(errs...)
 	})
 	return s
 }
@@ -51,25 +53,31 @@ func (s *queryService) run(ctx context.Context) error {
 }
 
 // prepare waits for the store, and has the tables of all read models made or
-// checked.
+// checked. Those of another binary are left to it, with a word.
 func (m *Main) prepare(ctx context.Context, store projections.Store) error {
 	for _, p := range readModels {
-		err := m.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
-			return store.Prepare(ctx, p, m.kafka.Partitions)
-		})
-		if err != nil {
+		switch err := m.prepareOne(ctx, store, p); {
+		case errors.Is(err, projections.ErrOtherDefinition):
+			m.Log.Error("the read model is another binary's", "read model", p.Name, "run", rebuildCommand(p), "error", err)
+		case err != nil:
 			return err
 		}
 	}
 	return nil
 }
 
-// project keeps the read models up with the log until the context ends.
+func (m *Main) prepareOne(ctx context.Context, store projections.Store, p *projections.Projection) error {
+	return m.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
+		return store.Prepare(ctx, p, m.kafka.Partitions)
+	})
+}
+
+func rebuildCommand(p *projections.Projection) string { return "app projections rebuild " + p.Name }
+
+// project keeps the read models up with the log until the context ends, or one
+// of them can't be.
 func (s *queryService) project(ctx context.Context) error {
 	if _, err := s.connect(ctx); err != nil {
-		return err
-	}
-	if err := s.prepare(ctx, s.store); err != nil {
 		return err
 	}
 	var reader *messaging.LogReader
@@ -81,56 +89,17 @@ func (s *queryService) project(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
-	if err != nil {
-		return fmt.Errorf("router: %w", err)
-	}
-	var checks []func(context.Context) error
-	var leave []func() error
-	var engines []*projections.Engine
-	for _, p := range readModels {
-		engine := &projections.Engine{
-			Projection: p, Store: s.store, Log: reader,
-			Partitions: s.kafka.Partitions,
-			BatchSize:  s.Config.QueryService.BatchSize,
-			Linger:     s.Config.QueryService.BatchLinger,
-			Waits:      &s.waits,
-			Logger:     s.Log,
-		}
-		engines = append(engines, engine)
-		subscription := s.kafka.LogSubscription(s.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
-		router.AddConsumerHandler(p.Name, s.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
-		leave = append(leave, subscription.Close)
-		checks = append(checks, func(ctx context.Context) error {
-			if err := errors.Join(subscription.Ready(), engine.Ready(ctx)); err != nil {
-				return fmt.Errorf("read model %s: %w", p.Name, err)
-			}
-			return nil
-		})
-	}
-	status := func(ctx context.Context) error {
-		var errs []error
-		for _, check := range checks {
-			errs = append(errs, check(ctx))
-		}
-		return errors.Join(errs...)
-	}
-	s.status.Store(&status)
 	visible := func(ctx context.Context, partition int32, offset int64) {
-		for _, engine := range engines {
-			engine.Visible(ctx, partition, offset)
+		for _, k := range s.kept {
+			if engine := k.engine.Load(); engine != nil {
+				engine.Visible(ctx, partition, offset)
+			}
 		}
 	}
 	s.visible.Store(&visible)
-
-	done := make(chan error, 1)
-	go func() { done <- router.Run(context.WithoutCancel(ctx)) }()
-	<-ctx.Done()
-	<-router.Running()
-	err = errors.Join(router.Close(), <-done)
-	for _, leave := range leave { // the router doesn't wait for it
-		err = errors.Join(err, leave())
+	keeping, ctx := errgroup.WithContext(ctx)
+	for _, k := range s.kept {
+		keeping.Go(func() error { return k.keep(ctx, reader) })
 	}
-	return err
+	return keeping.Wait()
 }

@@ -96,7 +96,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		return err
 	}
 
-	var store projections.Store
+	var store projections.Generations
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
 		if store, err = openStore(ctx, cfg); err != nil {
 			return err
@@ -226,7 +226,7 @@ func (m *Main) sayReady(ctx context.Context) {
 	}
 }
 
-func openStore(ctx context.Context, cfg config.Config) (projections.Store, error) {
+func openStore(ctx context.Context, cfg config.Config) (projections.Generations, error) {
 	switch cfg.Store.Driver {
 	case config.Postgres:
 		return sqlstore.OpenPostgres(ctx, string(cfg.Store.Postgres.URL))
@@ -262,14 +262,15 @@ func (m *Main) connect(ctx context.Context) (messaging.Topics, error) {
 }
 
 // retry does something until it succeeds. It says once what it waits for, and
-// returns the error of a topic, or the context's with what was in the way.
+// returns an error that doesn't pass by itself, of a topic or of a read model, or
+// the context's with what was in the way.
 func (m *Main) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
 	var cause error // of the last try that the context's end didn't cut short
 	for try := 0; ; try++ {
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)
 		cancel()
-		if err == nil || errors.Is(err, messaging.ErrTopic) {
+		if err == nil || errors.Is(err, messaging.ErrTopic) || errors.Is(err, projections.ErrOtherDefinition) {
 			return err
 		}
 		if cause == nil || ctx.Err() == nil {

@@ -40,10 +40,15 @@ type Engine struct {
 	// Waits, if not nil, are those who wait for this read model.
 	Waits  *Waits
 	Logger *slog.Logger
+	// Stop is called once, if the live generation turns out to be another
+	// binary's: this one folds the read model no more.
+	Stop func(error)
 
 	mu      sync.Mutex
 	folders map[int32]*folder
+	behind  map[int32]int64 // the partitions that are caught up in bulk
 	line    *line
+	stopped sync.Once
 }
 
 // Setup implements [messaging.ClaimHandler]: it seeks the claim to the
@@ -51,6 +56,9 @@ type Engine struct {
 func (e *Engine) Setup(claim *messaging.Claim) (int64, error) {
 	start, err := e.start(claim)
 	if err != nil {
+		return 0, err
+	}
+	if start, err = e.catchUp(claim.Context, start); err != nil {
 		return 0, err
 	}
 	e.mu.Lock()
@@ -122,8 +130,11 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 // the context lasts.
 func (e *Engine) Ready(ctx context.Context) error {
 	e.mu.Lock()
-	folders := maps.Clone(e.folders)
+	folders, behind := maps.Clone(e.folders), maps.Clone(e.behind)
 	e.mu.Unlock()
+	for partition, records := range behind {
+		return fmt.Errorf("partition %d is %d records behind", partition, records)
+	}
 	for partition, f := range folders {
 		end, err := e.Log.End(ctx, partition)
 		if err != nil {

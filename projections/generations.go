@@ -39,6 +39,9 @@ type Generations interface {
 	// Generations returns those that are there, oldest first: none if no
 	// query-service has run on the store.
 	Generations(ctx context.Context, p *Projection) ([]Generation, error)
+	// Fits says whether the live generation is what this binary's projection
+	// makes; otherwise it is an [ErrOtherDefinition].
+	Fits(ctx context.Context, p *Projection) error
 	// Rebuilding makes sure that nobody else, in no process, changes which
 	// generations there are, until done. Otherwise it is an [ErrRebuilding].
 	Rebuilding(ctx context.Context, p *Projection) (done func(), err error)

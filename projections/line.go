@@ -122,7 +122,9 @@ func (l *line) commit(b batch) {
 			return
 		}
 		if moved := (*MovedError)(nil); errors.As(err, &moved) {
-			l.leave(moved.Partitions, folders)
+			l.leave(l.goOn(moved.Partitions, folders), folders)
+		} else if errors.Is(err, ErrOtherDefinition) {
+			l.stopAll(folders, err)
 		} else if ctx.Err() == nil {
 			l.engine.Logger.Warn("can't write to the store; trying again", "read model", l.engine.Projection.Name, "error", err)
 			_ = messaging.Backoff(ctx, try) // cut short when a partition goes: the others can go on
@@ -166,17 +168,22 @@ func (l *line) begin(b batch, stop context.CancelFunc) (moves []Move, folders []
 	defer l.mu.Unlock()
 	l.stop = stop
 	entries = b.entries
-	if slices.ContainsFunc(b.folders, func(f *folder) bool { return f.gone }) {
-		entries = make([]entry, 0, len(b.entries))
-		for i, f := range b.folders {
-			if !f.gone {
-				entries = append(entries, b.entries[i])
-			}
+	skip := func(i int) bool { // what is left to others, or was in when its partition went on in another generation
+		f := b.folders[i]
+		return f.gone || b.entries[i].Offset < f.at.Next
+	}
+	for i := range b.folders {
+		if skip(i) {
+			entries = make([]entry, 0, len(b.entries))
+			break
 		}
 	}
 	for i, f := range b.folders {
-		if f.gone {
+		if skip(i) {
 			continue
+		}
+		if len(entries) < len(b.entries) {
+			entries = append(entries, b.entries[i])
 		}
 		n := slices.Index(folders, f)
 		if n < 0 {

@@ -105,6 +105,17 @@ func (m *model) tablesOf(definition string) (names []string) {
 	return names
 }
 
+// Fits is [projections.Generations.Fits].
+func (s *Store) Fits(ctx context.Context, p *projections.Projection) error {
+	return s.View(ctx, p, func(any projections.View) error {
+		v := any.(*view) //nolint:errcheck // it is this store's
+		if err := v.model.check(ctx, v.tx); err != nil {
+			return fmt.Errorf("read model %s: %w", p.Name, err)
+		}
+		return nil
+	})
+}
+
 // Rebuilding is [projections.Generations.Rebuilding].
 func (s *Store) Rebuilding(ctx context.Context, p *projections.Projection) (done func(), err error) {
 	if _, there := s.rebuilding.LoadOrStore(p.Name, true); there {

@@ -1,0 +1,142 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/projections"
+)
+
+// The engine of a generation that was swapped away goes on in the new one,
+// where that one is, without leaving its group: nothing is missing, and nothing
+// is in twice.
+func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
+	for _, ahead := range []int{0, 5, 12} { // records that the new one has and the engine hasn't
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			w, want := new(writer), map[string]string{}
+			write := func(n int) {
+				for range n {
+					i := len(w.records)
+					w.created(fmt.Sprint("u", i), "a")
+					want[fmt.Sprint("u", i)] = "a 1"
+				}
+			}
+			p, store := names(new(atomic.Bool)), memory(t)
+			m, _ := join(t, store, w, p)
+			write(20)
+			m.feed(w.records)
+			if !reaches(t, m, 20) {
+				t.Fatal("the first records are not folded")
+			}
+			write(ahead)
+			r := rebuildOf(store, w, p)
+			generation, _, err := r.Begin(t.Context())
+			if err := errors.Join(err, r.Fill(t.Context(), generation), r.Swap(t.Context(), generation)); err != nil {
+				t.Fatal(err)
+			}
+			write(10)
+			m.feed(w.records[20:])
+			if !reaches(t, m, len(w.records)) {
+				t.Error("the engine doesn't go on")
+			}
+			m.Cleanup(m.claim)
+			select {
+			case <-m.claim.Abandoned():
+				t.Error("it left its group")
+			default:
+			}
+			if diff := cmp.Diff(want, rows(t, store, p)); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+			if m.marked.Load() != int64(len(w.records)) {
+				t.Errorf("marked %d of %d", m.marked.Load(), len(w.records))
+			}
+		})
+	}
+}
+
+// reaches waits until the engine has folded n records of the log.
+func reaches(t *testing.T, m *member, n int) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	m.Visible(ctx, 0, int64(n-1))
+	return ctx.Err() == nil
+}
+
+// A binary whose read model was rebuilt by another one with other rows folds it
+// no more.
+func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
+	w := new(writer)
+	w.created("1", "a")
+	p, newer, store := names(new(atomic.Bool)), names(new(atomic.Bool)), memory(t)
+	newer.Version++
+	m, _ := join(t, store, w, p)
+	stopped := make(chan error, 1)
+	m.Stop = func(err error) { stopped <- err }
+	m.feed(w.records)
+	if !reaches(t, m, 1) {
+		t.Fatal("the first record is not folded")
+	}
+	r := rebuildOf(store, w, newer)
+	generation, _, err := r.Begin(t.Context())
+	if err := errors.Join(err, r.Fill(t.Context(), generation), r.Swap(t.Context(), generation)); err != nil {
+		t.Fatal(err)
+	}
+	w.renamed("1", "b")
+	m.feed(w.records[1:])
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, projections.ErrOtherDefinition) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it doesn't stop")
+	}
+	m.Cleanup(m.claim)
+	if diff := cmp.Diff(map[string]string{"1": "a 1"}, rows(t, store, newer)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	// The newer one goes on.
+	next, start := join(t, store, w, newer)
+	if start != 1 {
+		t.Errorf("it starts at %d", start)
+	}
+	next.feed(w.records[1:])
+	next.Cleanup(next.claim)
+	if diff := cmp.Diff(map[string]string{"1": "b 2"}, rows(t, store, newer)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+// A partition that is far behind is caught up straight from the log, and the
+// subscription begins where that ends.
+func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
+	w := new(writer)
+	for i := range 6000 {
+		w.created(fmt.Sprint("u", i), "a")
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	m, start := join(t, store, w, p)
+	if start != 6000 {
+		t.Errorf("the subscription begins at %d", start)
+	}
+	for i := range 10 {
+		w.created(fmt.Sprint("more", i), "a")
+	}
+	m.feed(w.records[start:])
+	m.Cleanup(m.claim)
+	if got := len(rows(t, store, p)); got != 6010 {
+		t.Errorf("%d rows", got)
+	}
+	_, start = join(t, store, w, p)
+	if start != 6010 {
+		t.Errorf("the next owner starts at %d", start)
+	}
+}
