@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"app": func() {
 		carryBrokenRule()
 		carryNewerEvent()
+		carryWiderUsers()
 		main()
 	}})
 }

@@ -9,11 +9,6 @@ import (
 	"github.com/millrace/millrace/projections"
 )
 
-type projectionsCmd struct {
-	Parked projectionsParkedCmd `cmd:"" help:"List the users whose events a read model could not apply."`
-	Retry  projectionsRetryCmd  `cmd:"" help:"Redo parked users of a read model from the log. Mend the fault first."`
-}
-
 type projectionsParkedCmd struct {
 	Names modelNames `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
 }

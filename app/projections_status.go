@@ -47,6 +47,9 @@ func (s *modelStatus) serve(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(err, projections.ErrNotPrepared) {
 			return web.Unavailable("the read models aren't there yet")
 		}
+		if errors.Is(err, projections.ErrOtherDefinition) {
+			return web.Unavailable("read model " + p.Name + " is still to be rebuilt")
+		}
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/messaging"
@@ -56,7 +55,7 @@ func readModelNames() []string {
 // keeper is somebody at the command line who looks after the read models, while
 // others use them.
 type keeper struct {
-	store      projections.Store
+	store      projections.Generations
 	log        *messaging.LogReader
 	partitions int32
 	logger     *slog.Logger
@@ -96,23 +95,6 @@ func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return do(in.ctx, &keeper{store, reader, kafka.Partitions, logger, in.stdout})
-}
-
-// progress shows how far something long is, to those who look at it.
-func progress(stderr io.Writer) (show func(done, all int64)) {
-	if !isTerminal(stderr) {
-		return nil
-	}
-	var shown time.Time
-	return func(done, all int64) {
-		if now := time.Now(); now.Sub(shown) > 200*time.Millisecond || done == all {
-			shown = now
-			fmt.Fprintf(stderr, "\rfolding the log: %d of %d records", done, all)
-			if done == all {
-				fmt.Fprintln(stderr)
-			}
-		}
-	}
 }
 
 // scratchStore is an empty store of its own, gone when it is closed.

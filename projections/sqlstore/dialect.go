@@ -51,6 +51,8 @@ type dialect interface {
 	source(t *table, rows int) string
 	put(context.Context, *transaction, *table, []projections.Row) error
 
+	// oneWriter says whether writers of other processes wait without a queue.
+	oneWriter() bool
 	// writes and reads are the options of the two kinds of transactions.
 	writes() *sql.TxOptions
 	reads() *sql.TxOptions

@@ -147,9 +147,15 @@ func (s *Store) Begin(ctx context.Context, p *projections.Projection, partitions
 	return generation, nil
 }
 
-// Fill is [projections.Generations.Fill].
+// Fill is [projections.Generations.Fill]. On a SQLite file it then leaves a turn
+// to the other writers, those of the live generation.
 func (s *Store) Fill(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
-	return s.update(ctx, p, moves, func(m *model) string { return m.fill }, fn)
+	began := time.Now()
+	err := s.update(ctx, p, moves, func(m *model) string { return m.fill }, fn)
+	if err == nil && s.dialect.oneWriter() {
+		s.filling.leave(ctx, s.write, time.Since(began))
+	}
+	return err
 }
 
 // ViewOf is [projections.Generations.ViewOf].

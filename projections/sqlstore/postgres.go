@@ -328,6 +328,8 @@ func lastOfEach(keyColumns int, rows []projections.Row) []projections.Row {
 	return last
 }
 
+func (postgres) oneWriter() bool { return false }
+
 func (postgres) writes() *sql.TxOptions { return &sql.TxOptions{Isolation: sql.LevelReadCommitted} }
 
 func (postgres) reads() *sql.TxOptions {

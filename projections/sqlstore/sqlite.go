@@ -280,6 +280,8 @@ func (sqlite) put(ctx context.Context, tx *transaction, t *table, rows []project
 	return nil
 }
 
+func (d sqlite) oneWriter() bool { return d.lockPath != "" }
+
 func (sqlite) writes() *sql.TxOptions { return nil }
 func (sqlite) reads() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
 func (sqlite) probe() string          { return "PRAGMA schema_version" }

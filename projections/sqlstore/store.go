@@ -22,6 +22,7 @@ type Store struct {
 	models  sync.Map // modelKey: *model
 	// rebuilding are the names of the read models that this store rebuilds.
 	rebuilding sync.Map
+	filling    turns
 
 	// turns are for readers, one each, and for writers, all at once. Nil if
 	// the database can do without.
