@@ -174,22 +174,27 @@ func TestLoneCommandShowsEverywhere(t *testing.T) {
 	}
 }
 
-// A command that repeats another's id makes no record. Who reads after its 202
-// reads after the outcome that there is.
+// Of commands with the same id, sent at once, one makes a record. Who reads
+// after the 202 of another reads after the outcome that there is.
 func TestReadAfterARepeatedCommand(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
-	const create = `{"type":"createUser","payload":{"id":1,"name":"Alice"},"id":"c"}`
-	for range 3 {
-		got := s.post(create)
-		if got.status != http.StatusAccepted {
-			t.Fatalf("POST: %s", got)
-		}
-		var u user
-		if _, err := s.getAfter(s.readAPI, "/users/1", got.header.Get("Position"), &u); err != nil || u.Version != 1 {
-			t.Errorf("user 1 is %+v, %v, want version 1", u, err)
-		}
+	var clients sync.WaitGroup
+	for n := range 32 {
+		clients.Go(func() {
+			id := n % 4
+			got, err := s.tryPost(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Alice"},"id":"c"}`, id))
+			if err != nil || got.status != http.StatusAccepted {
+				t.Errorf("POST: %s, %v", got, err)
+				return
+			}
+			var u user
+			if _, err := s.getAfter(s.readAPI, fmt.Sprint("/users/", id), got.header.Get("Position"), &u); err != nil || u.Version != 1 {
+				t.Errorf("user %d is %+v, %v, want version 1", id, u, err)
+			}
+		})
 	}
+	clients.Wait()
 }
 
 // While nobody decides, commands are accepted, and keep that status.
