@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"handlers/users": {},
 	"messaging":      {},
 	"projections":    {"handlers/users", "messaging", "web"},
-	"testing/bench":  {"messaging"},
+	"testing/bench":  {"messaging", "projections"},
 	"testing/certs":  {},
 	"testing/stack":  {},
 	"web":            {},

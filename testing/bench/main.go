@@ -20,7 +20,7 @@ import (
 
 // bench is what a run is asked for.
 type bench struct {
-	commands, clients, runs, users int
+	commands, clients, runs, users, events int
 }
 
 // measure is one thing to measure. It returns rows of the table.
@@ -35,6 +35,7 @@ var measures = []measure{
 	{"one-partition", onePartition},
 	{"latency", latency},
 	{"restart", restart},
+	{"rebuild", rebuild},
 }
 
 // row is one line of the table.
@@ -52,6 +53,7 @@ func main() {
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
 	flag.IntVar(&b.users, "users", users(), "users in the log when a process restarts; $BENCH_USERS sets it too")
+	flag.IntVar(&b.events, "events", 200_000, "events in the log that read models are rebuilt from")
 	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
 	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
 	flag.Parse()

@@ -22,7 +22,7 @@ func throughput(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	bare, plain, ours := made[0], made[1], made[2]
-	perSecond := func(r rates) string { return fmt.Sprintf("%.0f/s", median(r.perSecond)) }
+	perSecond := func(r rates) string { return perSecond(median(r.perSecond)) }
 	micros := func(r rates) string { return fmt.Sprintf("%.0f µs", median(r.micros)) }
 	return []row{
 		{"POST to visible", perSecond(ours), "bare HTTP " + perSecond(bare), median(ours.perSecond) / median(bare.perSecond), "≥ 0.25"},

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
+	"github.com/millrace/millrace/projections/userlist"
+)
+
+const (
+	// rebuildBatch is about how many records a rebuild takes into one
+	// transaction.
+	rebuildBatch = 50_000
+	// oneByOne is how many events are folded a transaction each: enough to
+	// know how long one takes.
+	oneByOne = 2000
+)
+
+// database is where a read model is folded into.
+type database struct {
+	name string
+	// open opens an empty one. What it makes is deleted with dir, or by drop.
+	open func(ctx context.Context, dir string) (store *sqlstore.Store, drop func() error, err error)
+	// What is wanted of a rebuild, beside a consumer that decodes, and beside a
+	// transaction an event.
+	wantDecoded, wantSingle string
+}
+
+// databases are SQLite, and the PostgreSQL of $POSTGRES_URL.
+func databases() []database {
+	all := []database{{"SQLite", openSQLite, "≥ 0.4", "≥ 10"}}
+	if os.Getenv("POSTGRES_URL") != "" {
+		all = append(all, database{"PostgreSQL", openPostgres, "", "≥ 5"})
+	}
+	return all
+}
+
+func openSQLite(ctx context.Context, dir string) (*sqlstore.Store, func() error, error) {
+	store, err := sqlstore.OpenSQLite(ctx, filepath.Join(dir, "read.db"))
+	return store, func() error { return nil }, err
+}
+
+// openPostgres makes a schema.
+func openPostgres(ctx context.Context, dir string) (*sqlstore.Store, func() error, error) {
+	server, err := url.Parse(os.Getenv("POSTGRES_URL"))
+	if err != nil {
+		return nil, nil, errors.New("can't read POSTGRES_URL")
+	}
+	schema := pgx.Identifier{filepath.Base(dir)}.Sanitize()
+	exec := func(statement string) error {
+		conn, err := pgx.Connect(ctx, server.String())
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, statement)
+		return errors.Join(err, conn.Close(ctx))
+	}
+	if err := exec("CREATE SCHEMA " + schema); err != nil {
+		return nil, nil, err
+	}
+	here := *server
+	query := here.Query()
+	query.Set("search_path", schema)
+	here.RawQuery = query.Encode()
+	store, err := sqlstore.OpenPostgres(ctx, here.String())
+	return store, func() error { return exec("DROP SCHEMA " + schema + " CASCADE") }, err
+}
+
+// rebuild is how fast the list of users is made anew from the log, up to where
+// it would be swapped in. One limit is a consumer that only decodes the same
+// events, the other a transaction for each.
+func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
+	err = inFolder(func(dir string) error {
+		log, err := newFoldLog(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer log.close()
+		if err := log.fill(b.events); err != nil {
+			return err
+		}
+		for _, database := range databases() {
+			var decoded, rebuilt, single rates
+			for range b.runs {
+				if err := decoded.time(b.events, log.decode); err != nil {
+					return err
+				}
+				if err := inStore(ctx, database, log, b.events, &rebuilt, &single); err != nil {
+					return fmt.Errorf("%s: %w", database.name, err)
+				}
+			}
+			what := fmt.Sprintf("rebuild of %d events, %d users, into %s", b.events, b.events/eventsAUser, database.name)
+			ours, limit := median(rebuilt.perSecond), median(decoded.perSecond)
+			rows = append(rows,
+				row{what, perSecond(ours), "decoding only " + perSecond(limit), ours / limit, database.wantDecoded},
+				row{what, perSecond(ours), "a transaction an event " + perSecond(median(single.perSecond)), ours / median(single.perSecond), database.wantSingle},
+				micros("processor time of an event rebuilt into "+database.name, rebuilt, "decoding only", decoded),
+				micros("processor time of an event rebuilt into "+database.name, rebuilt, "a transaction an event", single))
+		}
+		return nil
+	})
+	return rows, err
+}
+
+func perSecond(rate float64) string { return fmt.Sprintf("%.0f/s", rate) }
+
+// micros compares processor time, which other processes on the machine change
+// less than they do the rates. The broker's is in it: it is in this process.
+func micros(what string, ours rates, than string, limit rates) row {
+	a, b := median(ours.micros), median(limit.micros)
+	return row{what, fmt.Sprintf("%.1f µs", a), fmt.Sprintf("%s %.1f µs", than, b), a / b, ""}
+}
+
+// time adds how fast something is done with n of them in this process.
+func (r *rates) time(n int, do func() error) error {
+	began, used := time.Now(), processorTime()
+	err := do()
+	r.perSecond = append(r.perSecond, float64(n)/time.Since(began).Seconds())
+	r.micros = append(r.micros, float64((processorTime()-used).Nanoseconds())/1000/float64(n))
+	return err
+}
+
+// processorTime is what this process has taken so far.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used) // it fails for no reason that can be here
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// inStore rebuilds once, and folds some events one by one.
+func inStore(ctx context.Context, database database, log *foldLog, events int, rebuilt, single *rates) error {
+	return inFolder(func(dir string) error {
+		store, drop, err := database.open(ctx, dir)
+		if err != nil {
+			return err
+		}
+		reader, err := log.LogReader()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
+		p := userlist.Projection
+		r := &projections.Rebuild{
+			Projection: p, Store: store, Log: reader, Partitions: partitions, BatchSize: rebuildBatch, Logger: slog.New(slog.DiscardHandler),
+		}
+		generation, _, err := r.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if err := rebuilt.time(events, func() error { return r.Fill(ctx, generation) }); err != nil {
+			return err
+		}
+		if err := store.Drop(ctx, p, generation); err != nil {
+			return err
+		}
+		return oneAtATime(ctx, store, p, log, reader, single)
+	})
+}
+
+// oneAtATime folds some events of one partition, a transaction each.
+func oneAtATime(ctx context.Context, store projections.Store, p *projections.Projection, log *foldLog, reader *messaging.LogReader, single *rates) error {
+	engine := &projections.Engine{
+		Projection: p, Store: store, Log: reader, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
+	}
+	claim := messaging.NewClaim(ctx, 0, func(int64) {})
+	if _, err := engine.Setup(claim); err != nil {
+		return err
+	}
+	defer engine.Cleanup(claim)
+	n := min(oneByOne, log.ends[0])
+	var records []messaging.Record
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	err := reader.Follow(reading, 0, 0, func(some []messaging.Record) error {
+		if records = append(records, some...); int64(len(records)) >= n {
+			stop()
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return single.time(int(n), func() error {
+		for i := range records[:n] {
+			engine.Take(records[i])
+		}
+		engine.Visible(ctx, 0, n-1)
+		return ctx.Err()
+	})
+}
