@@ -173,6 +173,9 @@ func (s *Store) Finish(ctx context.Context, p *projections.Projection, generatio
 		if state != projections.Building {
 			return nil
 		}
+		if err := m.index(ctx, tx); err != nil {
+			return err
+		}
 		return m.setState(ctx, tx, projections.Ready)
 	})
 }
@@ -184,6 +187,9 @@ func (s *Store) Swap(ctx context.Context, p *projections.Projection, generation 
 			return errors.New("it is the live one")
 		}
 		if err := m.check(ctx, tx); err != nil {
+			return err
+		}
+		if err := m.index(ctx, tx); err != nil { // of one that was never finished
 			return err
 		}
 		live, err := s.holdLive(ctx, tx, p)

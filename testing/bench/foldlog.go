@@ -35,7 +35,7 @@ type foldLog struct {
 
 func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "broker"), false, quiet)
+	broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "broker"), false, messaging.Security{}, quiet)
 	if err != nil {
 		return nil, err
 	}
