@@ -1,14 +1,29 @@
 package main
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/config"
+	"github.com/millrace/millrace/web"
 	"github.com/millrace/millrace/web/guard"
 )
+
+// Each setting of HTTP gets to the servers.
+func TestHTTPSettings(t *testing.T) {
+	t.Parallel()
+	s := secure{http: config.HTTPConfig{
+		HeaderTimeout: 1, ReadTimeout: 2, WriteTimeout: 3, IdleTimeout: 4, MaxHeaderBytes: 5, MaxConnections: 6,
+	}}
+	want := web.Settings{HeaderTimeout: 1, ReadTimeout: 2, WriteTimeout: 3, IdleTimeout: 4, MaxHeaderBytes: 5, MaxConnections: 6}
+	if diff := cmp.Diff(want, s.settings(tls.RequireAndVerifyClientCert)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
 
 // Pages of a listed origin may ask, without a token before they may; pages of
 // another are told nothing that a browser would let them read.

@@ -106,6 +106,40 @@ func TestServerAborts(t *testing.T) {
 	}
 }
 
+// One connection too many waits for its turn.
+func TestMaxConnections(t *testing.T) {
+	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{MaxConnections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { WriteJSON(w, http.StatusOK, "done") }), quiet)
+	defer func() { _ = server.Close(t.Context()) }()
+	first, err := net.Dial("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(first, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil { //nolint:bodyclose // the connection's
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, _, _, err := get(t, server)
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		t.Errorf("the second is answered (%v) while the first is there", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	_ = first.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestServerCloseWaits(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -40,6 +40,7 @@ func TestRateOfTokens(t *testing.T) {
 		}
 		want(t, call(g, bearing("Bearer x")), 401, "unauthorized", unknownToken)
 		want(t, call(g, bearing("Bearer y")), 429, "too-many-requests", "")
+		want(t, call(g, func(r *http.Request) { bearing("Bearer x")(r); from("192.0.2.9:1")(r) }), 401, "unauthorized", unknownToken)
 		want(t, call(g, bearing("Bearer a")), 418, "", "")
 		want(t, call(g, bearing("Bearer a")), 429, "too-many-requests", "")
 		want(t, call(g, bearing("Bearer b")), 418, "", "")
