@@ -406,3 +406,30 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 		t.Errorf("after the topic was made anew: %+v", head)
 	}
 }
+
+// Records that come when the partition is being taken away are folded up to
+// some point, and not past one that was left out.
+func TestNothingIsLeftOutWhenAPartitionGoes(t *testing.T) {
+	w := new(writer)
+	for i := range 50 {
+		w.renamed("a", fmt.Sprint("n", i))
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	m, _ := join(t, store, w, p)
+	ctx, takeAway := context.WithCancel(t.Context())
+	m.claim = messaging.NewClaim(ctx, 0, m.marked.Store)
+	if _, err := m.Setup(m.claim); err != nil {
+		t.Fatal(err)
+	}
+	m.feed(w.records[:5])
+	takeAway()
+	m.feed(w.records[5:])
+	m.Cleanup(m.claim)
+	checkpoints, err := store.Checkpoints(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rows(t, store, p)["a"]; checkpoints[0].Next < 5 || !strings.HasSuffix(got, fmt.Sprint(" ", checkpoints[0].Next)) {
+		t.Errorf("the checkpoint is at %d, and the row is %q", checkpoints[0].Next, got)
+	}
+}

@@ -38,6 +38,9 @@ func newFolder(l *line, claim *messaging.Claim, at Checkpoint) *folder {
 // there. One that comes after the partition is gone is dropped: it comes
 // again, to its next owner.
 func (f *folder) add(e entry) {
+	if f.claim.Context.Err() != nil {
+		return // as all that come after it: what is in line has no holes
+	}
 	select {
 	case f.room <- struct{}{}:
 		f.line.add(f, e)
