@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"sync"
 	"testing"
 )
 
@@ -11,6 +12,10 @@ import (
 type proxy struct {
 	t               *testing.T
 	address, target string
+
+	mu       sync.Mutex
+	listener net.Listener
+	carried  map[net.Conn]bool
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -22,7 +27,7 @@ func newProxy(t *testing.T, target string) *proxy {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return &proxy{t, listener.Addr().String(), target}
+	return &proxy{t: t, address: listener.Addr().String(), target: target, carried: map[net.Conn]bool{}}
 }
 
 func (p *proxy) open() {
@@ -31,16 +36,36 @@ func (p *proxy) open() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.mu.Lock()
+	p.listener = listener
+	p.mu.Unlock()
 	p.t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
 			from, err := listener.Accept()
 			if err != nil {
-				return // the test has ended
+				return // it was cut, or the test has ended
 			}
+			p.mu.Lock()
+			p.carried[from] = true
+			p.mu.Unlock()
 			go p.carry(from)
 		}
 	}()
+}
+
+// cut closes it, and ends all that it carries.
+func (p *proxy) cut() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.listener.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	for from := range p.carried {
+		_ = from.Close()
+	}
+	clear(p.carried)
 }
 
 // carry carries bytes both ways until either side ends.

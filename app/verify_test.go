@@ -39,12 +39,24 @@ func (s *stack) sql(statement string) {
 		}
 		return
 	}
+	s.onSQLite(func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(s.t.Context(), statement)
+		return err
+	})
+}
+
+// onSQLite does something with the read models' database.
+func (s *stack) onSQLite(do func(*sql.Conn) error) {
+	s.t.Helper()
 	file := url.URL{Scheme: "file", Path: filepath.Join(s.shared["data_dir"], "read.db"), RawQuery: "_busy_timeout=10000"}
 	db, err := sql.Open("sqlite", file.String())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = db.ExecContext(s.t.Context(), statement)
+	conn, err := db.Conn(s.t.Context())
+	if err == nil {
+		err = errors.Join(do(conn), conn.Close())
+	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		s.t.Fatal(err)
 	}
