@@ -103,6 +103,13 @@ func (rd *Reader) awaitCommand(ctx context.Context, m *modelWaits, c *messaging.
 	}
 }
 
+// AwaitMove waits until the read model is past a position in any of the
+// partitions that are in it, those at 0 too. It says false if the context has
+// ended, or the service stops.
+func (rd *Reader) AwaitMove(ctx context.Context, p *Projection, past messaging.Position) bool {
+	return rd.waits().of(rd.Store, p).awaitMove(ctx, rd.Stopping, past)
+}
+
 func (rd *Reader) stopping() bool {
 	select {
 	case <-rd.Stopping:

@@ -98,7 +98,10 @@ func (m *modelWaits) wake(at *partitionWaits, next int64) {
 	for len(at.heap) > 0 && at.heap[0].next <= at.next {
 		first, _ := heap.Pop(&at.heap).(*waiter)
 		m.waiting--
-		close(first.woken)
+		select {
+		case first.woken <- struct{}{}:
+		default: // by another partition
+		}
 	}
 }
 
@@ -128,11 +131,46 @@ func (m *modelWaits) await(ctx context.Context, stopping <-chan struct{}, partit
 		m.mu.Unlock()
 		return true
 	}
-	w := &waiter{next: next, woken: make(chan struct{})}
+	w := &waiter{next: next, woken: make(chan struct{}, 1)}
 	heap.Push(&at.heap, w)
 	m.look(at)
 	m.mu.Unlock()
-	return m.woken(ctx, stopping, w.woken, func() { heap.Remove(&at.heap, w.index) })
+	return m.woken(ctx, stopping, w.woken, func() { m.leave(at, w) })
+}
+
+// awaitMove waits until any partition of a position is known to be past it.
+func (m *modelWaits) awaitMove(ctx context.Context, stopping <-chan struct{}, past messaging.Position) bool {
+	woken := make(chan struct{}, 1)
+	waits := make(map[*partitionWaits]*waiter, len(past))
+	m.mu.Lock()
+	for partition, next := range past {
+		at := m.partition(partition)
+		waits[at] = &waiter{next: next + 1, woken: woken}
+		heap.Push(&at.heap, waits[at])
+		m.look(at)
+		m.wake(at, at.next)
+	}
+	m.mu.Unlock()
+	leave := func() {
+		for at, w := range waits {
+			m.leave(at, w)
+		}
+	}
+	if !m.woken(ctx, stopping, woken, leave) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	leave()
+	return true
+}
+
+// leave is for one that may have been woken.
+func (m *modelWaits) leave(at *partitionWaits, w *waiter) {
+	if w.index >= 0 {
+		heap.Remove(&at.heap, w.index)
+		m.waiting--
+	}
 }
 
 // awaitCommand waits until a command is known to be decided in its stream, or
@@ -145,7 +183,10 @@ func (m *modelWaits) awaitCommand(ctx context.Context, stopping <-chan struct{},
 	m.commands[w] = true
 	m.look(at)
 	m.mu.Unlock()
-	return m.woken(ctx, stopping, w.woken, func() { m.forget(w) })
+	return m.woken(ctx, stopping, w.woken, func() {
+		m.forget(w)
+		m.waiting--
+	})
 }
 
 func (m *modelWaits) forget(w *commandWaiter) {
@@ -188,7 +229,6 @@ func (m *modelWaits) woken(ctx context.Context, stopping, woken <-chan struct{},
 	default:
 	}
 	leave()
-	m.waiting--
 	return false
 }
 
@@ -280,8 +320,8 @@ type commandWaiter struct {
 // waiter waits for a partition to come to next.
 type waiter struct {
 	next  int64
-	woken chan struct{}
-	index int // in the heap
+	woken chan struct{} // of 1
+	index int           // in the heap, -1 if it isn't
 }
 
 // waiters implements [heap.Interface].
@@ -305,6 +345,7 @@ func (h *waiters) Push(x any) {
 func (h *waiters) Pop() any {
 	last := len(*h) - 1
 	w := (*h)[last]
+	w.index = -1
 	(*h)[last] = nil
 	*h = (*h)[:last]
 	return w

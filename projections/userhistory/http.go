@@ -14,9 +14,10 @@ import (
 
 type queries struct{ *projections.Reader }
 
-// Routes adds GET /users/{id}/history.
+// Routes adds GET /users/{id}/history and GET /users/changes.
 func Routes(router *mux.Router, reader *projections.Reader) {
 	q := queries{reader}
+	q.Get(router, "/users/changes", changes{q, &feed{Reader: reader, maxBehind: maxChangesBehind}}.serve)
 	q.Get(router, "/users/{id}/history", q.history)
 }
 

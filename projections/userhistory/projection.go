@@ -23,7 +23,11 @@ var Projection = &projections.Projection{
 			{Name: "time", Type: projections.Text}, // see timeLayout
 			{Name: "data", Type: projections.Text}, // JSON
 			{Name: "command_id", Type: projections.Text},
+			{Name: "log_partition", Type: projections.Integer},
+			{Name: "log_offset", Type: projections.Integer},
 		},
+		// All events in the log's order, from any position on.
+		Indexes: [][]string{{"log_partition", "log_offset"}},
 	}},
 	Keys:  func(projections.Event) []projections.RowKey { return nil }, // it looks at none
 	Apply: apply,
@@ -38,6 +42,9 @@ func apply(rows projections.Rows, e projections.Event) error {
 	}
 	// Those who decode JSON read what is not UTF-8 so.
 	data := strings.ToValidUTF8(string(e.Body), "\uFFFD")
-	rows.Put(table, projections.Row{e.Stream, int64(e.Version), e.Type, e.Time.UTC().Format(timeLayout), data, e.CommandID})
+	rows.Put(table, projections.Row{
+		e.Stream, int64(e.Version), e.Type, e.Time.UTC().Format(timeLayout), data, e.CommandID,
+		int64(e.Partition), e.Offset,
+	})
 	return nil
 }

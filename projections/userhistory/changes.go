@@ -1,0 +1,189 @@
+package userhistory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/web"
+)
+
+const (
+	headerLastEventID = "Last-Event-ID"
+	// heartbeat is how long nothing is sent before a sign of life is.
+	heartbeat = 15 * time.Second
+	// writeTimeout is how long a client may take to read what is sent at once.
+	writeTimeout = 30 * time.Second
+)
+
+// changes answers GET /users/changes: what happens to all users, as
+// server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+type changes struct {
+	queries
+	feed *feed
+}
+
+// serve sends what comes behind Last-Event-ID, or from now on, until the
+// client leaves, is too slow, or the service stops. A client that was cut off
+// asks again with the last id that it has got: nothing is missing then, and
+// nothing comes twice.
+func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
+	if _, err := projections.Query(r); err != nil {
+		return err
+	}
+	from, err := lastEventID(r.Header)
+	if err != nil {
+		return err
+	}
+	var now messaging.Position
+	err = c.Read(w, r, Projection, func(ctx context.Context, view projections.View) error {
+		checkpoints, err := view.Checkpoints(ctx)
+		now = projections.PositionOf(checkpoints)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if from == nil {
+		from = now
+	}
+	s := &stream{control: http.NewResponseController(w), w: w, at: maps.Clone(from)}
+	_ = s.control.SetReadDeadline(time.Time{}) // it ends when the client leaves, and not with a request's time
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold it back
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		// What goes wrong from here on, the end of the answer tells.
+		_ = c.send(r.Context(), s)
+	}
+	return nil
+}
+
+// lastEventID is the position that a client has come to, nil if it begins.
+func lastEventID(h http.Header) (messaging.Position, error) {
+	values := h.Values(headerLastEventID)
+	if len(values) == 0 {
+		return nil, nil
+	}
+	detail := "must be given once"
+	if len(values) == 1 {
+		from, err := messaging.ParsePosition(values[0])
+		if err == nil {
+			return from, nil
+		}
+		detail = err.Error()
+	}
+	return nil, &web.Problem{
+		Slug: "invalid-request", Status: http.StatusBadRequest,
+		Title: "Invalid request", Detail: "the header " + headerLastEventID + " is not valid",
+		Errors: []web.FieldError{{Parameter: headerLastEventID, Detail: detail}},
+	}
+}
+
+var errCut = errors.New("the client reads too slowly")
+
+// send sends what was there before, and then what the feed brings.
+func (c changes) send(ctx context.Context, s *stream) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-c.Stopping:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if _, err := c.feed.pages(ctx, s.at, nil, s.page); err != nil {
+		return err
+	}
+	who, err := c.feed.follow(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
+	if err != nil {
+		return err
+	}
+	defer c.feed.unfollow(who)
+	if _, err := c.feed.pages(ctx, s.at, who.from, s.page); err != nil { // what came meanwhile
+		return err
+	}
+	alive := time.NewTicker(heartbeat)
+	defer alive.Stop()
+	for {
+		select {
+		case page, ok := <-who.pages:
+			if !ok {
+				return errCut
+			}
+			if err := s.page(page, nil); err != nil {
+				return err
+			}
+			who.taken(page)
+			alive.Reset(heartbeat)
+		case <-alive.C:
+			if err := s.write([]byte(": alive\n\n")); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// stream is the events on their way to one client.
+type stream struct {
+	control *http.ResponseController
+	w       http.ResponseWriter
+	at      messaging.Position // what it has got
+	buffer  []byte
+}
+
+// begin tells where the client is, so that it can go on from there although
+// nothing may come for long.
+func (s *stream) begin() error {
+	return s.write([]byte("id: " + messaging.EncodePosition(s.at) + "\n\n"))
+}
+
+// page sends those changes of a page that the client hasn't got.
+func (s *stream) page(page []change, _ messaging.Position) error {
+	out := s.buffer[:0]
+	for i := range page {
+		c := &page[i]
+		if c.offset < s.at[c.partition] {
+			continue
+		}
+		s.at[c.partition] = c.offset + 1
+		data, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		out = append(out, "id: "...)
+		out = append(out, messaging.EncodePosition(s.at)...)
+		out = append(out, "\nevent: "...)
+		out = append(out, c.Type...)
+		out = append(out, "\ndata: "...)
+		out = append(out, data...)
+		out = append(out, "\n\n"...)
+	}
+	s.buffer = out
+	if len(out) == 0 {
+		return nil
+	}
+	return s.write(out)
+}
+
+func (s *stream) write(text []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
