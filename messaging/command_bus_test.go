@@ -130,6 +130,42 @@ func TestPostMoreThanCanBeUnderWay(t *testing.T) {
 	}
 }
 
+// Closing doesn't wait for a broker that is away, nor for one that hangs.
+func TestCloseIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*testing.T, *embedded){
+		"away": func(t *testing.T, e *embedded) { e.stop(t) },
+		"hangs": func(t *testing.T, e *embedded) {
+			e.broker.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+				<-t.Context().Done()
+				return nil, nil, false
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEmbedded(t)
+			ensureTopics(t, e.Kafka)
+			bus, err := e.CommandBus("topic-id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := send(t, bus, newCommand("1", "c-1")); err != nil {
+				t.Fatal(err)
+			}
+			lose(t, e)
+			bus.publisher.patience = 50 * time.Millisecond
+			bus.Post(newCommand("1", "c-2"), func(CommandPlace, error) {})
+			closed := make(chan error, 1)
+			start := time.Now()
+			go func() { closed <- bus.Close() }()
+			if err := receive(t, closed, "the bus to close"); err == nil || time.Since(start) > 5*time.Second {
+				t.Errorf("closed after %v: %v", time.Since(start), err)
+			}
+		})
+	}
+}
+
 func TestSendWithoutSubject(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
@@ -38,6 +39,10 @@ const maxDeadLetter = 2 << 20
 // all of them, so that handing one over never waits for a broker.
 const asyncBuffer = 1 << 15
 
+// closePatience is how long a producer that is closed may take for what is
+// under way.
+const closePatience = 3 * time.Second
+
 // asyncPublisher is a Watermill publisher that doesn't wait: Publish hands the
 // messages to the producer, in order, and each one's context carries who is
 // told how it went ([whenDelivered]).
@@ -45,6 +50,7 @@ type asyncPublisher struct {
 	producer sarama.AsyncProducer
 	results  sync.WaitGroup
 	underWay atomic.Int64
+	patience time.Duration // of Close
 
 	mu     sync.RWMutex // held while messages are handed over
 	closed bool
@@ -74,7 +80,7 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a producer: %w", err)
 	}
-	p := &asyncPublisher{producer: producer}
+	p := &asyncPublisher{producer: producer, patience: closePatience}
 	p.results.Go(func() {
 		for msg := range producer.Successes() {
 			p.tell(msg, nil)
@@ -117,7 +123,9 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 	return nil
 }
 
-// Close sends what is under way, and tells how it went.
+// Close sends what is under way, and tells how it went. It doesn't wait for
+// brokers that are away or hang longer than its patience lasts: then nobody
+// is told of the rest, of which Kafka may hold some.
 func (p *asyncPublisher) Close() error {
 	p.mu.Lock()
 	if !p.closed {
@@ -125,6 +133,17 @@ func (p *asyncPublisher) Close() error {
 		p.producer.AsyncClose()
 	}
 	p.mu.Unlock()
-	p.results.Wait()
-	return nil
+	told := make(chan struct{})
+	go func() {
+		p.results.Wait()
+		close(told)
+	}()
+	patience := time.NewTimer(p.patience)
+	defer patience.Stop()
+	select {
+	case <-told:
+		return nil
+	case <-patience.C:
+		return fmt.Errorf("closed a producer with %d messages that it is not known whether a broker has", p.underWay.Load())
+	}
 }
