@@ -118,11 +118,11 @@ func TestPostMoreThanCanBeUnderWay(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
-	bus.publisher.underWay.Store(asyncBuffer)
+	bus.publisher.most = 0
 	if err := send(t, bus, newCommand("1", "c-1")); !errors.Is(err, errFull) {
 		t.Errorf("sent one too many: %v", err)
 	}
-	bus.publisher.underWay.Add(-1)
+	bus.publisher.most = 1
 	for range 2 { // each gives its place back
 		if err := send(t, bus, newCommand("1", "c-2")); err != nil {
 			t.Error(err)
@@ -155,12 +155,16 @@ func TestCloseIsBounded(t *testing.T) {
 			}
 			lose(t, e)
 			bus.publisher.patience = 50 * time.Millisecond
-			bus.Post(newCommand("1", "c-2"), func(CommandPlace, error) {})
+			told := make(chan error, 2)
+			bus.Post(newCommand("1", "c-2"), func(_ CommandPlace, err error) { told <- err })
 			closed := make(chan error, 1)
 			start := time.Now()
 			go func() { closed <- bus.Close() }()
 			if err := receive(t, closed, "the bus to close"); err == nil || time.Since(start) > 5*time.Second {
 				t.Errorf("closed after %v: %v", time.Since(start), err)
+			}
+			if len(told) != 1 || !errors.Is(<-told, errClosed) {
+				t.Error("what is under way was not told of, once")
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -49,8 +48,11 @@ const closePatience = 3 * time.Second
 type asyncPublisher struct {
 	producer sarama.AsyncProducer
 	results  sync.WaitGroup
-	underWay atomic.Int64
+	most     int           // messages under way
 	patience time.Duration // of Close
+
+	pending  sync.Mutex
+	underWay map[*sarama.ProducerMessage]delivered // who is to be told of each
 
 	mu     sync.RWMutex // held while messages are handed over
 	closed bool
@@ -80,7 +82,10 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a producer: %w", err)
 	}
-	p := &asyncPublisher{producer: producer, patience: closePatience}
+	p := &asyncPublisher{
+		producer: producer, most: asyncBuffer, patience: closePatience,
+		underWay: map[*sarama.ProducerMessage]delivered{},
+	}
 	p.results.Go(func() {
 		for msg := range producer.Successes() {
 			p.tell(msg, nil)
@@ -95,10 +100,24 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 }
 
 func (p *asyncPublisher) tell(msg *sarama.ProducerMessage, err error) {
-	p.underWay.Add(-1)
-	if told, ok := msg.Metadata.(delivered); ok {
+	p.pending.Lock()
+	told := p.underWay[msg]
+	delete(p.underWay, msg)
+	p.pending.Unlock()
+	if told != nil {
 		told(Place{msg.Partition, msg.Offset}, err)
 	}
+}
+
+// begin says whether there is room for a message.
+func (p *asyncPublisher) begin(msg *sarama.ProducerMessage, told delivered) bool {
+	p.pending.Lock()
+	defer p.pending.Unlock()
+	if len(p.underWay) >= p.most {
+		return false
+	}
+	p.underWay[msg] = told
+	return true
 }
 
 // Publish implements [message.Publisher].
@@ -113,9 +132,8 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 		if err != nil {
 			return err
 		}
-		out.Metadata = msg.Context().Value(deliveredKey{})
-		if p.underWay.Add(1) > asyncBuffer {
-			p.underWay.Add(-1)
+		told, _ := msg.Context().Value(deliveredKey{}).(delivered)
+		if !p.begin(out, told) {
 			return errFull
 		}
 		p.producer.Input() <- out
@@ -124,8 +142,8 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 }
 
 // Close sends what is under way, and tells how it went. It doesn't wait for
-// brokers that are away or hang longer than its patience lasts: then nobody
-// is told of the rest, of which Kafka may hold some.
+// brokers that are away or hang longer than its patience lasts: Kafka may hold
+// the rest or not, and so it is told.
 func (p *asyncPublisher) Close() error {
 	p.mu.Lock()
 	if !p.closed {
@@ -144,6 +162,19 @@ func (p *asyncPublisher) Close() error {
 	case <-told:
 		return nil
 	case <-patience.C:
-		return fmt.Errorf("closed a producer with %d messages that it is not known whether a broker has", p.underWay.Load())
+		return p.giveUp()
 	}
+}
+
+func (p *asyncPublisher) giveUp() error {
+	p.pending.Lock()
+	rest := p.underWay
+	p.underWay = map[*sarama.ProducerMessage]delivered{}
+	p.pending.Unlock()
+	for _, told := range rest {
+		if told != nil {
+			told(Place{}, errClosed)
+		}
+	}
+	return fmt.Errorf("closed a producer with %d messages that a broker may have or not", len(rest))
 }
