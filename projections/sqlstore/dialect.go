@@ -25,6 +25,8 @@ type dialect interface {
 	// columns asks for a table's columns in order: name, type, and whether it
 	// is part of the primary key. There are none if the table isn't there.
 	columns() string
+	// hasIndex counts the indexes of a name: 0 or 1.
+	hasIndex() string
 	// create makes a table.
 	create(*table) string
 	// isMissing says whether a statement failed because a table or a column

@@ -173,7 +173,7 @@ func (s *Store) Finish(ctx context.Context, p *projections.Projection, generatio
 		if state != projections.Building {
 			return nil
 		}
-		if err := m.index(ctx, tx); err != nil {
+		if err := s.index(ctx, tx, m); err != nil {
 			return err
 		}
 		return m.setState(ctx, tx, projections.Ready)
@@ -189,7 +189,7 @@ func (s *Store) Swap(ctx context.Context, p *projections.Projection, generation 
 		if err := m.check(ctx, tx); err != nil {
 			return err
 		}
-		if err := m.index(ctx, tx); err != nil { // of one that was never finished
+		if err := s.index(ctx, tx, m); err != nil { // of one that was never finished
 			return err
 		}
 		live, err := s.holdLive(ctx, tx, p)

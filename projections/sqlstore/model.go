@@ -74,7 +74,7 @@ func newModel(d dialect, p *projections.Projection, number int) (*model, error) 
 	m.updates = append(append(m.updates, m.move, m.fill), m.heads.updates()...)
 	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
-	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3) ON CONFLICT DO NOTHING",
+	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3)",
 		join(m.scope.columns()), join(m.scope.values()))
 	return m, nil
 }

@@ -170,6 +170,10 @@ func (postgres) columns() string {
 		ORDER BY attnum`
 }
 
+func (postgres) hasIndex() string {
+	return "SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)"
+}
+
 func (d postgres) create(t *table) string {
 	return t.createTable(func(columnType projections.Type) string {
 		if columnType == projections.Text {

@@ -119,17 +119,26 @@ func (s *Store) create(ctx context.Context, tx *transaction, p *projections.Proj
 	// One that is to be filled gets its indexes when it is: each is made in one
 	// go then, in its own order, for a fraction of what its parts would cost.
 	if state != projections.Building {
-		if err := m.index(ctx, tx); err != nil {
+		if err := s.index(ctx, tx, m); err != nil {
 			return 0, err
 		}
 	}
 	return number, m.complete(ctx, tx, state == projections.Live, partitions)
 }
 
-// index makes the indexes that aren't there yet.
-func (m *model) index(ctx context.Context, tx *transaction) error {
+// index makes the indexes that aren't there yet. What is there isn't touched:
+// even to find that out, CREATE INDEX locks a table against the updates under
+// way.
+func (s *Store) index(ctx context.Context, tx *transaction, m *model) error {
 	for _, t := range m.tables {
 		for _, index := range t.indexes {
+			var n int
+			if err := tx.QueryRowContext(ctx, s.dialect.hasIndex(), t.indexName(index)).Scan(&n); err != nil {
+				return ended(ctx, err)
+			}
+			if n > 0 {
+				continue
+			}
 			if _, err := tx.exec(ctx, t.createIndex(index)); err != nil {
 				return fmt.Errorf("index of %s: %w", t.name, err)
 			}
@@ -140,7 +149,11 @@ func (m *model) index(ctx context.Context, tx *transaction) error {
 
 // complete adds the checkpoints that aren't there yet.
 func (m *model) complete(ctx context.Context, tx *transaction, live bool, partitions int32) error {
-	for partition := range partitions {
+	there, err := readCheckpoints(ctx, tx, m.checkpoints)
+	if err != nil {
+		return err
+	}
+	for partition := int32(len(there)); partition < partitions; partition++ {
 		if _, err := tx.exec(ctx, m.begin, partition, make([]byte, len(messaging.Digest{})), live); err != nil {
 			return fmt.Errorf("checkpoint of partition %d: %w", partition, err)
 		}
@@ -178,10 +191,11 @@ func (s *Store) check(ctx context.Context, tx *transaction, p *projections.Proje
 	if kept != m.mine {
 		return fmt.Errorf("generation %d has (%s), and not (%s): %w", live, oneLine(kept), oneLine(m.mine), projections.ErrOtherDefinition)
 	}
-	if err := m.index(ctx, tx); err != nil {
+	// Checkpoints first: an update takes them before its tables, too.
+	if err := m.complete(ctx, tx, true, partitions); err != nil {
 		return err
 	}
-	return m.complete(ctx, tx, true, partitions)
+	return s.index(ctx, tx, m)
 }
 
 func oneLine(definition string) string { return strings.ReplaceAll(definition, "\n", "; ") }

@@ -191,6 +191,10 @@ func (sqlite) columns() string {
 	return "SELECT name, type, pk > 0 FROM pragma_table_info($1) ORDER BY cid"
 }
 
+func (sqlite) hasIndex() string {
+	return "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = $1"
+}
+
 // create makes a table that is its primary key's index: a row is found in one
 // step, and those of neighbouring keys are neighbours.
 func (d sqlite) create(t *table) string { return t.createTable(d.typeName) + " WITHOUT ROWID" }

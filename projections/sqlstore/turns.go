@@ -39,7 +39,7 @@ func (t *turns) leave(ctx context.Context, write *pool, took time.Duration) {
 		t.version, t.others = version, time.Now()
 	}
 	t.worked += took
-	pause := time.Duration(0)
+	var pause time.Duration
 	switch {
 	case time.Since(t.others) < othersFor:
 		pause = t.worked / turnShare
