@@ -113,7 +113,7 @@ func (d postgres) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 func (d postgres) tryLock(ctx context.Context, name string) (unlock func(), err error) {
-	got, unlock, err := d.locked(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('millrace "+name+"', 0))")
+	got, unlock, err := d.locked(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('millrace "+name+" ' || coalesce(current_schema(), ''), 0))")
 	if err == nil && !got {
 		unlock()
 		unlock = nil

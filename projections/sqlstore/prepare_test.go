@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,32 @@ func TestPrepareByManyAtOnce(t *testing.T) {
 			if err := <-failed; err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// Another instance starts while this one folds.
+func TestPrepareBesideUpdates(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		store, other := prepared(t, open(), p), open()
+		var done atomic.Bool
+		prepared := make(chan error, 1)
+		go func() {
+			defer done.Store(true)
+			for range 20 {
+				if err := other.Prepare(t.Context(), people(), 4); err != nil {
+					prepared <- err
+					return
+				}
+			}
+			prepared <- nil
+		}()
+		for !done.Load() {
+			put(t, store, p, "person", person("1"))
+		}
+		if err := <-prepared; err != nil {
+			t.Error(err)
 		}
 	})
 }
