@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/sqlstore"
 )
 
 // The engine of a generation that was swapped away goes on in the new one,
@@ -27,7 +28,7 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 					want[fmt.Sprint("u", i)] = "a 1"
 				}
 			}
-			p, store := names(new(atomic.Bool)), memory(t)
+			p, store := names(new(atomic.Bool)), &onwards{memory(t), t}
 			m, _ := join(t, store, w, p)
 			write(20)
 			m.feed(w.records)
@@ -51,7 +52,7 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 				t.Error("it left its group")
 			default:
 			}
-			if diff := cmp.Diff(want, rows(t, store, p)); diff != "" {
+			if diff := cmp.Diff(want, rows(t, store.Store, p)); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 			if m.marked.Load() != int64(len(w.records)) {
@@ -59,6 +60,21 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onwards is a store whose checkpoints must not go back.
+type onwards struct {
+	*sqlstore.Store
+	t *testing.T
+}
+
+func (s *onwards) Update(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
+	for _, m := range moves {
+		if m.To.Next <= m.From.Next {
+			s.t.Errorf("from %d to %d", m.From.Next, m.To.Next)
+		}
+	}
+	return s.Store.Update(ctx, p, moves, fn)
 }
 
 // reaches waits until the engine has folded n records of the log.
