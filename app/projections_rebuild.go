@@ -107,8 +107,9 @@ type builder struct {
 }
 
 // rebuildBatch is about how many records of the log a rebuild folds in one
-// transaction. The live generation's updates wait as long, on SQLite.
-const rebuildBatch = 2000
+// transaction. The live generation's updates wait as long, on SQLite: some
+// tenths of a second. Fewer would write the same pages again more often.
+const rebuildBatch = 20_000
 
 // rebuilding makes sure that nobody else does so, and lets do change
 // generations.

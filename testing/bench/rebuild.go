@@ -21,8 +21,8 @@ import (
 
 const (
 	// rebuildBatch is about how many records a rebuild takes into one
-	// transaction.
-	rebuildBatch = 50_000
+	// transaction, as app has it.
+	rebuildBatch = 20_000
 	// oneByOne is how many events are folded a transaction each: enough to
 	// know how long one takes.
 	oneByOne = 2000
@@ -169,10 +169,15 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 	})
 }
 
+// notBehind is a log in which nothing is to be caught up with in bulk.
+type notBehind struct{ *messaging.LogReader }
+
+func (notBehind) End(context.Context, int32) (int64, error) { return 0, nil }
+
 // oneAtATime folds some events of one partition, a transaction each.
 func oneAtATime(ctx context.Context, store projections.Store, p *projections.Projection, log *foldLog, reader *messaging.LogReader, single *rates) error {
 	engine := &projections.Engine{
-		Projection: p, Store: store, Log: reader, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
+		Projection: p, Store: store, Log: notBehind{reader}, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
 	}
 	claim := messaging.NewClaim(ctx, 0, func(int64) {})
 	if _, err := engine.Setup(claim); err != nil {
