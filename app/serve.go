@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -81,6 +82,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		defer m.shut("read-api", queries.Close)
 		at.Queries = queries.Addr()
 	}
+	if m.Config.ReadAPI.PublicURL == "" {
+		m.Config.ReadAPI.PublicURL = httpURL(cfg, cmp.Or(at.Queries, cfg.ReadAPI.Address))
+	}
 
 	brokers := cfg.Kafka.Brokers
 	if cfg.Has(config.Broker) {
@@ -134,7 +138,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		status.routes(routes)
 	}
 	admin.Serve(m.secure.admin(routes), m.Log)
-	banner(m.Stdout, cfg, at)
+	banner(m.Stdout, m.Config, at)
 	if m.Started != nil {
 		m.Started(at)
 	}

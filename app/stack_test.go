@@ -36,6 +36,7 @@ func newStack(t *testing.T) *stack {
 			"broker.address":          "localhost:0",
 			"command_service.address": "localhost:0",
 			"read_api.address":        "localhost:0",
+			"read_api.public_url":     "http://localhost:3002",
 			"admin.address":           "localhost:0",
 		},
 	}

@@ -28,7 +28,7 @@ type status struct {
 
 // readStatus asks for a command's status, at the Location of its 202.
 func (s *stack) readStatus(location string) (status, error) {
-	path, found := strings.CutPrefix(location, "http://localhost:3002") // where it is by default
+	path, found := strings.CutPrefix(location, "http://localhost:3002") // its public URL in tests
 	if !found {
 		return status{}, fmt.Errorf("location %q is not on the read API", location)
 	}
@@ -234,6 +234,21 @@ func TestStatusWithoutHandlers(t *testing.T) {
 	s.commandService.kill()
 	s.commandService.start()
 	s.wantOutcomes(locations)
+}
+
+// Who moves the read API needn't say so twice.
+func TestLocationFollowsTheAddress(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.shared["read_api.public_url"] = ""
+	s.startBroker()
+	all := s.service(settings{"roles": "command-service,query-service,read-api"})
+	s.commandService, s.queryService, s.readAPI = all, all, all
+	all.start()
+	got := s.post(`{"type":"createUser","payload":{"id":1,"name":"Alice"}}`)
+	if location := got.header.Get("Location"); !strings.HasPrefix(location, "http://"+strings.Replace(all.at.Queries, "127.0.0.1:", "localhost:", 1)+"/users/1/") {
+		t.Errorf("Location %s, and the read API is at %s", location, all.at.Queries)
+	}
 }
 
 // Kafka is needed for the status of commands without an outcome only, and

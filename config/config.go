@@ -113,7 +113,7 @@ type QueryServiceConfig struct {
 // ReadAPIConfig is the HTTP queries.
 type ReadAPIConfig struct {
 	Address          string        `yaml:"address" is:"address" help:"Where queries are answered: GET /users and the like."`
-	PublicURL        string        `yaml:"public_url" is:"url" help:"The read API's URL as clients see it. The command service needs it too, for Location."`
+	PublicURL        string        `yaml:"public_url" is:"url" help:"The read API's URL as clients see it, for links to it. The command service needs it too. Empty means read_api.address."`
 	ReadAfterTimeout time.Duration `yaml:"read_after_timeout" range:"0s..10m" help:"How long a query with Read-After waits to be recent enough before a 503."`
 }
 
@@ -212,7 +212,6 @@ func Default() Config {
 		QueryService: QueryServiceConfig{BatchSize: 1000, BatchLinger: 5 * time.Millisecond},
 		ReadAPI: ReadAPIConfig{
 			Address:          "localhost:3002",
-			PublicURL:        "http://localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,
 		},
 		Admin: AdminConfig{Address: "localhost:3003"},

@@ -25,7 +25,7 @@ var formats = map[string]format{
 	"address":  {"must be host:port, with a port from 0 to 65535", listenAddress},
 	"broker":   {"must be host:port, with a port from 1 to 65535", brokerAddress},
 	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
-	"url":      {"must be an http or https URL such as https://users.example.org, without user, query or fragment", publicURL},
+	"url":      {"must be an http or https URL such as https://users.example.org, without user, query or fragment; or empty", publicURL},
 	"issuer":   {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
 	"origin":   {"must be an origin such as https://app.example.org", webOrigin},
 	"token":    {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
@@ -70,6 +70,9 @@ func topicPrefix(s string) (string, bool) { return s, prefix.MatchString(s) }
 
 // publicURL drops trailing slashes, so that paths can be appended.
 func publicURL(s string) (string, bool) {
+	if s == "" {
+		return s, true
+	}
 	u, err := url.Parse(s)
 	if err != nil || strings.ContainsAny(s, "?#") || u.User != nil {
 		return "", false

@@ -57,7 +57,7 @@ func (l *loader) checkTLS() {
 	l.needs("tls.key", "tls.cert")
 	l.needs("tls.client_ca", "tls.cert")
 	const public = "read_api.public_url"
-	if l.ok("roles", "tls.cert", public) && l.config.Has(ReadAPI) && l.given("tls.cert") && !strings.HasPrefix(l.config.ReadAPI.PublicURL, "https:") {
+	if l.ok("roles", "tls.cert", public) && l.given(public) && l.given("tls.cert") && !strings.HasPrefix(l.config.ReadAPI.PublicURL, "https:") {
 		l.fail(public, "must be an https URL, for tls.cert is set")
 	}
 }
