@@ -374,3 +374,32 @@ func TestOneGenerationFromBefore(t *testing.T) {
 		}
 	})
 }
+
+// A view was begun on a generation that is swapped away and dropped before its
+// tables are looked at.
+func TestAGenerationIsDroppedUnderAView(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p, ctx := people(), t.Context()
+		store, other := prepared(t, open(), p), open()
+		if store.anchor != nil {
+			t.Skip("in memory a swap waits for the view")
+		}
+		put(t, store, p, "person", person("old"))
+		begin(t, store, p, 1, person("new"))
+		var once sync.Once
+		var got string
+		err := store.View(ctx, p, func(v projections.View) error {
+			once.Do(func() {
+				if err := errors.Join(other.Swap(ctx, p, 2, asItIs), other.Drop(ctx, p, 1)); err != nil {
+					t.Error(err)
+				}
+			})
+			found, err := askIn[string](ctx, v, "SELECT id FROM {person}")
+			got = fmt.Sprint(found, " of ", v.Generation())
+			return err
+		})
+		if err != nil || got != "[old] of 1" && got != "[new] of 2" {
+			t.Errorf("read %s: %v", got, err)
+		}
+	})
+}
