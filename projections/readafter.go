@@ -174,6 +174,15 @@ func (v wholeView) Heads(ctx context.Context, streams []string) (map[string]Stre
 	return heads, err
 }
 
+// Parked is [View.Parked]. A parked stream is a [web.Problem] of 503.
+func (v wholeView) Parked(ctx context.Context, streams []string) (map[string]StreamHead, error) {
+	heads, err := v.View.Parked(ctx, streams)
+	for _, head := range heads {
+		err = cmp.Or(err, whole(head))
+	}
+	return heads, err
+}
+
 func whole(head StreamHead) error {
 	if head.Parked == "" {
 		return nil

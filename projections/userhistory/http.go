@@ -18,7 +18,7 @@ type queries struct{ *projections.Reader }
 func Routes(router *mux.Router, reader *projections.Reader) {
 	q := queries{reader}
 	q.Get(router, "/users/changes", changes{q, &feed{Reader: reader, maxBehind: maxChangesBehind}}.serve)
-	q.Get(router, "/users/{id}/history", q.history)
+	q.GetPages(router, "/users/{id}/history", q.history)
 }
 
 // history answers GET /users/{id}/history.

@@ -8,6 +8,9 @@ import (
 	"github.com/millrace/millrace/projections"
 )
 
+// bytesPerUser is what most take, and a little more.
+const bytesPerUser = 160
+
 // userOf is the user in a row, the zero value for none.
 func userOf(row projections.Row) (u user) {
 	if row == nil {

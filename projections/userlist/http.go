@@ -27,7 +27,7 @@ type queries struct{ *projections.Reader }
 // before, or they are taken for ids.
 func Routes(router *mux.Router, reader *projections.Reader) {
 	q := queries{reader}
-	q.Get(router, "/users", q.list)
+	q.GetPages(router, "/users", q.list)
 	q.Get(router, "/users/{id}", q.user)
 }
 
@@ -56,7 +56,7 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 		parameters.Set("after", encodeCursor(page[limit-1].ID))
 		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, q.URL("/users?"+parameters.Encode())))
 	}
-	web.WriteEncoded(w, http.StatusOK, appendList(nil, page))
+	web.WriteEncoded(w, http.StatusOK, appendList(make([]byte, 0, len(page)*bytesPerUser), page))
 	return nil
 }
 

@@ -24,7 +24,7 @@ func testList(t *testing.T, a *readAPI) {
 		alice = `{"id":1,"name":"Alice","version":1,"active":true,"createdAt":"2026-01-02T12:00:02.045Z","updatedAt":"2026-01-02T12:00:02.045Z"}`
 		carol = `{"id":2,"name":"Carol","version":2,"active":false,"createdAt":"2026-01-02T12:00:01.045Z","updatedAt":"2026-01-02T12:00:04.045Z"}`
 		slash = `{"id":"a/b","name":"100% \u003cslash\u003e","version":1,"active":true,"createdAt":"2026-01-02T12:00:06.045Z","updatedAt":"2026-01-02T12:00:06.045Z"}`
-		bob   = `{"id":"b","name":"Bob","version":1,"active":true,"createdAt":"2026-01-02T12:00:00.045Z","updatedAt":"2026-01-02T12:00:00.045Z"}`
+		bob   = `{"id":"b","name":"Bob","version":1,"active":true,"createdAt":"2026-01-02T12:00:00.045Z","updatedAt":"2026-01-02T12:00:00.045Z","stale":true}`
 	)
 	a.want("/users", 200, `[`+alice+`,`+carol+`,`+slash+`,`+bob+`]`)
 	a.want("/users?", 200, `[`+alice+`,`+carol+`,`+slash+`,`+bob+`]`)

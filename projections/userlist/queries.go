@@ -37,40 +37,64 @@ type filter struct {
 // list returns the users that pass the filter, integer ids first in order,
 // then strings bytewise.
 func list(ctx context.Context, view projections.View, f filter) ([]user, error) {
+	where, args := f.where()
+	page, err := query(ctx, view, f.limit, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	streams := make([]string, len(page))
+	for i, u := range page {
+		streams[i] = string(u.ID)
+	}
+	parked, err := view.Parked(ctx, streams)
+	if err != nil {
+		return nil, err
+	}
+	for i := range page {
+		_, page[i].Stale = parked[streams[i]]
+	}
+	return page, nil
+}
+
+// where is the condition of a filter, with its order and limit.
+func (f filter) where() (where string, args []any) {
 	conditions := []string{"NOT deleted"}
-	var args []any
-	where := func(condition string, arg any) {
+	must := func(condition string, arg any) {
 		args = append(args, arg)
 		conditions = append(conditions, fmt.Sprintf("%s $%d", condition, len(args)))
 	}
 	if f.after != "" {
-		where("sort_key >", f.after.SortKey())
+		must("sort_key >", f.after.SortKey())
 	}
 	if f.prefix != "" {
-		where("name >=", f.prefix)
+		must("name >=", f.prefix)
 		if end := prefixEnd(f.prefix); end != "" {
-			where("name <", end)
+			must("name <", end)
 		}
 	}
 	if f.active != nil {
-		where("active =", *f.active)
+		must("active =", *f.active)
 	}
 	args = append(args, f.limit)
+	where = fmt.Sprintf("%s ORDER BY sort_key LIMIT $%d", strings.Join(conditions, " AND "), len(args))
+	if f.prefix == "" { // the rows stand in that order
+		return where, args
+	}
 	// SQLite finds and sorts what has the prefix in the index alone, and looks
 	// up the rows of the page only: 53 ms instead of 1 s for a prefix that all
 	// of 300,000 names have.
-	page := fmt.Sprintf("SELECT sort_key FROM {users} WHERE %s ORDER BY sort_key LIMIT $%d",
-		strings.Join(conditions, " AND "), len(args))
-	return query(ctx, view, "sort_key IN ("+page+") ORDER BY sort_key", args...)
+	return "sort_key IN (SELECT sort_key FROM {users} WHERE " + where + ") ORDER BY sort_key", args
 }
 
-func query(ctx context.Context, view projections.View, where string, args ...any) ([]user, error) {
-	rows, err := view.Query(ctx, "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "+where, args...)
+const selectUsers = "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "
+
+func query(ctx context.Context, view projections.View, limit int, where string, args ...any) ([]user, error) {
+	rows, err := view.Query(ctx, selectUsers+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	defer rows.Close()
-	found := []user{} // an empty list is [], and not null
+	found := make([]user, 0, limit)
 	for rows.Next() {
 		var u user
 		if err := rows.Scan(&u.ID, &u.Name, &u.Version, &u.Active, &u.deleted, &u.CreatedAt, &u.UpdatedAt); err != nil {
