@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -45,8 +44,6 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Metadata.AllowAutoTopicCreation = false
 	c.Metadata.Retry.Max = 3
 	c.Net.DialTimeout = 5 * time.Second
-	c.Net.Proxy.Enable = true // which is how a client comes by a dialer of ours
-	c.Net.Proxy.Dialer = &pacedDialer{net.Dialer{Timeout: c.Net.DialTimeout}}
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
