@@ -36,6 +36,7 @@ var measures = []measure{
 	{"latency", latency},
 	{"restart", restart},
 	{"rebuild", rebuild},
+	{"lag", lag},
 }
 
 // row is one line of the table.
