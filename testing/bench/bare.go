@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 
 	"github.com/gorilla/mux"
 )
@@ -31,9 +33,22 @@ func serveBare(ctx context.Context, _ string, out io.Writer) error {
 		}
 		w.WriteHeader(http.StatusAccepted)
 	}).Methods(http.MethodPost)
+	one := []byte(`{"id":12345,"name":"User 12345","version":1,"active":true,"createdAt":"2026-01-02T03:04:05.678Z","updatedAt":"2026-01-02T03:04:05.678Z"}`)
+	page := append(append([]byte("["), bytes.Repeat(append(one, ','), 999)...), append(one, ']')...)
+	router.HandleFunc("/users", alwaysThis(page)).Methods(http.MethodGet)
+	router.HandleFunc("/users/{id}", alwaysThis(one)).Methods(http.MethodGet)
 	server := httptest.NewServer(router)
 	defer server.Close()
-	fmt.Fprintf(out, "commands %s/commands\n\n", server.URL)
+	fmt.Fprintf(out, "commands %s/commands\nqueries %s\n\n", server.URL, server.URL)
 	<-ctx.Done()
 	return nil
+}
+
+// alwaysThis answers with the same JSON whatever is asked.
+func alwaysThis(body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body) // the client is gone: nobody to tell
+	}
 }

@@ -23,7 +23,8 @@ type contender struct {
 
 // target is a contender at work.
 type target struct {
-	url string // takes commands
+	url     string // takes commands
+	queries string // answers reads, if not ""
 	// done says whether commands that create users 1 to last all show, and
 	// nothing waits any more. It is nil if nothing ever shows.
 	done    func(ctx context.Context, last int) (bool, error)
@@ -61,7 +62,7 @@ func self(name string) func(context.Context, string) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := &target{url: urls["commands"], process: process}
+		t := &target{url: urls["commands"], queries: urls["queries"], process: process}
 		if done, ok := urls["done"]; ok {
 			t.done = func(ctx context.Context, last int) (bool, error) {
 				status, err := get(ctx, fmt.Sprintf("%s?last=%d", done, last))

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// readFor is how long each kind of read is kept up, in each run.
+	readFor = 3 * time.Second
+	// readUsers is the most users that there are to read.
+	readUsers = 100_000
+	// readWrites are the commands a second that come in meanwhile.
+	readWrites = 1000
+)
+
+// reads is how many users, and pages of 1,000, are read in a second by as many
+// clients as asked for, with and without commands coming in. The limit is a
+// handler that writes the same bytes, and has nothing to ask.
+func reads(ctx context.Context, b *bench) (rows []row, err error) {
+	err = inFolder(func(dir string) error {
+		limit, err := bare.start(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer limit.stop()
+		ours, urls, err := startMillrace(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer ours.stop()
+		n := min(b.users, readUsers)
+		if err := closedLoop(ctx, ours.url, b.clients, n); err != nil {
+			return err
+		}
+		if err := ours.drained(ctx, n); err != nil {
+			return err
+		}
+		r := &reading{clients: b.clients, users: n, next: int64(n)}
+		for _, kind := range []struct {
+			what, path string
+			writes     bool
+			want       string
+		}{
+			{"GET a user", "/users/%d", false, ""},
+			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "/users/%d", true, "≥ 0.5"},
+			{"GET 1,000 users", "/users?limit=1000", false, ""},
+		} {
+			var made, bare []read
+			for range b.runs {
+				one, err := r.run(ctx, limit.queries+kind.path, "")
+				if err != nil {
+					return err
+				}
+				bare = append(bare, one)
+				writes := ""
+				if kind.writes {
+					writes = ours.url
+				}
+				if one, err = r.run(ctx, urls["queries"]+kind.path, writes); err != nil {
+					return err
+				}
+				made = append(made, one)
+			}
+			got, most := medianRead(made), medianRead(bare)
+			rows = append(rows, row{kind.what, got.String(), "bare HTTP " + most.String(), got.perSecond / most.perSecond, kind.want})
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// read is what one run of reads made.
+type read struct{ perSecond, megabytes, p99 float64 }
+
+func (r read) String() string {
+	return fmt.Sprintf("%.0f/s, %.1f MB/s, p99 %.1f ms", r.perSecond, r.megabytes, r.p99)
+}
+
+func medianRead(runs []read) read {
+	of := func(value func(read) float64) float64 {
+		var values []float64
+		for _, r := range runs {
+			values = append(values, value(r))
+		}
+		return median(values)
+	}
+	return read{
+		of(func(r read) float64 { return r.perSecond }),
+		of(func(r read) float64 { return r.megabytes }),
+		of(func(r read) float64 { return r.p99 }),
+	}
+}
+
+// reading is clients that read, and one that writes.
+type reading struct {
+	clients, users int
+	next           int64 // the last user that was created
+}
+
+// run reads for a while. Commands go to writes, if it isn't "".
+func (r *reading) run(ctx context.Context, url, writes string) (read, error) {
+	client := newClient(r.clients)
+	defer client.CloseIdleConnections()
+	ctx, stop := context.WithTimeout(ctx, readFor+10*time.Second)
+	defer stop()
+	work, ctx := errgroup.WithContext(ctx)
+	until := time.Now().Add(readFor)
+	if writes != "" {
+		work.Go(func() error { return r.write(ctx, writes, until) })
+	}
+	var mu sync.Mutex
+	var took []float64
+	var bytes atomic.Int64
+	for range r.clients {
+		work.Go(func() error {
+			var own []float64
+			for time.Now().Before(until) {
+				target := url
+				if url[len(url)-1] == 'd' { // %d
+					target = fmt.Sprintf(url, rand.IntN(r.users)+1)
+				}
+				began := time.Now()
+				n, err := fetch(ctx, client, target)
+				if err != nil {
+					return err
+				}
+				own = append(own, time.Since(began).Seconds()*1000)
+				bytes.Add(n)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, own...)
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return read{}, err
+	}
+	return read{float64(len(took)) / readFor.Seconds(), float64(bytes.Load()) / 1e6 / readFor.Seconds(), quantile(took, 0.99)}, nil
+}
+
+// write sends commands at a rate, whether or not the last one is done.
+func (r *reading) write(ctx context.Context, url string, until time.Time) error {
+	client := newClient(r.clients)
+	defer client.CloseIdleConnections()
+	work, ctx := errgroup.WithContext(ctx)
+	tick := time.NewTicker(time.Second / readWrites)
+	defer tick.Stop()
+	for time.Now().Before(until) {
+		<-tick.C
+		r.next++
+		n := r.next
+		work.Go(func() error {
+			_, err := post(ctx, client, url, n)
+			return err
+		})
+	}
+	return work.Wait()
+}
+
+// fetch reads an answer, as it comes, and returns how long it is.
+func fetch(ctx context.Context, client *http.Client, url string) (int64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Accept-Encoding", "identity")
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	return io.Copy(io.Discard, response.Body)
+}
