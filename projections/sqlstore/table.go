@@ -25,7 +25,8 @@ type table struct {
 	scope scope
 
 	get, delete string
-	getParked   string // heads only
+	// Of heads: those of the keys that are parked, and one that is, if any.
+	getParked, anyParked string
 	// puts put rows, so many each: the most first, one at last. A single one
 	// of 0 rows puts any number.
 	puts []putText
@@ -138,6 +139,8 @@ func headsOf(d dialect, scope scope) *table {
 	}
 	t.key = t.columns[:1]
 	t.write(d)
+	t.anyParked = fmt.Sprintf("SELECT 1 FROM %s %s WHERE %s AND parked <> '' LIMIT 1",
+		t.name, d.byIndex("heads_parked"), and(scope.conditions()))
 	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
 		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), d.where(t))
 	return t

@@ -169,8 +169,21 @@ func (v *view) Heads(ctx context.Context, streams []string) (map[string]projecti
 
 // Parked is [projections.View.Parked].
 func (v *view) Parked(ctx context.Context, streams []string) (map[string]projections.StreamHead, error) {
+	some, err := v.anyParked(ctx)
+	if err != nil || !some { // as nearly always
+		return nil, err
+	}
 	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
 	return b.headsBy(ctx, v.model.heads.getParked, streams)
+}
+
+func (v *view) anyParked(ctx context.Context) (bool, error) {
+	rows, err := v.tx.query(ctx, v.model.heads.anyParked)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", v.model.heads.name, err)
+	}
+	defer rows.Close()
+	return rows.Next(), rows.Err()
 }
 
 // Rows is [projections.View.Rows].
