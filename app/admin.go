@@ -34,6 +34,17 @@ func (h *health) add(name string, check func(context.Context) error) {
 	h.checks = append(h.checks, healthCheck{name, check})
 }
 
+// names are those of all checks.
+func (h *health) names() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names := make([]string, 0, len(h.checks))
+	for _, c := range h.checks {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // stopping makes the process not ready, for good.
 func (h *health) stopping() {
 	h.mu.Lock()

@@ -18,12 +18,13 @@ const module = "github.com/millrace/millrace/"
 // arrows is what each room may import of the others: a room is a folder with
 // those in it that have no line of their own. ARCHITECTURE.md draws it.
 var arrows = map[string][]string{
-	"app":            {"config", "handlers", "handlers/users", "messaging", "projections", "web"},
+	"app":            {"config", "handlers", "handlers/users", "messaging", "projections", "telemetry", "web"},
 	"config":         {},
 	"handlers":       {"handlers/users", "messaging", "web"},
 	"handlers/users": {},
 	"messaging":      {},
 	"projections":    {"handlers/users", "messaging", "web"},
+	"telemetry":      {"messaging"},
 	"testing/bench":  {"messaging", "projections"},
 	"testing/certs":  {},
 	"testing/stack":  {},

@@ -51,10 +51,12 @@ func (s *commandService) run(ctx context.Context) error {
 		StatusURL:    s.Config.ReadAPI.PublicURL,
 		Now:          time.Now,
 		Log:          s.Log,
+		Meter:        s.metrics.WriteSide(),
 	}
 	router := web.NewRouter()
 	gateway.Routes(router)
-	s.server.Serve(s.secure.public(s.secure.commands, router), s.Log)
+	s.standing.gateway.Store(gateway)
+	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router)), s.Log)
 	defer s.stopIntake("command-service", s.server)
 	err := s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -98,6 +100,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
 	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
+	dispatcher.Meter = s.metrics.WriteSide()
 	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
 	if err != nil {
@@ -111,6 +114,8 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	s.status.Store(&status)
 	s.ledger.Store(ledger)
+	s.standing.ledger.Store(ledger)
+	s.standing.dispatcher.Store(dispatcher)
 	s.bus.Store(k.bus)
 
 	// The ledger outlives the handlers: what is under way ends in it.

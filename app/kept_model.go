@@ -97,6 +97,7 @@ func (k *keptModel) fold(ctx context.Context, reader *messaging.LogReader) error
 		Linger:     k.Config.QueryService.BatchLinger,
 		Waits:      &k.waits,
 		Logger:     k.Log,
+		Folded:     k.metrics.Batches(p.Name),
 		Stop:       func(err error) { cancel(err) },
 	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: k.Config.ShutdownTimeout}, messaging.WatermillLog(k.Log))

@@ -14,11 +14,11 @@ import (
 	"github.com/millrace/millrace/web"
 )
 
-// modelStatus answers GET /projections on the admin address: how the read
-// models stand in the store, whoever keeps them.
+// modelStatus knows how the read models stand in the store, whoever keeps
+// them, and answers GET /projections on the admin address.
 type modelStatus struct {
 	*Main
-	store projections.Store
+	store projections.Generations // nil in a process that has none
 
 	mu      sync.Mutex
 	reader  *messaging.LogReader // once it is open

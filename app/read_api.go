@@ -39,6 +39,7 @@ func (s *readAPI) run(ctx context.Context) error {
 	reader := &projections.Reader{
 		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
+		Waited: s.metrics.ReadAfter,
 	}
 	reader.Outcome = func(ctx context.Context, stream, commandID string) (messaging.Position, error) {
 		return commandstatus.Outcome(ctx, s.store, users.ID(stream), commandID)
@@ -50,7 +51,7 @@ func (s *readAPI) run(ctx context.Context) error {
 	userhistory.Routes(router, reader)
 	userstats.Routes(router, reader) // before userlist's: it is no user
 	userlist.Routes(router, reader)
-	s.server.Serve(s.secure.public(s.secure.queries, router), s.Log)
+	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router)), s.Log)
 	var looking sync.WaitGroup
 	if !s.Config.Has(config.QueryService) { // which says so itself
 		looking.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/sqlstore"
+	"github.com/millrace/millrace/telemetry"
 	"github.com/millrace/millrace/web"
 )
 
@@ -32,8 +34,10 @@ type Main struct {
 	// visible waits for the read models that this process keeps, if any.
 	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
 	// waits are those of the read API for what the query service folds.
-	waits  projections.Waits
-	health *health
+	waits    projections.Waits
+	health   *health
+	metrics  *telemetry.Metrics
+	standing standing
 
 	topicsOnce sync.Mutex
 	topics     *messaging.Topics
@@ -115,6 +119,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
 		m.health.add("kafka", m.kafka.Ping)
 	}
+	status := &modelStatus{Main: m, store: store}
+	defer m.shut("status of the read models", status.close)
+	m.metrics = newMetrics(m, status)
 	var parts []part
 	if commands != nil {
 		s := newCommandService(m, commands)
@@ -132,9 +139,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
 	routes := m.health.routes(m.Log)
+	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
 	if store != nil {
-		status := &modelStatus{Main: m, store: store}
-		defer m.shut("status of the read models", status.close)
 		status.routes(routes)
 	}
 	admin.Serve(m.secure.admin(routes), m.Log)

@@ -45,6 +45,7 @@ type desk struct {
 	unacked atomic.Int64 // appends that nobody knows of yet whether Kafka holds them
 	// outdated is told that this binary can't decide for a stream any more.
 	outdated func(error)
+	meter    Meter
 }
 
 // job is a command at the desk.
@@ -66,13 +67,25 @@ type stack struct {
 	jobs []*job
 }
 
+// typeOf is the type of a command of the stack, "" if it isn't there.
+func (st *stack) typeOf(commandID string) string {
+	if st != nil {
+		for _, j := range st.jobs {
+			if j.command.ID == commandID {
+				return j.command.Type
+			}
+		}
+	}
+	return ""
+}
+
 func newDesk(claim *messaging.Claim, topicID string, ledger *ledgerPartition, send func(*messaging.Record, func(error)), log *slog.Logger) *desk {
 	d := &desk{
 		claim: claim, topicID: topicID, ledger: ledger, append: send, log: log,
 		room:  make(chan struct{}, maxAtDesk),
 		empty: make(chan struct{}),
 		last:  -1, stacks: map[string]*stack{},
-		outdated: func(error) {},
+		outdated: func(error) {}, meter: unmetered{},
 	}
 	d.marked.Store(-1)
 	return d
@@ -183,10 +196,11 @@ func underWay(st *stack, j *job) bool {
 }
 
 func (d *desk) send(j *job) {
-	r := j.record
+	r, sent := j.record, time.Now()
 	d.unacked.Add(1)
 	d.append(r, func(err error) {
 		d.unacked.Add(-1)
+		d.meter.Appended(time.Since(sent), err)
 		if err != nil {
 			// Not here: the producer waits for this to return.
 			go d.appendFailed(j, r, err)
@@ -197,6 +211,7 @@ func (d *desk) send(j *job) {
 // accepted is told of each record that the gate accepted in this partition.
 func (d *desk) accepted(s *stream, r *messaging.Record) {
 	st := d.stacks[r.Stream]
+	d.meter.Decided(st.typeOf(r.CommandID), r)
 	if st == nil {
 		d.resume(r.Stream, s)
 		return

@@ -34,6 +34,8 @@ type Dispatcher struct {
 	// when it is known whether Kafka holds it.
 	Append func(r *messaging.Record, delivered func(error))
 	Log    *slog.Logger
+	// Meter is told what becomes of the commands: nobody, unless it is set.
+	Meter Meter
 
 	known map[string]bool // the types of commands
 
@@ -52,7 +54,7 @@ func NewDispatcher(kafka *messaging.Kafka, topicID func(context.Context) (string
 		known[create().Type()] = true
 	}
 	return &Dispatcher{
-		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, known: known,
+		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, Meter: unmetered{}, known: known,
 		desks: map[int32]*intake{}, left: make(chan struct{}),
 	}
 }
@@ -75,6 +77,7 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	}
 	ledger := d.Ledger.partitions[claim.Partition]
 	desk := newDesk(claim, topicID, ledger, d.Append, d.Log)
+	desk.meter = d.Meter
 	// It is told under the ledger's lock, and leaving takes others.
 	desk.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
 	ledger.mu.Lock()
@@ -212,6 +215,7 @@ func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		out, err := next(msg)
 		if reason := msg.Metadata.Get(middleware.ReasonForPoisonedKey); err == nil && reason != "" {
+			d.Meter.DeadLettered()
 			at := messaging.PlaceOf(msg)
 			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", reason)
 			return out, d.take(messaging.Command{Partition: at.Partition, Offset: at.Offset}, nil)

@@ -40,6 +40,8 @@ type Gateway struct {
 	StatusURL string
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Meter, if not nil, is told what becomes of commands.
+	Meter Meter
 
 	inFlight   places // sends under way
 	undecided  places // commands without an outcome
@@ -51,6 +53,9 @@ type Gateway struct {
 
 // Routes adds POST /commands to the router. Call it once.
 func (g *Gateway) Routes(r *mux.Router) {
+	if g.Meter == nil {
+		g.Meter = unmetered{}
+	}
 	g.inFlight = make(places, g.MaxInFlight)
 	g.undecided, g.imported = make(places, g.MaxUndecided), make(places, (g.MaxUndecided+1)/2)
 	r.Handle("/commands", web.Handler(g.Log, g.post)).Methods(http.MethodPost)

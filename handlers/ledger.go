@@ -51,6 +51,7 @@ type ledgerPartition struct {
 	saved   int64            // next of the last snapshot
 	streams map[string]*stream
 	desk    *desk
+	tally   tally
 	behind  []caughtUp
 	waiting map[waitingFor][]*waiter
 }
@@ -155,12 +156,13 @@ func (p *ledgerPartition) foldOne(r *messaging.Record, remember int, logger *slo
 	if s == nil {
 		s = new(stream)
 	}
-	readable := s.unreadable == nil
+	readable, before := s.unreadable == nil, tallyOf(s)
 	if !s.fold(r, remember) {
 		logger.Debug("ignored a record that lost its slot", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}
 	p.streams[r.Stream] = s
+	p.tally.move(before, tallyOf(s))
 	if readable && s.unreadable != nil {
 		logger.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
 	}

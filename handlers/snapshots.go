@@ -46,12 +46,19 @@ func (l *Ledger) restore(ctx context.Context) (records int64, err error) {
 			l.logger.Warn("ignored a snapshot of the ledger; folding the log instead", "file", l.Snapshots.file(int32(i)), "reason", err)
 			continue
 		}
-		p.mu.Lock()
-		p.streams, p.next, p.last, p.saved = snap.streams, snap.Next, snap.Last, snap.Next
-		p.mu.Unlock()
+		p.restored(snap)
 		records += snap.Next
 	}
 	return records, nil
+}
+
+func (p *ledgerPartition) restored(snap *snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams, p.next, p.last, p.saved = snap.streams, snap.Next, snap.Last, snap.Next
+	for _, s := range snap.streams {
+		p.tally.move(tally{}, tallyOf(s))
+	}
 }
 
 // load reads a snapshot, and checks it against the log.

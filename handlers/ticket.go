@@ -131,6 +131,8 @@ func (t *ticket) post(ctx context.Context, take func(places) bool) error {
 	g.Send(c, func(place messaging.CommandPlace, err error) {
 		if err != nil { // here, for it may come long after the answer
 			g.complaints.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "error", err)
+		} else {
+			g.Meter.Accepted(c.Type)
 		}
 		g.inFlight.give() // before the answer: the client's next command may need the place
 		result <- sent{place, err}

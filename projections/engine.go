@@ -40,6 +40,8 @@ type Engine struct {
 	// Waits, if not nil, are those who wait for this read model.
 	Waits  *Waits
 	Logger *slog.Logger
+	// Folded, if not nil, is told of each batch that is in.
+	Folded func(records int, took time.Duration)
 	// Stop is called once, if the live generation turns out to be another
 	// binary's: this one folds the read model no more.
 	Stop func(error)

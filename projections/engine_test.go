@@ -138,6 +138,7 @@ type member struct {
 	*projections.Engine
 	claim  *messaging.Claim
 	marked atomic.Int64
+	folded atomic.Int64 // records that it told of
 }
 
 func join(t *testing.T, store projections.Store, log projections.Log, p *projections.Projection) (*member, int64) {
@@ -149,6 +150,7 @@ func join(t *testing.T, store projections.Store, log projections.Log, p *project
 		Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Linger: time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	}}
+	m.Folded = func(records int, _ time.Duration) { m.folded.Add(int64(records)) }
 	m.claim = messaging.NewClaim(t.Context(), 0, m.marked.Store)
 	start, err := m.Setup(m.claim)
 	if err != nil {
@@ -221,6 +223,9 @@ func TestRowsAreTheFoldOfWhatTheGateAccepts(t *testing.T) {
 	}
 	if m.marked.Load() != int64(len(w.records)) {
 		t.Errorf("marked %d of %d", m.marked.Load(), len(w.records))
+	}
+	if m.folded.Load() != int64(len(w.records)) {
+		t.Errorf("told of %d of %d", m.folded.Load(), len(w.records))
 	}
 	_, start = join(t, store, w, p)
 	if start != int64(len(w.records)) {

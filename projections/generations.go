@@ -39,6 +39,9 @@ type Generations interface {
 	// Generations returns those that are there, oldest first: none if no
 	// query-service has run on the store.
 	Generations(ctx context.Context, p *Projection) ([]Generation, error)
+	// Building returns the checkpoints of the generation that is being filled,
+	// none if there is none. It counts nothing: it is cheap.
+	Building(ctx context.Context, p *Projection) ([]Checkpoint, error)
 	// Fits says whether the live generation is what this binary's projection
 	// makes; otherwise it is an [ErrOtherDefinition].
 	Fits(ctx context.Context, p *Projection) error

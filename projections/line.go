@@ -112,12 +112,16 @@ func (l *line) take() (next batch) {
 // commit folds a batch, and tries until it is done: nothing is skipped but
 // what isn't this process's to fold any more.
 func (l *line) commit(b batch) {
+	began := time.Now()
 	for try := 0; ; try++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		moves, folders, entries := l.begin(b, cancel)
 		err := l.fold(ctx, moves, entries)
 		if err == nil {
 			cancel()
+			if l.engine.Folded != nil && len(entries) > 0 {
+				l.engine.Folded(len(entries), time.Since(began))
+			}
 			l.done(b, moves, folders)
 			return
 		}

@@ -43,10 +43,19 @@ var errBehind = errors.New("the read model isn't there yet")
 func (rd *Reader) lookAfter(ctx context.Context, p *Projection, after *messaging.Awaited, look func(context.Context, *messaging.Awaited) (*moment, error)) (at *moment, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
+	var behind time.Time // since when it waits
+	defer func() {
+		if rd.Waited != nil && !behind.IsZero() {
+			rd.Waited(time.Since(behind), errors.Is(err, errTooLate))
+		}
+	}()
 	for woken := false; ; woken = true {
 		at, err = look(ctx, after)
 		if !errors.Is(err, errBehind) {
 			return at, err
+		}
+		if !woken {
+			behind = time.Now()
 		}
 		m := rd.waits().of(rd.Store, p)
 		m.seen(at.checkpoints, woken)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,7 +133,14 @@ func TestReadAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, stop := &movingStore{at: map[int32]int64{0: 7}, parked: test.parked}, make(chan struct{})
+				var told []bool
 				rd := &Reader{Store: store, ReadAfterTimeout: patience, Stopping: stop}
+				rd.Waited = func(took time.Duration, tooLate bool) {
+					told = append(told, tooLate)
+					if took < test.took {
+						t.Errorf("told that it took %s", took)
+					}
+				}
 				if test.then != nil {
 					time.AfterFunc(time.Second, func() { test.then(store, rd, stop) })
 				}
@@ -142,6 +150,9 @@ func TestReadAfter(t *testing.T) {
 				}
 				if took < test.took || took > test.took+pollLast {
 					t.Errorf("it took %s, want %s", took, test.took)
+				}
+				if waited := test.took > 0; waited && !slices.Equal(told, []bool{test.status == 503}) || !waited && told != nil {
+					t.Errorf("told of waits: too late %t", told)
 				}
 				if got := w.Header().Get("Retry-After"); (got != "") != (test.status == 503) {
 					t.Errorf("Retry-After %q", got)

@@ -37,6 +37,9 @@ type Reader struct {
 	// Outcome, if not nil, returns where in the log a command's outcome is, nil
 	// if that isn't known.
 	Outcome func(ctx context.Context, stream, commandID string) (messaging.Position, error)
+	// Waited, if not nil, is told of each read that had to wait for what it
+	// names in Read-After, and whether it was in vain.
+	Waited func(took time.Duration, tooLate bool)
 	// Stopping, once closed, ends all waits.
 	Stopping <-chan struct{}
 	// Waits are those of the engines in this process, nil if it has none.

@@ -21,7 +21,26 @@ const stateDropped projections.State = "dropped"
 const dropAtOnce = 5000
 
 // Generations is [projections.Generations.Generations].
-func (s *Store) Generations(ctx context.Context, p *projections.Projection) (all []projections.Generation, err error) {
+func (s *Store) Generations(ctx context.Context, p *projections.Projection) ([]projections.Generation, error) {
+	return s.generations(ctx, p, func(tx *transaction, g *projections.Generation) error { return s.describe(ctx, tx, p, g) })
+}
+
+// Building is [projections.Generations.Building].
+func (s *Store) Building(ctx context.Context, p *projections.Projection) (building []projections.Checkpoint, err error) {
+	_, err = s.generations(ctx, p, func(tx *transaction, g *projections.Generation) error {
+		if g.State != projections.Building {
+			return nil
+		}
+		m, err := s.model(p, g.Number)
+		if err == nil {
+			building, err = readCheckpoints(ctx, tx, m.checkpoints)
+		}
+		return err
+	})
+	return building, err
+}
+
+func (s *Store) generations(ctx context.Context, p *projections.Projection, describe func(*transaction, *projections.Generation) error) (all []projections.Generation, err error) {
 	fail := func(err error) error { return fmt.Errorf("list generations of read model %s: %w", p.Name, err) }
 	done, err := s.wait(ctx, 1)
 	if err != nil {
@@ -40,7 +59,7 @@ func (s *Store) Generations(ctx context.Context, p *projections.Projection) (all
 		return nil, fail(err)
 	}
 	for i := range all {
-		if err := s.describe(ctx, tx, p, &all[i]); err != nil {
+		if err := describe(tx, &all[i]); err != nil {
 			return nil, fail(fmt.Errorf("generation %d: %w", all[i].Number, err))
 		}
 	}

@@ -70,11 +70,17 @@ func TestGenerations(t *testing.T) {
 			t.Errorf("generation %d after the first", n)
 		}
 		is("begun", "1 live: 1 rows, 0 parked, 1", "2 building: 2 rows, 0 parked, 7")
+		if building, err := other.Building(ctx, p); err != nil || len(building) != 4 || building[0].Next != 7 {
+			t.Errorf("building: %v, %v", building, err)
+		}
 		if diff := cmp.Diff([]string{"live"}, ids(t, other, p)); diff != "" {
 			t.Error(diff)
 		}
 		if err := store.Finish(ctx, p, 2); err != nil {
 			t.Error(err)
+		}
+		if building, err := other.Building(ctx, p); err != nil || building != nil {
+			t.Errorf("nothing is building: %v, %v", building, err)
 		}
 		is("finished", "1 live: 1 rows, 0 parked, 1", "2 ready: 2 rows, 0 parked, 7")
 		if err := store.Swap(ctx, p, 2, asItIs); err != nil {

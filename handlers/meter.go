@@ -1,0 +1,99 @@
+package handlers
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// Meter is told what becomes of commands, as it happens. It waits for nothing,
+// and costs next to nothing: some of it is called under a partition's lock.
+type Meter interface {
+	// Accepted is told of a command that Kafka holds for a client.
+	Accepted(commandType string)
+	// Decided is told of each accepted record in the partitions that this
+	// process has: a command's outcome. The type is "" if the command has not
+	// come to this process.
+	Decided(commandType string, outcome *messaging.Record)
+	// Appended is told how an append went.
+	Appended(took time.Duration, err error)
+	// DeadLettered is told of each message that went to the dead letters.
+	DeadLettered()
+}
+
+// unmetered is who measures nothing.
+type unmetered struct{}
+
+func (unmetered) Accepted(string)                   {}
+func (unmetered) Decided(string, *messaging.Record) {}
+func (unmetered) Appended(time.Duration, error)     {}
+func (unmetered) DeadLettered()                     {}
+
+// tally counts the streams of a partition that do not go on, and the commands
+// that wait in them.
+type tally struct{ parked, held, stopped int }
+
+func tallyOf(s *stream) (t tally) {
+	if s.parked {
+		t.parked = 1
+	}
+	if s.unreadable != nil {
+		t.stopped = 1
+	}
+	t.held = len(s.held)
+	return t
+}
+
+func (t *tally) move(from, to tally) {
+	t.parked += to.parked - from.parked
+	t.held += to.held - from.held
+	t.stopped += to.stopped - from.stopped
+}
+
+// Standing is how the ledger stands.
+type Standing struct {
+	Folded  int64 // records of the log
+	Streams int
+	Parked  int // streams whose first held command waits for an operator
+	Held    int // commands that wait
+	Stopped int // streams with a record that this binary can't read
+}
+
+// Standing returns how the ledger stands now. It looks at no stream.
+func (l *Ledger) Standing() (s Standing) {
+	for _, p := range l.partitions {
+		p.mu.Lock()
+		s.Folded += p.next
+		s.Streams += len(p.streams)
+		s.Parked += p.tally.parked
+		s.Held += p.tally.held
+		s.Stopped += p.tally.stopped
+		p.mu.Unlock()
+	}
+	return s
+}
+
+// UnderWay is how many partitions this process has, and how many commands of
+// them have come and are not done.
+func (d *Dispatcher) UnderWay() (partitions, commands int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, desk := range d.desks {
+		commands += len(desk.room)
+	}
+	return len(d.desks), commands
+}
+
+// UnderWay is how many commands are on their way to Kafka, and how many that
+// this gateway took have no outcome yet.
+func (g *Gateway) UnderWay() (inFlight, undecided int) {
+	return len(g.inFlight), len(g.undecided)
+}
+
+// CommandTypes are the types of commands that this binary decides.
+func CommandTypes() (types []string) {
+	for _, create := range commandTypes() {
+		types = append(types, create().Type())
+	}
+	return types
+}
