@@ -8,7 +8,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real real-up real-down stack-test lint bench vuln clean
+.PHONY: help run build test test-real real-up real-down stack-test lint bench torture vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ $(GOLANGCI_LINT):
 
 bench: build ## Measure Millrace beside its limits, in one run (some minutes; BENCH_USERS=1000000 for a long log)
 	go run ./testing/bench
+
+torture: ## Kill, freeze and cut off processes under traffic, and check every promise (3 minutes; TORTURE="-seed 1 -duration 30s")
+	go run ./testing/torture $(TORTURE)
 
 vuln: ## Check the dependencies for known vulnerabilities (asks vuln.go.dev)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...

@@ -28,7 +28,9 @@ var arrows = map[string][]string{
 	"testing/bench":  {"messaging", "projections"},
 	"testing/certs":  {},
 	"testing/stack":  {},
-	"web":            {},
+	// What it checks by: the gate and the rules.
+	"testing/torture": {"handlers/users", "messaging"},
+	"web":             {},
 }
 
 // forTests are the rooms that every test may import.

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+const (
+	// answerIn is how long a client waits for an answer.
+	answerIn = 12 * time.Second
+	// giveUp is how long it sends a command again whose outcome it doesn't
+	// know.
+	giveUp = 45 * time.Second
+	pace   = 40 * time.Millisecond
+)
+
+// client sends commands and reads, one after the other.
+type client struct {
+	number   int
+	rng      *rand.Rand
+	http     *http.Client
+	commands []*process
+	queries  []*process
+	users    *users
+	history  *recorder
+	sent     int
+	last     *history.Operation // its last command that had an outcome
+	lastUser *user
+}
+
+// run goes on until the context ends. What it is at is finished.
+func (c *client) run(ctx context.Context) {
+	for pause(ctx, pace/2+time.Duration(c.rng.Int64N(int64(pace)))) {
+		u := c.users.pick(c.rng.IntN(1 << 20))
+		switch roll := c.rng.IntN(100); {
+		case roll < 40:
+			c.read(u, history.Read, u.after())
+		case roll < 44 && c.last != nil:
+			again := *c.last
+			again.Waits = true
+			c.command(c.lastUser, again)
+		default:
+			c.command(u, c.wish(u))
+		}
+	}
+}
+
+// wish is a random command.
+func (c *client) wish(u *user) history.Operation {
+	c.sent++
+	o := history.Operation{
+		User: u.id, CommandID: fmt.Sprintf("c%d-%d", c.number, c.sent), Waits: c.rng.IntN(3) > 0,
+	}
+	version := u.lastVersion()
+	kinds := []string{"createUser", "renameUser", "renameUser", "renameUser", "renameUser", "renameUser", "renameUser", "renameUser", "deactivateUser", "reactivateUser", "reactivateUser"}
+	o.Kind = kinds[c.rng.IntN(len(kinds))]
+	if version == 0 && c.rng.IntN(3) > 0 {
+		o.Kind = "createUser"
+	}
+	if version > 15 && c.rng.IntN(20) == 0 {
+		o.Kind = "deleteUser"
+	}
+	if o.Kind == "createUser" || o.Kind == "renameUser" {
+		o.Name = fmt.Sprintf("Name %d", c.rng.IntN(1000))
+	}
+	if c.rng.IntN(4) == 0 {
+		expected := version
+		if c.rng.IntN(5) == 0 {
+			expected++
+		}
+		o.Expected = &expected
+	}
+	return o
+}
+
+// command sends a command until its fate is known, for as long as it may
+// take.
+func (c *client) command(u *user, o history.Operation) {
+	until := time.Now().Add(giveUp)
+	for time.Now().Before(until) {
+		try := c.try(u, o)
+		if r := try.Result(); r != history.Unknown {
+			if r == history.Succeeded || r == history.Refused {
+				c.last, c.lastUser = &o, u
+			}
+			return
+		}
+		time.Sleep(time.Duration(100+c.rng.IntN(300)) * time.Millisecond)
+	}
+}
+
+// try sends it once.
+func (c *client) try(u *user, o history.Operation) history.Operation {
+	to := c.commands[c.rng.IntN(len(c.commands))]
+	o.Client, o.Instance = c.number, to.name
+	payload := map[string]string{"id": o.User}
+	if o.Name != "" {
+		payload["name"] = o.Name
+	}
+	body := map[string]any{"type": o.Kind, "payload": payload, "id": o.CommandID}
+	if o.Expected != nil {
+		body["expectedVersion"] = *o.Expected
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // plain data
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if o.Waits {
+		header.Set("Prefer", "wait=5")
+	}
+	var answer struct {
+		Version  uint64 `json:"version"`
+		Position string `json:"position"`
+	}
+	c.send(&o, http.MethodPost, to.url+"/commands", header, string(text), &answer)
+	switch o.Result() {
+	case history.Succeeded:
+		o.Version, o.Position = answer.Version, answer.Position
+		u.tell(o.Position, o.Version)
+		o.Return = c.history.now()
+		o.Shared = o.Return
+	case history.Accepted:
+		if c.read(u, history.ReadSent, o.Position) {
+			o.Shared = c.history.now()
+		}
+	case history.Refused:
+		if c.status(u, &o) {
+			o.Shared = c.history.now()
+		}
+	}
+	c.history.add(o)
+	return o
+}
+
+// read reads a user, and says whether that was answered.
+func (c *client) read(u *user, kind, after string) bool {
+	for range 3 {
+		to := c.queries[c.rng.IntN(len(c.queries))]
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: kind, User: u.id, After: after}
+		header := http.Header{}
+		if after != "" {
+			header.Set("Read-After", after)
+		}
+		var answer struct {
+			Version uint64 `json:"version"`
+			Name    string `json:"name"`
+			Active  bool   `json:"active"`
+		}
+		c.send(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id), header, "", &answer)
+		known := o.Result() != history.Unknown
+		if known {
+			o.Version, o.ReadName, o.Active = answer.Version, answer.Name, answer.Active
+			u.tell(o.Position, o.Version)
+			o.Return = c.history.now()
+		}
+		c.history.add(o)
+		if known || kind == history.Read {
+			return known
+		}
+	}
+	return false
+}
+
+// status asks how a refused command ended, which tells a position, as the
+// refusal doesn't. It says whether that was told.
+func (c *client) status(u *user, command *history.Operation) bool {
+	for range 3 {
+		to := c.queries[c.rng.IntN(len(c.queries))]
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: history.Status, User: u.id, CommandID: command.CommandID}
+		var answer struct {
+			Status  string `json:"status"`
+			Version uint64 `json:"version"`
+			Problem struct {
+				Type string `json:"type"`
+			} `json:"problem"`
+		}
+		c.send(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id)+"/commands/"+url.PathEscape(o.CommandID), nil, "", &answer)
+		o.Slug, o.Version = answer.Status, answer.Version
+		if answer.Status == string(history.Refused) {
+			o.Slug = slug(answer.Problem.Type)
+		}
+		known := o.HTTP == http.StatusOK && answer.Status != string(history.Accepted)
+		if known {
+			u.tell(o.Position, 0)
+			o.Return = c.history.now()
+		}
+		c.history.add(o)
+		if known {
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
+// send sends a request, and notes what came.
+func (c *client) send(o *history.Operation, method, url string, header http.Header, body string, answer any) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
+	defer cancel()
+	o.Call = c.history.now()
+	defer func() { o.Return = c.history.now() }()
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		o.Error = err.Error()
+		return
+	}
+	for key, values := range header {
+		request.Header[key] = values
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		o.Error = err.Error()
+		return
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		o.Error = err.Error()
+		return
+	}
+	o.Position = response.Header.Get("Position")
+	problem := struct {
+		Type string `json:"type"`
+	}{}
+	into := any(&problem)
+	if response.StatusCode < 300 {
+		into = answer
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		o.Error = err.Error()
+		return
+	}
+	o.HTTP, o.Slug = response.StatusCode, slug(problem.Type)
+}
+
+// slug is a problem's name.
+func slug(problemType string) string { return strings.TrimPrefix(problemType, "urn:millrace:problem:") }

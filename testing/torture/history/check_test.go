@@ -1,0 +1,277 @@
+package history
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// world is a Millrace that keeps its promises, with one client, and the
+// history of it. Nothing happens at the same time.
+type world struct {
+	now        time.Duration
+	log        *Log
+	operations []Operation
+}
+
+const alice = "alice"
+
+var partition = messaging.PartitionOf(alice, 4)
+
+func newWorld() *world {
+	return &world{log: &Log{
+		Partitions: 4,
+		Records:    map[int32][]messaging.Record{},
+		Commands:   map[int32]map[int64]CommandKey{partition: {}},
+	}}
+}
+
+func (w *world) tick() time.Duration {
+	w.now += time.Millisecond
+	return w.now
+}
+
+func (w *world) fold() *fold {
+	f, _ := foldLog(w.log)
+	return f
+}
+
+// append puts a record that counts into the log.
+func (w *world) append(commandID, recordType string, body []byte) *messaging.Record {
+	records := w.log.Records[partition]
+	offset := int64(len(records))
+	r := messaging.Record{
+		Partition: partition, Offset: offset, Type: recordType, Stream: alice, Seq: uint64(offset) + 1,
+		CommandID: commandID, CommandPosition: messaging.CommandPosition{TopicID: "t", Offset: offset}, Body: body,
+	}
+	if offset > 0 {
+		r.Prev, r.Version = records[offset-1].Digest, records[offset-1].Version
+	}
+	if messaging.IsEvent(recordType) {
+		r.Version++
+	}
+	r.Seal()
+	w.log.Records[partition] = append(records, r)
+	w.log.Commands[partition][offset] = CommandKey{alice, commandID}
+	return &w.log.Records[partition][offset]
+}
+
+// command sends one, and waits for its outcome.
+func (w *world) command(id, kind, name string) *Operation {
+	o := Operation{Kind: kind, User: alice, CommandID: id, Name: name, Waits: true, Call: w.tick()}
+	v := (&command{Operation: &o}).decide(w.fold().at(alice))
+	body := v.body
+	if v.slug != "" {
+		body = fmt.Appendf(nil, `{"problem":%q}`, v.slug)
+	}
+	r := w.append(id, v.recordType, body)
+	o.HTTP, o.Slug, o.Version = http.StatusOK, v.slug, r.Version
+	o.Position = messaging.EncodePosition(messaging.Position{partition: r.Offset + 1})
+	if v.slug != "" {
+		o.HTTP, o.Version, o.Position = http.StatusConflict, 0, ""
+	}
+	o.Return = w.tick()
+	o.Shared = o.Return
+	w.operations = append(w.operations, o)
+	return &w.operations[len(w.operations)-1]
+}
+
+// read reads after all that is there.
+func (w *world) read() *Operation {
+	is := w.fold().at(alice)
+	at := messaging.EncodePosition(messaging.Position{partition: int64(len(w.log.Records[partition]))})
+	o := Operation{
+		Kind: Read, User: alice, Call: w.tick(), After: at, Position: at,
+		HTTP: http.StatusOK, Version: is.version, ReadName: string(is.Name), Active: is.Status == users.Active,
+	}
+	if is.Status == users.Absent {
+		o = Operation{Kind: Read, User: alice, Call: o.Call, After: at, Position: at, HTTP: http.StatusNotFound}
+	}
+	o.Return = w.tick()
+	w.operations = append(w.operations, o)
+	return &w.operations[len(w.operations)-1]
+}
+
+func (w *world) status(id, slug string) *Operation {
+	at := messaging.EncodePosition(messaging.Position{partition: int64(len(w.log.Records[partition]))})
+	w.operations = append(w.operations, Operation{Kind: Status, User: alice, CommandID: id, HTTP: http.StatusOK, Slug: slug, Position: at, Call: w.tick(), Return: w.tick()})
+	return &w.operations[len(w.operations)-1]
+}
+
+// good is a life with something of everything.
+func good() *world {
+	w := newWorld()
+	w.read()
+	w.command("c1", "createUser", "Alice")
+	w.read()
+	w.command("c2", "renameUser", "Alison")
+	w.command("c3", "createUser", "Eve") // refused
+	w.status("c3", "user-exists")
+	w.command("c4", "renameUser", "Alison") // unchanged
+	w.read()
+	w.command("c5", "deactivateUser", "")
+	w.read()
+	return w
+}
+
+// of is the first operation of a kind, or of a command.
+func (w *world) of(what string) *Operation {
+	i := slices.IndexFunc(w.operations, func(o Operation) bool { return o.CommandID == what || o.Kind == what })
+	return &w.operations[i]
+}
+
+// lastRead is the last read.
+func (w *world) lastRead() *Operation { return &w.operations[len(w.operations)-1] }
+
+// keep keeps some of the records only.
+func (w *world) keep(n int) {
+	w.log.Records[partition] = w.log.Records[partition][:n]
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		do   func(*world)
+		want []string // rules, each once
+	}{
+		{"all is well", func(*world) {}, nil},
+		{"a 503 that happened", func(w *world) { w.of("c2").HTTP, w.of("c2").Shared = 503, 0 }, nil},
+		{"a timeout that never happened", func(w *world) {
+			w.operations = append(w.operations, Operation{Kind: "renameUser", User: alice, CommandID: "c9", Name: "Eve", Call: w.tick(), Return: w.tick()})
+		}, nil},
+		{"a record too late for its slot", func(w *world) {
+			late := w.log.Records[partition][1]
+			late.Offset = 5
+			w.log.Records[partition] = append(w.log.Records[partition], late)
+		}, nil},
+
+		{"a 200 is lost", func(w *world) {
+			w.keep(4)
+			delete(w.log.Commands[partition], 4)
+			w.operations = w.operations[:len(w.operations)-1]
+		}, []string{"lost"}},
+		{"a 202 is lost", func(w *world) {
+			w.operations = append(w.operations, Operation{Kind: "renameUser", User: alice, CommandID: "c9", Name: "Eve", HTTP: 202, Call: w.tick(), Return: w.tick()})
+		}, []string{"lost"}},
+		{"a command in Kafka has no outcome", func(w *world) { w.log.Commands[partition][9] = CommandKey{alice, "c9"} }, []string{"never decided"}},
+		{"a command is decided again", func(w *world) { w.append("c5", messaging.TypeCommandUnchanged, []byte(`{}`)) }, []string{"decided twice", "wrong decision"}},
+		{"what was refused took effect", func(w *world) {
+			w.of("c5").HTTP, w.of("c5").Slug = 409, "user-exists"
+		}, []string{"refused, and took effect", "not linearizable"}},
+		{"a refusal that is another", func(w *world) { w.of("c3").Slug = "user-deleted" }, []string{"another outcome", "not linearizable"}},
+		{"a 200 for what was refused", func(w *world) { w.of("c3").HTTP, w.of("c3").Version = 200, 2 }, []string{"another outcome", "not linearizable"}},
+		{"a version that it never had", func(w *world) { w.of("c2").Version = 1 }, []string{"another outcome", "not linearizable"}},
+		{"a position that is another's", func(w *world) { w.of("c2").Position = w.of("c1").Position }, []string{"another outcome"}},
+		{"a repetition is answered otherwise", func(w *world) {
+			again := *w.of("c2")
+			again.Call, again.Return, again.Version = w.tick(), w.tick(), 3
+			w.operations = append(w.operations, again)
+		}, []string{"another outcome"}},
+		{"an answer that nobody asked for", func(w *world) { w.of("c1").HTTP = 422 }, []string{"unexpected answer"}},
+		{"a record that nobody asked for", func(w *world) {
+			w.append("c9", "userRenamed", []byte(`{"id":"alice","name":"Mallory"}`))
+		}, []string{"sent by nobody"}},
+		{"a rewritten version", func(w *world) {
+			w.log.Records[partition][1].Body = []byte(`{"id":"alice","name":"Mallory"}`)
+		}, []string{"wrong decision", "not the fold of its position"}},
+		{"an edited record, sealed again", func(w *world) {
+			r := &w.log.Records[partition][1]
+			r.Body = []byte(`{"id":"alice","name":"Mallory"}`)
+			r.Seal() // all behind it hangs in the air
+		}, []string{"another status", "lost", "never decided", "not the fold of its position", "wrong decision"}},
+		{"the domain says otherwise", func(w *world) { w.of("c4").Name = "Alice" }, []string{"not linearizable", "wrong decision"}},
+		{"a record of another command", func(w *world) { w.log.Commands[partition][1] = CommandKey{alice, "c9"} }, []string{"never decided", "wrong command"}},
+		{"a record that can't be read", func(w *world) { w.log.Records[partition][4].Unreadable = fmt.Errorf("no") }, []string{"lost", "never decided", "not the fold of its position", "record unreadable"}},
+		{"a later command first", func(w *world) {
+			c2, c1 := w.of("c2"), w.of("c1")
+			c1.Call, c1.Return = c2.Return+1, c2.Return+2
+		}, []string{"not linearizable", "out of order"}},
+		{"a read that is older than was asked for", func(w *world) {
+			r, before := w.lastRead(), w.of("c4").Position
+			r.Position, r.Version, r.Active = before, 2, true
+		}, []string{"not linearizable", "stale"}},
+		{"a read without what was sent", func(w *world) {
+			r, before := w.lastRead(), w.of("c4").Position
+			r.Position, r.Version, r.Active = before, 2, true
+			r.After = messaging.EncodeSentCommand(messaging.SentCommand{Stream: alice, ID: "c5", CommandPlace: messaging.CommandPlace{Partition: partition, CommandPosition: messaging.CommandPosition{TopicID: "t", Offset: 4}}})
+		}, []string{"not linearizable", "stale"}},
+		{"rows behind their checkpoint", func(w *world) { w.lastRead().Active = true }, []string{"not linearizable", "not the fold of its position"}},
+		{"rows before their checkpoint", func(w *world) {
+			r := w.lastRead()
+			r.After = ""
+			r.Position = w.of("c4").Position
+		}, []string{"not the fold of its position"}},
+		{"a user who isn't there any more", func(w *world) { w.lastRead().HTTP = 404 }, []string{"not linearizable", "not the fold of its position"}},
+		{"a version goes back", func(w *world) {
+			r, before := w.lastRead(), *w.of("c1")
+			r.After, r.Position, r.Version, r.ReadName, r.Active = "", before.Position, 1, "Alice", true
+		}, []string{"back in time", "not linearizable"}},
+		{"a read without a position", func(w *world) { w.lastRead().Position = "" }, []string{"unexpected answer"}},
+		{"a status of another outcome", func(w *world) { w.of(Status).Slug = "succeeded" }, []string{"another status"}},
+		{"a status that isn't there", func(w *world) { w.of(Status).HTTP = 404 }, []string{"status lost"}},
+		{"a status without a record", func(w *world) {
+			w.status("c9", "succeeded")
+		}, []string{"another status"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := good()
+			test.do(w)
+			report := Check(w.operations, w.log)
+			var got []string
+			for _, v := range report.Violations {
+				got = append(got, v.Rule)
+			}
+			slices.Sort(got)
+			got = slices.Compact(got)
+			slices.Sort(test.want)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("rules (-want +got):\n%s%v", diff, report.Violations)
+			}
+		})
+	}
+}
+
+// What was in doubt is ordered as it fits: it happened before the read that
+// shows it, or never.
+func TestUnknownCommandsFitAnywhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.command("c1", "createUser", "Alice")
+	c2 := w.command("c2", "renameUser", "Alison")
+	c2.HTTP, c2.Shared, c2.Version, c2.Position = 0, 0, 0, ""
+	w.read() // shows it
+	if got := CheckLinear(w.operations); got.Result != porcupine.Ok {
+		t.Error(got.Violations())
+	}
+	w.lastRead().Version, w.lastRead().ReadName = 1, "Alice" // doesn't
+	if got := CheckLinear(w.operations); got.Result != porcupine.Ok {
+		t.Error(got.Violations())
+	}
+	w.operations = append(w.operations, *w.lastRead()) // does, and then doesn't
+	w.operations[2].Version, w.operations[2].ReadName = 2, "Alison"
+	w.lastRead().Call, w.lastRead().Return = w.tick(), w.tick()
+	got := CheckLinear(w.operations)
+	if got.Result != porcupine.Illegal {
+		t.Errorf("%s, and a user went back from version 2 to 1", got.Result)
+	}
+	page := filepath.Join(t.TempDir(), "page.html")
+	if err := got.Visualize(page); err != nil {
+		t.Error(err)
+	}
+	if v := got.Violations(); len(v) != 1 || !strings.Contains(v[0].String(), "not linearizable: porcupine says Illegal") {
+		t.Errorf("%v", v)
+	}
+}

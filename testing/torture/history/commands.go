@@ -1,0 +1,194 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// never is later than all that happens.
+const never = time.Duration(1<<63 - 1)
+
+// command is one command with all its tries: clients that don't know how one
+// ended send it again.
+type command struct {
+	*Operation // the first try
+	tries      []*Operation
+
+	sure   time.Duration // when somebody first had a 2xx or a refusal; never
+	shared time.Duration // when every later Read asks after its outcome; never
+	told   *Operation    // who was told the outcome; nil
+}
+
+// commandsOf are the commands of a history, by user, by call.
+func commandsOf(operations []Operation) map[CommandKey]*command {
+	all := map[CommandKey]*command{}
+	for i := range operations {
+		o := &operations[i]
+		if !o.IsCommand() {
+			continue
+		}
+		key := CommandKey{o.User, o.CommandID}
+		c := all[key]
+		if c == nil {
+			c = &command{Operation: o, sure: never, shared: never}
+			all[key] = c
+		}
+		c.tries = append(c.tries, o)
+		if o.Call < c.Call {
+			c.Operation = o
+		}
+		result := o.Result()
+		if result != Unknown && result != Unexpected {
+			c.sure = min(c.sure, o.Return)
+		}
+		if o.Shared > 0 {
+			c.shared = min(c.shared, o.Shared)
+		}
+		if c.told == nil && (result == Succeeded || result == Refused) {
+			c.told = o
+		}
+	}
+	return all
+}
+
+// inOrder are commands by call.
+func inOrder(all map[CommandKey]*command) []*command {
+	return slices.SortedFunc(maps.Values(all), func(a, b *command) int {
+		return cmp.Or(cmp.Compare(a.Call, b.Call), cmp.Compare(a.User, b.User), cmp.Compare(a.CommandID, b.CommandID))
+	})
+}
+
+// checkCommands compares what clients were told with what counts in the log.
+func (f *fold) checkCommands(all map[CommandKey]*command) (wrong []Violation) {
+	for _, c := range inOrder(all) {
+		outcomes := f.outcomes[CommandKey{c.User, c.CommandID}]
+		if len(outcomes) > 1 {
+			wrong = append(wrong, violation("decided twice", "%s has %d accepted records, at offsets %d and %d of partition %d",
+				c, len(outcomes), outcomes[0].Offset, outcomes[1].Offset, outcomes[0].Partition))
+		}
+		if len(outcomes) == 0 && c.sure != never {
+			wrong = append(wrong, violation("lost", "%s was answered with %d at %s, and no record of it counts", c, c.answered().HTTP, c.sure))
+		}
+		for _, try := range c.tries {
+			if try.Result() == Unexpected {
+				wrong = append(wrong, violation("unexpected answer", "%s: %d %s", c, try.HTTP, try.Slug))
+			}
+			if len(outcomes) > 0 {
+				wrong = append(wrong, checkAnswer(c, try, &outcomes[0])...)
+			}
+		}
+	}
+	return wrong
+}
+
+func (c *command) String() string { return c.Kind + " " + c.CommandID + " of user " + c.User }
+
+// answered is a try that had a 2xx or a refusal.
+func (c *command) answered() *Operation {
+	for _, try := range c.tries {
+		if r := try.Result(); r != Unknown && r != Unexpected {
+			return try
+		}
+	}
+	return c.Operation
+}
+
+// checkAnswer compares one answer with the record that counts.
+func checkAnswer(c *command, try *Operation, is *entry) (wrong []Violation) {
+	slug := slugOf(&is.Record)
+	switch result := try.Result(); {
+	case result == Refused && slug == "":
+		return []Violation{violation("refused, and took effect", "%s was refused (%s), and is %s in version %d", c, try.Slug, is.Type, is.Version)}
+	case result == Refused && slug != try.Slug,
+		result == Succeeded && (slug != "" || try.Version != is.Version):
+		return []Violation{violation("another outcome", "%s was answered with %d %s version %d, and is %s %s version %d",
+			c, try.HTTP, try.Slug, try.Version, is.Type, slug, is.Version)}
+	case result == Succeeded:
+		want := messaging.EncodePosition(messaging.Position{is.Partition: is.Offset + 1})
+		if try.Position != want {
+			return []Violation{violation("another outcome", "%s was told position %s, and its record is at %s", c, try.Position, want)}
+		}
+	}
+	return nil
+}
+
+// checkRecords asks of each record that counts whether it is what the domain
+// makes of a command that somebody sent.
+func (f *fold) checkRecords(all map[CommandKey]*command) (wrong []Violation) {
+	for _, stream := range slices.Sorted(maps.Keys(f.streams)) {
+		var before state
+		for _, e := range f.streams[stream] {
+			c := all[CommandKey{stream, e.CommandID}]
+			if c == nil {
+				wrong = append(wrong, violation("sent by nobody", "record %d of user %s is of command %s", e.Seq, stream, e.CommandID))
+				before = e.after
+				continue
+			}
+			want := c.decide(before)
+			if e.Type != want.recordType || slugOf(&e.Record) != want.slug || !sameBody(&e.Record, want.body) {
+				wrong = append(wrong, violation("wrong decision", "record %d of user %s, %s: is %s %s, and the domain says %s %s %s",
+					e.Seq, stream, c, e.Type, e.Body, want.recordType, want.slug, want.body))
+			}
+			at, sent := f.Commands[e.Partition][e.CommandPosition.Offset]
+			if f.Commands != nil && (!sent || at != CommandKey{stream, e.CommandID}) {
+				wrong = append(wrong, violation("wrong command", "record %d of user %s says that it is of command %s at offset %d, where topic commands has %q",
+					e.Seq, stream, e.CommandID, e.CommandPosition.Offset, at.ID))
+			}
+			before = e.after
+		}
+	}
+	return wrong
+}
+
+func sameBody(r *messaging.Record, want []byte) bool {
+	if want == nil {
+		return true
+	}
+	var is bytes.Buffer
+	return json.Compact(&is, r.Body) == nil && bytes.Equal(is.Bytes(), want)
+}
+
+// checkSent asks of each command in Kafka whether it was decided.
+func (f *fold) checkSent() (wrong []Violation) {
+	for partition := range f.Partitions {
+		for _, offset := range slices.Sorted(maps.Keys(f.Commands[partition])) {
+			key := f.Commands[partition][offset]
+			if len(f.outcomes[key]) == 0 {
+				wrong = append(wrong, violation("never decided", "command %s of user %s, at offset %d of partition %d", key.ID, key.User, offset, partition))
+			}
+		}
+	}
+	return wrong
+}
+
+// checkOrder asks whether what was answered before another was sent stands
+// before it, whoever sent them.
+func (f *fold) checkOrder(all map[CommandKey]*command) (wrong []Violation) {
+	byUser := map[string][]*command{}
+	for _, c := range inOrder(all) {
+		byUser[c.User] = append(byUser[c.User], c)
+	}
+	place := func(c *command) uint64 {
+		if outcomes := f.outcomes[CommandKey{c.User, c.CommandID}]; len(outcomes) > 0 {
+			return outcomes[0].Seq
+		}
+		return 0
+	}
+	for _, user := range slices.Sorted(maps.Keys(byUser)) {
+		for i, second := range byUser[user] {
+			for _, first := range byUser[user][:i] {
+				a, b := place(first), place(second)
+				if first.sure < second.Call && a > 0 && b > 0 && a >= b {
+					wrong = append(wrong, violation("out of order", "%s was answered before %s was sent, and they are records %d and %d", first, second, a, b))
+				}
+			}
+		}
+	}
+	return wrong
+}

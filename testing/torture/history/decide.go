@@ -1,0 +1,64 @@
+package history
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
+)
+
+// versionMismatch is the refusal of a command whose expectedVersion is not the
+// user's. It is not the domain's: the desk looks before it asks the domain.
+const versionMismatch = "version-mismatch"
+
+// verdict is how a command should end.
+type verdict struct {
+	recordType string
+	slug       string // of a refusal
+	body       []byte // of an event
+	after      state
+}
+
+// decide asks the domain what a command makes of a user.
+func (c *command) decide(s state) verdict {
+	no := func(slug string) verdict {
+		return verdict{recordType: messaging.TypeCommandRefused, slug: slug, after: s}
+	}
+	if c.Expected != nil && *c.Expected != s.version {
+		return no(versionMismatch)
+	}
+	event, err := c.wish().Decide(s.User)
+	if err != nil {
+		var refusal *users.Refusal
+		if errors.As(err, &refusal) {
+			return no(refusal.Slug)
+		}
+		return verdict{recordType: messaging.TypeCommandParked, after: s}
+	}
+	if event == nil {
+		return verdict{recordType: messaging.TypeCommandUnchanged, after: s}
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		panic(err) // events are plain data
+	}
+	return verdict{event.Type(), "", body, state{event.Apply(s.User), s.version + 1}}
+}
+
+// wish is the domain's command.
+func (c *command) wish() users.Command {
+	id, name := users.ID(c.User), users.Name(c.Name)
+	switch c.Kind {
+	case users.CreateUser{}.Type():
+		return users.CreateUser{ID: id, Name: name}
+	case users.RenameUser{}.Type():
+		return users.RenameUser{ID: id, Name: name}
+	case users.DeactivateUser{}.Type():
+		return users.DeactivateUser{ID: id}
+	case users.ReactivateUser{}.Type():
+		return users.ReactivateUser{ID: id}
+	default:
+		return users.DeleteUser{ID: id}
+	}
+}

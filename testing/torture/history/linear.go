@@ -1,0 +1,141 @@
+package history
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// patience is how long the search for an order may take, of all users.
+const patience = 2 * time.Minute
+
+// Linear is whether the waited commands and the reads of each user have an
+// order that fits the clock and the domain.
+type Linear struct {
+	Users      int
+	Operations int
+	Result     porcupine.CheckResult
+	info       porcupine.LinearizationInfo
+}
+
+// step is what porcupine orders: a command or a read.
+type step struct {
+	command *command
+	read    *Operation
+}
+
+// CheckLinear searches for such an order. What a client doesn't know how it
+// ended may have happened at any time after it was sent: later than all else
+// is as good as never. So has a command whose outcome no read asks after.
+func CheckLinear(operations []Operation) *Linear {
+	l := &Linear{}
+	var steps []porcupine.Operation
+	seen := map[string]bool{}
+	var end time.Duration
+	for i := range operations {
+		end = max(end, operations[i].Return, operations[i].Shared)
+		seen[operations[i].User] = true
+	}
+	for _, c := range inOrder(commandsOf(operations)) {
+		steps = append(steps, porcupine.Operation{ClientId: c.Client, Input: step{command: c}, Call: int64(c.Call), Return: int64(min(c.shared, end+1))})
+	}
+	for i := range operations {
+		if o := &operations[i]; o.Kind == Read && o.Result() == Succeeded {
+			steps = append(steps, porcupine.Operation{ClientId: o.Client, Input: step{read: o}, Call: int64(o.Call), Return: int64(o.Return)})
+		}
+	}
+	l.Users, l.Operations = len(seen), len(steps)
+	l.Result, l.info = porcupine.CheckOperationsVerbose(model, steps, patience)
+	return l
+}
+
+// Violations are none if there is an order.
+func (l *Linear) Violations() []Violation {
+	if l.Result == porcupine.Ok {
+		return nil
+	}
+	return []Violation{violation("not linearizable", "porcupine says %s, of %d operations of %d users", l.Result, l.Operations, l.Users)}
+}
+
+// Visualize writes a page that shows the operations and how far an order goes.
+func (l *Linear) Visualize(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := porcupine.Visualize(model, l.info, file); err != nil {
+		_ = file.Close()
+		return fmt.Errorf("visualize: %w", err)
+	}
+	return file.Close()
+}
+
+// model is one user by the rules of the domain.
+var model = porcupine.Model{
+	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
+		var parts [][]porcupine.Operation
+		of := map[string]int{}
+		for _, o := range all {
+			user := stepOf(o.Input).user()
+			i, ok := of[user]
+			if !ok {
+				i = len(parts)
+				of[user] = i
+				parts = append(parts, nil)
+			}
+			parts[i] = append(parts[i], o)
+		}
+		return parts
+	},
+	Init: func() any { return state{} },
+	Step: func(before, input, _ any) (bool, any) {
+		was, ok := before.(state)
+		if !ok {
+			return false, before
+		}
+		s := stepOf(input)
+		if s.read != nil {
+			return was.shows(s.read), was
+		}
+		v := s.command.decide(was)
+		return s.command.fits(v), v.after
+	},
+	DescribeOperation: func(input, _ any) string { return stepOf(input).String() },
+	DescribeState:     func(s any) string { return fmt.Sprintf("%+v", s) },
+}
+
+func stepOf(input any) step {
+	s, _ := input.(step) // there are no others
+	return s
+}
+
+func (s step) user() string {
+	if s.read != nil {
+		return s.read.User
+	}
+	return s.command.User
+}
+
+func (s step) String() string {
+	if o := s.read; o != nil {
+		return fmt.Sprintf("read %s: %d v%d %q %t", o.User, o.HTTP, o.Version, o.ReadName, o.Active)
+	}
+	c := s.command
+	if c.told == nil {
+		return fmt.Sprintf("%s %q: not told", c, c.Name)
+	}
+	return fmt.Sprintf("%s %q: %d %s v%d", c, c.Name, c.told.HTTP, c.told.Slug, c.told.Version)
+}
+
+// fits says whether what a client was told is this verdict.
+func (c *command) fits(v verdict) bool {
+	if c.told == nil {
+		return true
+	}
+	if c.told.Result() == Refused {
+		return c.told.Slug == v.slug
+	}
+	return v.slug == "" && c.told.Version == v.after.version
+}

@@ -1,0 +1,213 @@
+// Command torture runs Millrace as whole processes under random commands and
+// reads, while it kills, freezes and restarts them and cuts the network
+// between them; then it checks that every promise was kept.
+//
+// It exits with 1 if one wasn't, and keeps the history, the log's dump and the
+// processes' logs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+// portRandom picks ports: they have nothing to do with the seed.
+var portRandom = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(os.Getpid())))
+
+type options struct {
+	duration time.Duration
+	seed     uint64
+	clients  int
+	store    string
+	broker   string
+	faults   string
+	mutant   string
+	keep     bool
+}
+
+func main() {
+	var o options
+	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long to torture")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e9, "what the random commands and faults are made of")
+	flag.IntVar(&o.clients, "clients", 8, "how many clients there are")
+	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres at $POSTGRES_URL")
+	flag.StringVar(&o.broker, "broker", "embedded", "embedded, or kafka at $KAFKA_BROKERS (one broker)")
+	flag.StringVar(&o.faults, "faults", strings.Join(allFaults, ","), "which faults, by comma; none for none")
+	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
+	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := run(ctx, o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		code = 1
+	}
+	stop()
+	os.Exit(code)
+}
+
+// run is one run. Its code is 1 if a promise was broken.
+func run(ctx context.Context, o options) (code int, err error) {
+	kinds, err := kindsOf(o.faults)
+	if err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "millrace-torture-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if code == 0 && err == nil && !o.keep {
+			err = os.RemoveAll(dir)
+			return
+		}
+		fmt.Println("kept in", dir)
+	}()
+	fmt.Printf("torture: seed %d, %s, %d clients, broker %s, store %s\n", o.seed, o.duration, o.clients, o.broker, o.store)
+	p := plan{dir: dir}
+	if p.verifier, err = build(ctx, ".", dir, "millrace"); err != nil {
+		return 1, err
+	}
+	p.binary = p.verifier
+	if o.mutant != "" {
+		if p.binary, err = buildMutant(ctx, dir, o.mutant); err != nil {
+			return 1, err
+		}
+	}
+	cleanUp, err := p.servers(ctx, o)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
+
+	c, err := startCluster(ctx, p)
+	defer c.end()
+	if err != nil {
+		return 1, err
+	}
+	began := time.Now()
+	h, err := newRecorder(filepath.Join(dir, "history.jsonl"))
+	if err != nil {
+		return 1, err
+	}
+	n := torment(ctx, c, h, kinds, o)
+	if err := ctx.Err(); err != nil {
+		return 1, err
+	}
+	return judge(ctx, c, h, n, p, time.Since(began))
+}
+
+// torment runs clients and nemesis for as long as it should, mends all, and
+// reads once more.
+func torment(ctx context.Context, c *cluster, h *recorder, kinds []string, o options) *nemesis {
+	n := &nemesis{cluster: c, clock: h.now, say: func(format string, args ...any) {
+		fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
+	}}
+	harm, enough := context.WithTimeout(ctx, o.duration)
+	defer enough()
+	serve, stop := context.WithCancel(ctx)
+	defer stop()
+	us := newUsers(o.clients)
+	transport := &http.Transport{MaxIdleConnsPerHost: o.clients}
+	defer transport.CloseIdleConnections()
+	var clients sync.WaitGroup
+	all := make([]*client, o.clients)
+	for i := range all {
+		all[i] = &client{
+			number: i, rng: rand.New(rand.NewPCG(o.seed, uint64(i))), http: &http.Client{Transport: transport},
+			commands: c.of("command-service"), queries: c.of("read-api"), users: us, history: h,
+		}
+		clients.Go(func() { all[i].run(serve) })
+	}
+	n.run(harm, kinds, o.seed)
+	<-harm.Done()
+	n.say("all is mended")
+	if err := c.waitUntilReady(ctx, 90*time.Second); err != nil {
+		n.wrong = append(n.wrong, err.Error())
+	}
+	n.say("all is ready")
+	pause(ctx, 2*time.Second) // of peace, with clients
+	stop()
+	clients.Wait()
+	for i, u := range us.last(10 * o.clients) {
+		all[i%len(all)].read(u, history.Read, u.after())
+	}
+	return n
+}
+
+// judge checks all, and prints what was found.
+func judge(ctx context.Context, c *cluster, h *recorder, n *nemesis, p plan, took time.Duration) (int, error) {
+	operations, err := h.close()
+	if err != nil {
+		return 1, err
+	}
+	var broken []history.Violation
+	add := func(rule, detail string) { broken = append(broken, history.Violation{Rule: rule, Detail: detail}) }
+	for _, crash := range c.crashes() {
+		add("crash", crash)
+	}
+	for _, wrong := range n.wrong {
+		add("not mended", wrong)
+	}
+	if err := c.verify(ctx); err != nil {
+		add("verify", err.Error())
+	}
+	log, err := dump(ctx, c.brokers, p.prefix)
+	if err != nil {
+		return 1, err
+	}
+	report := history.Check(operations, log)
+	broken = append(broken, report.Violations...)
+	page := filepath.Join(p.dir, "linear.html")
+	if err := report.Linear.Visualize(page); err != nil {
+		return 1, err
+	}
+	printTable(operations, n.faults, report, took)
+	if len(broken) == 0 {
+		fmt.Println("verdict: every promise was kept")
+		return 0, nil
+	}
+	fmt.Printf("verdict: BROKEN, %d times\n", len(broken))
+	printBroken(broken)
+	fmt.Println("operations as porcupine sees them:", page)
+	return 1, nil
+}
+
+func kindsOf(list string) ([]string, error) {
+	if list == "none" {
+		return nil, nil
+	}
+	kinds := strings.Split(list, ",")
+	for _, kind := range kinds {
+		if !slices.Contains(allFaults, kind) {
+			return nil, fmt.Errorf("no fault is called %q; there are %s", kind, strings.Join(allFaults, ", "))
+		}
+	}
+	return kinds, nil
+}
+
+// build builds the program from a tree.
+func build(ctx context.Context, tree, dir, name string) (string, error) {
+	binary := filepath.Join(dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./app")
+	cmd.Dir = tree
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}

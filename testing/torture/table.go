@@ -1,0 +1,93 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+// shown is how many violations of a rule are printed.
+const shown = 5
+
+// printTable prints what was done, what was survived, and how long it took.
+func printTable(operations []history.Operation, faults []fault, report *history.Report, took time.Duration) {
+	fmt.Println()
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	results := []history.Result{history.Succeeded, history.Accepted, history.Refused, history.Unknown, history.Unexpected}
+	fmt.Fprint(w, "operations\t")
+	for _, r := range results {
+		fmt.Fprintf(w, "%s\t", r)
+	}
+	fmt.Fprintln(w)
+	counts := map[string]map[history.Result]int{}
+	for i := range operations {
+		o := &operations[i]
+		if counts[o.Kind] == nil {
+			counts[o.Kind] = map[history.Result]int{}
+		}
+		counts[o.Kind][o.Result()]++
+	}
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "%s\t", kind)
+		for _, r := range results {
+			fmt.Fprintf(w, "%d\t", counts[kind][r])
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w, "\nfaults survived\ttimes\tlongest recovery\t")
+	for _, kind := range allFaults {
+		if n, longest := recovery(operations, faults, kind); n > 0 {
+			fmt.Fprintf(w, "%s\t%d\t%s\t\n", kind, n, longest.Round(10*time.Millisecond))
+		}
+	}
+	_ = w.Flush() // of a terminal
+	fmt.Printf("\n%d operations in %s; %d records count, %d came too late for their slot; %d operations of %d users linearizable: %s\n",
+		len(operations), took.Round(time.Second), report.Accepted, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
+}
+
+// recovery is how often there was a fault, and the longest time from the
+// beginning of one until each client had a success that it had asked for
+// later.
+func recovery(operations []history.Operation, faults []fault, kind string) (n int, longest time.Duration) {
+	byReturn := slices.Clone(operations)
+	slices.SortFunc(byReturn, func(a, b history.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	for _, f := range faults {
+		if f.Kind != kind {
+			continue
+		}
+		n++
+		first := map[int]time.Duration{}
+		for i := range byReturn {
+			o := &byReturn[i]
+			if _, has := first[o.Client]; !has && o.Call >= f.From && o.Result() != history.Unknown {
+				first[o.Client] = o.Return - f.From
+				longest = max(longest, first[o.Client])
+			}
+		}
+	}
+	return n, longest
+}
+
+// printBroken prints the first violations of each rule.
+func printBroken(all []history.Violation) {
+	byRule := map[string][]history.Violation{}
+	var rules []string
+	for _, v := range all {
+		if byRule[v.Rule] == nil {
+			rules = append(rules, v.Rule)
+		}
+		byRule[v.Rule] = append(byRule[v.Rule], v)
+	}
+	for _, rule := range rules {
+		fmt.Printf("  %s: %d\n", rule, len(byRule[rule]))
+		for _, v := range byRule[rule][:min(shown, len(byRule[rule]))] {
+			fmt.Printf("    %s\n", v.Detail)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// budget is how many operations a user gets: an order of them is searched, and
+// that takes longer the more there are.
+const budget = 60
+
+// user is one that several clients are at.
+type user struct {
+	id string
+
+	mu      sync.Mutex
+	told    messaging.Position // all that any client was told of it
+	version uint64             // as last told
+	left    int
+}
+
+// after is the Read-After of the next read, "" for none.
+func (u *user) after() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.told) == 0 {
+		return ""
+	}
+	return messaging.EncodePosition(u.told)
+}
+
+// tell shares what a client was told. A token of a command is none.
+func (u *user) tell(token string, version uint64) {
+	position, err := messaging.ParsePosition(token)
+	if err != nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.told = u.told.Max(position)
+	u.version = max(u.version, version)
+}
+
+func (u *user) lastVersion() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.version
+}
+
+// users are those that clients are at now, and those before.
+type users struct {
+	mu  sync.Mutex
+	now []*user
+	all []*user
+}
+
+func newUsers(n int) *users {
+	us := &users{}
+	for range n {
+		us.now = append(us.now, us.next())
+	}
+	return us
+}
+
+func (us *users) next() *user {
+	u := &user{id: fmt.Sprintf("u%d", len(us.all)+1), left: budget, told: messaging.Position{}}
+	us.all = append(us.all, u)
+	return u
+}
+
+// pick takes one operation of a user's budget.
+func (us *users) pick(i int) *user {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	i %= len(us.now)
+	if us.now[i].left == 0 {
+		us.now[i] = us.next()
+	}
+	us.now[i].left--
+	return us.now[i]
+}
+
+// last are the latest ones.
+func (us *users) last(n int) []*user {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.all[max(0, len(us.all)-n):]
+}
