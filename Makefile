@@ -8,7 +8,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real real-up real-down stack-test lint bench torture vuln clean
+.PHONY: help run build test test-real real-up real-down stack-test fuzz lint bench torture vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,17 @@ real-down: ## Stop them, and delete their data
 
 stack-test: ## Kill what docker-compose.yml runs, under traffic; needs a container engine (some minutes)
 	STACK_TEST=1 go test -count=1 -v -timeout 30m ./testing/stack
+
+FUZZTIME ?= 10s
+
+fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); what is found goes to testdata/fuzz, beside the code
+	@for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+		targets=$$(go test -list '^Fuzz' $$package) || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			said=$$(go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package) || { echo "$$said"; exit 1; }; \
+		done; \
+	done
 
 lint: $(GOLANGCI_LINT) ## Check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/web"
 )
 
@@ -123,7 +124,8 @@ func TestDecodeMembersOfPlainTypes(t *testing.T) {
 	}
 }
 
-// What is accepted is said again by its normalised form.
+// What is accepted is said again by its normalised form, and another reader of
+// JSON reads the same in it.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		alice,
@@ -155,5 +157,40 @@ func FuzzDecode(f *testing.F) {
 		if diff := cmp.Diff(c, second); diff != "" {
 			t.Errorf("%s is not %s (-first +second):\n%s", again, body, diff)
 		}
+		if diff := cmp.Diff(readOtherwise(t, body), c); diff != "" {
+			t.Errorf("%s (-encoding/json +ours):\n%s", body, diff)
+		}
 	})
+}
+
+// readOtherwise makes a command of a body as encoding/json reads it, which
+// shares nothing with the decoder but the types of the domain.
+func readOtherwise(t *testing.T, body []byte) *messaging.Command {
+	t.Helper()
+	var envelope struct {
+		Type            string
+		ID              string
+		ExpectedVersion *uint64
+		Payload         json.RawMessage
+	}
+	if err := json.Unmarshal(body, &envelope); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	for _, newCommand := range users.Commands {
+		command := newCommand()
+		if command.Type() != envelope.Type {
+			continue
+		}
+		if err := json.Unmarshal(envelope.Payload, command); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		c := &messaging.Command{
+			Type: envelope.Type, Stream: command.Stream(), ID: envelope.ID,
+			ExpectedVersion: envelope.ExpectedVersion, Body: encode(command),
+		}
+		c.Hash = hashOf(c)
+		return c
+	}
+	t.Fatalf("%s: no such type", body)
+	return nil
 }

@@ -20,8 +20,6 @@ import (
 const (
 	// maxBody is how long a command may be, in bytes.
 	maxBody = 64 << 10
-	// maxErrors is how many wrong places one problem names.
-	maxErrors = 20
 
 	headerIdempotencyKey = "Idempotency-Key"
 
@@ -128,7 +126,7 @@ func idempotencyKey(h http.Header) (string, []web.FieldError) {
 func invalid(detail string, wrong ...web.FieldError) *web.Problem {
 	return &web.Problem{
 		Slug: "invalid-request", Status: http.StatusBadRequest,
-		Title: "Invalid request", Detail: detail, Errors: wrong[:min(len(wrong), maxErrors)],
+		Title: "Invalid request", Detail: detail, Errors: wrong,
 	}
 }
 

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -183,13 +184,13 @@ func Query(r *http.Request, known ...string) (url.Values, error) {
 		one, err := url.ParseQuery(pair)
 		if err != nil {
 			name, _, _ := strings.Cut(pair, "=")
-			wrong = append(wrong, web.FieldError{Parameter: name, Detail: "is malformed"})
+			wrong = append(wrong, web.FieldError{Parameter: cmp.Or(name, pair), Detail: "is malformed"})
 			continue
 		}
 		for name, values := range one {
 			switch {
 			case !slices.Contains(known, name):
-				wrong = append(wrong, web.FieldError{Parameter: name, Detail: "is not a parameter of this query"})
+				wrong = append(wrong, web.FieldError{Parameter: cmp.Or(name, pair), Detail: "is not a parameter of this query"})
 			case query.Has(name):
 				wrong = append(wrong, web.FieldError{Parameter: name, Detail: "must be given once"})
 			default:

@@ -129,7 +129,7 @@ func TestQuery(t *testing.T) {
 		{"a", "a=", nil},
 		{"c=1", "", []web.FieldError{{Parameter: "c", Detail: unknown}}},
 		{"A=1", "", []web.FieldError{{Parameter: "A", Detail: unknown}}},
-		{"=1", "", []web.FieldError{{Detail: unknown}}},
+		{"=1", "", []web.FieldError{{Parameter: "=1", Detail: unknown}}},
 		{"a=1&a=1", "", []web.FieldError{{Parameter: "a", Detail: twice}}},
 		{"a=1&%61=2", "", []web.FieldError{{Parameter: "a", Detail: twice}}},
 		{"a=%zz", "", []web.FieldError{{Parameter: "a", Detail: malformed}}},

@@ -7,7 +7,12 @@ import (
 	"time"
 )
 
-const problemPrefix = "urn:millrace:problem:"
+const (
+	problemPrefix = "urn:millrace:problem:"
+	// maxErrors is how many wrong places one problem names: what is asked in a
+	// few bytes must not be answered with many.
+	maxErrors = 20
+)
 
 // Problem is what a client is told when there is no answer: problem+json
 // (RFC 9457). It names nothing internal.
@@ -21,7 +26,8 @@ type Problem struct {
 	Title string
 	// Detail says what is wrong this time.
 	Detail string
-	// Errors are the places in the request that are wrong, if any.
+	// Errors are the places in the request that are wrong, if any. The client
+	// is told the first 20.
 	Errors []FieldError
 	// ID is the command's id, where there is one: it is safe to ask again
 	// with it.
@@ -68,7 +74,7 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Detail string       `json:"detail,omitempty"`
 		ID     string       `json:"id,omitempty"`
 		Errors []FieldError `json:"errors,omitempty"`
-	}{problemPrefix + p.Slug, p.Title, p.Status, p.Detail, p.ID, p.Errors})
+	}{problemPrefix + p.Slug, p.Title, p.Status, p.Detail, p.ID, p.Errors[:min(len(p.Errors), maxErrors)]})
 }
 
 // ServeHTTP answers with the problem.

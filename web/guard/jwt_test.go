@@ -85,7 +85,7 @@ func (i *issuer) guard() *Guard {
 }
 
 // signed is a token, the header's members as they are given.
-func signed(t *testing.T, algorithm jose.SignatureAlgorithm, key any, header, claims map[string]any) string {
+func signed(t testing.TB, algorithm jose.SignatureAlgorithm, key any, header, claims map[string]any) string {
 	t.Helper()
 	options := new(jose.SignerOptions).WithType("JWT")
 	for name, value := range header {
@@ -119,7 +119,7 @@ func newRSA(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-func newEC(t *testing.T) *ecdsa.PrivateKey {
+func newEC(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
