@@ -46,32 +46,36 @@ func reads(ctx context.Context, b *bench) (rows []row, err error) {
 		}
 		r := &reading{clients: b.clients, users: n, next: int64(n)}
 		for _, kind := range []struct {
-			what, path string
-			writes     bool
-			want       string
+			what, limit, path string
+			writes, beside    bool // commands come in, and beside the limit too
+			want              string
 		}{
-			{"GET a user", "/users/%d", false, ""},
-			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "/users/%d", true, "≥ 0.5"},
-			{"GET 1,000 users", "/users?limit=1000", false, ""},
+			{"GET a user", "bare HTTP", "/users/%d", false, false, ""},
+			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP beside as many", "/users/%d", true, true, "≥ 0.5"},
+			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP alone", "/users/%d", true, false, ""},
+			{"GET 1,000 users", "bare HTTP", "/users?limit=1000", false, false, ""},
 		} {
 			var made, bare []read
 			for range b.runs {
-				one, err := r.run(ctx, limit.queries+kind.path, "")
+				writes, beside := "", ""
+				if kind.writes {
+					writes = ours.url
+				}
+				if kind.beside {
+					beside = ours.url
+				}
+				one, err := r.run(ctx, limit.queries+kind.path, beside)
 				if err != nil {
 					return err
 				}
 				bare = append(bare, one)
-				writes := ""
-				if kind.writes {
-					writes = ours.url
-				}
 				if one, err = r.run(ctx, urls["queries"]+kind.path, writes); err != nil {
 					return err
 				}
 				made = append(made, one)
 			}
 			got, most := medianRead(made), medianRead(bare)
-			rows = append(rows, row{kind.what, got.String(), "bare HTTP " + most.String(), got.perSecond / most.perSecond, kind.want})
+			rows = append(rows, row{kind.what, got.String(), kind.limit + " " + most.String(), got.perSecond / most.perSecond, kind.want})
 		}
 		return nil
 	})
