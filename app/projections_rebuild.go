@@ -106,11 +106,6 @@ type builder struct {
 	*projections.Rebuild
 }
 
-// rebuildBatch is about how many records of the log a rebuild folds in one
-// transaction. The live generation's updates wait as long, on SQLite: some
-// tenths of a second. Fewer would write the same pages again more often.
-const rebuildBatch = 20_000
-
 // rebuilding makes sure that nobody else does so, and lets do change
 // generations.
 func rebuilding(in *invocation, name string, do func(context.Context, *builder) error) error {
@@ -123,7 +118,7 @@ func rebuilding(in *invocation, name string, do func(context.Context, *builder) 
 		defer done()
 		err = do(ctx, &builder{k, &projections.Rebuild{
 			Projection: p, Store: k.store, Log: k.log, Partitions: k.partitions,
-			BatchSize: rebuildBatch, Logger: k.logger, Progress: progress(in.stderr),
+			Logger: k.logger, Progress: progress(in.stderr),
 		}})
 		if errors.Is(err, projections.ErrOtherDefinition) {
 			err = fmt.Errorf("%w; run this with the binary that made it", err)

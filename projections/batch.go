@@ -64,6 +64,12 @@ func newFold(p *Projection, log *slog.Logger) *fold {
 	return &fold{projection: p, log: log, streams: map[string]*stream{}, rows: newRowSet(p)}
 }
 
+// stored is where a fold looks up what it doesn't know yet: a [Tx] or a [View].
+type stored interface {
+	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
+	Rows(ctx context.Context, table string, keys []Row) ([]Row, error)
+}
+
 // commit folds records, and writes what has changed.
 func (f *fold) commit(ctx context.Context, tx Tx, entries []entry) error {
 	if err := f.apply(ctx, tx, entries); err != nil {
@@ -72,10 +78,9 @@ func (f *fold) commit(ctx context.Context, tx Tx, entries []entry) error {
 	return f.flush(ctx, tx)
 }
 
-// apply folds records on top of what is known. What isn't known yet is looked
-// up in the transaction.
-func (f *fold) apply(ctx context.Context, tx Tx, entries []entry) error {
-	streams, err := f.lookUp(ctx, tx, entries)
+// apply folds records on top of what is known.
+func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
+	streams, err := f.lookUp(ctx, from, entries)
 	if err != nil {
 		return err
 	}
@@ -86,7 +91,7 @@ func (f *fold) apply(ctx context.Context, tx Tx, entries []entry) error {
 			keys = append(keys, f.projection.Keys(e.Event)...)
 		}
 	}
-	if err := f.rows.fetch(ctx, tx, keys); err != nil {
+	if err := f.rows.fetch(ctx, from, keys); err != nil {
 		return err
 	}
 	for _, i := range accepted {
@@ -96,7 +101,7 @@ func (f *fold) apply(ctx context.Context, tx Tx, entries []entry) error {
 }
 
 // lookUp finds the stream of each record, nil for one that is malformed.
-func (f *fold) lookUp(ctx context.Context, tx Tx, entries []entry) ([]*stream, error) {
+func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*stream, error) {
 	streams := make([]*stream, len(entries))
 	var unknown []string
 	for i := range entries {
@@ -117,7 +122,7 @@ func (f *fold) lookUp(ctx context.Context, tx Tx, entries []entry) ([]*stream, e
 	if len(unknown) == 0 {
 		return streams, nil
 	}
-	heads, err := tx.Heads(ctx, unknown)
+	heads, err := from.Heads(ctx, unknown)
 	for name, head := range heads {
 		s := f.streams[name]
 		s.at, s.gate = head, head.Head
@@ -175,7 +180,7 @@ func (f *fold) applyOne(e *entry) (err error) {
 	return f.projection.Apply(f.rows, e.Event)
 }
 
-// flush writes what has changed.
+// flush writes what has changed. It is to be written until it is known to be.
 func (f *fold) flush(ctx context.Context, tx Tx) error {
 	if err := f.rows.flush(ctx, tx); err != nil {
 		return err
@@ -187,8 +192,15 @@ func (f *fold) flush(ctx context.Context, tx Tx) error {
 	for _, s := range f.changed {
 		heads[s.name] = s.at
 		f.written.add(s.name)
+	}
+	return tx.PutHeads(ctx, heads)
+}
+
+// flushed says that what flush has written is committed.
+func (f *fold) flushed() {
+	for _, s := range f.changed {
 		s.changed = false
 	}
 	f.changed = f.changed[:0]
-	return tx.PutHeads(ctx, heads)
+	f.rows.flushed()
 }

@@ -1,29 +1,33 @@
 package projections
 
 import (
-	"context"
 	"hash/maphash"
 	"log/slog"
 	"slices"
 )
 
-// bulkKeeps is how many streams, and rows of a table, a bulk keeps between two
-// batches: some 100 MB of users and their heads.
-const bulkKeeps = 100_000
+const (
+	// bulkKeeps is how many streams, and rows of a table, a bulk knows at most
+	// when it is through with some records: some 100 MB of users and their heads.
+	bulkKeeps = 100_000
+	// bulkWrites is how many of them it changes before it writes them: other
+	// writers wait for as long as that takes, which is a good half second in
+	// SQLite.
+	bulkWrites = 50_000
+)
 
 // bulk folds many batches into a generation that nobody else writes to. What
-// one batch has looked up or written the next ones know, as long as every one
-// of them is committed. If the generation was empty when it began, it doesn't
-// look up either what it has never written.
+// has changed it keeps, and writes it once for many batches. What it has looked
+// up or written it keeps, too. If the generation was empty when it began, it
+// doesn't look up either what it has never written.
 type bulk struct {
 	*fold
-	keeps     int
-	uncertain bool // a commit isn't known to be done
+	keeps, writes int
 }
 
 // newBulk begins at these checkpoints, which are those of all partitions.
 func newBulk(p *Projection, log *slog.Logger, at []Checkpoint) *bulk {
-	b := &bulk{fold: newFold(p, log), keeps: bulkKeeps}
+	b := &bulk{fold: newFold(p, log), keeps: bulkKeeps, writes: bulkWrites}
 	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
 		b.written = newWritten()
 		for _, t := range b.rows.tables {
@@ -33,37 +37,28 @@ func newBulk(p *Projection, log *slog.Logger, at []Checkpoint) *bulk {
 	return b
 }
 
-// commit is that of a fold. If done wasn't called since the one before, that
-// one was rolled back, and what it knew with it.
-func (b *bulk) commit(ctx context.Context, tx Tx, entries []entry) error {
-	if b.uncertain {
-		b.forget()
-	}
-	b.uncertain = true
-	return b.fold.commit(ctx, tx, entries)
+// full says whether it is time to flush.
+func (b *bulk) full() bool {
+	return b.knowsMuch() || len(b.changed) > b.writes ||
+		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.changed) > b.writes })
 }
 
-// done says that the transaction of the last commit was committed.
-func (b *bulk) done() {
-	b.uncertain = false
-	full := len(b.streams) > b.keeps
-	for _, t := range b.rows.tables {
-		full = full || len(t.rows) > b.keeps
-	}
-	if full {
-		b.forget()
-	}
+func (b *bulk) knowsMuch() bool {
+	return len(b.streams) > b.keeps ||
+		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.keeps })
 }
 
-// forget lets go of all that is known, but for what was ever written.
-func (b *bulk) forget() {
+// flushed is that of a fold. It lets go of what is known, if that is too much,
+// but for what was ever written.
+func (b *bulk) flushed() {
+	b.fold.flushed()
+	if !b.knowsMuch() {
+		return
+	}
 	clear(b.streams)
-	b.changed = b.changed[:0]
 	for _, t := range b.rows.tables {
 		clear(t.rows)
-		t.changed = t.changed[:0]
 	}
-	b.rows.keep()
 }
 
 // written is a Bloom filter of the names that were ever written: of one that

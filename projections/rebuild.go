@@ -20,9 +20,7 @@ type Rebuild struct {
 	Store      Generations
 	Log        Log
 	Partitions int32
-	// BatchSize is about how many records are in a transaction.
-	BatchSize int
-	Logger    *slog.Logger
+	Logger     *slog.Logger
 	// Progress, if not nil, is told how many of the log's records are in, each
 	// time that some are.
 	Progress func(done, all int64)
@@ -89,7 +87,8 @@ func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 	return r.Store.Swap(ctx, r.Projection, generation, func(live []Checkpoint, fill Fill) error {
 		ctx, cancel := context.WithTimeout(ctx, swapTimeout)
 		defer cancel()
-		if err := f.reach(ctx, live, fill); err != nil {
+		err := f.reach(ctx, live, func(entries []entry) error { return f.foldIn(ctx, entries, fill) })
+		if err != nil {
 			return fmt.Errorf("catch up with the live one: %w", err)
 		}
 		return nil
@@ -99,22 +98,25 @@ func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 // filling is a generation that is being filled.
 type filling struct {
 	*Rebuild
-	at   []Checkpoint // by partition
-	bulk *bulk
-	read chan []entry
-	fail chan error
-	stop context.CancelFunc
+	generation int
+	at         []Checkpoint // by partition
+	written    []Checkpoint // those in the store
+	bulk       *bulk
+	read       chan []entry
+	fail       chan error
+	stop       context.CancelFunc
 }
 
-// readAtOnce is how many records of a partition the log hands over at most.
-const readAtOnce = 1000
+// readAhead is how many times the log hands over records, of one partition each,
+// before they are folded. That goes on while others are written.
+const readAhead = 20
 
 // filling starts to read the log, from the generation's checkpoints on.
 func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error) {
 	f := &filling{
-		Rebuild: r,
-		read:    make(chan []entry, max(int(r.Partitions), r.BatchSize/readAtOnce)), // the next batch, while one is folded
-		fail:    make(chan error, r.Partitions),
+		Rebuild: r, generation: generation,
+		read: make(chan []entry, readAhead),
+		fail: make(chan error, r.Partitions),
 	}
 	err := r.Store.ViewOf(ctx, r.Projection, generation, func(v View) (err error) {
 		f.at, err = v.Checkpoints(ctx)
@@ -128,6 +130,7 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 			return nil, err
 		}
 	}
+	f.written = slices.Clone(f.at)
 	f.bulk = newBulk(r.Projection, r.Logger, f.at)
 	ctx, f.stop = context.WithCancel(ctx)
 	for _, at := range f.at {
@@ -148,7 +151,7 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 // catchUp fills up to where the log ends now.
 func (f *filling) catchUp(ctx context.Context) error {
 	ends := slices.Clone(f.at)
-	var done, all int64
+	var all int64
 	for i := range ends {
 		end, err := f.Log.End(ctx, ends[i].Partition)
 		if err != nil {
@@ -156,45 +159,128 @@ func (f *filling) catchUp(ctx context.Context) error {
 		}
 		ends[i].Next = end
 		all += end
-		done += f.at[i].Next
 	}
-	return f.reach(ctx, ends, func(moves []Move, fn func(Tx) error) error {
-		if err := f.fillRetrying(ctx, moves, fn); err != nil {
+	err := f.reach(ctx, ends, func(entries []entry) error {
+		if err := f.bulk.apply(ctx, f, entries); err != nil {
 			return err
 		}
-		for _, move := range moves {
-			done += move.To.Next - move.From.Next
+		f.move(entries)
+		if f.bulk.full() {
+			if err := f.write(ctx); err != nil {
+				return err
+			}
 		}
 		if f.Progress != nil {
+			done := f.done()
 			f.Progress(done, max(all, done))
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return f.write(ctx)
 }
 
-// fillRetrying fills, and tries until it is done, but where another try is of
-// no use.
-func (f *filling) fillRetrying(ctx context.Context, moves []Move, fn func(Tx) error) error {
+// done is how many records are in.
+func (f *filling) done() (done int64) {
+	for _, at := range f.at {
+		done += at.Next
+	}
+	return done
+}
+
+// move moves on to behind these records.
+func (f *filling) move(entries []entry) {
+	for i := range entries {
+		to := &f.at[entries[i].Partition]
+		to.Next, to.Digest = entries[i].Offset+1, entries[i].Digest
+	}
+}
+
+// moves are those of the checkpoints in the store to where the fold is.
+func (f *filling) moves() (moves []Move) {
+	for i, to := range f.at {
+		if from := f.written[i]; to != from {
+			moves = append(moves, Move{from, to})
+		}
+	}
+	return moves
+}
+
+// write writes what has changed since the last time, with the checkpoints that
+// it is the fold up to, in one transaction.
+func (f *filling) write(ctx context.Context) error {
+	moves := f.moves()
+	if len(moves) == 0 {
+		return nil
+	}
+	err := f.retrying(ctx, "write to", func() error {
+		return f.Store.Fill(ctx, f.Projection, moves, func(tx Tx) error { return f.bulk.flush(ctx, tx) })
+	})
+	if err != nil {
+		return err
+	}
+	f.bulk.flushed()
+	copy(f.written, f.at)
+	return nil
+}
+
+// foldIn folds records within a swap, and writes what has changed.
+func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error {
+	f.move(entries)
+	if err := fill(f.moves(), func(tx Tx) error { return f.bulk.commit(ctx, tx, entries) }); err != nil {
+		return err
+	}
+	f.bulk.flushed()
+	copy(f.written, f.at)
+	return nil
+}
+
+// Heads looks heads up in the generation, as it is in the store.
+func (f *filling) Heads(ctx context.Context, streams []string) (heads map[string]StreamHead, err error) {
+	err = f.view(ctx, func(v View) (err error) {
+		heads, err = v.Heads(ctx, streams)
+		return err
+	})
+	return heads, err
+}
+
+// Rows does so with rows.
+func (f *filling) Rows(ctx context.Context, table string, keys []Row) (rows []Row, err error) {
+	err = f.view(ctx, func(v View) (err error) {
+		rows, err = v.Rows(ctx, table, keys)
+		return err
+	})
+	return rows, err
+}
+
+func (f *filling) view(ctx context.Context, fn func(View) error) error {
+	return f.retrying(ctx, "read from", func() error { return f.Store.ViewOf(ctx, f.Projection, f.generation, fn) })
+}
+
+// retrying tries until it is done, but where another try is of no use.
+func (f *filling) retrying(ctx context.Context, what string, do func() error) error {
 	for try := 0; ; try++ {
-		err := f.Store.Fill(ctx, f.Projection, moves, fn)
+		err := do()
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrCheckpointMoved) || errors.Is(err, ErrOtherDefinition) {
 			return err
 		}
-		f.Logger.Warn("can't write to the store; trying again", "read model", f.Projection.Name, "error", err)
+		f.Logger.Warn("can't "+what+" the store; trying again", "read model", f.Projection.Name, "error", err)
 		if err := messaging.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
 }
 
-// reach fills until it is at or past all of these checkpoints.
-func (f *filling) reach(ctx context.Context, ends []Checkpoint, fill Fill) error {
+// reach takes records until it is at or past all of these checkpoints.
+func (f *filling) reach(ctx context.Context, ends []Checkpoint, take func([]entry) error) error {
 	for !f.reached(ends) {
-		records, err := f.next(ctx)
+		entries, err := f.next(ctx)
 		if err != nil {
 			return err
 		}
-		if err := f.fold(ctx, records, fill); err != nil {
+		if err := take(entries); err != nil {
 			return err
 		}
 	}
@@ -210,44 +296,14 @@ func (f *filling) reached(ends []Checkpoint) bool {
 	return true
 }
 
-// next waits for records, and takes what is there, up to a full batch.
-func (f *filling) next(ctx context.Context) (records []entry, err error) {
+// next waits for records of a partition.
+func (f *filling) next(ctx context.Context) (entries []entry, err error) {
 	select {
-	case records = <-f.read:
+	case entries = <-f.read:
+		return entries, nil
 	case err := <-f.fail:
 		return nil, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for len(records) < f.BatchSize {
-		select {
-		case more := <-f.read:
-			records = append(records, more...)
-		default:
-			return records, nil
-		}
-	}
-	return records, nil
-}
-
-// fold folds records, of any partitions, in one transaction.
-func (f *filling) fold(ctx context.Context, records []entry, fill Fill) error {
-	at := slices.Clone(f.at)
-	for i := range records {
-		to := &at[records[i].Partition]
-		to.Next, to.Digest = records[i].Offset+1, records[i].Digest
-	}
-	var moves []Move
-	for i, to := range at {
-		if to != f.at[i] {
-			moves = append(moves, Move{f.at[i], to})
-		}
-	}
-	err := fill(moves, func(tx Tx) error { return f.bulk.commit(ctx, tx, records) })
-	if err != nil {
-		return err
-	}
-	f.bulk.done()
-	f.at = at
-	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 func rebuildOf(store projections.Generations, log projections.Log, p *projections.Projection) *projections.Rebuild {
 	return &projections.Rebuild{
-		Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Logger: slog.New(slog.DiscardHandler),
+		Projection: p, Store: store, Log: log, Partitions: 1, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *rowSet) table(name string) *tableRows {
 }
 
 // fetch gets the rows with these keys from the store, those that aren't here.
-func (s *rowSet) fetch(ctx context.Context, tx Tx, keys []RowKey) error {
+func (s *rowSet) fetch(ctx context.Context, from stored, keys []RowKey) error {
 	unknown := map[*tableRows][]Row{}
 	for _, key := range keys {
 		t := s.table(key.Table)
@@ -73,7 +73,7 @@ func (s *rowSet) fetch(ctx context.Context, tx Tx, keys []RowKey) error {
 		}
 	}
 	for t, keys := range unknown {
-		found, err := tx.Rows(ctx, t.Name, keys)
+		found, err := from.Rows(ctx, t.Name, keys)
 		if err != nil {
 			return err
 		}
@@ -192,12 +192,12 @@ func (s *rowSet) takeBack() {
 	s.keep()
 }
 
-// flush writes the changes to the store.
+// flush writes the changes to the store. They are to be written until they are
+// known to be.
 func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 	for _, t := range s.tables {
 		var put, remove []Row
 		for _, at := range t.changed {
-			at.changed = false
 			t.written.add(at.name)
 			if at.row == nil {
 				remove = append(remove, at.key)
@@ -205,7 +205,6 @@ func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 				put = append(put, at.row)
 			}
 		}
-		t.changed = t.changed[:0]
 		slices.SortFunc(put, compareFirst) // neighbours are of one page in the store
 		if len(put) > 0 {
 			if err := tx.Put(ctx, t.Name, put); err != nil {
@@ -219,6 +218,16 @@ func (s *rowSet) flush(ctx context.Context, tx Tx) error {
 		}
 	}
 	return nil
+}
+
+// flushed says that what flush has written is committed.
+func (s *rowSet) flushed() {
+	for _, t := range s.tables {
+		for _, at := range t.changed {
+			at.changed = false
+		}
+		t.changed = t.changed[:0]
+	}
 }
 
 // compareFirst orders rows by their first column, bytewise.

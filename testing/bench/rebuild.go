@@ -19,14 +19,9 @@ import (
 	"github.com/millrace/millrace/projections/userlist"
 )
 
-const (
-	// rebuildBatch is about how many records a rebuild takes into one
-	// transaction, as app has it.
-	rebuildBatch = 20_000
-	// oneByOne is how many events are folded a transaction each: enough to
-	// know how long one takes.
-	oneByOne = 2000
-)
+// oneByOne is how many events are folded a transaction each: enough to know how
+// long one takes.
+const oneByOne = 2000
 
 // database is where a read model is folded into.
 type database struct {
@@ -153,7 +148,7 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
 		p := userlist.Projection
 		r := &projections.Rebuild{
-			Projection: p, Store: store, Log: reader, Partitions: partitions, BatchSize: rebuildBatch, Logger: slog.New(slog.DiscardHandler),
+			Projection: p, Store: store, Log: reader, Partitions: partitions, Logger: slog.New(slog.DiscardHandler),
 		}
 		generation, _, err := r.Begin(ctx)
 		if err != nil {
