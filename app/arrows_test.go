@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"handlers/users": {},
 	"messaging":      {},
 	"projections":    {"handlers/users", "messaging", "web"},
-	"telemetry":      {"messaging"},
+	"telemetry":      {"messaging", "web"},
 	"testing/bench":  {"messaging", "projections"},
 	"testing/certs":  {},
 	"testing/stack":  {},

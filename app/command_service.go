@@ -53,10 +53,13 @@ func (s *commandService) run(ctx context.Context) error {
 		Log:          s.Log,
 		Meter:        s.metrics.WriteSide(),
 	}
+	if s.traces != nil {
+		gateway.Tracer = s.traces
+	}
 	router := web.NewRouter()
 	gateway.Routes(router)
 	s.standing.gateway.Store(gateway)
-	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router)), s.Log)
+	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
 	defer s.stopIntake("command-service", s.server)
 	err := s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -101,6 +104,9 @@ func (s *commandService) handle(ctx context.Context) error {
 	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
+	if s.traces != nil {
+		dispatcher.Tracer = s.traces
+	}
 	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, handlers.DrainTimeout)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, messaging.WatermillLog(s.Log))
 	if err != nil {

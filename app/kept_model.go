@@ -100,6 +100,9 @@ func (k *keptModel) fold(ctx context.Context, reader *messaging.LogReader) error
 		Folded:     k.metrics.Batches(p.Name),
 		Stop:       func(err error) { cancel(err) },
 	}
+	if k.traces != nil {
+		engine.Traced = k.traces.Folds(p.Name, k.kafka.Group("query-service", p.Name))
+	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: k.Config.ShutdownTimeout}, messaging.WatermillLog(k.Log))
 	if err != nil {
 		return fmt.Errorf("router: %w", err)

@@ -22,6 +22,12 @@ type standing struct {
 }
 
 func newMetrics(m *Main, models *modelStatus) *telemetry.Metrics {
+	return telemetry.NewMetrics(buildOf(), handlers.CommandTypes(), func(ctx context.Context) telemetry.Facts {
+		return m.facts(ctx, models)
+	})
+}
+
+func buildOf() telemetry.Build {
 	build := telemetry.Build{Version: "unknown", Revision: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		build.Version, build.GoVersion = info.Main.Version, info.GoVersion
@@ -31,8 +37,22 @@ func newMetrics(m *Main, models *modelStatus) *telemetry.Metrics {
 			}
 		}
 	}
-	return telemetry.NewMetrics(build, handlers.CommandTypes(), func(ctx context.Context) telemetry.Facts {
-		return m.facts(ctx, models)
+	return build
+}
+
+// newTraces returns nil where they are to go nowhere.
+func newTraces(ctx context.Context, m *Main) (*telemetry.Traces, error) {
+	cfg := m.Config.Telemetry.Traces
+	if cfg.Endpoint == "" {
+		return nil, nil
+	}
+	service := "millrace"
+	if len(m.Config.Roles) == 1 {
+		service = string(m.Config.Roles[0])
+	}
+	return telemetry.NewTraces(ctx, telemetry.TraceSettings{
+		Endpoint: cfg.Endpoint, SampleRatio: cfg.SampleRatio, Service: service, Build: buildOf(), Log: m.Log,
+		Commands: m.kafka.Topic(messaging.TopicCommands), Events: m.kafka.Topic(messaging.TopicEvents),
 	})
 }
 

@@ -37,6 +37,7 @@ type Main struct {
 	waits    projections.Waits
 	health   *health
 	metrics  *telemetry.Metrics
+	traces   *telemetry.Traces // nil for none
 	standing standing
 
 	topicsOnce sync.Mutex
@@ -122,6 +123,12 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	status := &modelStatus{Main: m, store: store}
 	defer m.shut("status of the read models", status.close)
 	m.metrics = newMetrics(m, status)
+	if m.traces, err = newTraces(ctx, m); err != nil {
+		return err
+	}
+	if m.traces != nil {
+		defer m.shut("traces", m.traces.Close)
+	}
 	var parts []part
 	if commands != nil {
 		s := newCommandService(m, commands)

@@ -72,6 +72,13 @@ func oneProcess(t *testing.T) *stack {
 func terminals(t *testing.T) *stack {
 	t.Helper()
 	s := newStack(t)
+	s.startTerminals()
+	return s
+}
+
+func (s *stack) startTerminals() {
+	t := s.t
+	t.Helper()
 	s.startBroker()
 	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
 	s.queryService = s.service(nil, "--config", shipped(t, "query-service.yaml"))
@@ -83,7 +90,6 @@ func terminals(t *testing.T) *stack {
 	for _, service := range three {
 		service.waitUntilReady(t)
 	}
-	return s
 }
 
 // startBroker starts the embedded broker in a process of its own. On a real

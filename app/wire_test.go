@@ -79,9 +79,7 @@ func onTheWire(m *sarama.ConsumerMessage) string {
 		if pattern := varies[key]; pattern != nil {
 			value = pattern.ReplaceAllString(value, "…")
 		}
-		if key != "traceparent" {
-			headers[key] = value
-		}
+		headers[key] = value
 	}
 	text := fmt.Sprintf("key: %s\n", m.Key)
 	for _, key := range slices.Sorted(maps.Keys(headers)) {

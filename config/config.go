@@ -51,6 +51,7 @@ type Config struct {
 	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
 	Store          StoreConfig          `yaml:"store" help:"Where the read models live. The query service and the read API must agree on it."`
 	Handlers       HandlersConfig       `yaml:"handlers"`
+	Telemetry      TelemetryConfig      `yaml:"telemetry"`
 
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" range:"1ms..10m" help:"How long work under way may take to finish when the process is told to stop."`
 }
@@ -191,6 +192,18 @@ type HandlersConfig struct {
 	OutcomesPerUser int `yaml:"outcomes_per_user" range:"1..10000" help:"Outcomes remembered of each user's last commands, for clients that send one again."`
 }
 
+// TelemetryConfig is what a process tells others of itself. Prometheus asks the
+// admin address.
+type TelemetryConfig struct {
+	Traces TracesConfig `yaml:"traces" help:"Where traces (OpenTelemetry) of commands and queries go."`
+}
+
+// TracesConfig is the receiver of traces.
+type TracesConfig struct {
+	Endpoint    string  `yaml:"endpoint" is:"url" help:"A receiver of OTLP over HTTP, such as http://localhost:4318, where /v1/traces is; empty means no traces."`
+	SampleRatio float64 `yaml:"sample_ratio" range:"0..1" help:"The part of the requests that is traced, of those whose client does not say (traceparent)."`
+}
+
 // Default is the configuration of a process that is told nothing: all four
 // roles on localhost, with their data in ./data.
 func Default() Config {
@@ -230,6 +243,7 @@ func Default() Config {
 		CORS:            CORSConfig{AllowedOrigins: []string{}},
 		Store:           StoreConfig{Driver: SQLite},
 		Handlers:        HandlersConfig{OutcomesPerUser: 128},
+		Telemetry:       TelemetryConfig{Traces: TracesConfig{SampleRatio: 1}},
 		ShutdownTimeout: 10 * time.Second,
 	}
 }

@@ -125,6 +125,7 @@ func TestValues(t *testing.T) {
 		{"command_service.publish_timeout", []string{"1ms", "25s"}, []string{"0s", "-1s", "26s", "5", "5 s"}},
 		{"query_service.batch_size", []string{"1", "100000"}, []string{"0", "100001"}},
 		{"query_service.batch_linger", []string{"0", "0s", "1s"}, []string{"-1ms", "1.1s"}},
+		{"telemetry.traces.sample_ratio", []string{"0", "1", "0.5", "1.0", "0.001"}, []string{"", "-1", "1.1", ".5", "1e-3", "NaN", "half"}},
 		{"read_api.public_url", []string{"", "http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},
 			[]string{"localhost:3002", "/users", "ftp://x", "http://", "http://:80", "http:x", "http://x?", "http://x#", "http://x?a=b", "http://u:p@x", "http://x:port", "http://a b"}},
 		{"handlers.outcomes_per_user", []string{"1", "10000"}, []string{"0", "10001"}},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 // value is what one key may hold. It reads text, the same from every source.
 type value struct {
-	typ     string                   // string, boolean, integer, duration or list
+	typ     string                   // string, boolean, integer, number, duration or list
 	empty   bool                     // a list may be
 	allowed string                   // completes "kafka.partitions: ..."
 	parse   func(string) (any, bool) // one value, or one item of a list
@@ -29,6 +30,8 @@ func valueOf(sf reflect.StructField) value {
 		v = durationIn(sf.Tag.Get("range"))
 	case item.Kind() == reflect.Int:
 		v = integerIn(sf.Tag.Get("range"))
+	case item.Kind() == reflect.Float64:
+		v = numberIn(sf.Tag.Get("range"))
 	case item.Kind() == reflect.Bool:
 		v = boolean()
 	case sf.Tag.Get("oneof") != "":
@@ -48,6 +51,8 @@ func valueOf(sf reflect.StructField) value {
 	return v
 }
 
+var decimal = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
 func boolean() value {
 	return value{typ: "boolean", allowed: "must be true or false", parse: func(s string) (any, bool) {
 		return s == "true", s == "true" || s == "false"
@@ -61,6 +66,16 @@ func integerIn(within string) value {
 	return value{typ: "integer", allowed: fmt.Sprintf("must be an integer from %d to %d", low, high), parse: func(s string) (any, bool) {
 		n, err := strconv.Atoi(s)
 		return n, err == nil && strconv.Itoa(n) == s && low <= n && n <= high
+	}}
+}
+
+// numberIn takes plain decimals: no exponent, no NaN.
+func numberIn(within string) value {
+	parse := func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+	low, high := bounds(within, parse)
+	return value{typ: "number", allowed: fmt.Sprintf("must be a number from %g to %g", low, high), parse: func(s string) (any, bool) {
+		n, err := parse(s)
+		return n, err == nil && decimal.MatchString(s) && low <= n && n <= high
 	}}
 }
 

@@ -111,9 +111,11 @@ func (l *loader) scalar(f field, source string, node ast.Node) {
 func typeFits(f field, node ast.Node) bool {
 	switch node.Type() {
 	case ast.StringType, ast.LiteralType:
-		return f.Type != "integer" && f.Type != "boolean"
+		return f.Type != "integer" && f.Type != "number" && f.Type != "boolean"
 	case ast.IntegerType:
-		return f.Type == "integer" || f.Type == "duration" // 0 has no unit
+		return f.Type == "integer" || f.Type == "number" || f.Type == "duration" // 0 has no unit
+	case ast.FloatType:
+		return f.Type == "number"
 	case ast.BoolType:
 		return f.Type == "boolean"
 	}

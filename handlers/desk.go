@@ -46,6 +46,7 @@ type desk struct {
 	// outdated is told that this binary can't decide for a stream any more.
 	outdated func(error)
 	meter    Meter
+	tracer   Tracer // nil for none
 }
 
 // job is a command at the desk.
@@ -54,6 +55,7 @@ type job struct {
 	wish    users.Command
 	at      messaging.CommandPosition
 	record  *messaging.Record // nil while another job decides the same command id
+	trace   string            // of the decision, "" if it isn't traced
 	held    bool              // it comes from the stream's held commands
 	failed  bool              // the append failed, or waits behind one that did
 	// undecidable says that only a newer binary can decide it.
@@ -144,7 +146,7 @@ func (d *desk) known(name string) stream {
 // decide gives a job its record, on top of the stack, and sends it. A command
 // that has its outcome, or will have it by another job, gets none.
 func (d *desk) decide(st *stack, j *job) {
-	j.record, j.failed, j.undecidable = nil, false, false
+	j.record, j.trace, j.failed, j.undecidable = nil, "", false, false
 	if d.decided(j) || underWay(st, j) {
 		return
 	}
@@ -155,6 +157,11 @@ func (d *desk) decide(st *stack, j *job) {
 		d.outdated(st.top.unreadable)
 		return
 	}
+	traced := d.tracer != nil && j.command.Trace != ""
+	var began time.Time
+	if traced {
+		began = time.Now()
+	}
 	var r messaging.Record
 	if j.held {
 		r = decideHeld(&st.top, &st.top.held[st.top.indexHeld(j.command.ID)])
@@ -162,6 +169,9 @@ func (d *desk) decide(st *stack, j *job) {
 		r = decide(&st.top, &j.command, j.wish, j.at)
 	}
 	j.record = &r
+	if traced {
+		j.trace = d.tracer.Decided(&j.command, &r, began)
+	}
 	// Stacked by the same fold that reads it back. What the ledger remembers
 	// is not touched: a stack only needs the state.
 	st.top.outcomes = nil
@@ -197,10 +207,17 @@ func underWay(st *stack, j *job) bool {
 
 func (d *desk) send(j *job) {
 	r, sent := j.record, time.Now()
+	var traced func(error)
+	if j.trace != "" {
+		traced = d.tracer.Appending(r, j.trace)
+	}
 	d.unacked.Add(1)
 	d.append(r, func(err error) {
 		d.unacked.Add(-1)
 		d.meter.Appended(time.Since(sent), err)
+		if traced != nil {
+			traced(err)
+		}
 		if err != nil {
 			// Not here: the producer waits for this to return.
 			go d.appendFailed(j, r, err)
@@ -310,7 +327,7 @@ func (d *desk) appendFailed(j *job, r *messaging.Record, err error) {
 	}
 	j.failed = true
 	if d.retry == nil {
-		d.log.Warn("can't append to the log; trying again", "partition", d.claim.Partition, "error", err)
+		d.log.Warn("can't append to the log; trying again", "partition", d.claim.Partition, "stream", r.Stream, "command", r.CommandID, messaging.TraceAttr(r.Trace), "error", err)
 		d.retry = time.AfterFunc(retryAfter, d.retryDue)
 	}
 }

@@ -36,6 +36,8 @@ type Dispatcher struct {
 	Log    *slog.Logger
 	// Meter is told what becomes of the commands: nobody, unless it is set.
 	Meter Meter
+	// Tracer, if not nil, follows them.
+	Tracer Tracer
 
 	known map[string]bool // the types of commands
 
@@ -77,7 +79,7 @@ func (d *Dispatcher) Setup(claim *messaging.Claim) (int64, error) {
 	}
 	ledger := d.Ledger.partitions[claim.Partition]
 	desk := newDesk(claim, topicID, ledger, d.Append, d.Log)
-	desk.meter = d.Meter
+	desk.meter, desk.tracer = d.Meter, d.Tracer
 	// It is told under the ledger's lock, and leaving takes others.
 	desk.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
 	ledger.mu.Lock()

@@ -42,6 +42,8 @@ type Gateway struct {
 	Log       *slog.Logger
 	// Meter, if not nil, is told what becomes of commands.
 	Meter Meter
+	// Tracer, if not nil, follows them.
+	Tracer Tracer
 
 	inFlight   places // sends under way
 	undecided  places // commands without an outcome

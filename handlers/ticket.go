@@ -127,12 +127,19 @@ func (t *ticket) post(ctx context.Context, take func(places) bool) error {
 	if !take(g.inFlight) {
 		return overloaded(c)
 	}
+	var traced func(error)
+	if g.Tracer != nil {
+		traced = g.Tracer.Sending(ctx, c)
+	}
 	result := make(chan sent, 1)
 	g.Send(c, func(place messaging.CommandPlace, err error) {
 		if err != nil { // here, for it may come long after the answer
-			g.complaints.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "error", err)
+			g.complaints.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "stream", c.Stream, messaging.TraceAttr(c.Trace), "error", err)
 		} else {
 			g.Meter.Accepted(c.Type)
+		}
+		if traced != nil {
+			traced(err)
 		}
 		g.inFlight.give() // before the answer: the client's next command may need the place
 		result <- sent{place, err}

@@ -29,6 +29,9 @@ type Command struct {
 
 	// Body is the payload, JSON.
 	Body []byte
+
+	// Trace is what it is traced by (W3C traceparent), "" if it isn't.
+	Trace string `json:",omitempty"`
 }
 
 // commandNamespace is the UUIDv5 namespace of commands' ce_id. It never
@@ -51,13 +54,16 @@ func (c *Command) headers() []header {
 	if c.ExpectedVersion != nil {
 		headers = append(headers, header{HeaderExpectedVersion, strconv.FormatUint(*c.ExpectedVersion, 10)})
 	}
+	if c.Trace != "" {
+		headers = append(headers, header{HeaderTraceParent, c.Trace})
+	}
 	return headers
 }
 
 // decodeCommand reads a Kafka record of topic commands. An error means that it
 // can't be decided at all.
 func decodeCommand(raw rawMessage, partitions int32) (Command, error) {
-	c := Command{Partition: raw.partition, Offset: raw.offset, Body: raw.body}
+	c := Command{Partition: raw.partition, Offset: raw.offset, Body: raw.body, Trace: raw.get(HeaderTraceParent)}
 	var err error
 	if c.Stream, err = raw.stream(partitions); err != nil {
 		return c, err

@@ -18,6 +18,8 @@ const (
 	HeaderCommandPosition = "ce_commandposition"
 	HeaderExpectedVersion = "ce_expectedversion"
 	HeaderContentType     = "content-type"
+	// HeaderTraceParent is of W3C Trace Context. It is outside of the digest.
+	HeaderTraceParent = "traceparent"
 )
 
 const (

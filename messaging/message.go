@@ -108,6 +108,8 @@ func headerKey(key []byte) string {
 		return HeaderExpectedVersion
 	case HeaderContentType:
 		return HeaderContentType
+	case HeaderTraceParent:
+		return HeaderTraceParent
 	default:
 		return string(key)
 	}

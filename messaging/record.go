@@ -34,6 +34,10 @@ type Record struct {
 	// Body is JSON: the event's data, or why there is no event.
 	Body []byte
 
+	// Trace is what it is traced by (W3C traceparent), "" if it isn't. It is no
+	// part of what the record says: the digest is not over it.
+	Trace string
+
 	// Digest is of this record. The next one in the stream names it.
 	Digest Digest
 
@@ -83,7 +87,7 @@ func (r *Record) Seal() {
 }
 
 func (r *Record) headers() []header {
-	return []header{
+	headers := []header{
 		{HeaderCommandHash, r.CommandHash},
 		{HeaderCommandID, r.CommandID},
 		{HeaderCommandPosition, r.CommandPosition.String()},
@@ -98,12 +102,16 @@ func (r *Record) headers() []header {
 		{HeaderVersion, strconv.FormatUint(r.Version, 10)},
 		{HeaderContentType, contentType},
 	}
+	if r.Trace != "" {
+		headers = append(headers, header{HeaderTraceParent, r.Trace})
+	}
+	return headers
 }
 
 // decodeRecord reads a Kafka record of topic events. It never fails: what is
 // wrong with it stands in Malformed or Unreadable.
 func decodeRecord(raw rawMessage, partitions int32) Record {
-	r := Record{Partition: raw.partition, Offset: raw.offset, Body: raw.body}
+	r := Record{Partition: raw.partition, Offset: raw.offset, Body: raw.body, Trace: raw.get(HeaderTraceParent)}
 	r.Malformed = r.readChain(raw, partitions)
 	if r.Malformed == nil {
 		r.Unreadable = r.readRest(raw)

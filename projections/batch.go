@@ -158,7 +158,7 @@ func (f *fold) applyTo(s *stream, e *entry) {
 		f.rows.takeBack()
 		s.at.Parked, s.at.ParkedOffset = err.Error(), e.Offset
 		s.gate = s.at.Head
-		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "error", err)
+		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "command", e.CommandID, messaging.TraceAttr(e.Trace), "error", err)
 		return
 	}
 	f.rows.keep()

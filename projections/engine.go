@@ -42,6 +42,9 @@ type Engine struct {
 	Logger *slog.Logger
 	// Folded, if not nil, is told of each batch that is in.
 	Folded func(records int, took time.Duration)
+	// Traced, if not nil, is told of each batch that has traced records in it:
+	// of those, of the size of the batch, and when it began.
+	Traced func(traced []*messaging.Record, size int, began time.Time)
 	// Stop is called once, if the live generation turns out to be another
 	// binary's: this one folds the read model no more.
 	Stop func(error)
@@ -147,4 +150,23 @@ func (e *Engine) Ready(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tellFolded tells of a batch that is in.
+func (e *Engine) tellFolded(entries []entry, began time.Time) {
+	if e.Folded != nil && len(entries) > 0 {
+		e.Folded(len(entries), time.Since(began))
+	}
+	if e.Traced == nil {
+		return
+	}
+	var traced []*messaging.Record
+	for i := range entries {
+		if entries[i].Trace != "" {
+			traced = append(traced, &entries[i].Record)
+		}
+	}
+	if len(traced) > 0 {
+		e.Traced(traced, len(entries), began)
+	}
 }

@@ -119,9 +119,7 @@ func (l *line) commit(b batch) {
 		err := l.fold(ctx, moves, entries)
 		if err == nil {
 			cancel()
-			if l.engine.Folded != nil && len(entries) > 0 {
-				l.engine.Folded(len(entries), time.Since(began))
-			}
+			l.engine.tellFolded(entries, began)
 			l.done(b, moves, folders)
 			return
 		}

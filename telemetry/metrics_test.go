@@ -57,7 +57,7 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Build{}, []string{"createUser"}, everything)
 	m.Batches("users")(1, time.Second)
-	h := m.Requests("queries", mux.NewRouter(), http.NotFoundHandler())
+	h := m.Requests("queries", mux.NewRouter(), http.NotFoundHandler(), nil)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", http.NoBody))
 	problems, err := promlint.New(strings.NewReader(scrape(t, m))).Lint()
 	if err != nil {
@@ -173,8 +173,8 @@ func TestRequests(t *testing.T) {
 		}
 		router.ServeHTTP(struct{ http.ResponseWriter }{w}, r) // one that hides what it wraps
 	})
-	open := m.Requests("queries", router, router)
-	closed := m.Requests("commands", mux.NewRouter(), guarded)
+	open := m.Requests("queries", router, router, nil)
+	closed := m.Requests("commands", mux.NewRouter(), guarded, nil)
 	ask := func(h http.Handler, method, path, token string) {
 		defer func() { _ = recover() }()
 		r := httptest.NewRequest(method, path, http.NoBody)

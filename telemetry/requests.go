@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // requestMetrics are of the HTTP requests to the public addresses.
@@ -37,11 +38,15 @@ func newRequestMetrics(r prometheus.Registerer) requestMetrics {
 
 // Requests returns a handler that counts the requests to an address. The
 // router says which route it is; next is the router behind whatever guards it.
-// Call it once the router has its routes.
-func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler) http.Handler {
+// Traces, if not nil, follow them. Call it once the router has its routes.
+func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler, traces *Traces) http.Handler {
 	router.Use(m.requests.countRoute(address))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &answer{ResponseWriter: w, route: "none"}
+		a := &answer{ResponseWriter: w, route: noRoute}
+		var span trace.Span
+		if traces != nil {
+			r, span = traces.request(r)
+		}
 		began, done := time.Now(), false
 		defer func() {
 			code := a.status
@@ -52,6 +57,9 @@ func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler
 				code = http.StatusOK
 			}
 			method := methodOf(r)
+			if span != nil {
+				endRequest(span, method, a.route, code)
+			}
 			m.requests.total.WithLabelValues(address, a.route, method, strconv.Itoa(code)).Inc()
 			m.requests.duration.WithLabelValues(address, a.route, method).Observe(time.Since(began).Seconds())
 		}()
@@ -59,6 +67,9 @@ func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler
 		done = true
 	})
 }
+
+// noRoute is that of requests which are refused before one is found.
+const noRoute = "none"
 
 // countRoute tells the answer its route, and counts what is under way there.
 func (m requestMetrics) countRoute(address string) mux.MiddlewareFunc {
