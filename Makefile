@@ -19,7 +19,7 @@ run: ## Run all four roles in one process, with their data in ./data
 build: ## Build bin/millrace, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
 
-test: ## Run the tests, with the race detector; needs Go only
+test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute)
 	go test $(RACE) ./...
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -197,24 +199,30 @@ func (s *commandService) open(ctx context.Context, topics messaging.Topics) (k w
 	return k, err
 }
 
+// close closes all at once: each may have to wait for a broker that hangs.
 func (k writeSide) close(log *slog.Logger) {
-	var errs []error
+	var closing sync.WaitGroup
+	closeIt := func(what string, it io.Closer) {
+		closing.Go(func() {
+			if err := it.Close(); err != nil {
+				log.Warn("close the write side", "what", what, "error", err)
+			}
+		})
+	}
 	if k.bus != nil {
-		errs = append(errs, k.bus.Close())
+		closeIt("commands", k.bus)
 	}
 	if k.deadLetters != nil {
-		errs = append(errs, k.deadLetters.Close())
+		closeIt("dead letters", k.deadLetters)
 	}
 	if k.events != nil {
-		errs = append(errs, k.events.Close())
+		closeIt("events", k.events)
 	}
 	if k.reader != nil {
-		errs = append(errs, k.reader.Close())
+		closeIt("reader of the log", k.reader)
 	}
 	if k.commands != nil {
-		errs = append(errs, k.commands.Close())
+		closeIt("reader of the commands", k.commands)
 	}
-	if err := errors.Join(errs...); err != nil {
-		log.Debug("close the write side", "error", err)
-	}
+	closing.Wait()
 }

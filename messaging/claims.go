@@ -67,6 +67,7 @@ type membership struct {
 	handler    ClaimHandler
 	partitions int32 // of the topic, as configured
 	log        *slog.Logger
+	cleaning   atomic.Int32 // cleanups under way
 
 	mu      sync.Mutex
 	session context.Context // that of the claims, once they are set up
@@ -171,6 +172,8 @@ func (g *claimedGroup) start(claim *Claim, topic string) (err error) {
 
 // Cleanup comes after a Setup that was cut short, too.
 func (g *claimedGroup) Cleanup(sarama.ConsumerGroupSession) error {
+	g.cleaning.Add(1)
+	defer g.cleaning.Add(-1)
 	g.mu.Lock()
 	held := g.held
 	g.mu.Unlock()

@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -89,6 +90,19 @@ func within(ctx context.Context, fn func() error) error {
 		return ctx.Err()
 	}
 }
+
+// givenUp is fn's error, or that it took too long: then it goes on by itself. It
+// is for closing what may wait for a broker that hangs.
+func givenUp(after time.Duration, fn func() error) error {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), after, errHangs)
+	defer cancel()
+	if err := within(ctx, fn); err == nil || ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+var errHangs = errors.New("gave up waiting for a broker that doesn't answer")
 
 // Reached waits until a count has come to a target, or the context ends.
 func Reached(ctx context.Context, target int64, count func() int64) bool {

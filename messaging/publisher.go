@@ -27,8 +27,14 @@ func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a producer: %w", err)
 	}
-	return publisher, nil
+	return patientPublisher{publisher}, nil
 }
+
+// patientPublisher doesn't wait for a broker that hangs when it is closed.
+type patientPublisher struct{ message.Publisher }
+
+// Close implements [message.Publisher].
+func (p patientPublisher) Close() error { return givenUp(closePatience, p.Publisher.Close) }
 
 // maxDeadLetter is twice what a message elsewhere can have by default: one
 // that is as large as can be must fit, with what it gets on top.

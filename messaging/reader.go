@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
-	"golang.org/x/sync/errgroup"
 )
 
 // ErrOffsetGone is returned when the log no longer has, or never had, the
@@ -46,13 +46,17 @@ func (k *Kafka) reader(topic string) (*reader, error) {
 	return &reader{log: k.Log, topic: k.Topic(topic), client: client, consumer: consumer, stopped: stopped, stop: stop}, nil
 }
 
-// Close ends all reads.
+// readPatience is how long the end of a read may wait for a broker. Nothing is
+// lost if it is given up.
+const readPatience = time.Second
+
+// Close ends all reads. It doesn't wait for a broker that hangs.
 func (r *reader) Close() error {
 	r.mu.Lock()
 	r.stop()
 	r.mu.Unlock()
 	r.reads.Wait()
-	return errors.Join(r.consumer.Close(), r.client.Close())
+	return givenUp(readPatience, func() error { return errors.Join(r.consumer.Close(), r.client.Close()) })
 }
 
 // begin starts a read: its context ends when the reader is closed, too.
@@ -104,29 +108,54 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
 	}
 	defer end()
-	consumer, err := r.consumer.ConsumePartition(r.topic, partition, from)
+	var consumer sarama.PartitionConsumer
+	err = within(ctx, func() (err error) {
+		consumer, err = r.consumer.ConsumePartition(r.topic, partition, from)
+		if err == nil && ctx.Err() != nil {
+			go func() { _ = consumer.Close() }() // nobody may be there to do it any more
+		}
+		return err
+	})
 	if err != nil {
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
 			return fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, from, ErrOffsetGone)
 		}
 		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var loops errgroup.Group
-	loops.Go(func() error {
+	ended := make(chan error, 1)
+	go func() {
 		defer cancel()
-		return r.errorsOf(consumer, partition)
-	})
-	err = r.consume(ctx, consumer, fn)
+		ended <- r.errorsOf(consumer, partition)
+	}()
+	err = r.consume(reading, consumer, fn)
 	cancel()
 	consumer.AsyncClose()
-	for range consumer.Messages() { // sarama wants it emptied
-	}
-	if gone := loops.Wait(); gone != nil {
+	go func() {
+		for range consumer.Messages() { // sarama wants it emptied
+		}
+	}()
+	if gone := await(ctx, ended); gone != nil {
 		return gone
 	}
 	return err
+}
+
+// await waits for the end of a read; once its context has ended, no longer than
+// its patience lasts: a broker may hang.
+func await(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(readPatience):
+		return nil
+	}
 }
 
 // errorsOf logs what passes, and returns what doesn't.

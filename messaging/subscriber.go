@@ -46,6 +46,9 @@ var _ message.Subscriber = (*Subscription)(nil)
 // resendAfter is how long a message that was nacked waits to come again.
 const resendAfter = 100 * time.Millisecond
 
+// leavePatience is how long a broker may take when a group is left.
+const leavePatience = 2 * time.Second
+
 // CommandSubscription returns a subscriber of topic commands for a consumer
 // group, a command a message ([CommandFromMessage]). The handler is told of
 // each partition it claims, and decides where to start and what is done.
@@ -90,18 +93,44 @@ func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *messa
 	to := make(chan *message.Message)
 	s.running.Go(func() {
 		defer close(to)
-		for try := 0; s.session.Err() == nil; try++ {
-			joined, err := s.consume(topic, to)
-			if joined {
-				try = 0
-			}
-			if err != nil && s.session.Err() == nil {
-				s.group.failed(err)
-				_ = Backoff(s.intake, try) // and then it is closed, or tried again
-			}
-		}
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			s.stay(topic, to)
+		}()
+		s.awaitLeft(left)
 	})
 	return to, nil
+}
+
+// stay is a member of the group until it is to leave.
+func (s *Subscription) stay(topic string, to chan<- *message.Message) {
+	for try := 0; s.session.Err() == nil; try++ {
+		joined, err := s.consume(topic, to)
+		if joined {
+			try = 0
+		}
+		if err != nil && s.session.Err() == nil {
+			s.group.failed(err)
+			_ = Backoff(s.intake, try) // and then it is closed, or tried again
+		}
+	}
+}
+
+// awaitLeft returns once the group is left, and doesn't wait for a broker that
+// hangs. The handler's own work at the end, which no broker holds up once it
+// has begun, is waited for.
+func (s *Subscription) awaitLeft(left <-chan struct{}) {
+	<-s.session.Done()
+	for waited := false; !waited || s.group.cleaning.Load() > 0; waited = true {
+		select {
+		case <-left:
+			return
+		case <-time.After(leavePatience):
+		}
+	}
+	s.busy.Wait() // then nobody hands anything over any more
+	s.log.Warn("the broker doesn't answer; its group learns by its own timeout that this process has left", "group", s.name)
 }
 
 // consume is a member of the group until it is to leave, or can't go on.

@@ -1,0 +1,51 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// hang has the broker answer nobody any more, until the test ends.
+func (e *embedded) hang(t *testing.T) {
+	t.Helper()
+	hung := make(chan struct{})
+	e.broker.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(hung)
+		<-t.Context().Done()
+		return nil, nil, false
+	})
+	receive(t, hung, "a fetch")
+}
+
+// Nobody who leaves a group, or ends a read, waits for a broker that hangs.
+func TestLeavingAHungBroker(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	m := join(t, e.Kafka, TopicCommands, &claimant{}, nil)
+	messagesIn(t, e.Kafka, TopicCommands, 1, 1)
+	m.next(t)
+	reader, err := e.LogReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	followed := make(chan error, 1)
+	go func() { followed <- reader.Follow(ctx, 0, 0, func([]Record) error { return nil }) }()
+	e.hang(t)
+
+	began := time.Now()
+	cancel()
+	if err := receive(t, followed, "the read to end"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_ = reader.Close() // it may have had to give up
+	m.leave(t)
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
