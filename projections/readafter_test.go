@@ -291,3 +291,29 @@ func TestReadAfterACommand(t *testing.T) {
 		})
 	}
 }
+
+// Partitions that don't exist are not remembered, whoever names them.
+func TestReadAfterPartitionsThatAreNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rd := &Reader{Store: &movingStore{at: map[int32]int64{0: 7}}, ReadAfterTimeout: patience}
+		for partition := range int32(10) {
+			for _, token := range []string{
+				messaging.EncodePosition(messaging.Position{100 + partition: 1}),
+				messaging.EncodeSentCommand(messaging.SentCommand{Stream: "1", ID: "c", CommandPlace: messaging.CommandPlace{
+					Partition: 200 + partition, CommandPosition: messaging.CommandPosition{TopicID: "t"},
+				}}),
+			} {
+				if w, _ := readAfter(rd, token); w.Code != http.StatusServiceUnavailable {
+					t.Errorf("status %d", w.Code)
+				}
+			}
+		}
+		time.Sleep(2 * pollLast)
+		m := rd.waits().of(rd.Store, anyModel)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if len(m.partitions) != 1 {
+			t.Errorf("%d partitions are remembered, and there is one", len(m.partitions))
+		}
+	})
+}

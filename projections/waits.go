@@ -135,7 +135,10 @@ func (m *modelWaits) await(ctx context.Context, stopping <-chan struct{}, partit
 	heap.Push(&at.heap, w)
 	m.look(at)
 	m.mu.Unlock()
-	return m.woken(ctx, stopping, w.woken, func() { m.leave(at, w) })
+	return m.woken(ctx, stopping, w.woken, func() {
+		m.leave(at, w)
+		m.tidy(partition)
+	})
 }
 
 // awaitMove waits until any partition of a position is known to be past it.
@@ -192,6 +195,15 @@ func (m *modelWaits) awaitCommand(ctx context.Context, stopping <-chan struct{},
 func (m *modelWaits) forget(w *commandWaiter) {
 	delete(m.commands, w)
 	m.partition(w.command.Partition).commands--
+	m.tidy(w.command.Partition)
+}
+
+// tidy forgets a partition that nobody waits for, and of which nothing is
+// known: clients can name partitions that don't exist, each time another.
+func (m *modelWaits) tidy(n int32) {
+	if at := m.partitions[n]; at != nil && len(at.heap) == 0 && at.commands == 0 && at.next == 0 && at.moved.IsZero() {
+		delete(m.partitions, n)
+	}
 }
 
 // look has the store looked at for somebody who came to wait: soon, if no

@@ -75,7 +75,7 @@ func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = http.Server{
-		Handler:           recoverer(log, handler),
+		Handler:           closer(recoverer(log, handler)),
 		TLSConfig:         s.settings.TLS,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: cmp.Or(s.settings.HeaderTimeout, 10*time.Second),
@@ -84,6 +84,8 @@ func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 		IdleTimeout:       cmp.Or(s.settings.IdleTimeout, 2*time.Minute),
 		MaxHeaderBytes:    cmp.Or(s.settings.MaxHeaderBytes, 16<<10),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// OPTIONS * is asked of the handler, which may have a guard.
+		DisableGeneralOptionsHandler: true,
 	}
 	go func() {
 		defer close(s.served)
@@ -108,6 +110,20 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	<-s.served
 	return err
+}
+
+// closer closes the connection behind a request that has Transfer-Encoding, or
+// is of HTTP/1.0: a proxy before us may see its end elsewhere (it also had a
+// Content-Length; HTTP/1.0 knows no Transfer-Encoding), and what it takes for
+// the rest of the body must not be a request (RFC 9112, section 6.1). net/http
+// doesn't tell whether that was so.
+func closer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // recoverer answers 500 where a handler panics: it is a bug of ours, and says

@@ -42,6 +42,7 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 	}
 	f.Add(uint8(0), []byte(`null`))
+	f.Add(uint8(1), []byte(`{"id":0}`)) // without a name
 	f.Add(uint8(1), []byte(`{"id":{},"name":"\ud800"}`))
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		eventType := Events[int(which)%len(Events)]().Type()

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 )
 
@@ -86,7 +87,8 @@ var newEvent = sync.OnceValue(func() map[string]func() Event {
 })
 
 // DecodeEvent reads an event's body, JSON, as its type says. Unknown members
-// are ignored: a newer binary may have added them.
+// are ignored: a newer binary may have added them. Texts that are missing are
+// an error: nobody wrote such an event.
 func DecodeEvent(eventType string, body []byte) (Event, error) {
 	create, ok := newEvent()[eventType]
 	if !ok {
@@ -99,5 +101,20 @@ func DecodeEvent(eventType string, body []byte) (Event, error) {
 	if event.Stream() == "" {
 		return nil, fmt.Errorf("decode %s: it names no user", eventType)
 	}
+	if missing := missingText(event); missing != "" {
+		return nil, fmt.Errorf("decode %s: it has no %s", eventType, missing)
+	}
 	return event, nil
+}
+
+// missingText names a text that isn't in the body of an event. None of them
+// may be empty, and encoding/json doesn't ask a type about what isn't there.
+func missingText(event Event) string {
+	fields := reflect.ValueOf(event).Elem()
+	for i := range fields.NumField() {
+		if field := fields.Field(i); field.Kind() == reflect.String && field.Len() == 0 {
+			return fields.Type().Field(i).Name
+		}
+	}
+	return ""
 }

@@ -160,7 +160,7 @@ func TestDecodeEvent(t *testing.T) {
 	if _, err := DecodeEvent("userPromoted", []byte(`{"id":1}`)); !errors.Is(err, ErrUnknownEvent) {
 		t.Errorf("a newer binary's event: %v", err)
 	}
-	for _, body := range []string{``, `{`, `null`, `[]`, `{}`, `{"id":null}`, `{"id":1.0}`, `{"id":"stats"}`, `{"id":1,"name":null}`, `{"id":1,"name":""}`} {
+	for _, body := range []string{``, `{`, `null`, `[]`, `{}`, `{"id":1}`, `{"id":null}`, `{"id":1.0}`, `{"id":"stats"}`, `{"id":1,"name":null}`, `{"id":1,"name":""}`} {
 		if event, err := DecodeEvent("userRenamed", []byte(body)); err == nil || errors.Is(err, ErrUnknownEvent) {
 			t.Errorf("%s: got %#v, %v", body, event, err)
 		}
