@@ -20,7 +20,7 @@ const (
 	// giveUp is how long it sends a command again whose outcome it doesn't
 	// know.
 	giveUp = 45 * time.Second
-	pace   = 40 * time.Millisecond
+	pace   = 30 * time.Millisecond
 )
 
 // client sends commands and reads, one after the other.
@@ -48,6 +48,8 @@ func (c *client) run(ctx context.Context) {
 			again := *c.last
 			again.Waits = true
 			c.command(c.lastUser, again)
+		case roll < 48:
+			c.burst(u)
 		default:
 			c.command(u, c.wish(u))
 		}
@@ -102,18 +104,6 @@ func (c *client) command(u *user, o history.Operation) {
 func (c *client) try(u *user, o history.Operation) history.Operation {
 	to := c.commands[c.rng.IntN(len(c.commands))]
 	o.Client, o.Instance = c.number, to.name
-	payload := map[string]string{"id": o.User}
-	if o.Name != "" {
-		payload["name"] = o.Name
-	}
-	body := map[string]any{"type": o.Kind, "payload": payload, "id": o.CommandID}
-	if o.Expected != nil {
-		body["expectedVersion"] = *o.Expected
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // plain data
-	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	if o.Waits {
 		header.Set("Prefer", "wait=5")
@@ -122,7 +112,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		Version  uint64 `json:"version"`
 		Position string `json:"position"`
 	}
-	c.send(&o, http.MethodPost, to.url+"/commands", header, string(text), &answer)
+	c.send(&o, http.MethodPost, to.url+"/commands", header, string(encode(&o)), &answer)
 	switch o.Result() {
 	case history.Succeeded:
 		o.Version, o.Position = answer.Version, answer.Position

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -14,6 +15,7 @@ import (
 type link struct {
 	proxy *toxiproxy.Proxy
 	relay *relay // nil where the server doesn't say where it is
+	cuts  atomic.Int64
 }
 
 // network makes links.
@@ -81,7 +83,7 @@ var toxics = map[string][]string{
 // cut begins a fault.
 func (l *link) cut(kind string) error {
 	for _, toxic := range toxics[kind] {
-		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(toxic, kind))); err != nil {
+		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(toxic, fmt.Sprint(kind, l.cuts.Add(1))))); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}

@@ -62,7 +62,7 @@ func (n *nemesis) run(ctx context.Context, kinds []string, seed uint64) {
 		}
 		rng := rand.New(rand.NewPCG(seed, uint64(lane)+1000))
 		lanes.Go(func() {
-			for pause(ctx, between(rng, time.Second, 5*time.Second)) {
+			for pause(ctx, between(rng, 500*time.Millisecond, 3*time.Second)) {
 				n.harm(ctx, chosen[rng.IntN(len(chosen))], rng)
 			}
 		})
@@ -76,13 +76,15 @@ func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
 	p := n.cluster.processes[rng.IntN(len(n.cluster.processes))]
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+time.Second, session+3*time.Second)
 	l, to := p.link, "kafka"
-	if p.store != nil && rng.IntN(2) == 0 {
+	// A fault does most harm where much is under way: behind a slow link.
+	busy := (kind == kill || kind == freeze) && l != nil && rng.IntN(2) == 0
+	if !busy && p.store != nil && rng.IntN(2) == 0 {
 		l, to = p.store, "postgres"
 	}
 	f := fault{Kind: kind, Target: p.name, From: n.clock()}
 	switch kind {
 	case kill, restart, freeze:
-		n.say("%s %s", kind, p.name)
+		n.say("%s %s%s", kind, p.name, map[bool]string{true: ", behind a slow link"}[busy])
 	default:
 		if l == nil {
 			return // the broker has no link
@@ -91,6 +93,10 @@ func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
 		n.say("%s %s", kind, f.Target)
 	}
 	var err error
+	if busy {
+		err = l.cut(latency)
+		pause(ctx, time.Second)
+	}
 	switch kind {
 	case kill:
 		p.kill()
@@ -113,6 +119,9 @@ func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
 	default:
 		err = l.cut(kind)
 		pause(ctx, long)
+		l.mend(context.WithoutCancel(ctx))
+	}
+	if busy {
 		l.mend(context.WithoutCancel(ctx))
 	}
 	f.To = n.clock()

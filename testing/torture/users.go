@@ -43,6 +43,13 @@ func (u *user) tell(token string, version uint64) {
 	u.version = max(u.version, version)
 }
 
+// spend takes more of the budget: a burst is many operations.
+func (us *users) spend(u *user, n int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u.left -= n
+}
+
 func (u *user) lastVersion() uint64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -75,7 +82,7 @@ func (us *users) pick(i int) *user {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	i %= len(us.now)
-	if us.now[i].left == 0 {
+	if us.now[i].left <= 0 {
 		us.now[i] = us.next()
 	}
 	us.now[i].left--
