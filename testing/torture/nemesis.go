@@ -74,7 +74,7 @@ func (n *nemesis) run(ctx context.Context, kinds []string, seed uint64) {
 // gives the same faults.
 func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
 	p := n.cluster.processes[rng.IntN(len(n.cluster.processes))]
-	short, long := between(rng, 0, 2*time.Second), between(rng, session+time.Second, session+3*time.Second)
+	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
 	l, to := p.link, "kafka"
 	// A fault does most harm where much is under way: behind a slow link.
 	busy := (kind == kill || kind == freeze) && l != nil && rng.IntN(2) == 0

@@ -17,7 +17,7 @@ func Check(operations []Operation, log *Log) *Report {
 	wrong = append(wrong, f.checkSent()...)
 	wrong = append(wrong, f.checkOrder(all)...)
 	wrong = append(wrong, f.checkReads(operations)...)
-	linear := CheckLinear(operations)
+	linear := CheckLinear(operations, f.outcomes)
 	wrong = append(wrong, linear.Violations()...)
 	r := &Report{Violations: wrong, Ignored: f.ignored, Linear: linear}
 	for _, entries := range f.streams {

@@ -253,17 +253,17 @@ func TestUnknownCommandsFitAnywhere(t *testing.T) {
 	c2 := w.command("c2", "renameUser", "Alison")
 	c2.HTTP, c2.Shared, c2.Version, c2.Position = 0, 0, 0, ""
 	w.read() // shows it
-	if got := CheckLinear(w.operations); got.Result != porcupine.Ok {
+	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
 		t.Error(got.Violations())
 	}
 	w.lastRead().Version, w.lastRead().ReadName = 1, "Alice" // doesn't
-	if got := CheckLinear(w.operations); got.Result != porcupine.Ok {
+	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
 		t.Error(got.Violations())
 	}
 	w.operations = append(w.operations, *w.lastRead()) // does, and then doesn't
 	w.operations[2].Version, w.operations[2].ReadName = 2, "Alison"
 	w.lastRead().Call, w.lastRead().Return = w.tick(), w.tick()
-	got := CheckLinear(w.operations)
+	got := CheckLinear(w.operations, nil)
 	if got.Result != porcupine.Illegal {
 		t.Errorf("%s, and a user went back from version 2 to 1", got.Result)
 	}

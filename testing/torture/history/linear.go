@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
@@ -27,9 +28,11 @@ type step struct {
 }
 
 // CheckLinear searches for such an order. What a client doesn't know how it
-// ended may have happened at any time after it was sent: later than all else
-// is as good as never. So has a command whose outcome no read asks after.
-func CheckLinear(operations []Operation) *Linear {
+// ended may have happened at any time after it was sent, and so may a command
+// whose outcome no read asks after: later than all else is as good as never.
+// How such a command ended, the outcomes say, without which there are too many
+// orders to try; one that has none never happened. Nil outcomes say nothing.
+func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linear {
 	l := &Linear{}
 	var steps []porcupine.Operation
 	seen := map[string]bool{}
@@ -39,6 +42,13 @@ func CheckLinear(operations []Operation) *Linear {
 		seen[operations[i].User] = true
 	}
 	for _, c := range inOrder(commandsOf(operations)) {
+		if c.told == nil && outcomes != nil {
+			found := outcomes[CommandKey{c.User, c.CommandID}]
+			if len(found) == 0 {
+				continue
+			}
+			c.told = answerOf(&found[0])
+		}
 		steps = append(steps, porcupine.Operation{ClientId: c.Client, Input: step{command: c}, Call: int64(c.Call), Return: int64(min(c.shared, end+1))})
 	}
 	for i := range operations {
@@ -49,6 +59,14 @@ func CheckLinear(operations []Operation) *Linear {
 	l.Users, l.Operations = len(seen), len(steps)
 	l.Result, l.info = porcupine.CheckOperationsVerbose(model, steps, patience)
 	return l
+}
+
+// answerOf is what a client would be told of a record.
+func answerOf(e *entry) *Operation {
+	if slug := slugOf(&e.Record); slug != "" {
+		return &Operation{Kind: e.Type, HTTP: http.StatusConflict, Slug: slug}
+	}
+	return &Operation{Kind: e.Type, HTTP: http.StatusOK, Version: e.Version}
 }
 
 // Violations are none if there is an order.
