@@ -36,6 +36,7 @@ type options struct {
 	store    string
 	broker   string
 	faults   string
+	targets  string
 	mutant   string
 	keep     bool
 }
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres at $POSTGRES_URL")
 	flag.StringVar(&o.broker, "broker", "embedded", "embedded, or kafka at $KAFKA_BROKERS (one broker)")
 	flag.StringVar(&o.faults, "faults", strings.Join(allFaults, ","), "which faults, by comma; none for none")
+	flag.StringVar(&o.targets, "targets", "broker,command-service,query-service,read-api", "which roles to harm, by comma")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
 	flag.Parse()
@@ -115,7 +117,7 @@ func run(ctx context.Context, o options) (code int, err error) {
 // torment runs clients and nemesis for as long as it should, mends all, and
 // reads once more.
 func torment(ctx context.Context, c *cluster, h *recorder, kinds []string, o options) *nemesis {
-	n := &nemesis{cluster: c, clock: h.now, say: func(format string, args ...any) {
+	n := &nemesis{targets: targets(c, o.targets), clock: h.now, say: func(format string, args ...any) {
 		fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
 	}}
 	harm, enough := context.WithTimeout(ctx, o.duration)
@@ -186,6 +188,21 @@ func judge(ctx context.Context, c *cluster, h *recorder, n *nemesis, p plan, too
 	printBroken(broken)
 	fmt.Println("operations as porcupine sees them:", page)
 	return 1, nil
+}
+
+// targets are the processes that may be harmed: all, if no role is one of
+// these.
+func targets(c *cluster, roles string) []*process {
+	var chosen []*process
+	for _, p := range c.processes {
+		if slices.Contains(strings.Split(roles, ","), p.role) {
+			chosen = append(chosen, p)
+		}
+	}
+	if len(chosen) == 0 {
+		return c.processes
+	}
+	return chosen
 }
 
 func kindsOf(list string) ([]string, error) {

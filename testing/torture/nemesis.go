@@ -38,7 +38,7 @@ type fault struct {
 
 // nemesis does harm, to processes and to links at the same time.
 type nemesis struct {
-	cluster *cluster
+	targets []*process
 	clock   func() time.Duration
 	say     func(string, ...any)
 
@@ -73,7 +73,7 @@ func (n *nemesis) run(ctx context.Context, kinds []string, seed uint64) {
 // harm does one fault and mends it. It chooses before it acts, so that a seed
 // gives the same faults.
 func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
-	p := n.cluster.processes[rng.IntN(len(n.cluster.processes))]
+	p := n.targets[rng.IntN(len(n.targets))]
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
 	l, to := p.link, "kafka"
 	// A fault does most harm where much is under way: behind a slow link.
