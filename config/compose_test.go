@@ -26,6 +26,7 @@ type composeService struct {
 	Image           string
 	Build           string
 	Command         []string
+	Profiles        []string
 	Ports           []string
 	Environment     map[string]any
 	Configs         []struct{ Source, Target string }
@@ -45,7 +46,7 @@ type composeService struct {
 var (
 	variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
 	// pinned is an image of one version, to the patch where it has one.
-	pinned = regexp.MustCompile(`^[\w./-]+:(\d+\.\d+(\.\d+)?(-[\w.]+)?)$`)
+	pinned = regexp.MustCompile(`^[\w./-]+:v?(\d+\.\d+(\.\d+)?(-[\w.]+)?)$`)
 	// published is a port that only this machine reaches.
 	published = regexp.MustCompile(`^127\.0\.0\.1:\d+:(\d+)$`)
 )
@@ -85,7 +86,7 @@ func TestComposeServicesAreHardened(t *testing.T) {
 			wrong["an image that setup doesn't build"] = s.Image != file.Services["setup"].Image || file.Services["setup"].Build != "."
 		} else {
 			wrong["an image of no version: "+s.Image] = !pinned.MatchString(s.Image)
-			wrong["no health check"] = s.Healthcheck["test"] == nil
+			wrong["no health check"] = s.Healthcheck["test"] == nil && len(s.Profiles) == 0 // nobody waits for those
 		}
 		for _, port := range s.Ports {
 			wrong["a port that is not published on 127.0.0.1 alone: "+port] = !published.MatchString(port)
@@ -203,5 +204,62 @@ func TestDockerfile(t *testing.T) {
 	// distroless has no tags but its Debian's.
 	if len(from) != 2 || !pinned.MatchString(from[0]) || from[1] != "gcr.io/distroless/static-debian12:nonroot" {
 		t.Errorf("it is made of %q", from)
+	}
+}
+
+// What looks on is not there unless it is asked for; what it mounts is there,
+// and it asks the services where they are.
+func TestComposeTelemetry(t *testing.T) {
+	file := compose(t)
+	for name, s := range file.Services {
+		watches := !strings.HasPrefix(s.Image, "millrace:") && name != "kafka" && name != "postgres"
+		if watches != slices.Equal(s.Profiles, []string{"telemetry"}) {
+			t.Errorf("%s has profiles %q", name, s.Profiles)
+		}
+		for _, volume := range s.Volumes {
+			from, _, _ := strings.Cut(volume, ":")
+			if _, err := os.Stat(filepath.Join("..", from)); strings.HasPrefix(from, "./") && (err != nil || !strings.HasSuffix(volume, ":ro")) {
+				t.Errorf("%s mounts %s: %v", name, volume, err)
+			}
+		}
+	}
+	var prometheus struct {
+		RuleFiles     []string `yaml:"rule_files"`
+		ScrapeConfigs []struct {
+			JobName string `yaml:"job_name"`
+			DNS     []struct {
+				Names []string
+				Port  string
+			} `yaml:"dns_sd_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	text, err := os.ReadFile(filepath.Join("..", "deploy", "prometheus.yml"))
+	if err == nil {
+		err = yaml.Unmarshal(text, &prometheus)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]string{}
+	for _, job := range prometheus.ScrapeConfigs {
+		asked[job.JobName] = job.DNS[0].Names[0] + ":" + job.DNS[0].Port
+	}
+	for name, source := range file.Configs {
+		flags := map[string]string{}
+		if slices.Contains(file.Services[name].Secrets, "postgres_url") {
+			flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
+		}
+		cfg, err := Load(filepath.Join("..", source.File), nil, flags)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_, port, err := net.SplitHostPort(cfg.Admin.Address)
+		if err != nil || asked[name] != net.JoinHostPort(name, port) {
+			t.Errorf("prometheus asks %q of %s, which is at port %s", asked[name], name, port)
+		}
+	}
+	if len(asked) != len(file.Configs) {
+		t.Errorf("prometheus asks %v", asked)
 	}
 }
