@@ -138,7 +138,7 @@ func (d *desk) push(j *job) {
 // known is the stream as the ledger has it.
 func (d *desk) known(name string) stream {
 	if s := d.ledger.streams[name]; s != nil {
-		return *s
+		return s.copied()
 	}
 	return stream{}
 }
@@ -236,7 +236,7 @@ func (d *desk) accepted(s *stream, r *messaging.Record) {
 	first := st.jobs[0]
 	if first.record == nil || first.record.Digest != r.Digest {
 		// Somebody else took the slot: all that was stacked on it falls.
-		st.top = *s
+		st.top = s.copied()
 		for _, j := range st.jobs {
 			d.decide(st, j)
 		}
@@ -261,7 +261,7 @@ func (d *desk) resume(name string, s *stream) {
 	}
 	st := d.stacks[name]
 	if st == nil {
-		st = &stack{top: *s}
+		st = &stack{top: s.copied()}
 		d.stacks[name] = st
 	} else if slices.ContainsFunc(st.jobs, func(j *job) bool { return j.held }) {
 		return

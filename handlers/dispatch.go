@@ -212,9 +212,11 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 	}
 }
 
-// skipDead keeps the turn of a message that went to the dead letters.
+// skipDead keeps the turn of a message that went to the dead letters. One that
+// somebody has brought back from there still says why it was dead.
 func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
+		delete(msg.Metadata, middleware.ReasonForPoisonedKey)
 		out, err := next(msg)
 		if reason := msg.Metadata.Get(middleware.ReasonForPoisonedKey); err == nil && reason != "" {
 			d.Meter.DeadLettered()

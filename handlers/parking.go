@@ -137,9 +137,17 @@ func (s *stream) indexHeld(commandID string) int {
 	return slices.IndexFunc(s.held, func(h heldCommand) bool { return h.ID == commandID })
 }
 
+// copied is the stream for a stack to go on from. The stack has the held
+// commands in common with it, and each adds its own behind them: what is there
+// is never changed in place, and only the ledger's stream has room behind it.
+func (s *stream) copied() stream {
+	c := *s
+	c.held = slices.Clip(s.held)
+	return c
+}
+
 // hold takes in a commandParked or commandQueued. A held command that is
-// parked again keeps its place. The slice is never changed in place: stacks
-// share it.
+// parked again keeps its place.
 func (s *stream) hold(r *messaging.Record) error {
 	body, err := decode[heldBody](r)
 	if err != nil {
@@ -152,19 +160,24 @@ func (s *stream) hold(r *messaging.Record) error {
 		},
 		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
 	}
-	list := slices.Clone(s.held)
 	if i := s.indexHeld(h.ID); i >= 0 {
-		list[i] = h
+		s.held = slices.Clone(s.held)
+		s.held[i] = h
 	} else {
-		list = append(list, h)
+		s.held = append(s.held, h)
 	}
-	s.held = list
 	return nil
 }
 
 // release takes a held command off: it has its outcome.
 func (s *stream) release(commandID string) {
-	if i := s.indexHeld(commandID); i >= 0 {
+	switch i := s.indexHeld(commandID); {
+	case i < 0:
+	case len(s.held) == 1:
+		s.held = nil
+	case i == 0: // as all are that may go on: no copy for each of a long list
+		s.held = s.held[1:]
+	default:
 		s.held = slices.Delete(slices.Clone(s.held), i, i+1)
 	}
 }
