@@ -18,5 +18,5 @@ func TestMain(m *testing.M) {
 		carryNewerEvent()
 		carryWiderUsers()
 		main()
-	}})
+	}, "hold": holdConnections})
 }
