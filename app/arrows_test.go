@@ -18,8 +18,9 @@ const module = "github.com/millrace/millrace/"
 // arrows is what each room may import of the others: a room is a folder with
 // those in it that have no line of their own. ARCHITECTURE.md draws it.
 var arrows = map[string][]string{
-	"app":            {"config", "handlers", "handlers/users", "messaging", "projections", "telemetry", "web"},
+	"app":            {"config", "documents", "handlers", "handlers/users", "messaging", "projections", "telemetry", "web"},
 	"config":         {},
+	"documents":      {"handlers", "handlers/users", "messaging", "web"},
 	"handlers":       {"handlers/users", "messaging", "web"},
 	"handlers/users": {},
 	"messaging":      {},

@@ -31,6 +31,7 @@ type cli struct {
 	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or mend them; exit 1 if one differs."`
 	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
 	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+	Docs        docsCmd        `cmd:"" help:"Documents for machines."`
 	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this command line: bash, zsh or fish."`
 }
 

@@ -60,6 +60,9 @@ func (s *commandService) run(ctx context.Context) error {
 	}
 	router := web.NewRouter()
 	gateway.Routes(router)
+	if err := s.describe(router); err != nil {
+		return err
+	}
 	s.standing.gateway.Store(gateway)
 	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
 	defer s.stopIntake("command-service", s.server)

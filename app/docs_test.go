@@ -30,8 +30,8 @@ var notRun = map[string]string{
 	"docker compose ":                          "needs a container engine: make stack-test runs it all there",
 }
 
-// documents are those whose commands are run, and whose names are checked.
-func documents(t *testing.T) []string {
+// docFiles are those whose commands are run, and whose names are checked.
+func docFiles(t *testing.T) []string {
 	t.Helper()
 	more, err := filepath.Glob("../docs/*.md")
 	if err != nil {
@@ -45,7 +45,7 @@ func documents(t *testing.T) []string {
 func TestDocsShowWhatHappens(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
-	for _, file := range documents(t) {
+	for _, file := range docFiles(t) {
 		steps := slices.DeleteFunc(stepsOf(t, file), func(s step) bool {
 			for begin := range notRun {
 				if strings.HasPrefix(s.command, begin) {
@@ -307,7 +307,7 @@ func TestDocsNameWhatIsThere(t *testing.T) {
 		found, err := filepath.Glob(pattern)
 		return err == nil && len(found) > 0
 	}
-	for _, file := range append(documents(t), "../CHANGELOG.md") {
+	for _, file := range append(docFiles(t), "../CHANGELOG.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

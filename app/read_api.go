@@ -51,6 +51,9 @@ func (s *readAPI) run(ctx context.Context) error {
 	userhistory.Routes(router, reader)
 	userstats.Routes(router, reader) // before userlist's: it is no user
 	userlist.Routes(router, reader)
+	if err := s.describe(router); err != nil {
+		return err
+	}
 	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router), s.traces), s.Log)
 	var looking sync.WaitGroup
 	if !s.Config.Has(config.QueryService) { // which says so itself

@@ -38,6 +38,29 @@ func ParseID(text string) (ID, error) {
 	return ID(text), nil
 }
 
+// Schema is the JSON Schema of what [ID.UnmarshalJSON] takes, but for numbers
+// with a sign, a fraction or an exponent.
+func (ID) Schema() map[string]any {
+	return map[string]any{
+		"description": "A user's id. 1 and \"1\" are the same: what reads as an integer in canonical form is written as a number. " +
+			"Numbers come without sign, fraction and exponent.",
+		"oneOf": []any{
+			map[string]any{"type": "integer", "minimum": 0, "maximum": int64(1)<<53 - 1},
+			map[string]any{
+				"type": "string", "minLength": 1, "maxLength": maxIDLength, "pattern": "^[^" + controls + "]*$",
+				"not": map[string]any{"enum": []any{"stats", "changes", ".", ".."}},
+			},
+		},
+	}
+}
+
+// controls and spaces are for the inside of a character class, in any dialect
+// of regular expressions: what [unicode.IsControl] and [unicode.IsSpace] say.
+const (
+	controls = "\x00-\x1F\x7F-\u009F"
+	spaces   = "\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
+)
+
 // Number returns the id as an integer, and whether it is one.
 func (id ID) Number() (uint64, bool) {
 	// 2^53-1 has 16 digits: what every JSON reader holds exactly (RFC 8259, 6).

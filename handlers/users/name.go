@@ -3,6 +3,7 @@ package users
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,6 +28,16 @@ func ParseName(text string) (Name, error) {
 		return "", ErrName
 	}
 	return Name(text), nil
+}
+
+// Schema is the JSON Schema of what [Name.UnmarshalJSON] takes.
+func (Name) Schema() map[string]any {
+	inside, edge := "[^"+controls+"]", "[^"+controls+spaces+"]"
+	return map[string]any{
+		"description": fmt.Sprintf("A name: 1 to %d characters after trimming of white space, without control characters.", maxNameLength),
+		"type":        "string",
+		"pattern":     fmt.Sprintf("^[%s]*%s(%s{0,%d}%s)?[%s]*$", spaces, edge, inside, maxNameLength-2, edge, spaces),
+	}
 }
 
 // UnmarshalJSON reads a string, trims and checks it.

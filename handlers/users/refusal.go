@@ -19,6 +19,9 @@ var (
 	ErrAlreadyActive   = &Refusal{"user-already-active", "the user is active already"}
 )
 
+// Refusals are all of them.
+var Refusals = []*Refusal{ErrExists, ErrNotFound, ErrDeleted, ErrAlreadyInactive, ErrAlreadyActive}
+
 // mustExist refuses every command about a user who is not there.
 func mustExist(u User) error {
 	switch u.Status {
