@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/millrace/millrace/projections/userstats"
 )
 
-// readModels are the projections that a query service keeps.
+// readModels are all the projections that there are.
 var readModels = []*projections.Projection{
 	userlist.Projection,
 	userhistory.Projection,
@@ -27,12 +28,17 @@ type queryService struct {
 	*Main
 	store projections.Generations
 	kept  []*keptModel
+	left  []*projections.Projection // to other processes
 }
 
 func newQueryService(m *Main, store projections.Generations) *queryService {
 	s := &queryService{Main: m, store: store}
 	for _, p := range readModels {
-		s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
+		if slices.Contains(m.Config.QueryService.ReadModels, p.Name) {
+			s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
+		} else {
+			s.left = append(s.left, p)
+		}
 	}
 	m.health.add("query-service", func(ctx context.Context) error {
 		var errs []error
@@ -52,10 +58,10 @@ func (s *queryService) run(ctx context.Context) error {
 	return err
 }
 
-// prepare waits for the store, and has the tables of all read models made or
+// prepare waits for the store, and has the tables of read models made or
 // checked. Those of another binary are left to it, with a word.
-func (m *Main) prepare(ctx context.Context, store projections.Store) error {
-	for _, p := range readModels {
+func (m *Main) prepare(ctx context.Context, store projections.Store, models []*projections.Projection) error {
+	for _, p := range models {
 		switch err := m.prepareOne(ctx, store, p); {
 		case errors.Is(err, projections.ErrOtherDefinition):
 			m.Log.Error("the read model is another binary's", "read model", p.Name, "run", rebuildCommand(p), "error", err)
@@ -78,6 +84,10 @@ func rebuildCommand(p *projections.Projection) string { return "app projections 
 // of them can't be.
 func (s *queryService) project(ctx context.Context) error {
 	if _, err := s.connect(ctx); err != nil {
+		return err
+	}
+	// They can be read before the process that keeps them has ever run.
+	if err := s.prepare(ctx, s.store, s.left); err != nil {
 		return err
 	}
 	var reader *messaging.LogReader

@@ -40,7 +40,7 @@ func (c setupCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	err = c.gaveUp(m.prepare(ctx, store))
+	err = c.gaveUp(m.prepare(ctx, store, readModels))
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}

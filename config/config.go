@@ -107,6 +107,7 @@ type CommandServiceConfig struct {
 
 // QueryServiceConfig is the projections' batches. A batch is one transaction.
 type QueryServiceConfig struct {
+	ReadModels  []string      `yaml:"read_models" oneof:"users|history|stats|commands" help:"The read models that this process keeps, to share them out among processes. Some process must keep each of them."`
 	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
 	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"How long a batch that is not full waits for more records after the one before it. A record that comes alone never waits."`
 }
@@ -222,7 +223,7 @@ func Default() Config {
 			MaxUndecided:   10_000,
 			PublishTimeout: 10 * time.Second,
 		},
-		QueryService: QueryServiceConfig{BatchSize: 1000, BatchLinger: 5 * time.Millisecond},
+		QueryService: QueryServiceConfig{ReadModels: []string{"users", "history", "stats", "commands"}, BatchSize: 1000, BatchLinger: 5 * time.Millisecond},
 		ReadAPI: ReadAPIConfig{
 			Address:          "localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,
