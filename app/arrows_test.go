@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"messaging":      {},
 	"projections":    {"handlers/users", "messaging", "web"},
 	"telemetry":      {"messaging", "web"},
-	"testing/bench":  {"messaging", "projections"},
+	"testing/bench":  {"config", "messaging", "projections"},
 	"testing/certs":  {},
 	"testing/stack":  {},
 	// What it checks by: the gate and the rules.

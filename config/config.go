@@ -223,7 +223,7 @@ func Default() Config {
 			MaxUndecided:   10_000,
 			PublishTimeout: 10 * time.Second,
 		},
-		QueryService: QueryServiceConfig{ReadModels: []string{"users", "history", "stats", "commands"}, BatchSize: 1000, BatchLinger: 5 * time.Millisecond},
+		QueryService: QueryServiceConfig{ReadModels: []string{"users", "history", "stats", "commands"}, BatchSize: 1000, BatchLinger: 20 * time.Millisecond},
 		ReadAPI: ReadAPIConfig{
 			Address:          "localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,

@@ -12,6 +12,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/config"
 )
 
 const (
@@ -19,9 +21,10 @@ const (
 	latencyFor = 2 * time.Second
 	// latencyRuns are the runs of each rate, of which the median counts.
 	latencyRuns = 5
-	// linger is how long a read model may wait for more records.
-	linger = 5 * time.Millisecond
 )
+
+// linger is how long a read model may wait for more records, as shipped.
+var linger = config.Default().QueryService.BatchLinger
 
 // latency is the time from a POST to its being visible, at rates that come
 // whether or not the last command is done. A command is visible when GET with
@@ -29,7 +32,7 @@ const (
 // producer to a consumer on the same broker, and the linger.
 func latency(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
-		t, urls, err := startMillrace(ctx, dir, "query_service.batch_linger="+linger.String())
+		t, urls, err := startMillrace(ctx, dir)
 		if err != nil {
 			return err
 		}
