@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/messaging"
@@ -101,15 +102,24 @@ type filling struct {
 	generation int
 	at         []Checkpoint // by partition
 	written    []Checkpoint // those in the store
+	ends       []Checkpoint // where the log ended
 	bulk       *bulk
 	read       chan []entry
 	fail       chan error
-	stop       context.CancelFunc
+	// stop ends what reads the log, and waits for that: a partition can be read
+	// once at a time.
+	stop func()
 }
 
-// readAhead is how many times the log hands over records, of one partition each,
-// before they are folded. That goes on while others are written.
-const readAhead = 20
+const (
+	// readAhead is how many times the log hands over records, of one partition
+	// each, before they are folded. That goes on while others are written.
+	readAhead = 20
+	// readBeside is how many partitions are read at a time up to where they
+	// ended: one alone would wait for the broker between two answers. With all
+	// of them, the streams of all would be in use at the same time.
+	readBeside = 2
+)
 
 // filling starts to read the log, from the generation's checkpoints on.
 func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error) {
@@ -131,36 +141,59 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 		}
 	}
 	f.written = slices.Clone(f.at)
-	f.bulk = newBulk(r.Projection, r.Logger, f.at)
-	ctx, f.stop = context.WithCancel(ctx)
-	for _, at := range f.at {
-		go func() {
-			f.fail <- r.Log.Follow(ctx, at.Partition, at.Next, func(records []messaging.Record) error {
-				select {
-				case f.read <- entriesOf(records):
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			})
-		}()
+	f.ends = slices.Clone(f.at)
+	for i := range f.ends {
+		if f.ends[i].Next, err = r.Log.End(ctx, f.ends[i].Partition); err != nil {
+			return nil, err
+		}
 	}
+	f.bulk = newBulk(r.Projection, r.Logger, f.at)
+	ctx, cancel := context.WithCancel(ctx)
+	var reads sync.WaitGroup
+	f.stop = func() {
+		cancel()
+		reads.Wait()
+	}
+	from, turns := slices.Clone(f.at), make(chan struct{}, readBeside)
+	reads.Go(func() {
+		for i, at := range from {
+			select {
+			case turns <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			over := sync.OnceFunc(func() { <-turns })
+			reads.Go(func() { f.fail <- f.follow(ctx, at, f.ends[i].Next, over) })
+		}
+	})
 	return f, nil
 }
 
-// catchUp fills up to where the log ends now.
-func (f *filling) catchUp(ctx context.Context) error {
-	ends := slices.Clone(f.at)
-	var all int64
-	for i := range ends {
-		end, err := f.Log.End(ctx, ends[i].Partition)
-		if err != nil {
-			return err
-		}
-		ends[i].Next = end
-		all += end
+// follow reads a partition. It says when it is where the log ended.
+func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over func()) error {
+	if at.Next >= end {
+		over()
 	}
-	err := f.reach(ctx, ends, func(entries []entry) error {
+	return f.Log.Follow(ctx, at.Partition, at.Next, func(records []messaging.Record) error {
+		if records[len(records)-1].Offset+1 >= end {
+			over()
+		}
+		select {
+		case f.read <- entriesOf(records):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// catchUp fills up to where the log ended.
+func (f *filling) catchUp(ctx context.Context) error {
+	var all int64
+	for _, end := range f.ends {
+		all += end.Next
+	}
+	err := f.reach(ctx, f.ends, func(entries []entry) error {
 		if err := f.bulk.apply(ctx, f, entries); err != nil {
 			return err
 		}
