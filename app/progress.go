@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,10 @@ func progress(stderr io.Writer) (show func(done, all int64)) {
 	}
 	began := time.Now()
 	shown, first := began, int64(-1)
+	var mu sync.Mutex
 	return func(done, all int64) {
+		mu.Lock()
+		defer mu.Unlock()
 		now := time.Now()
 		if first < 0 {
 			first = done

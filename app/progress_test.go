@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,4 +43,18 @@ func TestProgressInLines(t *testing.T) {
 			t.Errorf("printed %q, want %q", &printed, want)
 		}
 	})
+}
+
+// All partitions' folds tell of themselves: the race detector looks on.
+func TestProgressOfMany(t *testing.T) {
+	show := progress(io.Discard)
+	var folds sync.WaitGroup
+	for range 4 {
+		folds.Go(func() {
+			for done := range int64(1000) {
+				show(done, 1000)
+			}
+		})
+	}
+	folds.Wait()
 }
