@@ -86,6 +86,9 @@ func (s *queryService) project(ctx context.Context) error {
 	if _, err := s.connect(ctx); err != nil {
 		return err
 	}
+	if err := s.retry(ctx, "the store can't be reached; waiting for it", s.store.Ping); err != nil {
+		return err
+	}
 	// They can be read before the process that keeps them has ever run.
 	if err := s.prepare(ctx, s.store, s.left); err != nil {
 		return err
