@@ -46,7 +46,7 @@ func TestProgressInLines(t *testing.T) {
 }
 
 // All partitions' folds tell of themselves: the race detector looks on.
-func TestProgressOfMany(t *testing.T) {
+func TestProgressOfMany(_ *testing.T) {
 	show := progress(io.Discard)
 	var folds sync.WaitGroup
 	for range 4 {
