@@ -4,7 +4,8 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
-# The race detector needs a C compiler.
+# The race detector needs a C compiler. Packages are tested one at a time (-p 1):
+# those that start whole processes need all cores, and wait with patience, not for ever.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
@@ -20,7 +21,7 @@ build: ## Build bin/millrace, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
 
 test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute)
-	go test $(RACE) ./...
+	go test $(RACE) -p 1 -timeout 30m ./...
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
@@ -28,7 +29,7 @@ test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(
 test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
 test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
-	go test $(RACE) -count=1 ./messaging/... ./handlers/... ./projections/... ./app/...
+	go test $(RACE) -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/... ./app/...
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,10 +42,12 @@ func newQueryService(m *Main, store projections.Generations) *queryService {
 		}
 	}
 	m.health.add("query-service", func(ctx context.Context) error {
-		var errs []error
-		for _, k := range s.kept {
-			errs = append(errs, k.ready(ctx))
+		errs := make([]error, len(s.kept))
+		var asked sync.WaitGroup
+		for i, k := range s.kept {
+			asked.Go(func() { errs[i] = k.ready(ctx) })
 		}
+		asked.Wait()
 		return errors.Join(errs...)
 	})
 	return s

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/messaging"
 )
@@ -140,16 +141,22 @@ func (e *Engine) Ready(ctx context.Context) error {
 	for partition, records := range behind {
 		return fmt.Errorf("partition %d is %d records behind", partition, records)
 	}
+	// All at once: one after the other, a busy broker takes longer to say where
+	// they end than whoever asks has patience.
+	var asked errgroup.Group
 	for partition, f := range folders {
-		end, err := e.Log.End(ctx, partition)
-		if err != nil {
-			return err
-		}
-		if !f.next.await(ctx, end) {
-			return fmt.Errorf("partition %d is %d records behind", partition, end-f.next.load())
-		}
+		asked.Go(func() error {
+			end, err := e.Log.End(ctx, partition)
+			if err != nil {
+				return err
+			}
+			if !f.next.await(ctx, end) {
+				return fmt.Errorf("partition %d is %d records behind", partition, end-f.next.load())
+			}
+			return nil
+		})
 	}
-	return nil
+	return asked.Wait()
 }
 
 // tellFolded tells of a batch that is in.
