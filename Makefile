@@ -21,7 +21,8 @@ build: ## Build bin/millrace, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
 
 test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute)
-	go test $(RACE) -p 1 -timeout 30m ./...
+	go test $(RACE) -short -p 1 -timeout 30m ./...
+	go test -timeout 30m ./app
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
@@ -29,7 +30,8 @@ test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(
 test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
 test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
-	go test $(RACE) -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/... ./app/...
+	go test $(RACE) -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/...
+	go test -count=1 -timeout 30m ./app
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up

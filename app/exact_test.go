@@ -51,6 +51,7 @@ func (c *crowd) proven() {
 // A query service that is killed again and again, wherever it is, folds every
 // record once.
 func TestQueryServiceKilledAgainAndAgain(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := terminals(t)
 	kills := 3

@@ -17,6 +17,7 @@ import (
 // Each of the processes is killed with -9 and started again while clients go
 // on. What was accepted is in the log once, and in the read model.
 func TestKillEach(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := terminals(t)
 	ctx, stop := context.WithCancel(t.Context())

@@ -45,6 +45,7 @@ const (
 // a 503 that says how to go on, or a 2xx that holds. The command service keeps
 // its memory, and goes on by itself.
 func TestBrokerOutage(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := withBroker(t)
 	outages := []struct {
@@ -116,6 +117,7 @@ func TestBrokerOutage(t *testing.T) {
 // Processes that are told to stop while the broker hangs end in time, and say
 // what they could not do. Nothing is lost by it.
 func TestStopWhileBrokerHangs(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := withBroker(t)
 	c := s.crowd(4)

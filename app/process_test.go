@@ -218,3 +218,13 @@ func retry(ctx context.Context, try func() error) error {
 		}
 	}
 }
+
+// underLoad leaves a test of whole processes under load to runs that aren't
+// -short: with the race detector they are ten times slower, and never catch up.
+// make test runs the package without it too.
+func underLoad(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("whole processes under load")
+	}
+}

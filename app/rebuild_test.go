@@ -48,6 +48,7 @@ func (s *stack) reads(ctx context.Context, id users.ID) error {
 // A read model is rebuilt, swapped and rolled back while commands and queries
 // go on: no query fails, and none goes back.
 func TestRebuildUnderTraffic(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := terminals(t)
 	ctx, stop := context.WithCancel(t.Context())

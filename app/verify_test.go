@@ -122,6 +122,7 @@ func TestVerifyAndRepair(t *testing.T) {
 
 // Nothing has to stop for it.
 func TestVerifyUnderLoad(t *testing.T) {
+	underLoad(t)
 	t.Parallel()
 	s := terminals(t)
 	ctx, stop := context.WithCancel(t.Context())
