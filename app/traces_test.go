@@ -153,15 +153,16 @@ func TestOneTraceHoldsACommandsWay(t *testing.T) {
 		service.exit(t, patience)
 	}
 	spans := sink.of(id)
+	send, decide, appends := "send "+s.topic(messaging.TopicCommands), "decide "+s.topic(messaging.TopicCommands), "append "+s.topic(messaging.TopicEvents)
 	want := map[string]struct{ parent, service string }{
 		"POST /commands":  {client, "command-service"},
-		"send commands":   {"POST /commands", "command-service"},
-		"decide commands": {"send commands", "command-service"},
-		"append events":   {"decide commands", "command-service"},
+		send:              {"POST /commands", "command-service"},
+		decide:            {send, "command-service"},
+		appends:           {decide, "command-service"},
 		"GET /users/{id}": {client, "read-api"},
 	}
 	for _, model := range readModelNames() {
-		want["fold "+model] = struct{ parent, service string }{"append events", "query-service"}
+		want["fold "+model] = struct{ parent, service string }{appends, "query-service"}
 	}
 	for name, w := range want {
 		span, ok := spans[name]
