@@ -6,6 +6,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The race detector needs a C compiler. Packages are tested one at a time (-p 1):
 # those that start whole processes need all cores, and wait with patience, not for ever.
+# Those of ./app wait more than they compute, so that four at once are sooner done.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ build: ## Build bin/millrace, one static binary
 
 test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute)
 	go test $(RACE) -short -p 1 -timeout 30m ./...
-	go test -timeout 30m ./app
+	go test -parallel 4 -timeout 30m ./app
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
@@ -30,8 +31,8 @@ test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(
 test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
 test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
-	go test $(RACE) -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/...
-	go test -count=1 -timeout 30m ./app
+	go test -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/...
+	go test -count=1 -parallel 4 -timeout 30m ./app
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up
@@ -45,11 +46,13 @@ stack-test: ## Kill what docker-compose.yml runs, under traffic; needs a contain
 FUZZTIME ?= 10s
 
 fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); what is found goes to testdata/fuzz, beside the code
-	@for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
-		targets=$$(go test -list '^Fuzz' $$package) || { echo "$$targets"; exit 1; }; \
-		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
-			echo "$$package $$target"; \
-			said=$$(go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package) || { echo "$$said"; exit 1; }; \
+	@built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
+	for folder in $$(grep -rl --include=\*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		go test -c -fuzz=. -o "$$built/fuzz" $$folder || exit 1; \
+		for target in $$(cd $$folder && "$$built/fuzz" -test.list '^Fuzz'); do \
+			echo "$$folder $$target"; \
+			said=$$(cd $$folder && "$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzcachedir "$$(go env GOCACHE)/fuzz/millrace/$$folder" 2>&1) || { echo "$$said"; exit 1; }; \
 		done; \
 	done
 

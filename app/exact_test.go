@@ -92,7 +92,7 @@ func TestFrozenQueryServiceComesBack(t *testing.T) {
 func (s *stack) freeze(p *service) {
 	s.t.Helper()
 	if s.shared["store.driver"] == "postgres" {
-		p.signal(s.t, syscall.SIGSTOP)
+		p.freeze(s.t)
 		return
 	}
 	s.onSQLite(func(conn *sql.Conn) error {
@@ -100,7 +100,7 @@ func (s *stack) freeze(p *service) {
 		if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 			return err
 		}
-		p.signal(s.t, syscall.SIGSTOP)
+		p.freeze(s.t)
 		_, err := conn.ExecContext(ctx, "ROLLBACK")
 		return err
 	})

@@ -53,7 +53,7 @@ func TestBrokerOutage(t *testing.T) {
 		lose, back func()
 	}{
 		{"killed", func() { s.broker.kill() }, func() { s.broker.start() }},
-		{"hung", func() { s.broker.signal(t, syscall.SIGSTOP) }, func() { s.broker.signal(t, syscall.SIGCONT) }},
+		{"hung", func() { s.broker.freeze(t) }, func() { s.broker.signal(t, syscall.SIGCONT) }},
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -122,7 +122,7 @@ func TestStopWhileBrokerHangs(t *testing.T) {
 	s := withBroker(t)
 	c := s.crowd(4)
 	c.waitForMore(c.customers)
-	s.broker.signal(t, syscall.SIGSTOP)
+	s.broker.freeze(t)
 	time.Sleep(time.Second) // until commands and answers are under way
 	three := []*service{s.commandService, s.queryService, s.readAPI}
 	var ending sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -152,6 +153,21 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// freeze stops the process, and returns when all of it has stopped: its threads
+// go on until the one that takes the signal has had its turn.
+func (p *process) freeze(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	for {
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err == nil && status.Stopped() {
+			return
+		} else if !errors.Is(err, syscall.EINTR) {
+			t.Fatalf("freeze: %v, status %#x", err, status)
+		}
 	}
 }
 

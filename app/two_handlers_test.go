@@ -199,7 +199,7 @@ func TestFrozenServiceComesBack(t *testing.T) {
 		})
 	}
 	enough(300)
-	both[0].signal(t, syscall.SIGSTOP)
+	both[0].freeze(t)
 	enough(64 * 10) // only a take-over lets every user go on
 	both[0].signal(t, syscall.SIGCONT)
 	enough(64 * 10)
