@@ -2,117 +2,146 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // partitions is few: the more users share one, the more there is to go wrong.
 const partitions = 4
 
-// cluster is Millrace in processes of its own: two of each role, and one
-// broker, or a real Kafka.
+// cluster is Millrace in processes of its own, two of each role, and the
+// servers that it stands on.
 type cluster struct {
+	plan
 	processes []*process
 	net       *network
-	brokers   string            // past all proxies
-	direct    map[string]string // settings of a client of the run's, past all proxies
-	verifier  string            // the binary that verifies
-	dir       string
+	nodes     []node            // the brokers
+	postgres  string            // the database's address, "" for SQLite
+	common    map[string]string // settings of all processes
 }
 
 // plan is what a cluster is made of.
 type plan struct {
-	binary, verifier string
-	dir              string
-	kafka            string // host:port of a real one, "" for the embedded broker
-	postgres         string // its URL, "" for SQLite
-	prefix           string // of topics, on a real Kafka
+	binary   string // is tortured
+	verifier string // verifies
+	dir      string
+	broker   string // embedded or kafka
+	store    string // sqlite or postgres
 }
 
 // startCluster starts it, and waits until all is ready.
 func startCluster(ctx context.Context, p plan) (*cluster, error) {
-	c := &cluster{net: newNetwork(), brokers: p.kafka, verifier: p.verifier, dir: p.dir}
-	common := map[string]string{
-		"kafka.partitions": strconv.Itoa(partitions), "kafka.topic_prefix": p.prefix,
-		"store.sqlite.path": filepath.Join(p.dir, "read.db"),
+	c := &cluster{plan: p, net: newNetwork(), common: map[string]string{
+		"kafka.partitions": strconv.Itoa(partitions),
 		// Long enough for answers, short enough that a fault isn't all there is.
 		"command_service.publish_timeout": "5s",
+	}}
+	if err := c.startServers(ctx); err != nil {
+		return c, err
 	}
-	if p.postgres != "" {
-		common["store.driver"], common["store.postgres.url"] = "postgres", p.postgres
-	}
-	if p.kafka == "" {
-		broker, err := c.process(p, "broker", "broker", maps.Clone(common), "broker.address")
-		if err != nil {
-			return c, err
-		}
-		c.brokers = broker.set["broker.address"]
-		if err := broker.start(); err != nil {
-			return c, err
-		}
-		if err := broker.waitUntilReady(ctx, time.Minute); err != nil {
-			return c, err
-		}
-	}
-	c.direct = maps.Clone(common)
-	c.direct["kafka.brokers"], c.direct["data_dir"] = c.brokers, filepath.Join(p.dir, "verify")
-	for _, role := range []string{"command-service", "query-service", "read-api"} {
+	for _, role := range []string{commandService, queryService, readAPI} {
 		for i := range 2 {
-			if err := c.addService(p, role, fmt.Sprintf("%s-%d", role, i+1), common); err != nil {
+			p, err := c.addService(role, fmt.Sprintf("%s-%d", role, i+1))
+			if err != nil {
 				return c, err
 			}
-		}
-	}
-	for _, process := range c.processes {
-		if process.role == "broker" {
-			continue
-		}
-		if err := process.start(); err != nil {
-			return c, err
+			if err := p.start(); err != nil {
+				return c, err
+			}
 		}
 	}
 	return c, c.waitUntilReady(ctx, 2*time.Minute)
 }
 
-// addService adds one behind links of its own.
-func (c *cluster) addService(p plan, role, name string, common map[string]string) error {
-	set := maps.Clone(common)
-	toKafka, err := c.net.toKafka(name+" to kafka", c.brokers)
-	if err != nil {
-		return err
-	}
-	set["kafka.brokers"] = toKafka.address()
-	var toStore *link
-	if p.postgres != "" && role != "command-service" {
-		u, err := url.Parse(p.postgres)
-		if err != nil {
-			return errors.New("POSTGRES_URL is not a URL")
-		}
-		if toStore, err = c.net.toStore(name+" to postgres", u.Host); err != nil {
+// startServers starts broker and database, and waits for both.
+func (c *cluster) startServers(ctx context.Context) (err error) {
+	var programs programs
+	if c.broker == "kafka" || c.store == "postgres" {
+		if programs, err = findPrograms(ctx); err != nil {
 			return err
 		}
-		u.Host = toStore.address()
-		set["store.postgres.url"] = u.String()
 	}
-	key := map[string]string{"command-service": "command_service.address", "read-api": "read_api.address"}[role]
-	process, err := c.process(p, role, name, set, key)
+	switch c.store {
+	case "sqlite":
+		c.common["store.sqlite.path"] = filepath.Join(c.dir, "read.db")
+	case "postgres":
+		c.common["store.driver"] = "postgres"
+		if err := c.addPostgres(programs.postgres); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("-store %q: sqlite or postgres", c.store)
+	}
+	switch c.broker {
+	case "embedded":
+		err = c.addBroker()
+	case "kafka":
+		c.common["kafka.replication"] = strconv.Itoa(kafkaNodes)
+		err = c.addKafka(programs.kafka)
+	default:
+		err = fmt.Errorf("-broker %q: embedded or kafka", c.broker)
+	}
 	if err != nil {
 		return err
 	}
-	process.link, process.store, process.url = toKafka, toStore, "http://"+set[key]
+	for _, p := range c.processes {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	return c.waitUntilReady(ctx, 2*time.Minute)
+}
+
+// addBroker adds the embedded broker.
+func (c *cluster) addBroker() error {
+	p, set, err := c.add(broker, broker, nil, "broker.address")
+	if err != nil {
+		return err
+	}
+	c.nodes = []node{{0, set["broker.address"]}}
+	c.processes = append(c.processes, p)
 	return nil
 }
 
-// process adds one that listens at an address of its own under a key, if any.
-func (c *cluster) process(p plan, role, name string, set map[string]string, key string) (*process, error) {
-	dir := filepath.Join(p.dir, name)
+// addService adds one behind links of its own.
+func (c *cluster) addService(role, name string) (*process, error) {
+	set := map[string]string{}
+	toKafka, err := c.net.toKafka("kafka", c.nodes)
+	if err != nil {
+		return nil, err
+	}
+	set["kafka.brokers"] = toKafka.addresses()
+	links := []*link{toKafka}
+	if c.postgres != "" && role != commandService {
+		toPostgres, err := c.net.to("postgres", c.postgres)
+		if err != nil {
+			return nil, err
+		}
+		set["store.postgres.url"] = postgresURL(toPostgres.addresses())
+		links = append(links, toPostgres)
+	}
+	key := map[string]string{commandService: "command_service.address", readAPI: "read_api.address"}[role]
+	p, set, err := c.add(role, name, set, key)
+	if err != nil {
+		return nil, err
+	}
+	p.links, p.url = links, "http://"+set[key]
+	c.processes = append(c.processes, p)
+	return p, nil
+}
+
+// add makes a process of Millrace that listens at an address of its own under a
+// key, if any. It returns its settings, too.
+func (c *cluster) add(role, name string, more map[string]string, key string) (*process, map[string]string, error) {
+	dir := filepath.Join(c.dir, name)
+	set := maps.Clone(c.common)
+	maps.Copy(set, more)
 	set["roles"], set["data_dir"] = role, filepath.Join(dir, "data")
 	for _, key := range []string{key, "admin.address"} {
 		if key == "" {
@@ -120,13 +149,24 @@ func (c *cluster) process(p plan, role, name string, set map[string]string, key 
 		}
 		address, err := freeAddress()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		set[key] = address
 	}
-	process := &process{name: name, role: role, binary: p.binary, dir: dir, set: set, admin: set["admin.address"]}
-	c.processes = append(c.processes, process)
-	return process, nil
+	p := &process{
+		name: name, role: role, dir: dir, admin: set["admin.address"], stopBy: stopSignal,
+		argv: append([]string{c.binary, "serve"}, settings(set)...), ready: readyAt(set["admin.address"]),
+	}
+	return p, set, nil
+}
+
+// settings are flags that set keys.
+func settings(set map[string]string) []string {
+	var args []string
+	for key, value := range set {
+		args = append(args, "--set", key+"="+value)
+	}
+	return args
 }
 
 // waitUntilReady waits for all of them.
@@ -151,9 +191,24 @@ func (c *cluster) of(role string) []*process {
 	return all
 }
 
-// verify runs app verify, and returns what it printed if it found anything.
+// brokers are their addresses, past all proxies.
+func (c *cluster) brokers() []string {
+	var all []string
+	for _, n := range c.nodes {
+		all = append(all, n.address)
+	}
+	return all
+}
+
+// verify runs app verify, past all proxies, and returns what it printed if it
+// found anything.
 func (c *cluster) verify(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, c.verifier, append([]string{"verify"}, settings(c.direct)...)...)
+	set := maps.Clone(c.common)
+	set["kafka.brokers"], set["data_dir"] = strings.Join(c.brokers(), ","), filepath.Join(c.dir, "verify")
+	if c.postgres != "" {
+		set["store.postgres.url"] = postgresURL(c.postgres)
+	}
+	cmd := exec.CommandContext(ctx, c.verifier, append([]string{"verify"}, settings(set)...)...)
 	cmd.Dir = c.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 )
 
 // dump reads both topics to their end.
-func dump(ctx context.Context, broker, prefix string) (*history.Log, error) {
+func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	kafka := &messaging.Kafka{Brokers: []string{broker}, Prefix: prefix, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
+	kafka := &messaging.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
 	log := &history.Log{Partitions: partitions, Records: map[int32][]messaging.Record{}, Commands: map[int32]map[int64]history.CommandKey{}}
 	reader, err := kafka.LogReader()
 	if err != nil {
@@ -38,7 +38,7 @@ func dump(ctx context.Context, broker, prefix string) (*history.Log, error) {
 	}
 	for partition := range int32(partitions) {
 		log.Records[partition] = records[partition]
-		if log.Commands[partition], err = readCommands(ctx, broker, kafka.Topic(messaging.TopicCommands), partition); err != nil {
+		if log.Commands[partition], err = readCommands(ctx, brokers, kafka.Topic(messaging.TopicCommands), partition); err != nil {
 			return nil, fmt.Errorf("read the commands: %w", err)
 		}
 	}
@@ -65,10 +65,10 @@ func readRecords(ctx context.Context, reader *messaging.LogReader, partition int
 }
 
 // readCommands reads who sent what in a partition of topic commands.
-func readCommands(ctx context.Context, broker, topic string, partition int32) (map[int64]history.CommandKey, error) {
+func readCommands(ctx context.Context, brokers []string, topic string, partition int32) (map[int64]history.CommandKey, error) {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
-	client, err := sarama.NewClient([]string{broker}, cfg)
+	client, err := sarama.NewClient(brokers, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -11,64 +11,100 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// link is one process's own way to a server, which the nemesis can cut.
+// link is one process's own way to a server, or to each node of one, which the
+// nemesis can cut.
 type link struct {
-	proxy *toxiproxy.Proxy
-	relay *relay // nil where the server doesn't say where it is
-	cuts  atomic.Int64
+	name    string
+	proxies []*toxiproxy.Proxy
+	cuts    atomic.Int64
+}
+
+// node is a broker, past all proxies.
+type node struct {
+	id      int32
+	address string
 }
 
 // network makes links.
 type network struct {
 	server *toxiproxy.ApiServer
 	links  []*link
+	relays []*relay
 }
 
 func newNetwork() *network {
 	return &network{server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
 }
 
-// toKafka is a way to a broker.
-func (n *network) toKafka(name, broker string) (*link, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
+// toKafka is a way to each broker of a cluster, which tells of no other way.
+func (n *network) toKafka(name string, nodes []node) (*link, error) {
+	l := n.link(name)
+	ways := map[int32]string{}
+	for _, to := range nodes {
+		address, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		ways[to.id] = address
 	}
-	relay, err := newRelay(broker, address)
-	if err != nil {
-		return nil, err
+	for _, to := range nodes {
+		relay, err := newRelay(to.address, ways)
+		if err != nil {
+			return nil, err
+		}
+		n.relays = append(n.relays, relay)
+		if err := n.lead(l, ways[to.id], relay.address()); err != nil {
+			return nil, err
+		}
 	}
-	return n.link(name, address, relay.address(), relay)
-}
-
-// toStore is a way to a database.
-func (n *network) toStore(name, server string) (*link, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	return n.link(name, address, server, nil)
-}
-
-func (n *network) link(name, address, server string, r *relay) (*link, error) {
-	l := &link{proxy: toxiproxy.NewProxy(n.server, name, address, server), relay: r}
-	if err := l.proxy.Start(); err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", name, err)
-	}
-	n.links = append(n.links, l)
 	return l, nil
+}
+
+// to is a way to a server that doesn't say where it is.
+func (n *network) to(name, server string) (*link, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	l := n.link(name)
+	return l, n.lead(l, address, server)
+}
+
+func (n *network) link(name string) *link {
+	l := &link{name: name}
+	n.links = append(n.links, l)
+	return l
+}
+
+// lead has a link lead from an address to a server.
+func (n *network) lead(l *link, address, server string) error {
+	proxy := toxiproxy.NewProxy(n.server, l.name, address, server)
+	if err := proxy.Start(); err != nil {
+		return fmt.Errorf("proxy %s: %w", l.name, err)
+	}
+	l.proxies = append(l.proxies, proxy)
+	return nil
 }
 
 func (n *network) close() {
 	for _, l := range n.links {
-		l.proxy.Stop()
-		if l.relay != nil {
-			l.relay.close()
+		for _, proxy := range l.proxies {
+			proxy.Stop()
 		}
+	}
+	for _, relay := range n.relays {
+		relay.close()
 	}
 }
 
-func (l *link) address() string { return l.proxy.Listen }
+// addresses are where it begins, by comma.
+func (l *link) addresses() string {
+	var all []string
+	for _, proxy := range l.proxies {
+		all = append(all, proxy.Listen)
+	}
+	return strings.Join(all, ",")
+}
 
 // toxics are, by fault, what makes it. Each is of one direction: up is to the
 // server.
@@ -80,11 +116,19 @@ var toxics = map[string][]string{
 	reset:     {`{"name":"%[1]s-down","type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`, `{"name":"%[1]s-up","type":"reset_peer","stream":"upstream","attributes":{"timeout":0}}`},
 }
 
-// cut begins a fault.
-func (l *link) cut(kind string) error {
-	for _, toxic := range toxics[kind] {
-		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(toxic, fmt.Sprint(kind, l.cuts.Add(1))))); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
+// everywhere is all the ways of a link.
+const everywhere = -1
+
+// cut begins a fault on one of its ways, or everywhere.
+func (l *link) cut(kind string, on int) error {
+	for i, proxy := range l.proxies {
+		if on != everywhere && on != i {
+			continue
+		}
+		for _, toxic := range toxics[kind] {
+			if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(toxic, fmt.Sprint(kind, l.cuts.Add(1))))); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
 		}
 	}
 	return nil
@@ -93,7 +137,9 @@ func (l *link) cut(kind string) error {
 // mend ends all faults. What a black hole has swallowed is gone, so its
 // connections end with it.
 func (l *link) mend(ctx context.Context) {
-	l.proxy.Toxics.ResetToxics(ctx)
+	for _, proxy := range l.proxies {
+		proxy.Toxics.ResetToxics(ctx)
+	}
 }
 
 // freeAddress is one that nobody listens on: below those that systems hand

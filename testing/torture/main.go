@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -37,19 +36,23 @@ type options struct {
 	broker   string
 	faults   string
 	targets  string
+	quota    string
+	pace     time.Duration
 	mutant   string
 	keep     bool
 }
 
 func main() {
 	var o options
-	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long to torture")
+	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long to torture, without -quota")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e9, "what the random commands and faults are made of")
 	flag.IntVar(&o.clients, "clients", 8, "how many clients there are")
-	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres at $POSTGRES_URL")
-	flag.StringVar(&o.broker, "broker", "embedded", "embedded, or kafka at $KAFKA_BROKERS (one broker)")
+	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres: one of the run's own")
+	flag.StringVar(&o.broker, "broker", "embedded", "embedded, or kafka: three nodes of the run's own")
 	flag.StringVar(&o.faults, "faults", strings.Join(allFaults, ","), "which faults, by comma; none for none")
-	flag.StringVar(&o.targets, "targets", "broker,command-service,query-service,read-api", "which roles to harm, by comma")
+	flag.StringVar(&o.quota, "quota", "", "how often each role gets a fault, such as kill:20,freeze:5,restart:5,partition:5; the run ends then")
+	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")
+	flag.StringVar(&o.targets, "targets", strings.Join(allRoles, ","), "which roles to harm, by comma")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
 	flag.Parse()
@@ -69,6 +72,10 @@ func run(ctx context.Context, o options) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	quota, err := parseQuota(o.quota)
+	if err != nil {
+		return 1, err
+	}
 	dir, err := os.MkdirTemp("", "millrace-torture-")
 	if err != nil {
 		return 1, err
@@ -80,8 +87,12 @@ func run(ctx context.Context, o options) (code int, err error) {
 		}
 		fmt.Println("kept in", dir)
 	}()
-	fmt.Printf("torture: seed %d, %s, %d clients, broker %s, store %s\n", o.seed, o.duration, o.clients, o.broker, o.store)
-	p := plan{dir: dir}
+	length := o.duration.String()
+	if quota != nil {
+		length = o.quota + " of each role"
+	}
+	fmt.Printf("torture: seed %d, %s, %d clients, broker %s, store %s\n", o.seed, length, o.clients, o.broker, o.store)
+	p := plan{dir: dir, broker: o.broker, store: o.store}
 	if p.verifier, err = build(ctx, ".", dir, "millrace"); err != nil {
 		return 1, err
 	}
@@ -91,12 +102,6 @@ func run(ctx context.Context, o options) (code int, err error) {
 			return 1, err
 		}
 	}
-	cleanUp, err := p.servers(ctx, o)
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-
 	c, err := startCluster(ctx, p)
 	defer c.end()
 	if err != nil {
@@ -107,20 +112,27 @@ func run(ctx context.Context, o options) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	n := torment(ctx, c, h, kinds, o)
+	n := &nemesis{
+		targets: targets(c, o.targets), kinds: kinds, quota: quota, pace: o.pace, history: h, clients: o.clients,
+		say: func(format string, args ...any) {
+			fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
+		},
+	}
+	torment(ctx, c, n, o)
 	if err := ctx.Err(); err != nil {
 		return 1, err
 	}
-	return judge(ctx, c, h, n, p, time.Since(began))
+	return judge(ctx, c, n, time.Since(began))
 }
 
 // torment runs clients and nemesis for as long as it should, mends all, and
 // reads once more.
-func torment(ctx context.Context, c *cluster, h *recorder, kinds []string, o options) *nemesis {
-	n := &nemesis{targets: targets(c, o.targets), clock: h.now, say: func(format string, args ...any) {
-		fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
-	}}
-	harm, enough := context.WithTimeout(ctx, o.duration)
+func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
+	h := n.history
+	harm, enough := context.WithCancel(ctx)
+	if n.quota == nil {
+		harm, enough = context.WithTimeout(ctx, o.duration)
+	}
 	defer enough()
 	serve, stop := context.WithCancel(ctx)
 	defer stop()
@@ -132,12 +144,14 @@ func torment(ctx context.Context, c *cluster, h *recorder, kinds []string, o opt
 	for i := range all {
 		all[i] = &client{
 			number: i, rng: rand.New(rand.NewPCG(o.seed, uint64(i))), http: &http.Client{Transport: transport},
-			commands: c.of("command-service"), queries: c.of("read-api"), users: us, history: h,
+			commands: c.of(commandService), queries: c.of(readAPI), users: us, history: h,
 		}
 		clients.Go(func() { all[i].run(serve) })
 	}
-	n.run(harm, kinds, o.seed)
-	<-harm.Done()
+	n.run(harm, o.seed)
+	if n.quota == nil {
+		<-harm.Done()
+	}
 	n.say("all is mended")
 	if err := c.waitUntilReady(ctx, 90*time.Second); err != nil {
 		n.wrong = append(n.wrong, err.Error())
@@ -149,12 +163,11 @@ func torment(ctx context.Context, c *cluster, h *recorder, kinds []string, o opt
 	for i, u := range us.last(10 * o.clients) {
 		all[i%len(all)].read(u, history.Read, u.after())
 	}
-	return n
 }
 
 // judge checks all, and prints what was found.
-func judge(ctx context.Context, c *cluster, h *recorder, n *nemesis, p plan, took time.Duration) (int, error) {
-	operations, err := h.close()
+func judge(ctx context.Context, c *cluster, n *nemesis, took time.Duration) (int, error) {
+	operations, err := n.history.close()
 	if err != nil {
 		return 1, err
 	}
@@ -169,13 +182,13 @@ func judge(ctx context.Context, c *cluster, h *recorder, n *nemesis, p plan, too
 	if err := c.verify(ctx); err != nil {
 		add("verify", err.Error())
 	}
-	log, err := dump(ctx, c.brokers, p.prefix)
+	log, err := dump(ctx, c.brokers())
 	if err != nil {
 		return 1, err
 	}
 	report := history.Check(operations, log)
 	broken = append(broken, report.Violations...)
-	page := filepath.Join(p.dir, "linear.html")
+	page := filepath.Join(c.dir, "linear.html")
 	if err := report.Linear.Visualize(page); err != nil {
 		return 1, err
 	}

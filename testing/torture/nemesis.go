@@ -22,24 +22,39 @@ const (
 	reset     = "reset"
 )
 
-var allFaults = []string{kill, restart, freeze, latency, blackHole, noAnswers, noAsking, reset}
+var (
+	ofProcesses = []string{kill, restart, freeze}
+	ofLinks     = []string{latency, blackHole, noAnswers, noAsking, reset}
+	allFaults   = slices.Concat(ofProcesses, ofLinks)
+	// partitionings are what a quota calls a partition.
+	partitionings = []string{blackHole, noAnswers, noAsking}
+)
 
 // session is Kafka's session timeout of Millrace's consumers: who is silent
 // for longer has lost its partitions and doesn't know it.
 const session = 6 * time.Second
 
+// recoverIn is how long all may take, from a fault's end, until every client has
+// answers again.
+const recoverIn = 90 * time.Second
+
 // fault is one that was.
 type fault struct {
 	Kind   string        `json:"kind"`
+	Role   string        `json:"role"`
 	Target string        `json:"target"`
 	From   time.Duration `json:"from"`
 	To     time.Duration `json:"to"`
 }
 
-// nemesis does harm, to processes and to links at the same time.
+// nemesis does harm, to services, to servers and to links at the same time.
 type nemesis struct {
 	targets []*process
-	clock   func() time.Duration
+	kinds   []string
+	quota   quota
+	pace    time.Duration // from a fault's end to the next one's beginning, on average
+	history *recorder
+	clients int
 	say     func(string, ...any)
 
 	mu     sync.Mutex
@@ -47,90 +62,165 @@ type nemesis struct {
 	wrong  []string // what ended otherwise than it should
 }
 
-// run does so until the context ends, and mends all.
-func (n *nemesis) run(ctx context.Context, kinds []string, seed uint64) {
+// lane is harm that is done one after the other.
+type lane struct {
+	targets []*process
+	kinds   []string
+}
+
+// lanes are those that have something to do.
+func (n *nemesis) lanes() (all []lane) {
+	var services, servers, linked lane
+	for _, p := range n.targets {
+		if p.role == broker || p.role == database {
+			servers.targets = append(servers.targets, p)
+		} else {
+			services.targets = append(services.targets, p)
+		}
+		if len(p.links) > 0 {
+			linked.targets = append(linked.targets, p)
+		}
+	}
+	for _, kind := range n.kinds {
+		if slices.Contains(ofProcesses, kind) {
+			services.kinds, servers.kinds = append(services.kinds, kind), append(servers.kinds, kind)
+		} else {
+			linked.kinds = append(linked.kinds, kind)
+		}
+	}
+	for _, l := range []lane{services, servers, linked} {
+		if len(l.targets) > 0 && len(l.kinds) > 0 {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// run does harm until the context ends or, with a quota, that is fulfilled, and
+// mends all. A seed gives the same faults in the same order.
+func (n *nemesis) run(ctx context.Context, seed uint64) {
 	var lanes sync.WaitGroup
-	for lane, of := range [][]string{{kill, restart, freeze}, {latency, blackHole, noAnswers, noAsking, reset}} {
-		var chosen []string
-		for _, kind := range kinds {
-			if slices.Contains(of, kind) {
-				chosen = append(chosen, kind)
-			}
+	for i, l := range n.lanes() {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)+1000))
+		next := func() (harm, bool) {
+			return harm{kind: l.kinds[rng.IntN(len(l.kinds))], target: l.targets[rng.IntN(len(l.targets))]}, true
 		}
-		if len(chosen) == 0 {
-			continue
+		if n.quota != nil {
+			next = n.quota.of(l, rng)
 		}
-		rng := rand.New(rand.NewPCG(seed, uint64(lane)+1000))
 		lanes.Go(func() {
-			for pause(ctx, between(rng, 500*time.Millisecond, 3*time.Second)) {
-				n.harm(ctx, chosen[rng.IntN(len(chosen))], rng)
+			for pause(ctx, between(rng, n.pace/4, n.pace*7/4)) {
+				h, more := next()
+				if !more {
+					return
+				}
+				h.choose(rng)
+				n.do(ctx, &h)
 			}
 		})
 	}
 	lanes.Wait()
 }
 
-// harm does one fault and mends it. It chooses before it acts, so that a seed
-// gives the same faults.
-func (n *nemesis) harm(ctx context.Context, kind string, rng *rand.Rand) {
-	p := n.targets[rng.IntN(len(n.targets))]
+// harm is a fault that is to be. All of it is chosen before it is done.
+type harm struct {
+	kind   string
+	target *process
+	link   *link
+	on     int // of the link's ways
+	busy   bool
+	lasts  time.Duration
+}
+
+func (h *harm) choose(rng *rand.Rand) {
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
-	l, to := p.link, "kafka"
 	// A fault does most harm where much is under way: behind a slow link.
-	busy := (kind == kill || kind == freeze) && l != nil && rng.IntN(2) == 0
-	if !busy && p.store != nil && rng.IntN(2) == 0 {
-		l, to = p.store, "postgres"
+	busy, other, on := rng.IntN(2) == 0, rng.IntN(2), rng.IntN(2*kafkaNodes)
+	h.lasts, h.on = long, everywhere
+	if h.kind == kill || h.kind == restart || h.kind == reset {
+		h.lasts = short
 	}
-	f := fault{Kind: kind, Target: p.name, From: n.clock()}
-	switch kind {
-	case kill, restart, freeze:
-		n.say("%s %s%s", kind, p.name, map[bool]string{true: ", behind a slow link"}[busy])
-	default:
-		if l == nil {
-			return // the broker has no link
+	links := h.target.links
+	if len(links) == 0 {
+		return
+	}
+	if slices.Contains(ofProcesses, h.kind) {
+		h.link, h.busy = links[0], busy && h.kind != restart
+		return
+	}
+	h.link = links[other%len(links)]
+	if on < len(h.link.proxies) {
+		h.on = on
+	}
+}
+
+func (h *harm) String() string {
+	switch {
+	case slices.Contains(ofLinks, h.kind):
+		way := ""
+		if h.on != everywhere && len(h.link.proxies) > 1 {
+			way = fmt.Sprintf(" %d", h.on+1)
 		}
-		f.Target = p.name + " to " + to
-		n.say("%s %s", kind, f.Target)
+		return fmt.Sprintf("%s between %s and %s%s", h.kind, h.target.name, h.link.name, way)
+	case h.busy:
+		return fmt.Sprintf("%s %s, behind a slow link", h.kind, h.target.name)
+	default:
+		return fmt.Sprintf("%s %s", h.kind, h.target.name)
 	}
+}
+
+// do does it, mends it, and waits until every client has had answers that it
+// asked for later.
+func (n *nemesis) do(ctx context.Context, h *harm) {
+	n.say("%s", h)
+	f := fault{Kind: h.kind, Role: h.target.role, Target: h.target.name, From: n.history.now()}
+	p := h.target
 	var err error
-	if busy {
-		err = l.cut(latency)
+	if h.busy {
+		err = h.link.cut(latency, everywhere)
 		pause(ctx, time.Second)
 	}
-	switch kind {
+	switch h.kind {
 	case kill:
 		p.kill()
-		pause(ctx, short)
+		pause(ctx, h.lasts)
 		err = p.start()
 	case restart:
-		err = p.stop(30 * time.Second)
-		pause(ctx, short)
+		err = p.stop(time.Minute)
+		pause(ctx, h.lasts)
 		if again := p.start(); err == nil {
 			err = again
 		}
 	case freeze:
 		p.signal(syscall.SIGSTOP, false)
-		pause(ctx, long)
+		pause(ctx, h.lasts)
 		p.signal(syscall.SIGCONT, false)
-	case reset:
-		err = l.cut(kind)
-		pause(ctx, short)
-		l.mend(context.WithoutCancel(ctx))
 	default:
-		err = l.cut(kind)
-		pause(ctx, long)
-		l.mend(context.WithoutCancel(ctx))
+		err = h.link.cut(h.kind, h.on)
+		pause(ctx, h.lasts)
+		h.link.mend(context.WithoutCancel(ctx))
 	}
-	if busy {
-		l.mend(context.WithoutCancel(ctx))
+	if h.busy {
+		h.link.mend(context.WithoutCancel(ctx))
 	}
-	f.To = n.clock()
+	f.To = n.history.now()
+	if err == nil && ctx.Err() == nil {
+		err = n.recovered(ctx, p, f.To)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.faults = append(n.faults, f)
-	if err != nil {
-		n.wrong = append(n.wrong, fmt.Sprintf("%s %s: %v", kind, f.Target, err))
+	if err != nil && ctx.Err() == nil {
+		n.wrong = append(n.wrong, fmt.Sprintf("%s: %v", h, err))
 	}
+}
+
+// recovered waits until a process is ready, and every client has been answered.
+func (n *nemesis) recovered(ctx context.Context, p *process, since time.Duration) error {
+	if err := p.waitUntilReady(ctx, recoverIn); err != nil {
+		return err
+	}
+	return n.history.answered(ctx, n.clients, since, recoverIn)
 }
 
 // pause waits, and says whether the context goes on.
@@ -144,5 +234,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func between(rng *rand.Rand, from, to time.Duration) time.Duration {
-	return from + time.Duration(rng.Int64N(int64(to-from)))
+	return from + time.Duration(rng.Int64N(max(int64(to-from), 1)))
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,17 +12,29 @@ import (
 	"time"
 )
 
-// process is one process of the program, which can end and start again.
+// The roles of processes: Millrace's four, and the database.
+const (
+	broker         = "broker"
+	commandService = "command-service"
+	queryService   = "query-service"
+	readAPI        = "read-api"
+	database       = "database"
+)
+
+var allRoles = []string{broker, database, commandService, queryService, readAPI}
+
+// process is one process, which can end and start again.
 type process struct {
 	name   string
 	role   string
-	binary string
+	argv   []string
 	dir    string
-	set    map[string]string
-	admin  string
-	url    string // where it serves clients, "" if it doesn't
-	link   *link  // its way to Kafka, nil for the broker
-	store  *link  // its way to PostgreSQL, nil without
+	ready  func(context.Context) error
+	stopBy os.Signal           // asks it to end
+	as     *syscall.Credential // who it runs as, nil for who runs this
+	url    string              // where it serves clients, "" if it doesn't
+	admin  string              // where its metrics are, "" if it has none
+	links  []*link             // ways that can be cut: to or, of a broker, from its peers first
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -44,8 +54,9 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(p.binary, append([]string{"serve"}, p.args()...)...)
+	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", p.name, err), log.Close())
 	}
@@ -66,43 +77,54 @@ func (p *process) start() error {
 
 func (p *process) logFile() string { return filepath.Join(p.dir, "log") }
 
-func (p *process) args() []string { return settings(p.set) }
-
-// settings are flags that set keys.
-func settings(set map[string]string) []string {
-	var args []string
-	for key, value := range set {
-		args = append(args, "--set", key+"="+value)
-	}
-	return args
-}
-
 // kill ends it as kill -9 does.
 func (p *process) kill() {
-	p.signal(syscall.SIGKILL, true)
+	children := p.signal(syscall.SIGKILL, true)
 	p.wait(time.Minute)
+	for _, child := range children {
+		for running(child) {
+			time.Sleep(time.Millisecond) // as long as the kernel takes
+		}
+	}
 }
 
 // stop asks it to end, and says whether it did in time.
 func (p *process) stop(within time.Duration) error {
-	p.signal(syscall.SIGTERM, true)
+	p.mu.Lock()
+	p.wanted = false
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(p.stopBy) // it may have ended
+	}
+	p.mu.Unlock()
 	if !p.wait(within) {
 		p.kill()
-		return fmt.Errorf("%s has not stopped within %s of SIGTERM", p.name, within)
+		return fmt.Errorf("%s has not stopped within %s of %s", p.name, within, p.stopBy)
 	}
 	return nil
 }
 
-// signal sends a signal; ends says that the process is meant to end by it.
-func (p *process) signal(s os.Signal, ends bool) {
+// signal sends a signal to it and to all that it started, as PostgreSQL starts
+// one for each connection; ends says that it is meant to end by it. It returns
+// whom it started.
+func (p *process) signal(s syscall.Signal, ends bool) (children []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ends {
 		p.wanted = false
 	}
-	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(s) // it may have ended
+	if p.cmd == nil {
+		return nil
 	}
+	select {
+	case <-p.ended:
+	default:
+		children = childrenOf(p.cmd.Process.Pid)
+		_ = p.cmd.Process.Signal(s) // it may have ended
+		for _, child := range children {
+			_ = syscall.Kill(child, s) // so may this
+		}
+	}
+	return children
 }
 
 func (p *process) wait(within time.Duration) bool {
@@ -127,38 +149,18 @@ func (p *process) crashed() []string {
 	return p.crashes
 }
 
-// waitUntilReady waits for /readyz.
+// waitUntilReady waits until it says that it is.
 func (p *process) waitUntilReady(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	why := errors.New("never asked")
 	for ctx.Err() == nil {
-		if why = p.ready(ctx); why == nil {
+		if err := p.ready(ctx); err == nil {
 			return nil
+		} else if ctx.Err() == nil {
+			why = err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
+		pause(ctx, 100*time.Millisecond)
 	}
 	return fmt.Errorf("%s is not ready after %s: %w", p.name, patience, why)
-}
-
-func (p *process) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(string(body))
-	}
-	return err
 }

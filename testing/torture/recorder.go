@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -18,6 +20,14 @@ type recorder struct {
 	encoder *json.Encoder
 	all     []history.Operation
 	failed  error
+	asked   map[asker]time.Duration // for the latest answer of each
+	news    chan struct{}           // closed when something is added
+}
+
+// asker is a client and what it asks: commands or the rest.
+type asker struct {
+	client   int
+	commands bool
 }
 
 func newRecorder(path string) (*recorder, error) {
@@ -25,7 +35,7 @@ func newRecorder(path string) (*recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recorder{began: time.Now(), file: file, encoder: json.NewEncoder(file)}, nil
+	return &recorder{began: time.Now(), file: file, encoder: json.NewEncoder(file), asked: map[asker]time.Duration{}, news: make(chan struct{})}, nil
 }
 
 // now is the one clock of all operations and faults.
@@ -37,6 +47,38 @@ func (r *recorder) add(o history.Operation) {
 	r.all = append(r.all, o)
 	if err := r.encoder.Encode(o); err != nil && r.failed == nil {
 		r.failed = err
+	}
+	if o.Result() != history.Unknown {
+		of := asker{o.Client, o.IsCommand()}
+		r.asked[of] = max(r.asked[of], o.Call)
+	}
+	close(r.news)
+	r.news = make(chan struct{})
+}
+
+// answered waits until each client has had an answer to a command and one to a
+// question, both asked since then.
+func (r *recorder) answered(ctx context.Context, clients int, since, patience time.Duration) error {
+	late := time.After(patience)
+	for {
+		r.mu.Lock()
+		n, news := 0, r.news
+		for _, asked := range r.asked {
+			if asked >= since {
+				n++
+			}
+		}
+		r.mu.Unlock()
+		if n == 2*clients {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-late:
+			return fmt.Errorf("%s later, %d clients have answers to %d of %d kinds of requests", patience, clients, n, 2*clients)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

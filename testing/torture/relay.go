@@ -13,33 +13,42 @@ import (
 )
 
 // relay carries Kafka's protocol between a client and a broker, and tells the
-// client that the broker is elsewhere: a broker says where it is, and clients
-// go there, past any proxy, if nobody changes the word.
+// client that the brokers are elsewhere: a broker says where all of them are,
+// and clients go there, past any proxy, if nobody changes the word.
 type relay struct {
 	listener net.Listener
 	broker   string
-	host     string // what clients are told
-	port     int32
+	ways     map[int32]way // what clients are told, by broker
+}
+
+// way is where a client finds a broker.
+type way struct {
+	host string
+	port int32
 }
 
 // maxFrame is longer than any message of a run.
 const maxFrame = 64 << 20
 
-// newRelay relays to a broker for clients that reach it at an address.
-func newRelay(broker, address string) (*relay, error) {
-	host, portText, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.ParseInt(portText, 10, 32)
-	if err != nil {
-		return nil, err
+// newRelay relays to a broker for clients that reach each at an address.
+func newRelay(broker string, addresses map[int32]string) (*relay, error) {
+	r := &relay{broker: broker, ways: map[int32]way{}}
+	for id, address := range addresses {
+		host, portText, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		port, err := strconv.ParseInt(portText, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		r.ways[id] = way{host, int32(port)}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{listener: listener, broker: broker, host: host, port: int32(port)}
+	r.listener = listener
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -149,21 +158,35 @@ func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 	}
 	switch response := response.(type) {
 	case *kmsg.MetadataResponse:
-		if len(response.Brokers) > 1 {
-			return frame, nil // one way leads to one broker only
-		}
 		for i := range response.Brokers {
-			response.Brokers[i].Host, response.Brokers[i].Port = r.host, r.port
+			b := &response.Brokers[i]
+			if err := r.lead(b.NodeID, &b.Host, &b.Port); err != nil {
+				return nil, err
+			}
 		}
 	case *kmsg.FindCoordinatorResponse:
-		if response.Host != "" {
-			response.Host, response.Port = r.host, r.port
+		if err := r.lead(response.NodeID, &response.Host, &response.Port); err != nil {
+			return nil, err
 		}
 		for i := range response.Coordinators {
-			if response.Coordinators[i].Host != "" {
-				response.Coordinators[i].Host, response.Coordinators[i].Port = r.host, r.port
+			c := &response.Coordinators[i]
+			if err := r.lead(c.NodeID, &c.Host, &c.Port); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return response.AppendTo(frame[:head:head]), nil
+}
+
+// lead changes where a broker is said to be. No broker has no host.
+func (r *relay) lead(id int32, host *string, port *int32) error {
+	if *host == "" {
+		return nil
+	}
+	to, ok := r.ways[id]
+	if !ok {
+		return fmt.Errorf("there is no way to broker %d", id)
+	}
+	*host, *port = to.host, to.port
+	return nil
 }

@@ -25,18 +25,18 @@ func TestRelayHidesTheBroker(t *testing.T) {
 	})
 	ways := newNetwork()
 	t.Cleanup(ways.close)
-	link, err := ways.toKafka("test", broker.Addr())
+	link, err := ways.toKafka("test", []node{{0, broker.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, version := range []sarama.KafkaVersion{sarama.V1_0_0_0, sarama.V2_8_0_0} { // before and after KIP-482
 		cfg := sarama.NewConfig()
 		cfg.Version = version
-		client, err := sarama.NewClient([]string{link.address()}, cfg)
+		client, err := sarama.NewClient([]string{link.addresses()}, cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := link.address()
+		want := link.addresses()
 		for _, b := range client.Brokers() {
 			if portOf(t, b.Addr()) != portOf(t, want) {
 				t.Errorf("version %s: a broker at %s, want %s", version, b.Addr(), want)

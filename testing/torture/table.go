@@ -40,28 +40,39 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, "\nfaults survived\ttimes\tlongest recovery\t")
+	fmt.Fprint(w, "\nfaults survived\t")
+	for _, role := range allRoles {
+		fmt.Fprintf(w, "%s\t", role)
+	}
+	fmt.Fprintln(w, "longest recovery\t")
 	for _, kind := range allFaults {
-		if n, longest := recovery(operations, faults, kind); n > 0 {
-			fmt.Fprintf(w, "%s\t%d\t%s\t\n", kind, n, longest.Round(10*time.Millisecond))
+		of := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.Kind != kind })
+		if len(of) == 0 {
+			continue
 		}
+		fmt.Fprintf(w, "%s\t", kind)
+		for _, role := range allRoles {
+			n := 0
+			for _, f := range of {
+				if f.Role == role {
+					n++
+				}
+			}
+			fmt.Fprintf(w, "%d\t", n)
+		}
+		fmt.Fprintf(w, "%s\t\n", recovery(operations, of).Round(10*time.Millisecond))
 	}
 	_ = w.Flush() // of a terminal
 	fmt.Printf("\n%d operations in %s; %d records count, %d came too late for their slot; %d operations of %d users linearizable: %s\n",
 		len(operations), took.Round(time.Second), report.Accepted, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
 }
 
-// recovery is how often there was a fault, and the longest time from the
-// beginning of one until each client had a success that it had asked for
-// later.
-func recovery(operations []history.Operation, faults []fault, kind string) (n int, longest time.Duration) {
+// recovery is the longest time from the beginning of one of these faults until
+// each client had an answer that it had asked for later.
+func recovery(operations []history.Operation, faults []fault) (longest time.Duration) {
 	byReturn := slices.Clone(operations)
 	slices.SortFunc(byReturn, func(a, b history.Operation) int { return cmp.Compare(a.Return, b.Return) })
 	for _, f := range faults {
-		if f.Kind != kind {
-			continue
-		}
-		n++
 		first := map[int]time.Duration{}
 		for i := range byReturn {
 			o := &byReturn[i]
@@ -71,7 +82,7 @@ func recovery(operations []history.Operation, faults []fault, kind string) (n in
 			}
 		}
 	}
-	return n, longest
+	return longest
 }
 
 // printBroken prints the first violations of each rule.

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// partition is what a quota calls any of the partitionings.
+const partition = "partition"
+
+// quota is how often each role gets each fault, at least.
+type quota map[string]int
+
+// parseQuota reads "kill:20,freeze:5", "" for none.
+func parseQuota(text string) (quota, error) {
+	if text == "" {
+		return nil, nil
+	}
+	q := quota{}
+	for part := range strings.SplitSeq(text, ",") {
+		kind, times, _ := strings.Cut(part, ":")
+		n, err := strconv.Atoi(times)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-quota %s: it is fault:times", part)
+		}
+		if kind != partition && !slices.Contains(allFaults, kind) {
+			return nil, fmt.Errorf("-quota %s: there are %s, and %s for any of %s", part,
+				strings.Join(allFaults, ", "), partition, strings.Join(partitionings, ", "))
+		}
+		q[kind] += n
+	}
+	return q, nil
+}
+
+// of deals a lane its part of the quota, in any order, until it is fulfilled.
+func (q quota) of(l lane, rng *rand.Rand) func() (harm, bool) {
+	byRole := map[string][]*process{}
+	for _, p := range l.targets {
+		byRole[p.role] = append(byRole[p.role], p)
+	}
+	var deck []harm
+	for _, kind := range append(slices.Clone(allFaults), partition) { // in order: a seed deals the same
+		these := []string{kind}
+		if kind == partition {
+			these = partitionings
+		}
+		these = slices.DeleteFunc(slices.Clone(these), func(kind string) bool { return !slices.Contains(l.kinds, kind) })
+		if len(these) == 0 {
+			continue
+		}
+		for _, role := range allRoles {
+			for i := range q[kind] {
+				if of := byRole[role]; len(of) > 0 {
+					deck = append(deck, harm{kind: these[i%len(these)], target: of[i/len(these)%len(of)]})
+				}
+			}
+		}
+	}
+	rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+	return func() (harm, bool) {
+		if len(deck) == 0 {
+			return harm{}, false
+		}
+		next := deck[0]
+		deck = deck[1:]
+		return next, true
+	}
+}
