@@ -80,6 +80,7 @@ func StartBroker(address, dir string, sync bool, security Security, log *slog.Lo
 		}
 		return nil, fmt.Errorf("start broker on %s: %w", dir, err)
 	}
+	newAbsentees(comeWithin).watch(cluster)
 	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
 }
 
