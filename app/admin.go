@@ -75,7 +75,17 @@ func (h *health) check(ctx context.Context) map[string]error {
 	return failing
 }
 
-// routes are those of the admin address.
+// adminRoutes are those of the admin address.
+func (m *Main) adminRoutes(status *modelStatus) *mux.Router {
+	routes := m.health.routes(m.Log)
+	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
+	if status.store != nil {
+		status.routes(routes)
+	}
+	return routes
+}
+
+// routes are those that tell how the process is.
 func (h *health) routes(log *slog.Logger) *mux.Router {
 	r := web.NewRouter()
 	get := func(path string, handler http.HandlerFunc) {

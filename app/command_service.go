@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/handlers"
@@ -58,19 +59,25 @@ func (s *commandService) run(ctx context.Context) error {
 	if s.traces != nil {
 		gateway.Tracer = s.traces
 	}
-	router := web.NewRouter()
-	gateway.Routes(router)
-	if err := s.describe(router); err != nil {
+	router, err := s.commandRoutes(gateway)
+	if err != nil {
 		return err
 	}
 	s.standing.gateway.Store(gateway)
 	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
 	defer s.stopIntake("command-service", s.server)
-	err := s.handle(ctx)
+	err = s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // it was told to stop while it waited for Kafka
 	}
 	return err
+}
+
+// commandRoutes are those of the commands' address.
+func (m *Main) commandRoutes(gateway *handlers.Gateway) (*mux.Router, error) {
+	router := web.NewRouter()
+	gateway.Routes(router)
+	return router, m.describe(router)
 }
 
 // awaitVisible is nil where the read models are another process's.

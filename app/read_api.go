@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/gorilla/mux"
+
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
@@ -35,7 +37,6 @@ func newReadAPI(m *Main, server *web.Server, store projections.Store) *readAPI {
 }
 
 func (s *readAPI) run(ctx context.Context) error {
-	router := web.NewRouter()
 	reader := &projections.Reader{
 		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
@@ -47,11 +48,8 @@ func (s *readAPI) run(ctx context.Context) error {
 	// Kafka may be away: nothing but the status of new commands needs it.
 	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
 	defer func() { _ = finder.Close() }()
-	commandstatus.Routes(router, reader, finder)
-	userhistory.Routes(router, reader)
-	userstats.Routes(router, reader) // before userlist's: it is no user
-	userlist.Routes(router, reader)
-	if err := s.describe(router); err != nil {
+	router, err := s.queryRoutes(reader, finder)
+	if err != nil {
 		return err
 	}
 	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router), s.traces), s.Log)
@@ -66,4 +64,14 @@ func (s *readAPI) run(ctx context.Context) error {
 	looking.Wait()
 	s.stopIntake("read-api", s.server)
 	return nil
+}
+
+// queryRoutes are those of the queries' address.
+func (m *Main) queryRoutes(reader *projections.Reader, commands commandstatus.Commands) (*mux.Router, error) {
+	router := web.NewRouter()
+	commandstatus.Routes(router, reader, commands)
+	userhistory.Routes(router, reader)
+	userstats.Routes(router, reader) // before userlist's: it is no user
+	userlist.Routes(router, reader)
+	return router, m.describe(router)
 }

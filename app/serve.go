@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,12 +144,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if len(parts) == 0 {
 		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
-	routes := m.health.routes(m.Log)
-	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
-	if store != nil {
-		status.routes(routes)
-	}
-	admin.Serve(m.secure.admin(routes), m.Log)
+	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
 	banner(m.Stdout, m.Config, at)
 	if m.Started != nil {
 		m.Started(at)

@@ -54,6 +54,12 @@ func newStack(t *testing.T) *stack {
 func oneProcess(t *testing.T) *stack {
 	t.Helper()
 	s := newStack(t)
+	s.startOneProcess()
+	return s
+}
+
+func (s *stack) startOneProcess() {
+	s.t.Helper()
 	roles := []string{"broker", "command-service", "query-service", "read-api"}
 	if s.onKafka() {
 		roles = roles[1:]
@@ -64,7 +70,6 @@ func oneProcess(t *testing.T) *stack {
 		s.broker = all
 	}
 	all.start()
-	return s
 }
 
 // terminals is each role in a process of its own, from the shipped files, as

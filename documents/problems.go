@@ -29,11 +29,12 @@ var meanings = map[string]string{
 	"user-not-found":         "there is no such user",
 }
 
-// everywhere are the problems that any operation may be answered with.
+// everywhere are the problems that any operation may be answered with, unless
+// x-everywhere says which of them.
 var everywhere = map[string][]string{
 	"400": {"invalid-request"},
 	"401": {"unauthorized"},
-	"403": {"insufficient-scope", "certificate-required"},
+	"403": {"insufficient-scope"},
 	"429": {"too-many-requests"},
 	"500": {"internal"},
 	"503": {"unavailable"},
@@ -50,9 +51,13 @@ func addProblems(operation object) {
 	}
 	headers, _ := operation["x-problem-headers"].(object)
 	delete(operation, "x-problems")
+	few, some := operation["x-everywhere"].([]any)
 	delete(operation, "x-problem-headers")
+	delete(operation, "x-everywhere")
 	for status, slugs := range everywhere {
-		byStatus[status] = append(byStatus[status], slugs...)
+		if !some || slices.Contains(few, any(status)) {
+			byStatus[status] = append(byStatus[status], slugs...)
+		}
 	}
 	responses := as[object](operation["responses"])
 	for status, slugs := range byStatus {
@@ -89,8 +94,10 @@ func problemResponse(status string, slugs []string, more object) object {
 		headers[name] = header
 	}
 	switch status {
-	case "401", "403":
+	case "401":
 		headers["WWW-Authenticate"] = object{"$ref": "#/components/headers/WWWAuthenticate"}
+	case "403":
+		headers["WWW-Authenticate"] = object{"$ref": "#/components/headers/WWWAuthenticateOfToken"}
 	case "429", "503":
 		headers["Retry-After"] = object{"$ref": "#/components/headers/RetryAfter"}
 	}
