@@ -38,6 +38,7 @@ type options struct {
 	targets  string
 	quota    string
 	pace     time.Duration
+	soak     bool
 	mutant   string
 	keep     bool
 }
@@ -53,6 +54,7 @@ func main() {
 	flag.StringVar(&o.quota, "quota", "", "how often each role gets a fault, such as kill:20,freeze:5,restart:5,partition:5; the run ends then")
 	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")
 	flag.StringVar(&o.targets, "targets", strings.Join(allRoles, ","), "which roles to harm, by comma")
+	flag.BoolVar(&o.soak, "soak", false, "sample what processes hold, spare one of each role kill and restart, and fail if anything grows steadily: -soak -duration 1h -pace 1m")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
 	flag.Parse()
@@ -113,7 +115,7 @@ func run(ctx context.Context, o options) (code int, err error) {
 		return 1, err
 	}
 	n := &nemesis{
-		targets: targets(c, o.targets), kinds: kinds, quota: quota, pace: o.pace, history: h, clients: o.clients,
+		targets: targets(c, o.targets), kinds: kinds, quota: quota, pace: o.pace, spares: o.soak, history: h, clients: o.clients,
 		say: func(format string, args ...any) {
 			fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
 		},
@@ -148,10 +150,17 @@ func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
 		}
 		clients.Go(func() { all[i].run(serve) })
 	}
+	var sampled sync.WaitGroup
+	if o.soak {
+		every := max(time.Second, min(o.duration/200, 15*time.Second))
+		sampled.Go(func() { n.samples.take(harm, c.processes, every, h.now) })
+	}
 	n.run(harm, o.seed)
 	if n.quota == nil {
 		<-harm.Done()
 	}
+	enough()
+	sampled.Wait()
 	n.say("all is mended")
 	if err := c.waitUntilReady(ctx, 90*time.Second); err != nil {
 		n.wrong = append(n.wrong, err.Error())
@@ -192,7 +201,9 @@ func judge(ctx context.Context, c *cluster, n *nemesis, took time.Duration) (int
 	if err := report.Linear.Visualize(page); err != nil {
 		return 1, err
 	}
+	broken = append(broken, n.samples.grown(took)...)
 	printTable(operations, n.faults, report, took)
+	printSamples(n.samples.longest())
 	if len(broken) == 0 {
 		fmt.Println("verdict: every promise was kept")
 		return 0, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -53,7 +54,9 @@ type nemesis struct {
 	kinds   []string
 	quota   quota
 	pace    time.Duration // from a fault's end to the next one's beginning, on average
+	spares  bool          // one process of each role, and the servers, live all the time
 	history *recorder
+	samples samples
 	clients int
 	say     func(string, ...any)
 
@@ -102,8 +105,12 @@ func (n *nemesis) run(ctx context.Context, seed uint64) {
 	var lanes sync.WaitGroup
 	for i, l := range n.lanes() {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)+1000))
+		choices := n.choices(l)
 		next := func() (harm, bool) {
-			return harm{kind: l.kinds[rng.IntN(len(l.kinds))], target: l.targets[rng.IntN(len(l.targets))]}, true
+			if len(choices) == 0 {
+				return harm{}, false
+			}
+			return choices[rng.IntN(len(choices))], true
 		}
 		if n.quota != nil {
 			next = n.quota.of(l, rng)
@@ -114,12 +121,26 @@ func (n *nemesis) run(ctx context.Context, seed uint64) {
 				if !more {
 					return
 				}
-				h.choose(rng)
+				h.choose(rng, n.targets)
 				n.do(ctx, &h)
 			}
 		})
 	}
 	lanes.Wait()
+}
+
+// choices are all that a lane may do.
+func (n *nemesis) choices(l lane) (all []harm) {
+	for _, kind := range l.kinds {
+		for i, p := range l.targets {
+			h := harm{kind: kind, target: p}
+			first := !slices.ContainsFunc(l.targets[:i], func(o *process) bool { return o.role == p.role })
+			if !n.spares || !h.ends() || !first {
+				all = append(all, h)
+			}
+		}
+	}
+	return all
 }
 
 // harm is a fault that is to be. All of it is chosen before it is done.
@@ -128,42 +149,81 @@ type harm struct {
 	target *process
 	link   *link
 	on     int // of the link's ways
-	busy   bool
 	lasts  time.Duration
+
+	before string // what is done to the link before, "" for nothing
+	since  time.Duration
+	then   *process // is frozen when the target is thawed, nil for nobody
 }
 
-func (h *harm) choose(rng *rand.Rand) {
+// ends says whether it ends a process.
+func (h *harm) ends() bool { return h.kind == kill || h.kind == restart }
+
+// choose chooses all the rest. A fault does most harm where much is under way:
+// behind a slow link, or where one of several ways is cut. Who was frozen does
+// most when it goes on and nobody else does.
+func (h *harm) choose(rng *rand.Rand, all []*process) {
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
-	// A fault does most harm where much is under way: behind a slow link.
-	busy, other, on := rng.IntN(2) == 0, rng.IntN(2), rng.IntN(2*kafkaNodes)
-	h.lasts, h.on = long, everywhere
+	before, since, twins := rng.IntN(3), between(rng, time.Second, 3*time.Second), rng.IntN(2) == 0
+	other, on := rng.IntN(2), rng.IntN(2*kafkaNodes)
+	h.lasts, h.on, h.since = long, everywhere, since
 	if h.kind == kill || h.kind == restart || h.kind == reset {
 		h.lasts = short
+	}
+	if h.kind == freeze && twins {
+		h.then = twin(h.target, all)
 	}
 	links := h.target.links
 	if len(links) == 0 {
 		return
 	}
-	if slices.Contains(ofProcesses, h.kind) {
-		h.link, h.busy = links[0], busy && h.kind != restart
+	if !slices.Contains(ofProcesses, h.kind) {
+		h.link = links[other%len(links)]
+		if on < len(h.link.proxies) {
+			h.on = on
+		}
 		return
 	}
-	h.link = links[other%len(links)]
-	if on < len(h.link.proxies) {
-		h.on = on
+	h.link = links[0]
+	switch {
+	case h.kind == restart || before == 0:
+	case before == 1 || len(h.link.proxies) == 1:
+		h.before = latency
+	default:
+		h.before = blackHole
+		if h.target.role != broker { // whose peers shall have nothing of it
+			h.on = on % len(h.link.proxies)
+		}
 	}
 }
 
+// twin is the other process of a role of two, nil if there are not two.
+func twin(p *process, all []*process) (other *process) {
+	n := 0
+	for _, o := range all {
+		if o.role == p.role && o != p {
+			other = o
+			n++
+		}
+	}
+	if n != 1 {
+		return nil
+	}
+	return other
+}
+
 func (h *harm) String() string {
+	way := ""
+	if h.on != everywhere && len(h.link.proxies) > 1 {
+		way = fmt.Sprintf(" %d", h.on+1)
+	}
 	switch {
 	case slices.Contains(ofLinks, h.kind):
-		way := ""
-		if h.on != everywhere && len(h.link.proxies) > 1 {
-			way = fmt.Sprintf(" %d", h.on+1)
-		}
 		return fmt.Sprintf("%s between %s and %s%s", h.kind, h.target.name, h.link.name, way)
-	case h.busy:
-		return fmt.Sprintf("%s %s, behind a slow link", h.kind, h.target.name)
+	case h.before != "":
+		return fmt.Sprintf("%s %s, after %s to %s%s", h.kind, h.target.name, h.before, h.link.name, way)
+	case h.then != nil:
+		return fmt.Sprintf("%s %s, then %s", h.kind, h.target.name, h.then.name)
 	default:
 		return fmt.Sprintf("%s %s", h.kind, h.target.name)
 	}
@@ -174,44 +234,54 @@ func (h *harm) String() string {
 func (n *nemesis) do(ctx context.Context, h *harm) {
 	n.say("%s", h)
 	f := fault{Kind: h.kind, Role: h.target.role, Target: h.target.name, From: n.history.now()}
-	p := h.target
-	var err error
-	if h.busy {
-		err = h.link.cut(latency, everywhere)
-		pause(ctx, time.Second)
-	}
-	switch h.kind {
-	case kill:
-		p.kill()
-		pause(ctx, h.lasts)
-		err = p.start()
-	case restart:
-		err = p.stop(time.Minute)
-		pause(ctx, h.lasts)
-		if again := p.start(); err == nil {
-			err = again
-		}
-	case freeze:
-		p.signal(syscall.SIGSTOP, false)
-		pause(ctx, h.lasts)
-		p.signal(syscall.SIGCONT, false)
-	default:
-		err = h.link.cut(h.kind, h.on)
-		pause(ctx, h.lasts)
-		h.link.mend(context.WithoutCancel(ctx))
-	}
-	if h.busy {
-		h.link.mend(context.WithoutCancel(ctx))
-	}
+	err := n.hurt(ctx, h)
 	f.To = n.history.now()
 	if err == nil && ctx.Err() == nil {
-		err = n.recovered(ctx, p, f.To)
+		err = n.recovered(ctx, h.target, f.To)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.faults = append(n.faults, f)
 	if err != nil && ctx.Err() == nil {
 		n.wrong = append(n.wrong, fmt.Sprintf("%s: %v", h, err))
+	}
+}
+
+// hurt does it, and mends it.
+func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
+	p := h.target
+	if h.before != "" || slices.Contains(ofLinks, h.kind) {
+		defer h.link.mend(context.WithoutCancel(ctx))
+	}
+	if h.before != "" {
+		err = h.link.cut(h.before, h.on)
+		pause(ctx, h.since)
+	}
+	switch h.kind {
+	case kill:
+		p.kill()
+		pause(ctx, h.lasts)
+		return errors.Join(err, p.start())
+	case restart:
+		err = p.stop(time.Minute)
+		pause(ctx, h.lasts)
+		return errors.Join(err, p.start())
+	case freeze:
+		p.signal(syscall.SIGSTOP, false)
+		pause(ctx, h.lasts)
+		if h.then != nil {
+			h.then.signal(syscall.SIGSTOP, false)
+			defer h.then.signal(syscall.SIGCONT, false)
+		}
+		p.signal(syscall.SIGCONT, false)
+		if h.then != nil {
+			pause(ctx, h.since)
+		}
+		return err
+	default:
+		err = h.link.cut(h.kind, h.on)
+		pause(ctx, h.lasts)
+		return err
 	}
 }
 

@@ -127,6 +127,21 @@ func (p *process) signal(s syscall.Signal, ends bool) (children []int) {
 	return children
 }
 
+// pid is that of its life now, 0 between two.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	select {
+	case <-p.ended:
+		return 0
+	default:
+		return p.cmd.Process.Pid
+	}
+}
+
 func (p *process) wait(within time.Duration) bool {
 	p.mu.Lock()
 	ended := p.ended

@@ -67,6 +67,27 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 		len(operations), took.Round(time.Second), report.Accepted, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
 }
 
+// printSamples prints what each process held in its longest life.
+func printSamples(lives []*life) {
+	if len(lives) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "\nheld: first, last, most\tfor\t")
+	for _, m := range measures {
+		fmt.Fprintf(w, "%s\t", m.name)
+	}
+	fmt.Fprintln(w)
+	for _, l := range lives {
+		fmt.Fprintf(w, "%s\t%s\t", l.process.name, (l.to - l.from).Round(time.Second))
+		for _, values := range l.values {
+			fmt.Fprintf(w, "%.0f, %.0f, %.0f\t", values[0], values[len(values)-1], slices.Max(values))
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush() // of a terminal
+}
+
 // recovery is the longest time from the beginning of one of these faults until
 // each client had an answer that it had asked for later.
 func recovery(operations []history.Operation, faults []fault) (longest time.Duration) {

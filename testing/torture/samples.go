@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+// measure is one of those that are sampled, each a number that should stay
+// about the same under the same load.
+type measure struct {
+	name  string
+	slack float64 // what it may grow by in any case
+	of    func(*process, int) (float64, error)
+}
+
+var measures = []measure{
+	{"MiB", 32, memoryOf},
+	{"goroutines", 50, goroutinesOf},
+	{"files", 20, filesOf},
+}
+
+// life is a process from a start to an end, sampled.
+type life struct {
+	process  *process
+	pid      int
+	from, to time.Duration
+	values   [][]float64 // by measure
+}
+
+// samples are those of all lives.
+type samples struct {
+	mu    sync.Mutex
+	lives []*life
+}
+
+// take samples processes again and again, until the context ends.
+func (s *samples) take(ctx context.Context, all []*process, every time.Duration, now func() time.Duration) {
+	for pause(ctx, every) {
+		for _, p := range all {
+			if pid := p.pid(); pid != 0 {
+				s.add(p, pid, now())
+			}
+		}
+	}
+}
+
+func (s *samples) add(p *process, pid int, now time.Duration) {
+	values := make([]float64, len(measures))
+	for i, m := range measures {
+		v, err := m.of(p, pid)
+		if err != nil {
+			return // it was killed, or is frozen
+		}
+		values[i] = v
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.lives, func(l *life) bool { return l.process == p && l.pid == pid })
+	if i < 0 {
+		i = len(s.lives)
+		s.lives = append(s.lives, &life{process: p, pid: pid, from: now, values: make([][]float64, len(measures))})
+	}
+	l := s.lives[i]
+	l.to = now
+	for i, v := range values {
+		l.values[i] = append(l.values[i], v)
+	}
+}
+
+// longest are the longest life of each process.
+func (s *samples) longest() []*life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*life
+	for _, l := range s.lives {
+		i := slices.IndexFunc(all, func(other *life) bool { return other.process == l.process })
+		switch {
+		case i < 0:
+			all = append(all, l)
+		case l.to-l.from > all[i].to-all[i].from:
+			all[i] = l
+		}
+	}
+	return all
+}
+
+// grown are what grew steadily in lives of at least half a run.
+func (s *samples) grown(run time.Duration) (wrong []history.Violation) {
+	for _, l := range s.longest() {
+		if l.to-l.from < run/2 {
+			continue
+		}
+		for i, m := range measures {
+			if from, to, grew := growth(l.values[i], m.slack); grew {
+				wrong = append(wrong, history.Violation{Rule: "grows", Detail: fmt.Sprintf("%s of %s, from %.0f to %.0f in %s", m.name, l.process.name, from, to, (l.to - l.from).Round(time.Second))})
+			}
+		}
+	}
+	return wrong
+}
+
+// growth says whether values grow steadily once the first quarter is over, in
+// which all warms up: by the least of each third of the rest, which garbage
+// that waits for its collection doesn't change.
+func growth(values []float64, slack float64) (from, to float64, grew bool) {
+	values = values[len(values)/4:]
+	if len(values) < 9 {
+		return 0, 0, false
+	}
+	third := len(values) / 3
+	a, b, c := slices.Min(values[:third]), slices.Min(values[third:2*third]), slices.Min(values[2*third:])
+	return a, c, a < b && b < c && c-a > max(slack, a/4)
+}
+
+// memoryOf is what a process holds of the machine's memory.
+func memoryOf(_ *process, pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kB, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 64)
+			return kB / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("process %d has no memory", pid)
+}
+
+// filesOf is how many file descriptors it has.
+func filesOf(_ *process, pid int) (float64, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return float64(len(entries)), err
+}
+
+// goroutinesOf is how many goroutines it says that it has, 0 for what isn't
+// Millrace's.
+func goroutinesOf(p *process, _ int) (float64, error) {
+	if p.admin == "" {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
+			return strconv.ParseFloat(text, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s tells no go_goroutines", p.name)
+}
