@@ -42,8 +42,10 @@ func (c *client) run(ctx context.Context) {
 	for pause(ctx, pace/2+time.Duration(c.rng.Int64N(int64(pace)))) {
 		u := c.users.pick(c.rng.IntN(1 << 20))
 		switch roll := c.rng.IntN(100); {
-		case roll < 40:
+		case roll < 25:
 			c.read(u, history.Read, u.after())
+		case roll < 40:
+			c.read(u, history.ReadOld, "")
 		case roll < 44 && c.last != nil:
 			again := *c.last
 			again.Waits = true
@@ -154,7 +156,7 @@ func (c *client) read(u *user, kind, after string) bool {
 			o.Return = c.history.now()
 		}
 		c.history.add(o)
-		if known || kind == history.Read {
+		if known || kind != history.ReadSent {
 			return known
 		}
 	}

@@ -31,7 +31,7 @@ type plan struct {
 	binary   string // is tortured
 	verifier string // verifies
 	dir      string
-	broker   string // embedded or kafka
+	broker   string // embedded, faulty or kafka
 	store    string // sqlite or postgres
 }
 
@@ -81,11 +81,13 @@ func (c *cluster) startServers(ctx context.Context) (err error) {
 	switch c.broker {
 	case "embedded":
 		err = c.addBroker()
+	case "faulty":
+		err = c.addFaulty()
 	case "kafka":
 		c.common["kafka.replication"] = strconv.Itoa(kafkaNodes)
 		err = c.addKafka(programs.kafka)
 	default:
-		err = fmt.Errorf("-broker %q: embedded or kafka", c.broker)
+		err = fmt.Errorf("-broker %q: embedded, faulty or kafka", c.broker)
 	}
 	if err != nil {
 		return err

@@ -44,12 +44,13 @@ type options struct {
 }
 
 func main() {
+	runFaulty(os.Args[1:])
 	var o options
 	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long to torture, without -quota")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e9, "what the random commands and faults are made of")
 	flag.IntVar(&o.clients, "clients", 8, "how many clients there are")
 	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres: one of the run's own")
-	flag.StringVar(&o.broker, "broker", "embedded", "embedded, or kafka: three nodes of the run's own")
+	flag.StringVar(&o.broker, "broker", "embedded", "embedded; faulty: the same, told to fail; or kafka: three nodes of the run's own")
 	flag.StringVar(&o.faults, "faults", strings.Join(allFaults, ","), "which faults, by comma; none for none")
 	flag.StringVar(&o.quota, "quota", "", "how often each role gets a fault, such as kill:20,freeze:5,restart:5,partition:5; the run ends then")
 	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")

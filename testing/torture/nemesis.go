@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"syscall"
@@ -26,7 +27,7 @@ const (
 var (
 	ofProcesses = []string{kill, restart, freeze}
 	ofLinks     = []string{latency, blackHole, noAnswers, noAsking, reset}
-	allFaults   = slices.Concat(ofProcesses, ofLinks)
+	allFaults   = slices.Concat(ofProcesses, ofLinks, ofBrokers)
 	// partitionings are what a quota calls a partition.
 	partitionings = []string{blackHole, noAnswers, noAsking}
 )
@@ -65,38 +66,32 @@ type nemesis struct {
 	wrong  []string // what ended otherwise than it should
 }
 
-// lane is harm that is done one after the other.
-type lane struct {
-	targets []*process
-	kinds   []string
-}
+// lane is harm that is done one after the other: what may be done.
+type lane []harm
 
-// lanes are those that have something to do.
-func (n *nemesis) lanes() (all []lane) {
-	var services, servers, linked lane
-	for _, p := range n.targets {
-		if p.role == broker || p.role == database {
-			servers.targets = append(servers.targets, p)
-		} else {
-			services.targets = append(services.targets, p)
-		}
-		if len(p.links) > 0 {
-			linked.targets = append(linked.targets, p)
-		}
-	}
+// lanes are those that have something to do: one harms services, one servers,
+// one links.
+func (n *nemesis) lanes() []lane {
+	all := make([]lane, 3)
 	for _, kind := range n.kinds {
-		if slices.Contains(ofProcesses, kind) {
-			services.kinds, servers.kinds = append(services.kinds, kind), append(servers.kinds, kind)
-		} else {
-			linked.kinds = append(linked.kinds, kind)
+		first := map[string]bool{}
+		for _, p := range n.targets {
+			h := harm{kind: kind, target: p}
+			spared := n.spares && h.ends() && !first[p.role]
+			first[p.role] = true
+			if spared || !h.can() {
+				continue
+			}
+			i := 0
+			if slices.Contains(ofLinks, kind) {
+				i = 2
+			} else if p.role == broker || p.role == database {
+				i = 1
+			}
+			all[i] = append(all[i], h)
 		}
 	}
-	for _, l := range []lane{services, servers, linked} {
-		if len(l.targets) > 0 && len(l.kinds) > 0 {
-			all = append(all, l)
-		}
-	}
-	return all
+	return slices.DeleteFunc(all, func(l lane) bool { return len(l) == 0 })
 }
 
 // run does harm until the context ends or, with a quota, that is fulfilled, and
@@ -105,13 +100,7 @@ func (n *nemesis) run(ctx context.Context, seed uint64) {
 	var lanes sync.WaitGroup
 	for i, l := range n.lanes() {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)+1000))
-		choices := n.choices(l)
-		next := func() (harm, bool) {
-			if len(choices) == 0 {
-				return harm{}, false
-			}
-			return choices[rng.IntN(len(choices))], true
-		}
+		next := func() (harm, bool) { return l[rng.IntN(len(l))], true }
 		if n.quota != nil {
 			next = n.quota.of(l, rng)
 		}
@@ -129,20 +118,6 @@ func (n *nemesis) run(ctx context.Context, seed uint64) {
 	lanes.Wait()
 }
 
-// choices are all that a lane may do.
-func (n *nemesis) choices(l lane) (all []harm) {
-	for _, kind := range l.kinds {
-		for i, p := range l.targets {
-			h := harm{kind: kind, target: p}
-			first := !slices.ContainsFunc(l.targets[:i], func(o *process) bool { return o.role == p.role })
-			if !n.spares || !h.ends() || !first {
-				all = append(all, h)
-			}
-		}
-	}
-	return all
-}
-
 // harm is a fault that is to be. All of it is chosen before it is done.
 type harm struct {
 	kind   string
@@ -154,6 +129,18 @@ type harm struct {
 	before string // what is done to the link before, "" for nothing
 	since  time.Duration
 	then   *process // is frozen when the target is thawed, nil for nobody
+}
+
+// can says whether it can be done to the target.
+func (h *harm) can() bool {
+	switch {
+	case slices.Contains(ofLinks, h.kind):
+		return len(h.target.links) > 0
+	case slices.Contains(ofBrokers, h.kind):
+		return h.target.faults != ""
+	default:
+		return true
+	}
 }
 
 // ends says whether it ends a process.
@@ -174,7 +161,7 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 		h.then = twin(h.target, all)
 	}
 	links := h.target.links
-	if len(links) == 0 {
+	if len(links) == 0 || slices.Contains(ofBrokers, h.kind) {
 		return
 	}
 	if !slices.Contains(ofProcesses, h.kind) {
@@ -217,16 +204,17 @@ func (h *harm) String() string {
 	if h.on != everywhere && len(h.link.proxies) > 1 {
 		way = fmt.Sprintf(" %d", h.on+1)
 	}
-	switch {
-	case slices.Contains(ofLinks, h.kind):
+	if slices.Contains(ofLinks, h.kind) {
 		return fmt.Sprintf("%s between %s and %s%s", h.kind, h.target.name, h.link.name, way)
-	case h.before != "":
-		return fmt.Sprintf("%s %s, after %s to %s%s", h.kind, h.target.name, h.before, h.link.name, way)
-	case h.then != nil:
-		return fmt.Sprintf("%s %s, then %s", h.kind, h.target.name, h.then.name)
-	default:
-		return fmt.Sprintf("%s %s", h.kind, h.target.name)
 	}
+	text := h.kind + " " + h.target.name
+	if h.before != "" {
+		text += fmt.Sprintf(", after %s to %s%s", h.before, h.link.name, way)
+	}
+	if h.then != nil {
+		text += ", then " + h.then.name
+	}
+	return text
 }
 
 // do does it, mends it, and waits until every client has had answers that it
@@ -278,11 +266,15 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 			pause(ctx, h.since)
 		}
 		return err
-	default:
-		err = h.link.cut(h.kind, h.on)
-		pause(ctx, h.lasts)
-		return err
 	}
+	if p.faults != "" && slices.Contains(ofBrokers, h.kind) {
+		err = p.tell(ctx, http.MethodPut, "/"+h.kind)
+		pause(ctx, h.lasts)
+		return errors.Join(err, p.tell(context.WithoutCancel(ctx), http.MethodDelete, ""))
+	}
+	err = h.link.cut(h.kind, h.on)
+	pause(ctx, h.lasts)
+	return err
 }
 
 // recovered waits until a process is ready, and every client has been answered.

@@ -37,24 +37,18 @@ func parseQuota(text string) (quota, error) {
 
 // of deals a lane its part of the quota, in any order, until it is fulfilled.
 func (q quota) of(l lane, rng *rand.Rand) func() (harm, bool) {
-	byRole := map[string][]*process{}
-	for _, p := range l.targets {
-		byRole[p.role] = append(byRole[p.role], p)
-	}
 	var deck []harm
 	for _, kind := range append(slices.Clone(allFaults), partition) { // in order: a seed deals the same
-		these := []string{kind}
-		if kind == partition {
-			these = partitionings
-		}
-		these = slices.DeleteFunc(slices.Clone(these), func(kind string) bool { return !slices.Contains(l.kinds, kind) })
-		if len(these) == 0 {
-			continue
-		}
 		for _, role := range allRoles {
+			var these []harm
+			for _, h := range l {
+				if h.target.role == role && (h.kind == kind || kind == partition && slices.Contains(partitionings, h.kind)) {
+					these = append(these, h)
+				}
+			}
 			for i := range q[kind] {
-				if of := byRole[role]; len(of) > 0 {
-					deck = append(deck, harm{kind: these[i%len(these)], target: of[i/len(these)%len(of)]})
+				if len(these) > 0 {
+					deck = append(deck, these[i%len(these)])
 				}
 			}
 		}

@@ -10,25 +10,30 @@ import (
 
 func TestQuota(t *testing.T) {
 	t.Parallel()
-	q, err := parseQuota("kill:4,partition:3")
+	q, err := parseQuota("kill:4,partition:3,lost-acks:2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	services := lane{kinds: ofProcesses, targets: []*process{
-		{name: "command-service-1", role: commandService}, {name: "command-service-2", role: commandService}, {name: "read-api-1", role: readAPI},
+	n := &nemesis{kinds: allFaults, targets: []*process{
+		{name: "broker", role: broker, faults: "there"},
+		{name: "command-service-1", role: commandService, links: []*link{{}}}, {name: "command-service-2", role: commandService},
+		{name: "read-api-1", role: readAPI, links: []*link{{}}},
 	}}
-	links := lane{kinds: ofLinks, targets: services.targets[1:]}
+	lanes := n.lanes()
+	if len(lanes) != 3 {
+		t.Fatalf("%d lanes", len(lanes))
+	}
 	tests := []struct {
 		name string
 		lane lane
 		want map[string]int
 	}{
-		{"processes", services, map[string]int{"kill command-service-1": 2, "kill command-service-2": 2, "kill read-api-1": 4}},
-		{"links", links, map[string]int{
-			"black-hole command-service-2": 1, "no-answers command-service-2": 1, "no-asking command-service-2": 1,
+		{"services", lanes[0], map[string]int{"kill command-service-1": 2, "kill command-service-2": 2, "kill read-api-1": 4}},
+		{"servers", lanes[1], map[string]int{"kill broker": 4, "lost-acks broker": 2}},
+		{"links", lanes[2], map[string]int{
+			"black-hole command-service-1": 1, "no-answers command-service-1": 1, "no-asking command-service-1": 1,
 			"black-hole read-api-1": 1, "no-answers read-api-1": 1, "no-asking read-api-1": 1,
 		}},
-		{"faults that are not asked for", lane{kinds: []string{freeze}, targets: services.targets}, map[string]int{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -150,6 +150,10 @@ func TestCheck(t *testing.T) {
 		{"a timeout that never happened", func(w *world) {
 			w.operations = append(w.operations, Operation{Kind: "renameUser", User: alice, CommandID: "c9", Name: "Eve", Call: w.tick(), Return: w.tick()})
 		}, nil},
+		{"an old read", func(w *world) {
+			r := w.lastRead()
+			r.Kind, r.After, r.Position, r.Version, r.ReadName, r.Active = ReadOld, "", w.of("c1").Position, 1, "Alice", true
+		}, nil},
 		{"a record too late for its slot", func(w *world) {
 			late := w.log.Records[partition][1]
 			late.Offset = 5
@@ -211,6 +215,10 @@ func TestCheck(t *testing.T) {
 			r := w.lastRead()
 			r.After = ""
 			r.Position = w.of("c4").Position
+		}, []string{"not the fold of its position"}},
+		{"an old position of newer rows", func(w *world) {
+			r := w.lastRead()
+			r.Kind, r.After, r.Position = ReadOld, "", w.of("c1").Position
 		}, []string{"not the fold of its position"}},
 		{"a user who isn't there any more", func(w *world) { w.lastRead().HTTP = 404 }, []string{"not linearizable", "not the fold of its position"}},
 		{"a version goes back", func(w *world) {

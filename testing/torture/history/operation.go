@@ -10,7 +10,10 @@ const (
 	// Read is GET /users/{id} with Read-After of all that any client was told
 	// of this user's partition before.
 	Read = "read"
-	// ReadSent is the same after a command's 202, with that one's position.
+	// ReadOld is the same without Read-After: it may be older, and shows what
+	// waiting would hide.
+	ReadOld = "read of any age"
+	// ReadSent is a Read after a command's 202, with that one's position.
 	ReadSent = "read after 202"
 	// Status is GET /users/{id}/commands/{command id}.
 	Status = "status"
@@ -54,7 +57,7 @@ type Operation struct {
 
 // IsCommand says whether it is a command.
 func (o *Operation) IsCommand() bool {
-	return o.Kind != Read && o.Kind != ReadSent && o.Kind != Status
+	return o.Kind != Read && o.Kind != ReadOld && o.Kind != ReadSent && o.Kind != Status
 }
 
 // Result says what a client knows by an answer.
