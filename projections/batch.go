@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
@@ -24,12 +25,14 @@ func entryOf(r messaging.Record) entry {
 	return e
 }
 
-func entriesOf(records []messaging.Record) []entry {
-	entries := make([]entry, len(records))
+func entriesOf(records []messaging.Record) []entry { return appendEntries(nil, records) }
+
+func appendEntries(to []entry, records []messaging.Record) []entry {
+	to = slices.Grow(to, len(records))
 	for i := range records {
-		entries[i] = entryOf(records[i])
+		to = append(to, entryOf(records[i]))
 	}
-	return entries
+	return to
 }
 
 // apply folds a batch of records into a read model, those of each partition in
@@ -58,6 +61,7 @@ type stream struct {
 	at      StreamHead
 	gate    messaging.Head
 	changed bool
+	used    int // the period when it was last asked for
 }
 
 func newFold(p *Projection, log *slog.Logger) *fold {
@@ -117,6 +121,7 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 				unknown = append(unknown, e.Stream)
 			}
 		}
+		s.used = f.rows.period
 		streams[i] = s
 	}
 	if len(unknown) == 0 {

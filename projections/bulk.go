@@ -3,6 +3,7 @@ package projections
 import (
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 )
 
@@ -48,16 +49,24 @@ func (b *bulk) knowsMuch() bool {
 		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.keeps })
 }
 
-// flushed is that of a fold. It lets go of what is known, if that is too much,
-// but for what was ever written.
+// flushed is that of a fold. It lets go of what wasn't asked for since the last
+// time, if it knows too much, or of all if that isn't enough; but not of what
+// was ever written.
 func (b *bulk) flushed() {
 	b.fold.flushed()
-	if !b.knowsMuch() {
-		return
+	for _, all := range []bool{false, true} {
+		if b.knowsMuch() {
+			b.forget(all)
+		}
 	}
-	clear(b.streams)
+	b.rows.period++
+}
+
+func (b *bulk) forget(all bool) {
+	now := b.rows.period
+	maps.DeleteFunc(b.streams, func(_ string, s *stream) bool { return all || s.used < now })
 	for _, t := range b.rows.tables {
-		clear(t.rows)
+		maps.DeleteFunc(t.rows, func(_ string, r *workRow) bool { return all || r.used < now })
 	}
 }
 

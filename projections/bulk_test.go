@@ -201,3 +201,30 @@ func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
 		}
 	}
 }
+
+// What is still asked for stays known when the rest is forgotten.
+func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
+	store := newMapTx()
+	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})
+	b.keeps = 2
+	seen := messaging.Head{}
+	for i, stream := range []string{"a", "busy", "b", "busy", "c", "busy"} {
+		r := messaging.Record{Offset: int64(i), Type: "userRenamed", Stream: stream, Seq: 1, Version: 1, CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, stream)}
+		if stream == "busy" {
+			r.Seq, r.Version, r.Prev = seen.Seq+1, seen.Version+1, seen.Digest
+		}
+		r.Seal()
+		if stream == "busy" {
+			seen, _ = seen.Accept(&r)
+		}
+		if err := b.commit(t.Context(), store, entriesOf([]messaging.Record{r})); err != nil {
+			t.Fatal(err)
+		}
+		if stream == "busy" {
+			b.flushed()
+		}
+	}
+	if *store.looked > 0 || len(b.streams) > 2 || store.rows["usersbusy"][1] != int64(3) {
+		t.Errorf("%d looked up, %d known, busy has %v", *store.looked, len(b.streams), store.rows["usersbusy"])
+	}
+}

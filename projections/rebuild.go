@@ -105,6 +105,7 @@ type filling struct {
 	ends       []Checkpoint // where the log ended
 	bulk       *bulk
 	read       chan []entry
+	free       chan []entry // those that are folded, to be used again
 	fail       chan error
 	// stop ends what reads the log, and waits for that: a partition can be read
 	// once at a time.
@@ -126,6 +127,7 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 	f := &filling{
 		Rebuild: r, generation: generation,
 		read: make(chan []entry, readAhead),
+		free: make(chan []entry, readAhead),
 		fail: make(chan error, r.Partitions),
 	}
 	err := r.Store.ViewOf(ctx, r.Projection, generation, func(v View) (err error) {
@@ -178,8 +180,13 @@ func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over fun
 		if records[len(records)-1].Offset+1 >= end {
 			over()
 		}
+		var entries []entry
 		select {
-		case f.read <- entriesOf(records):
+		case entries = <-f.free:
+		default:
+		}
+		select {
+		case f.read <- appendEntries(entries, records):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -315,6 +322,11 @@ func (f *filling) reach(ctx context.Context, ends []Checkpoint, take func([]entr
 		}
 		if err := take(entries); err != nil {
 			return err
+		}
+		clear(entries)
+		select {
+		case f.free <- entries[:0]:
+		default:
 		}
 	}
 	return nil

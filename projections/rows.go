@@ -16,6 +16,7 @@ type rowSet struct {
 	projection string
 	tables     []*tableRows
 	event      []undo // what the event at hand has changed
+	period     int    // counts how often something was forgotten, or could be
 }
 
 // tableRows are those of one table.
@@ -32,6 +33,7 @@ type workRow struct {
 	key     Row
 	row     Row
 	changed bool
+	used    int // as in a stream
 }
 
 type undo struct {
@@ -65,12 +67,16 @@ func (s *rowSet) fetch(ctx context.Context, from stored, keys []RowKey) error {
 		if t == nil {
 			return fmt.Errorf("projection %s names a table %q that it doesn't have", s.projection, key.Table)
 		}
-		if name := keyText(key.Key); t.rows[name] == nil {
-			t.rows[name] = &workRow{key: key.Key, name: name}
+		name := keyText(key.Key)
+		at := t.rows[name]
+		if at == nil {
+			at = &workRow{key: key.Key, name: name}
+			t.rows[name] = at
 			if t.written.has(name) {
 				unknown[t] = append(unknown[t], key.Key)
 			}
 		}
+		at.used = s.period
 	}
 	for t, keys := range unknown {
 		found, err := from.Rows(ctx, t.Name, keys)
@@ -173,6 +179,7 @@ func (s *rowSet) change(t *tableRows, key, row Row) {
 		at = &workRow{key: key, name: name}
 		t.rows[name] = at
 	}
+	at.used = s.period
 	if !at.changed {
 		at.changed = true
 		t.changed = append(t.changed, at)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -77,8 +76,8 @@ func (id ID) Number() (uint64, bool) {
 // SortKey is a text that sorts bytewise as users are listed: integers first,
 // in order, then strings bytewise.
 func (id ID) SortKey() string {
-	if n, ok := id.Number(); ok {
-		return fmt.Sprintf("0%016d", n)
+	if _, ok := id.Number(); ok { // in 16 digits
+		return "0" + "0000000000000000"[len(id):] + string(id)
 	}
 	return "1" + string(id)
 }
@@ -98,13 +97,18 @@ func (id ID) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads a number in canonical form, or a string.
 func (id *ID) UnmarshalJSON(data []byte) error {
-	text := string(data)
-	if len(data) > 0 && data[0] == '"' {
+	text, plain := plainText(data)
+	switch {
+	case plain:
+	case len(data) > 0 && data[0] == '"':
 		if err := json.Unmarshal(data, &text); err != nil {
 			return ErrID
 		}
-	} else if _, ok := ID(text).Number(); !ok {
-		return ErrID
+	default:
+		text = string(data)
+		if _, ok := ID(text).Number(); !ok {
+			return ErrID
+		}
 	}
 	parsed, err := ParseID(text)
 	if err != nil {

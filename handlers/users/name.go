@@ -42,11 +42,15 @@ func (Name) Schema() map[string]any {
 
 // UnmarshalJSON reads a string, trims and checks it.
 func (n *Name) UnmarshalJSON(data []byte) error {
-	var text *string
-	if err := json.Unmarshal(data, &text); err != nil || text == nil {
-		return ErrName
+	text, plain := plainText(data)
+	if !plain {
+		var given *string
+		if err := json.Unmarshal(data, &given); err != nil || given == nil {
+			return ErrName
+		}
+		text = *given
 	}
-	name, err := ParseName(*text)
+	name, err := ParseName(text)
 	if err != nil {
 		return err
 	}

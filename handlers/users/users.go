@@ -7,13 +7,7 @@
 // command, write such a file and add a line to [Commands] and one to [Events].
 package users
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"reflect"
-	"sync"
-)
+import "errors"
 
 // Status says where a user is in life.
 type Status uint8
@@ -76,45 +70,3 @@ var Events = []func() Event{
 // ErrUnknownEvent is returned for an event type that this binary does not
 // know: a newer one wrote it.
 var ErrUnknownEvent = errors.New("unknown event type")
-
-// newEvent makes an empty event of a type, by its name on the wire.
-var newEvent = sync.OnceValue(func() map[string]func() Event {
-	byType := map[string]func() Event{}
-	for _, create := range Events {
-		byType[create().Type()] = create
-	}
-	return byType
-})
-
-// DecodeEvent reads an event's body, JSON, as its type says. Unknown members
-// are ignored: a newer binary may have added them. Texts that are missing are
-// an error: nobody wrote such an event.
-func DecodeEvent(eventType string, body []byte) (Event, error) {
-	create, ok := newEvent()[eventType]
-	if !ok {
-		return nil, fmt.Errorf("%w %q", ErrUnknownEvent, eventType)
-	}
-	event := create()
-	if err := json.Unmarshal(body, event); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", eventType, err)
-	}
-	if event.Stream() == "" {
-		return nil, fmt.Errorf("decode %s: it names no user", eventType)
-	}
-	if missing := missingText(event); missing != "" {
-		return nil, fmt.Errorf("decode %s: it has no %s", eventType, missing)
-	}
-	return event, nil
-}
-
-// missingText names a text that isn't in the body of an event. None of them
-// may be empty, and encoding/json doesn't ask a type about what isn't there.
-func missingText(event Event) string {
-	fields := reflect.ValueOf(event).Elem()
-	for i := range fields.NumField() {
-		if field := fields.Field(i); field.Kind() == reflect.String && field.Len() == 0 {
-			return fields.Type().Field(i).Name
-		}
-	}
-	return ""
-}

@@ -60,8 +60,7 @@ func apply(rows projections.Rows, e projections.Event) error {
 	if e.Data == nil {
 		return nil
 	}
-	key := users.ID(e.Stream).SortKey()
-	at := e.Time.UTC().Format(timeLayout)
+	var key, at any = users.ID(e.Stream).SortKey(), e.Time.UTC().Format(timeLayout)
 	row := slices.Clone(rows.Get(table, key))
 	if data, ok := e.Data.(*users.UserCreated); ok {
 		row = projections.Row{key, e.Stream, string(data.Name), int64(0), true, false, at, at}
