@@ -54,7 +54,7 @@ func TestQueryServiceKilledAgainAndAgain(t *testing.T) {
 	underLoad(t)
 	t.Parallel()
 	s := terminals(t)
-	kills := 3
+	kills := size(3, 20)
 	if s.onKafka() {
 		kills = 20
 	}
@@ -67,6 +67,7 @@ func TestQueryServiceKilledAgainAndAgain(t *testing.T) {
 	}
 	c.waitForMore(c.customers)
 	c.proven()
+	t.Logf("killed %d times, %d commands", kills, c.accepted())
 }
 
 // One that is frozen past its session, and comes back while another has its
@@ -77,7 +78,9 @@ func TestFrozenQueryServiceComesBack(t *testing.T) {
 	other := s.service(nil, "--config", shipped(t, "query-service.yaml"))
 	other.start()
 	c := s.crowd(8)
-	for _, frozen := range []*service{s.queryService, other} {
+	two := []*service{s.queryService, other}
+	for i := range size(2, 5) {
+		frozen := two[i%2]
 		c.waitForMore(c.customers)
 		s.freeze(frozen)
 		c.waitForMore(c.customers) // only a take-over shows every user's
@@ -134,6 +137,7 @@ func TestStoreAway(t *testing.T) {
 	c.waitForMore(c.customers)
 
 	way.cut()
+	away := time.Now()
 	before := c.accepted()
 	eventually(t, "reads fail, and say so", func() error {
 		got, err := s.get("/users/1")
@@ -160,6 +164,13 @@ func TestStoreAway(t *testing.T) {
 	if err := s.commandService.ready(); err != nil {
 		t.Errorf("the command service isn't ready: %v", err)
 	}
+	for time.Since(away) < size(0, time.Minute) {
+		if got, err := s.get("/users/1"); err != nil || got.status != http.StatusServiceUnavailable {
+			t.Fatalf("a read while the store is away: %s %v", got, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Logf("away for %s: %d commands accepted", time.Since(away).Round(time.Second), c.accepted()-before)
 	way.open()
 	began := time.Now()
 	c.waitForMore(c.customers)

@@ -14,7 +14,7 @@ import (
 // that the write was answered with, reads it, and what was read is never older
 // than what was read before.
 func TestReadYourWritesThroughTheOtherInstance(t *testing.T) {
-	const clients, writes = 8, 100
+	clients, writes := 8, size(100, 1250)
 	s := newStack(t)
 	s.startBroker()
 	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
@@ -42,6 +42,7 @@ func TestReadYourWritesThroughTheOtherInstance(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
 	}
+	t.Logf("%d writes, each read through both", clients*writes)
 }
 
 // writeAndRead changes a user again and again, and reads each change.

@@ -83,6 +83,57 @@ func TestRebuildUnderTraffic(t *testing.T) {
 	s.wantProven()
 }
 
+// So is one that takes long.
+func TestRebuildOfALongLogUnderTraffic(t *testing.T) {
+	if !fullSize() {
+		t.Skip("takes minutes: with FULL=1")
+	}
+	s := newStack(t)
+	s.startBroker()
+	began := time.Now()
+	s.fill(longLog(t))
+	t.Logf("%d events appended in %s", longLog(t), time.Since(began).Round(time.Second))
+	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
+	s.queryService = s.service(nil, "--config", shipped(t, "query-service.yaml"))
+	s.readAPI = s.service(nil, "--config", shipped(t, "read-api.yaml"))
+	for _, service := range []*service{s.commandService, s.queryService, s.readAPI} {
+		service.launch()
+	}
+	began = time.Now()
+	for _, service := range []*service{s.commandService, s.queryService, s.readAPI} {
+		for service.ready() != nil && time.Since(began) < 20*time.Minute {
+			service.mustRun(t)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	t.Logf("all read models are up with it after %s", time.Since(began).Round(time.Second))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	clients := new(errgroup.Group)
+	customers := make([]*customer, 4)
+	for i := range customers {
+		customers[i] = &customer{id: users.ID(fmt.Sprint(i + 1))}
+		clients.Go(func() error { return customers[i].order(ctx, s) })
+		clients.Go(func() error { return s.reads(ctx, customers[i].id) })
+	}
+	for _, step := range []struct{ line, says string }{
+		{"rebuild users", "generation 2 of users is live; generation 1 is kept"},
+		{"rollback users", "generation 1 of users is live"},
+		{"swap users 2", "generation 2 of users is live"},
+	} {
+		s.waitForMore(customers)
+		began := time.Now()
+		s.wantApp(exitOK, []string{step.says}, append([]string{"projections"}, strings.Fields(step.line)...)...)
+		t.Logf("%s took %s", step.line, time.Since(began).Round(time.Millisecond))
+	}
+	s.waitForMore(customers)
+	stop()
+	if err := clients.Wait(); err != nil {
+		t.Error(err)
+	}
+	s.wantApp(exitOK, []string{"users: proven"}, "verify", "users")
+}
+
 // openStore opens the stack's store in this process, too.
 func (s *stack) openStore() projections.Generations {
 	s.t.Helper()
