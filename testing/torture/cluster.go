@@ -29,6 +29,7 @@ type cluster struct {
 // plan is what a cluster is made of.
 type plan struct {
 	binary   string // is tortured
+	other    string // is the second command service
 	verifier string // verifies
 	dir      string
 	broker   string // embedded, faulty or kafka
@@ -50,6 +51,9 @@ func startCluster(ctx context.Context, p plan) (*cluster, error) {
 			p, err := c.addService(role, fmt.Sprintf("%s-%d", role, i+1))
 			if err != nil {
 				return c, err
+			}
+			if role == commandService && i == 1 {
+				p.argv[0] = c.other
 			}
 			if err := p.start(); err != nil {
 				return c, err

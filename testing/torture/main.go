@@ -39,6 +39,7 @@ type options struct {
 	quota    string
 	pace     time.Duration
 	soak     bool
+	mixed    bool
 	mutant   string
 	keep     bool
 }
@@ -56,6 +57,7 @@ func main() {
 	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")
 	flag.StringVar(&o.targets, "targets", strings.Join(allRoles, ","), "which roles to harm, by comma")
 	flag.BoolVar(&o.soak, "soak", false, "sample what processes hold, spare one of each role kill and restart, and fail if anything grows steadily: -soak -duration 1h -pace 1m")
+	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, whose records differ, as in a rolling upgrade")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
 	flag.Parse()
@@ -100,8 +102,16 @@ func run(ctx context.Context, o options) (code int, err error) {
 		return 1, err
 	}
 	p.binary = p.verifier
+	var names []string
 	if o.mutant != "" {
-		if p.binary, err = buildMutant(ctx, dir, o.mutant); err != nil {
+		names = []string{"mutants/" + o.mutant}
+		if p.binary, err = buildPatched(ctx, dir, names...); err != nil {
+			return 1, err
+		}
+	}
+	p.other = p.binary
+	if o.mixed {
+		if p.other, err = buildPatched(ctx, dir, append(names, mixed)...); err != nil {
 			return 1, err
 		}
 	}

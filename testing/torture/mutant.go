@@ -10,23 +10,30 @@ import (
 	"strings"
 )
 
-// mutants is where the patches are, from the top of the tree.
-const mutants = "testing/torture/testdata/mutants"
+// patches is where the patches are, from the top of the tree: what breaks a rule
+// in mutants, and mixed, which breaks none.
+const patches = "testing/torture/testdata"
 
-// buildMutant builds the program with one rule broken, in a copy of the tree.
-func buildMutant(ctx context.Context, dir, name string) (string, error) {
-	patch, err := filepath.Abs(filepath.Join(mutants, name+".patch"))
-	if err != nil {
-		return "", err
-	}
-	tree := filepath.Join(dir, "tree")
+// mixed is what makes a binary as another version might be: its records differ.
+const mixed = "mixed"
+
+// buildPatched builds the program with patches, in a copy of the tree.
+func buildPatched(ctx context.Context, dir string, names ...string) (string, error) {
+	name := strings.ReplaceAll(strings.Join(names, "-"), "/", "-")
+	tree := filepath.Join(dir, "tree-"+name)
 	if err := copyTree(tree); err != nil {
 		return "", fmt.Errorf("copy the tree: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "patch", "-p1", "--silent", "--forward", "-i", patch)
-	cmd.Dir = tree
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("patch %s: %w\n%s", name, err, out)
+	for _, name := range names {
+		patch, err := filepath.Abs(filepath.Join(patches, name+".patch"))
+		if err != nil {
+			return "", err
+		}
+		cmd := exec.CommandContext(ctx, "patch", "-p1", "--silent", "--forward", "-i", patch)
+		cmd.Dir = tree
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("patch %s: %w\n%s", name, err, out)
+		}
 	}
 	return build(ctx, tree, dir, "millrace-"+name)
 }

@@ -129,6 +129,7 @@ type harm struct {
 	before string // what is done to the link before, "" for nothing
 	since  time.Duration
 	then   *process // is frozen when the target is thawed, nil for nobody
+	slow   *process // is behind a slow link meanwhile, nil for nobody
 }
 
 // can says whether it can be done to the target.
@@ -148,17 +149,23 @@ func (h *harm) ends() bool { return h.kind == kill || h.kind == restart }
 
 // choose chooses all the rest. A fault does most harm where much is under way:
 // behind a slow link, or where one of several ways is cut. Who was frozen does
-// most when it goes on and nobody else does.
+// most when it goes on and nobody else does, or when somebody is just taking over.
 func (h *harm) choose(rng *rand.Rand, all []*process) {
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
-	before, since, twins := rng.IntN(3), between(rng, time.Second, 3*time.Second), rng.IntN(2) == 0
+	before, since, twins := rng.IntN(3), between(rng, time.Second, 3*time.Second), rng.IntN(3)
 	other, on := rng.IntN(2), rng.IntN(2*kafkaNodes)
 	h.lasts, h.on, h.since = long, everywhere, since
 	if h.kind == kill || h.kind == restart || h.kind == reset {
 		h.lasts = short
 	}
-	if h.kind == freeze && twins {
+	switch {
+	case h.kind == freeze && twins == 0:
 		h.then = twin(h.target, all)
+	case h.kind == freeze && twins == 1:
+		// It comes back while the other one takes over, and takes its time.
+		if h.slow = twin(h.target, all); h.slow != nil {
+			before, h.lasts = 1, session+short*3/2
+		}
 	}
 	links := h.target.links
 	if len(links) == 0 || slices.Contains(ofBrokers, h.kind) {
@@ -214,6 +221,9 @@ func (h *harm) String() string {
 	if h.then != nil {
 		text += ", then " + h.then.name
 	}
+	if h.slow != nil {
+		text += fmt.Sprintf(", for %s, with %s slow", h.lasts.Round(100*time.Millisecond), h.slow.name)
+	}
 	return text
 }
 
@@ -244,6 +254,10 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 	if h.before != "" {
 		err = h.link.cut(h.before, h.on)
 		pause(ctx, h.since)
+	}
+	if h.slow != nil && len(h.slow.links) > 0 {
+		err = errors.Join(err, h.slow.links[0].cut(latency, everywhere))
+		defer h.slow.links[0].mend(context.WithoutCancel(ctx))
 	}
 	switch h.kind {
 	case kill:
