@@ -21,7 +21,7 @@ run: ## Run all four roles in one process, with their data in ./data
 build: ## Build bin/millrace, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
 
-test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute)
+test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute; FULL=1: the read side's tests at full size, an hour)
 	go test $(RACE) -short -p 1 -timeout 30m ./...
 	go test -parallel 4 -timeout 30m ./app
 

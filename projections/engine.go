@@ -53,6 +53,7 @@ type Engine struct {
 	mu      sync.Mutex
 	folders map[int32]*folder
 	behind  map[int32]int64 // the partitions that are caught up in bulk
+	turns   chan struct{}   // to do so
 	line    *line
 	stopped sync.Once
 }

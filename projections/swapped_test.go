@@ -135,24 +135,34 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 // subscription begins where that ends.
 func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
 	w := new(writer)
-	for i := range 6000 {
+	for i := range 11_000 { // more than a transaction's
 		w.created(fmt.Sprint("u", i), "a")
 	}
+	w.renamed("u1", "b")
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, start := join(t, store, w, p)
-	if start != 6000 {
+	if start != 11_001 {
 		t.Errorf("the subscription begins at %d", start)
+	}
+	m.Cleanup(m.claim)
+	for i := range 6000 {
+		w.renamed(fmt.Sprint("u", i), "c")
+	}
+	m, start = join(t, store, w, p)
+	if start != 17_001 {
+		t.Errorf("the next owner's subscription begins at %d", start)
 	}
 	for i := range 10 {
 		w.created(fmt.Sprint("more", i), "a")
 	}
 	m.feed(w.records[start:])
 	m.Cleanup(m.claim)
-	if got := len(rows(t, store, p)); got != 6010 {
-		t.Errorf("%d rows", got)
+	got := rows(t, store, p)
+	if len(got) != 11_010 || got["u0"] != "c 2" || got["u1"] != "c 3" || got["u9000"] != "a 1" {
+		t.Errorf("%d rows, u0 is %q, u1 %q, u9000 %q", len(got), got["u0"], got["u1"], got["u9000"])
 	}
 	_, start = join(t, store, w, p)
-	if start != 6010 {
+	if start != 17_011 {
 		t.Errorf("the next owner starts at %d", start)
 	}
 }

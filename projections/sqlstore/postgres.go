@@ -108,12 +108,12 @@ func (postgres) migrations() (goose.Dialect, string) {
 // lock takes a lock on a connection of its own, and ends with it. Those of the
 // pool could all be waiting here.
 func (d postgres) lock(ctx context.Context) (unlock func(), err error) {
-	_, unlock, err = d.locked(ctx, "SELECT true FROM pg_advisory_xact_lock(hashtextextended('millrace prepare', 0))")
+	_, unlock, err = d.locked(ctx, "SELECT true FROM pg_advisory_xact_lock("+lockKey("prepare")+")")
 	return unlock, err
 }
 
 func (d postgres) tryLock(ctx context.Context, name string) (unlock func(), err error) {
-	got, unlock, err := d.locked(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('millrace "+name+" ' || coalesce(current_schema(), ''), 0))")
+	got, unlock, err := d.locked(ctx, "SELECT pg_try_advisory_xact_lock("+lockKey(name)+")")
 	if err == nil && !got {
 		unlock()
 		unlock = nil
@@ -238,7 +238,13 @@ func (postgres) move(ctx context.Context, tx *transaction, text string, moves []
 // turn waits until no other update of the read model is under way, and lasts
 // as long as the transaction.
 func turn(m *model) string {
-	return "pg_advisory_xact_lock(hashtextextended('millrace " + m.physical + "', 0))"
+	return "pg_advisory_xact_lock(" + lockKey(m.physical) + ")"
+}
+
+// lockKey is an advisory lock's, in SQL. They are of the whole database: others
+// may have a Millrace in another schema of it.
+func lockKey(name string) string {
+	return "hashtextextended('millrace " + name + " ' || coalesce(current_schema(), ''), 0)"
 }
 
 // hold may do nothing for longer than an update: it waits for the log.

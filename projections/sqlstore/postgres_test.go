@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -159,6 +160,20 @@ func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	if got := now(); got != before {
 		t.Errorf("settings %v, and before %v", got, before)
 	}
+}
+
+// Another Millrace, in another schema of the same database, is in nobody's way.
+func TestPostgresSchemasDontWaitForEachOther(t *testing.T) {
+	p := people()
+	one, other := prepared(t, postgresDatabase(t)(), p), prepared(t, postgresDatabase(t)(), p)
+	update(t, one, p, func(ctx context.Context, _ projections.Tx) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := other.Update(ctx, p, from(at(0, 0), at(0, 1)), func(projections.Tx) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
 }
 
 // postgresURL is $POSTGRES_URL.

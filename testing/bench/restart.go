@@ -14,21 +14,22 @@ import (
 )
 
 // restart is how long a process with so many users takes from its start until
-// it is ready, from the ledger's snapshots and from the log alone, and what
-// memory the ledger takes for a user.
+// it is ready, from the ledger's snapshots and from the log alone, what memory
+// the ledger takes for a user, and the whole process when it idles.
 func restart(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
-		if err := fillUsers(ctx, dir, b); err != nil {
+		filled, err := fillUsers(ctx, dir, b)
+		if err != nil {
 			return err
 		}
-		fromSnapshots, err := startTime(ctx, dir)
+		fromSnapshots, restarted, err := startTime(ctx, dir)
 		if err != nil {
 			return err
 		}
 		if err := os.RemoveAll(filepath.Join(dir, "data", "ledger")); err != nil {
 			return err
 		}
-		fromLog, err := startTime(ctx, dir)
+		fromLog, _, err := startTime(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -47,6 +48,7 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		users := fmt.Sprintf(", %d users", b.users)
 		rows = []row{
 			{"restart from snapshots" + users, fmt.Sprintf("%.2f s", fromSnapshots), fmt.Sprintf("from the log %.2f s", fromLog), fromSnapshots / fromLog, ""},
+			{"memory of the idle process" + users, fmt.Sprintf("%.0f MB", filled/1e6), fmt.Sprintf("after a restart %.0f MB", restarted/1e6), filled / restarted, ""},
 			{"memory of the ledger a user", fmt.Sprintf("%.0f bytes", (with-without)/float64(b.users)), "", 0, ""},
 		}
 		return nil
@@ -54,28 +56,60 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 	return rows, err
 }
 
-func fillUsers(ctx context.Context, dir string, b *bench) error {
-	t, _, err := startMillrace(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer t.stop()
-	if err := closedLoop(ctx, t.url, b.clients, b.users); err != nil {
-		return err
-	}
-	return t.drained(ctx, b.users)
-}
-
-func startTime(ctx context.Context, dir string) (seconds float64, err error) {
-	began := time.Now()
+// fillUsers creates the users, and returns the memory of the process that took
+// them.
+func fillUsers(ctx context.Context, dir string, b *bench) (bytes float64, err error) {
 	t, _, err := startMillrace(ctx, dir)
 	if err != nil {
 		return 0, err
 	}
-	took := time.Since(began)
-	t.stop()
-	return took.Seconds(), nil
+	defer t.stop()
+	if err := closedLoop(ctx, t.url, b.clients, b.users); err != nil {
+		return 0, err
+	}
+	if err := t.drained(ctx, b.users); err != nil {
+		return 0, err
+	}
+	return t.idleMemory(ctx)
 }
+
+// startTime is how long a start takes, and the memory of the process then.
+func startTime(ctx context.Context, dir string) (seconds, bytes float64, err error) {
+	began := time.Now()
+	t, _, err := startMillrace(ctx, dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer t.stop()
+	took := time.Since(began)
+	bytes, err = t.idleMemory(ctx)
+	return took.Seconds(), bytes, err
+}
+
+// idleFor is how long a process has nothing to do before its memory counts.
+const idleFor = 5 * time.Second
+
+// idleMemory is what the process has of the machine's memory (VmRSS, see
+// proc_pid_status(5)) when it has had nothing to do for a while, in bytes.
+func (t *target) idleMemory(ctx context.Context) (bytes float64, err error) {
+	select {
+	case <-time.After(idleFor):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	found := residentSize.FindSubmatch(status)
+	if found == nil {
+		return 0, errors.New("its status doesn't say what memory it has")
+	}
+	kibibytes, err := strconv.ParseFloat(string(found[1]), 64)
+	return kibibytes * 1024, err
+}
+
+var residentSize = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
 
 // ledgerHeap is what is alive in a command service that is ready and alone in
 // its process, in bytes.
