@@ -34,6 +34,7 @@ var measures = []measure{
 	{"throughput", throughput},
 	{"one-partition", onePartition},
 	{"latency", latency},
+	{"parked", parked},
 	{"reads", reads},
 	{"restart", restart},
 	{"rebuild", rebuild},

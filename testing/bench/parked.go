@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+const (
+	// besideRuns are the runs beside a user who is parked, and as many beside
+	// one who isn't.
+	besideRuns = 5
+	// besideUsers send besideEach commands in a run, each waiting for its outcome.
+	besideUsers, besideEach = 16, 40
+)
+
+// parked is what a parked user costs the others: their p99 from POST to the
+// outcome while commands queue up behind the parked one, beside the same load
+// with nobody parked.
+func parked(ctx context.Context, b *bench) (rows []row, err error) {
+	err = inFolder(func(dir string) error {
+		t, urls, err := startMillrace(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer t.stop()
+		if err := breakStream(ctx, brokerOf(urls), "ill"); err != nil {
+			return err
+		}
+		client := newClient(b.clients)
+		defer client.CloseIdleConnections()
+		var ill, well, ratios []float64
+		for run := range besideRuns {
+			var p99 [2]float64
+			for i, crowd := range []string{"ill", "well"} {
+				took, err := beside(ctx, client, t.url, crowd, run)
+				if err != nil {
+					return err
+				}
+				p99[i] = quantile(took, 0.99)
+			}
+			ill, well, ratios = append(ill, p99[0]), append(well, p99[1]), append(ratios, p99[0]/p99[1])
+		}
+		rows = append(rows, row{
+			"POST to outcome beside a parked user, p99", fmt.Sprintf("%.1f ms", median(ill)),
+			fmt.Sprintf("nobody parked %.1f ms", median(well)), median(ratios), "≤ 1.5",
+		})
+		return nil
+	})
+	return rows, err
+}
+
+// breakStream makes a user nobody can decide for: the log has a record of
+// theirs that counts and can't be read.
+func breakStream(ctx context.Context, broker, user string) error {
+	kafka := &messaging.Kafka{Brokers: []string{broker}, Partitions: partitions, Log: slog.New(slog.DiscardHandler)}
+	bus, err := kafka.EventBus()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = bus.Close() }() // it has told how it went
+	r := &messaging.Record{
+		Type: "userCreated", Stream: user, Time: time.Now(), Seq: 1, Version: 1,
+		CommandID: "broken", CommandHash: "broken", CommandPosition: messaging.CommandPosition{TopicID: "none"}, Body: []byte("{"),
+	}
+	r.Seal()
+	appended := make(chan error, 1)
+	bus.Append(r, func(err error) { appended <- err })
+	select {
+	case err := <-appended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// beside is how long, in ms, the commands of some users took to their outcomes
+// while one user's came all the time.
+func beside(ctx context.Context, client *http.Client, url, crowd string, run int) ([]float64, error) {
+	var over atomic.Bool
+	crowding, crowded := errgroup.WithContext(ctx)
+	crowding.Go(func() error {
+		for n := 0; !over.Load() && crowded.Err() == nil; n++ {
+			if _, err := rename(crowded, client, url, crowd, fmt.Sprintf("Name %d %d", run, n), false); err != nil {
+				return err
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return nil
+	})
+	took := make([]float64, besideUsers*besideEach)
+	asking, asked := errgroup.WithContext(ctx)
+	for i := range besideUsers {
+		asking.Go(func() error {
+			for n := range besideEach {
+				began := time.Now()
+				status, err := rename(asked, client, url, fmt.Sprintf("o%d", i), fmt.Sprintf("Name %d %d", run, n), true)
+				if err != nil {
+					return err
+				}
+				if status != http.StatusOK && status != http.StatusNotFound { // nobody has created them
+					return fmt.Errorf("a command beside user %s: status %d", crowd, status)
+				}
+				took[i*besideEach+n] = time.Since(began).Seconds() * 1000
+			}
+			return nil
+		})
+	}
+	err := asking.Wait()
+	over.Store(true)
+	if crowdErr := crowding.Wait(); err == nil {
+		err = crowdErr
+	}
+	return took, err
+}
+
+// rename sends a command, and waits for its outcome or not.
+func rename(ctx context.Context, client *http.Client, url, user, name string, wait bool) (int, error) {
+	body := fmt.Sprintf(`{"type":"renameUser","payload":{"id":%q,"name":%q}}`, user, name)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if wait {
+		request.Header.Set("Prefer", "wait=30")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}
