@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaked says whether something still runs. Calls to brokers that were away
-// take sarama a second to give up.
+// leaked says whether something still runs. What was under way to brokers that
+// are away takes sarama all its tries to give up.
 func leaked() (code int) {
 	ignore := []goleak.Option{
 		// The clock of sarama's metrics: one for the process, and it never ends.
@@ -46,7 +46,7 @@ func leaked() (code int) {
 		goleak.IgnoreAnyFunction("github.com/eapache/go-resiliency/breaker.(*Breaker).timer"),
 	}
 	var err error
-	for range 5 {
+	for began := time.Now(); time.Since(began) < patience; {
 		if err = goleak.Find(ignore...); err == nil {
 			return 0
 		}
