@@ -76,6 +76,7 @@ func ask(ctx context.Context, s *stack, services []*service, first int, id, comm
 // while one of the two services is killed again and again: each version is
 // taken once, and everybody is told the truth.
 func TestRaceOnOneUser(t *testing.T) {
+	t.Parallel()
 	const clients, commands, kills = 64, 10_000, 3
 	s, both := twoCommandServices(t, settings{"handlers.outcomes_per_user": "1000"})
 	s.client.Timeout = 0
@@ -154,6 +155,7 @@ func TestRaceOnOneUser(t *testing.T) {
 // A service that is frozen past its session, and comes back, finds out, and
 // changes nothing that the other has done since.
 func TestFrozenServiceComesBack(t *testing.T) {
+	t.Parallel()
 	s, both := twoCommandServices(t, nil)
 	s.client.Timeout = 0
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
