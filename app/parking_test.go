@@ -65,7 +65,7 @@ func (s *stack) app(args ...string) (stdout string, code int) {
 		set = set.with(settings{"kafka.brokers": s.broker.at.Broker})
 	}
 	p := launch(s.t, set, args...)
-	code = p.exit(s.t, patience)
+	code = p.exit(s.t, size(patience, 20*time.Minute))
 	return p.stdout.String() + p.stderr.String(), code
 }
 

@@ -38,10 +38,15 @@ func newBulk(p *Projection, log *slog.Logger, at []Checkpoint) *bulk {
 	return b
 }
 
-// full says whether it is time to flush.
-func (b *bulk) full() bool {
-	return b.knowsMuch() || len(b.changed) > b.writes ||
-		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.changed) > b.writes })
+// full says whether it is time to flush: early, if a partition is folded to its
+// end. Its streams don't come again, and those of the next one aren't there yet.
+func (b *bulk) full(ended bool) bool {
+	most := b.writes
+	if ended {
+		most /= 2
+	}
+	return b.knowsMuch() || len(b.changed) > most ||
+		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.changed) > most })
 }
 
 func (b *bulk) knowsMuch() bool {

@@ -151,7 +151,7 @@ func TestBulkIsTheSameFold(t *testing.T) {
 				t.Fatal(err)
 			}
 			end := len(records) == 0 || seed == 0 && len(records) < 200
-			for luck.IntN(3) == 0 || b.full() || end { // some are rolled back
+			for luck.IntN(3) == 0 || b.full(luck.IntN(4) == 0) || end { // some are rolled back
 				tx := store.clone()
 				if err := b.flush(t.Context(), tx); err != nil {
 					t.Fatal(err)

@@ -205,7 +205,8 @@ func (f *filling) catchUp(ctx context.Context) error {
 			return err
 		}
 		f.move(entries)
-		if f.bulk.full() {
+		partition := entries[0].Partition
+		if f.bulk.full(f.at[partition].Next >= f.ends[partition].Next) {
 			if err := f.write(ctx); err != nil {
 				return err
 			}
