@@ -109,7 +109,7 @@ type CommandServiceConfig struct {
 type QueryServiceConfig struct {
 	ReadModels  []string      `yaml:"read_models" oneof:"users|history|stats|commands" help:"The read models that this process keeps, to share them out among processes. Some process must keep each of them."`
 	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
-	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"How long a batch that is not full waits for more records after the one before it. A record that comes alone never waits."`
+	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"The longest that a batch that is not full waits for more records after the one before it; a quick store makes it wait less. A record that comes alone never waits."`
 }
 
 // ReadAPIConfig is the HTTP queries.

@@ -23,6 +23,7 @@ type line struct {
 	running bool
 	urgent  bool               // somebody waits for the line to be empty
 	folded  time.Time          // when the last batch was
+	took    time.Duration      // what it took
 	stop    context.CancelFunc // ends the transaction under way, nil if there is none
 }
 
@@ -73,12 +74,17 @@ func (l *line) run() {
 	}
 }
 
+// lingerShare is how many times as long as a batch took the next one gathers,
+// up to Linger: a store that is quick, or has little to do, keeps nobody
+// waiting, and is busy for a fifth of the time at most.
+const lingerShare = 4
+
 // linger waits for more records until there is a full batch, or a partition is
 // taken away, or it has lingered. It lingers only when the batch before has
 // just been folded: a record that comes alone is folded at once.
 func (l *line) linger() {
 	l.mu.Lock()
-	wait := l.engine.Linger - time.Since(l.folded)
+	wait := min(l.engine.Linger, lingerShare*l.took) - time.Since(l.folded)
 	n := len(l.waiting.entries)
 	hurry := wait <= 0 || l.urgent || n == 0 || n >= l.engine.BatchSize
 	l.mu.Unlock()
@@ -120,7 +126,7 @@ func (l *line) commit(b batch) {
 		if err == nil {
 			cancel()
 			l.engine.tellFolded(entries, began)
-			l.done(b, moves, folders)
+			l.done(b, moves, folders, time.Since(began))
 			return
 		}
 		if moved := (*MovedError)(nil); errors.As(err, &moved) {
@@ -211,7 +217,7 @@ func (l *line) leave(moved []int32, folders []*folder) {
 }
 
 // done tells everyone that a batch is folded.
-func (l *line) done(b batch, moves []Move, folders []*folder) {
+func (l *line) done(b batch, moves []Move, folders []*folder, took time.Duration) {
 	e := l.engine
 	for i, f := range folders {
 		to := moves[i].To
@@ -223,7 +229,7 @@ func (l *line) done(b batch, moves []Move, folders []*folder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stop = nil
-	l.folded = time.Now()
+	l.folded, l.took = time.Now(), took
 	for _, f := range b.folders {
 		<-f.room
 		f.waiting--

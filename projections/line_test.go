@@ -215,12 +215,13 @@ func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 	log := newPartitioned(3, 4)
 	store := swappedStore{&awayWith{partition: -1, next: map[int32]int64{}}}
 	g := joinAll(t, store, log, names(new(atomic.Bool)))
-	g.Linger = time.Second // so that they are together in a batch
+	store.busy = make(chan struct{}) // so that they are together in a batch
 	for i := range 4 {
 		for partition := range log {
 			g.Take(log[partition].records[i])
 		}
 	}
+	close(store.busy)
 	g.leave()
 	if store.next[0] != 4 || store.next[2] != 4 {
 		t.Errorf("the others are at %v", store.next)
@@ -236,6 +237,7 @@ func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 type awayWith struct {
 	projections.Store
 	partition int32
+	busy      chan struct{} // if not nil, updates wait until it is closed
 	mu        sync.Mutex
 	next      map[int32]int64
 }
@@ -250,6 +252,9 @@ func (s *awayWith) Update(ctx context.Context, _ *projections.Projection, moves 
 			<-ctx.Done()
 			return errors.New("away")
 		}
+	}
+	if s.busy != nil {
+		<-s.busy
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
