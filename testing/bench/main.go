@@ -52,7 +52,7 @@ type row struct {
 
 func main() {
 	var b bench
-	flag.IntVar(&b.commands, "commands", 20_000, "commands in a run")
+	flag.IntVar(&b.commands, "commands", 60_000, "commands in a run")
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
 	flag.IntVar(&b.users, "users", users(), "users in the log when a process restarts; $BENCH_USERS sets it too")
