@@ -21,8 +21,11 @@ type timedStore struct {
 }
 
 func (s *timedStore) Update(ctx context.Context, p *projections.Projection, moves []projections.Move, fn func(projections.Tx) error) error {
+	s.mu.Lock()
+	takes := s.takes[len(s.began)]
 	s.began = append(s.began, time.Since(s.started))
-	time.Sleep(s.takes[len(s.began)-1])
+	s.mu.Unlock()
+	time.Sleep(takes)
 	return s.awayWith.Update(ctx, p, moves, fn)
 }
 
@@ -43,10 +46,12 @@ func TestLinger(t *testing.T) {
 			g.Take(log[0].records[i])
 		}
 		time.Sleep(time.Second)
+		g.leave()
+		store.mu.Lock()
+		defer store.mu.Unlock()
 		want := []time.Duration{0, 3*ms + 4*3*ms, 15*ms + 30*ms + 20*ms, 500 * ms}
 		if diff := cmp.Diff(want, store.began); diff != "" {
 			t.Errorf("updates began (-want +got):\n%s", diff)
 		}
-		g.leave()
 	})
 }
