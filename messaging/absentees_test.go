@@ -59,7 +59,7 @@ func (m *rawMember) join() kmsg.Request {
 	request := kmsg.NewPtrJoinGroupRequest()
 	request.SetVersion(3) // in one round
 	request.Group, request.MemberID, request.ProtocolType = "group", m.id, "consumer"
-	request.SessionTimeoutMillis, request.RebalanceTimeoutMillis = 6000, 300
+	request.SessionTimeoutMillis, request.RebalanceTimeoutMillis = 6000, 2000 // the test waits for the latter once
 	request.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
 	return request
 }

@@ -3,6 +3,7 @@ package messaging
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 func (e *embedded) hang(t *testing.T) {
 	t.Helper()
 	hung := make(chan struct{})
+	var once sync.Once // a second fetch may come as the test ends
 	e.broker.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		close(hung)
+		once.Do(func() { close(hung) })
 		<-t.Context().Done()
 		return nil, nil, false
 	})
