@@ -350,7 +350,7 @@ func TestThousandsWait(t *testing.T) {
 			if len(p.waiting) != test.commands {
 				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
 			}
-			p.fold(records, 128, quiet)
+			p.fold(records, quiet)
 			if got := runtime.NumGoroutine(); got > goroutines {
 				t.Errorf("%d goroutines more", got-goroutines)
 			}

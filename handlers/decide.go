@@ -27,7 +27,8 @@ func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.Co
 }
 
 // decideHeld makes the record that the stream's first held command ends as.
-func decideHeld(s *stream, h *heldCommand) messaging.Record {
+func decideHeld(s *stream) messaging.Record {
+	h := &s.held[0]
 	recordType, body := resume(s, h)
 	return seal(s, &h.Command, h.At, recordType, body)
 }

@@ -12,8 +12,13 @@ import (
 	"github.com/millrace/millrace/messaging"
 )
 
-// maxAtDesk bounds the commands of one partition that are under way.
-const maxAtDesk = 1024
+const (
+	// maxAtDesk bounds the commands of one partition that are under way.
+	maxAtDesk = 1024
+	// maxHeldAtDesk bounds the held ones that go on beside them. Each stream
+	// may have one.
+	maxHeldAtDesk = 256
+)
 
 // desk decides the commands of one claimed partition, in order, many at a
 // time: a decision stacks on the appends of its stream that are under way. A
@@ -37,6 +42,8 @@ type desk struct {
 	marked atomic.Int64  // the offset that the group was told, -1 if none yet
 	queue  []*job        // all that came and are not marked, in order
 	stacks map[string]*stack
+	held   int         // held commands that go on
+	most   int         // of them
 	retry  *time.Timer // runs while appends have failed
 
 	unacked atomic.Int64 // appends that nobody knows of yet whether Kafka holds them
@@ -51,19 +58,19 @@ type job struct {
 	command messaging.Command
 	wish    users.Command
 	at      messaging.CommandPosition
-	record  *messaging.Record // nil while another job decides the same command id
+	record  *messaging.Record // nil if it needs none, or only a newer binary can decide it
 	trace   string            // of the decision, "" if it isn't traced
 	held    bool              // it comes from the stream's held commands
+	forgets bool              // its stream forgets the oldest outcomes behind it
 	failed  bool              // the append failed, or waits behind one that did
-	// undecidable says that only a newer binary can decide it.
-	undecidable bool
-	done        bool
+	done    bool
 }
 
 // stack is what a stream will be once its jobs' appends are read back.
 type stack struct {
-	top  stream
+	top  stream // but for its outcomes
 	jobs []*job
+	held int // jobs of held commands
 }
 
 // typeOf is the type of a command of the stack, "" if it isn't there.
@@ -83,7 +90,7 @@ func newDesk(claim *messaging.Claim, topicID string, ledger *ledgerPartition, se
 		claim: claim, topicID: topicID, ledger: ledger, append: send, log: log,
 		room:  make(chan struct{}, maxAtDesk),
 		empty: make(chan struct{}),
-		last:  -1, stacks: map[string]*stack{},
+		last:  -1, stacks: map[string]*stack{}, most: maxHeldAtDesk,
 		outdated: func(error) {}, meter: unmetered{},
 	}
 	d.marked.Store(-1)
@@ -122,35 +129,35 @@ func (d *desk) take(c messaging.Command, wish users.Command) bool {
 // push decides a job on top of its stream's stack.
 func (d *desk) push(j *job) {
 	name := j.command.Stream
+	st := d.stackOf(name)
+	d.decide(st, j)
+	d.advance(name, st)
+}
+
+// stackOf is a stream's stack. A new one stands on what the ledger has.
+func (d *desk) stackOf(name string) *stack {
 	st := d.stacks[name]
 	if st == nil {
-		st = &stack{top: d.known(name)}
+		st = new(stack)
+		if s := d.ledger.streams[name]; s != nil {
+			st.top = s.copied()
+		}
 		d.stacks[name] = st
 	}
-	st.jobs = append(st.jobs, j)
-	d.decide(st, j)
-	d.settle(name, st)
+	return st
 }
 
-// known is the stream as the ledger has it.
-func (d *desk) known(name string) stream {
-	if s := d.ledger.streams[name]; s != nil {
-		return s.copied()
-	}
-	return stream{}
-}
-
-// decide gives a job its record, on top of the stack, and sends it. A command
-// that has its outcome, or will have it by another job, gets none.
+// decide puts a job on a stack, with the record that it ends as there, and
+// sends it. A command that has its outcome by then gets no record.
 func (d *desk) decide(st *stack, j *job) {
-	j.record, j.trace, j.failed, j.undecidable = nil, "", false, false
-	if d.decided(j) || underWay(st, j) {
+	st.jobs = append(st.jobs, j)
+	j.record, j.trace, j.failed = nil, "", false
+	if !j.held && d.repeats(st, j) {
 		return
 	}
 	if errors.Is(st.top.unreadable, users.ErrUnknownEvent) {
 		// A newer binary wrote it, and must decide: parking the user would
 		// count for that one too.
-		j.undecidable = true
 		d.outdated(st.top.unreadable)
 		return
 	}
@@ -161,7 +168,7 @@ func (d *desk) decide(st *stack, j *job) {
 	}
 	var r messaging.Record
 	if j.held {
-		r = decideHeld(&st.top, &st.top.held[st.top.indexHeld(j.command.ID)])
+		r = decideHeld(&st.top)
 	} else {
 		r = decide(&st.top, &j.command, j.wish, j.at)
 	}
@@ -169,10 +176,11 @@ func (d *desk) decide(st *stack, j *job) {
 	if traced {
 		j.trace = d.tracer.Decided(&j.command, &r, began)
 	}
-	// Stacked by the same fold that reads it back. What the ledger remembers
-	// is not touched: a stack only needs the state.
+	// Stacked by the same fold that reads it back. Its outcomes, which are
+	// many, are not: repeats knows what becomes of them.
 	st.top.outcomes = nil
 	st.top.fold(j.record, 1)
+	j.forgets = !j.held && len(st.top.held) == 0
 	if d.retry != nil {
 		j.failed = true // behind those that failed: it goes with them
 		return
@@ -180,26 +188,33 @@ func (d *desk) decide(st *stack, j *job) {
 	d.send(j)
 }
 
-func (d *desk) decided(j *job) bool {
-	if j.held {
-		s := d.ledger.streams[j.command.Stream]
-		return s.parked || !s.holds(j.command.ID)
+// repeats says whether a job's command will have its outcome once all that is
+// stacked below is read back: whatever the ledger happens to know by now, it is
+// found so whenever the command is delivered.
+func (d *desk) repeats(st *stack, j *job) bool {
+	if st.top.hasDecided(j.at) {
+		return true
 	}
-	return d.ledger.decided(j.command.Stream, j.command.ID, j.at)
-}
-
-// underWay says whether an earlier job of the stack is about the same command
-// id.
-func underWay(st *stack, j *job) bool {
+	known, behind := false, 0 // the outcomes behind that one
+	if s := d.ledger.streams[j.command.Stream]; s != nil {
+		if i := s.index(j.command.ID); i >= 0 {
+			known, behind = true, len(s.outcomes)-1-i
+		}
+	}
 	for _, earlier := range st.jobs {
-		if earlier == j {
-			return false
+		switch {
+		case earlier.record == nil, earlier.held: // no outcome of another command
+			continue
+		case earlier.command.ID == j.command.ID:
+			known, behind = true, 0
+		default:
+			behind++
 		}
-		if earlier.record != nil && earlier.command.ID == j.command.ID {
-			return true
+		if earlier.forgets && behind >= d.ledger.remember {
+			known = false
 		}
 	}
-	return false
+	return known
 }
 
 func (d *desk) send(j *job) {
@@ -230,17 +245,26 @@ func (d *desk) accepted(s *stream, r *messaging.Record) {
 		d.resume(r.Stream, s)
 		return
 	}
-	first := st.jobs[0]
-	if first.record == nil || first.record.Digest != r.Digest {
-		// Somebody else took the slot: all that was stacked on it falls.
-		st.top = s.copied()
-		for _, j := range st.jobs {
+	if first := st.jobs[0]; first.record == nil || first.record.Digest != r.Digest {
+		d.restack(st, s)
+	}
+	d.advance(r.Stream, st)
+	d.mark()
+}
+
+// restack decides again all that was stacked on a slot which somebody else
+// took.
+func (d *desk) restack(st *stack, s *stream) {
+	jobs := st.jobs
+	*st = stack{top: s.copied()}
+	for _, j := range jobs {
+		if j.held {
+			d.held--
+			d.goOn(st, j)
+		} else {
 			d.decide(st, j)
 		}
 	}
-	d.settle(r.Stream, st)
-	d.resume(r.Stream, s)
-	d.mark()
 }
 
 // resumeAll goes on with all streams whose held commands may.
@@ -250,41 +274,66 @@ func (d *desk) resumeAll() {
 	}
 }
 
-// resume decides a stream's first held command, if it may go on. The next one
-// follows when this one's outcome is read back.
+// resume goes on with a stream that has no stack, if its held commands may.
 func (d *desk) resume(name string, s *stream) {
-	if d.closed || !s.resuming() {
-		return
+	if s.resuming() {
+		d.advance(name, d.stackOf(name))
 	}
-	st := d.stacks[name]
-	if st == nil {
-		st = &stack{top: s.copied()}
-		d.stacks[name] = st
-	} else if slices.ContainsFunc(st.jobs, func(j *job) bool { return j.held }) {
-		return
-	}
-	j := &job{command: s.held[0].Command, at: s.held[0].At, held: true}
-	st.jobs = append(st.jobs, j)
-	d.decide(st, j)
 }
 
-// settle takes the jobs off a stack that have their outcome. One that repeats
-// a command id has it when its turn comes, even if the ledger has forgotten it
-// by then.
-func (d *desk) settle(name string, st *stack) {
-	for len(st.jobs) > 0 {
-		j := st.jobs[0]
-		if repeats := j.record == nil && !j.held && !j.undecidable; !repeats && !d.decided(j) {
+// advance takes the jobs off a stack that have their outcome, and decides the
+// held commands that may go on, in order, each on top of the one before: as
+// many as there is room for. One that is parked again stops the rest.
+func (d *desk) advance(name string, st *stack) {
+	for len(st.jobs) > 0 && d.settled(st.jobs[0]) {
+		d.settle(st)
+	}
+	for !d.closed && st.top.resuming() && (d.held < d.most || st.held == 0) {
+		next := &st.top.held[0]
+		if !d.goOn(st, &job{command: next.Command, at: next.At, held: true}) {
 			break
-		}
-		j.done = true
-		st.jobs = st.jobs[1:]
-		if j.failed && len(st.jobs) > 0 {
-			st.jobs[0].failed = true
 		}
 	}
 	if len(st.jobs) == 0 {
 		delete(d.stacks, name)
+	}
+}
+
+// goOn decides a held command on top of a stack, if it is the one that goes on
+// next there. Otherwise it has done so elsewhere, or waits again.
+func (d *desk) goOn(st *stack, j *job) bool {
+	if j.record = nil; !st.top.resumes(j.command.ID) {
+		return false
+	}
+	if d.decide(st, j); j.record == nil { // a newer binary has to
+		st.jobs = st.jobs[:len(st.jobs)-1]
+		return false
+	}
+	d.held++
+	st.held++
+	return true
+}
+
+// settled says whether the ledger has what became of the first job of a stack.
+func (d *desk) settled(j *job) bool {
+	s := d.ledger.streams[j.command.Stream]
+	if j.held {
+		return !s.resumes(j.command.ID)
+	}
+	return s.knows(j.command.ID, j.at)
+}
+
+// settle takes the first job off a stack.
+func (d *desk) settle(st *stack) {
+	j := st.jobs[0]
+	j.done = true
+	st.jobs = st.jobs[1:]
+	if j.held {
+		d.held--
+		st.held--
+	}
+	if j.failed && len(st.jobs) > 0 {
+		st.jobs[0].failed = true
 	}
 }
 

@@ -35,7 +35,7 @@ type Ledger struct {
 	Snapshots *Snapshots
 
 	log        Log
-	remember   int
+	remember   int // outcomes of a user
 	logger     *slog.Logger
 	partitions []*ledgerPartition
 	started    chan struct{} // closed when the snapshots are in
@@ -45,6 +45,8 @@ type Ledger struct {
 // that decides the partition's commands, if this process has claimed it: a
 // decision and the record that upsets it never pass each other.
 type ledgerPartition struct {
+	remember int // outcomes of a user
+
 	mu      sync.Mutex
 	next    int64            // the offset of the first record that is not folded
 	last    messaging.Digest // of the record before it
@@ -71,8 +73,9 @@ func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Le
 	l := &Ledger{log: log, remember: remember, logger: logger, started: make(chan struct{})}
 	for range partitions {
 		l.partitions = append(l.partitions, &ledgerPartition{
-			streams: map[string]*stream{},
-			waiting: map[waitingFor][]*waiter{},
+			remember: remember,
+			streams:  map[string]*stream{},
+			waiting:  map[waitingFor][]*waiter{},
 		})
 	}
 	return l
@@ -108,7 +111,7 @@ func (l *Ledger) follow(ctx context.Context, partition int32) error {
 	for try := 0; ; try++ {
 		from := p.folded()
 		err := l.log.Follow(ctx, partition, from, func(records []messaging.Record) error {
-			p.fold(records, l.remember, l.logger)
+			p.fold(records, l.logger)
 			return nil
 		})
 		if ctx.Err() != nil {
@@ -133,7 +136,7 @@ func (p *ledgerPartition) folded() int64 {
 	return p.next
 }
 
-func (p *ledgerPartition) fold(records []messaging.Record, remember int, logger *slog.Logger) {
+func (p *ledgerPartition) fold(records []messaging.Record, logger *slog.Logger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range records {
@@ -146,18 +149,18 @@ func (p *ledgerPartition) fold(records []messaging.Record, remember int, logger 
 			logger.Warn("ignored what is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
 			continue
 		}
-		p.foldOne(r, remember, logger)
+		p.foldOne(r, logger)
 	}
 	p.wakeCaughtUp()
 }
 
-func (p *ledgerPartition) foldOne(r *messaging.Record, remember int, logger *slog.Logger) {
+func (p *ledgerPartition) foldOne(r *messaging.Record, logger *slog.Logger) {
 	s := p.streams[r.Stream]
 	if s == nil {
 		s = new(stream)
 	}
 	readable, before := s.unreadable == nil, tallyOf(s)
-	if !s.fold(r, remember) {
+	if !s.fold(r, p.remember) {
 		logger.Debug("ignored a record that lost its slot", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}

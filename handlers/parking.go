@@ -131,7 +131,10 @@ func resume(s *stream, h *heldCommand) (recordType string, body []byte) {
 // resuming says whether held commands may go on.
 func (s *stream) resuming() bool { return !s.parked && len(s.held) > 0 }
 
-func (s *stream) holds(commandID string) bool { return s.indexHeld(commandID) >= 0 }
+// resumes says whether a held command is the one that goes on next.
+func (s *stream) resumes(commandID string) bool {
+	return s.resuming() && s.held[0].ID == commandID
+}
 
 func (s *stream) indexHeld(commandID string) int {
 	return slices.IndexFunc(s.held, func(h heldCommand) bool { return h.ID == commandID })

@@ -169,7 +169,7 @@ func (w *walk) read(s *walker) {
 	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
 		r.Body = []byte("{") // as good as a type that it doesn't know
 	}
-	s.ledger.partitions[0].fold([]messaging.Record{r}, s.ledger.remember, s.ledger.logger)
+	s.ledger.partitions[0].fold([]messaging.Record{r}, s.ledger.logger)
 }
 
 // claim does what [Dispatcher.Setup] does, and before that Cleanup.
@@ -193,6 +193,7 @@ func (w *walk) claim(who, next int) {
 	s.desk = newDesk(claim, fmt.Sprint("topic", topic), ledger, func(r *messaging.Record, delivered func(error)) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
 	}, s.ledger.logger)
+	s.desk.most = protocol.MaxHeld
 	ledger.desk = s.desk
 	s.desk.resumeAll()
 }

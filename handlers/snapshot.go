@@ -16,7 +16,7 @@ import (
 // snapshotFormat names the layout, and the rules of the fold: a snapshot is a
 // fold that is not done again. Whoever changes what [stream.fold] makes of a
 // record gives it another number; snapshots of other formats are not read.
-const snapshotFormat = "millrace ledger 2\n"
+const snapshotFormat = "millrace ledger 3\n"
 
 // snapshot is one partition of the ledger, as it was at an offset of the log.
 type snapshot struct {

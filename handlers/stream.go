@@ -20,7 +20,8 @@ type stream struct {
 	// decidedBefore is the same for topics commands that were there before it
 	// was made anew: few streams have any.
 	decidedBefore []messaging.CommandPosition
-	// outcomes are the last ones, the newest at the end.
+	// outcomes are the last ones, in the order in which their commands had
+	// their first.
 	outcomes []Outcome
 	// held are the commands that wait: the parked one, and those after it.
 	held []heldCommand
@@ -95,14 +96,30 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 	return o, nil
 }
 
+// remember takes in an outcome. One of a new command makes the oldest forgotten,
+// that of a command that was held doesn't: what repeats an id leaves no record,
+// and is known by that id until a later command has moved the last decided
+// position. And while commands are held, all are known by their ids.
 func (s *stream) remember(o Outcome, limit int) {
 	if i := s.index(o.CommandID); i >= 0 {
-		s.outcomes = slices.Delete(s.outcomes, i, i+1) // what was parked has ended otherwise
+		s.outcomes[i] = o // what was parked has ended otherwise
+		return
 	}
-	if excess := len(s.outcomes) + 1 - limit; excess > 0 {
-		s.outcomes = slices.Delete(s.outcomes, 0, excess)
+	if len(s.held) == 0 {
+		switch excess := len(s.outcomes) + 1 - limit; {
+		case excess == 1:
+			s.outcomes = slices.Delete(s.outcomes, 0, 1)
+		case excess > 1: // what was held had them grow
+			s.outcomes = slices.Clone(s.outcomes[excess:])
+		}
 	}
 	s.outcomes = append(s.outcomes, o)
+}
+
+// knows says whether a command has its outcome: its own, or that of the first
+// with its id.
+func (s *stream) knows(commandID string, at messaging.CommandPosition) bool {
+	return s != nil && (s.hasDecided(at) || s.index(commandID) >= 0)
 }
 
 // outcome returns that of a command, if it is remembered.

@@ -57,15 +57,5 @@ func (d *Dispatcher) isDecided(c messaging.Command, topicID string) bool {
 	p := d.Ledger.partitions[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.decided(c.Stream, c.ID, messaging.CommandPosition{TopicID: topicID, Offset: c.Offset})
-}
-
-// decided says whether the ledger has a command's outcome.
-func (p *ledgerPartition) decided(streamName, commandID string, at messaging.CommandPosition) bool {
-	s := p.streams[streamName]
-	if s == nil {
-		return false
-	}
-	_, remembered := s.outcome(commandID)
-	return remembered || s.holds(commandID) || s.hasDecided(at)
+	return p.streams[c.Stream].knows(c.ID, messaging.CommandPosition{TopicID: topicID, Offset: c.Offset})
 }

@@ -2,8 +2,12 @@ package protocol
 
 import "slices"
 
+// MaxHeld bounds the held commands that go on at a desk at a time. Each user
+// may have one.
+const MaxHeld = 2
+
 const (
-	maxJobs = 6  // at a desk: the window, and a held command of each user
+	maxJobs = 7  // at a desk: the window, and the held commands that go on
 	maxAir  = 14 // appends of a handler whose end is not known
 )
 
@@ -95,30 +99,31 @@ func (d desk) take(command uint8) {
 	d.next = command + 1
 	j := d.add(job{command: command + 1})
 	user := d.userOf(j)
-	d.decide(d.ledger(user), j)
+	d.decide(j)
 	d.settle(user)
+	d.resume(user)
 	d.mark()
 }
 
 // decide gives a job its record, on top of its stream's stack, and sends it. A
-// command that has its outcome, or will have it by another job, gets none.
-func (d desk) decide(known *stream, j *job) {
-	command := j.command - 1
+// command that has its outcome there gets none, nor does a held one that isn't
+// the next to go on.
+func (d desk) decide(j *job) {
+	user, command := d.userOf(j), j.command-1
 	j.record, j.failed = 0, false
-	if d.settled(known, j) {
-		return
-	}
-	top, repeats := d.top(known, j)
-	if repeats {
+	top := d.top(user, j)
+	switch {
+	case j.held && top.resumes(command), j.held && d.off(heldInTurn):
+	case j.held, d.repeats(&top, j):
 		return
 	}
 	from := &top
-	if d.off(stacking) {
-		from = known
+	if d.off(stacking) && !j.held {
+		from = d.ledger(user)
 	}
-	r := record{user: d.userOf(j), command: command, seq: top.seq + 1, prev: top.head, version: top.version}
+	r := record{user: user, command: command, seq: top.seq + 1, prev: top.head, version: top.version}
 	if j.held {
-		r.kind, r.name = d.resumed(from, d.binary)
+		r.kind, r.name = d.resumed(from, command, d.binary)
 	} else {
 		r.kind, r.name = d.outcome(from, command, d.binary)
 	}
@@ -138,33 +143,38 @@ func (d desk) decide(known *stream, j *job) {
 	d.send(j.record)
 }
 
-// top is the stream with all that is stacked below a job, unless an earlier one
-// is about the same command id.
-func (d desk) top(known *stream, j *job) (top stream, repeats bool) {
-	top = *known
-	for _, earlier := range d.stack(d.userOf(j)) {
-		if earlier == j {
+// top is a user with all that is stacked below a job, or all there is.
+func (d desk) top(user uint8, below *job) stream {
+	top := *d.ledger(user)
+	for _, j := range d.stack(user) {
+		if j == below {
 			break
 		}
-		if earlier.record == 0 {
-			continue
-		}
-		if d.Commands[earlier.command-1].ID == d.Commands[j.command-1].ID {
-			return top, true
-		}
-		if d.accepts(&top, earlier.record) {
-			d.fold(&top, earlier.record, d.binary)
+		if j.record > 0 && d.accepts(&top, j.record) {
+			d.fold(&top, j.record, d.binary)
 		}
 	}
-	return top, false
+	return top
+}
+
+// repeats says whether a command has its outcome when its turn comes.
+func (d desk) repeats(top *stream, j *job) bool {
+	if !d.off(repetition) {
+		return d.known(top, j.command-1)
+	}
+	// As far as the ledger happens to have come.
+	id, user := d.Commands[j.command-1].ID, d.userOf(j)
+	return d.known(d.ledger(user), j.command-1) || slices.ContainsFunc(d.stack(user), func(other *job) bool {
+		return other != j && other.record > 0 && d.Commands[other.command-1].ID == id
+	})
 }
 
 // settled says whether the ledger knows how a job's command ended.
 func (d desk) settled(known *stream, j *job) bool {
 	if j.held {
-		return known.parked || !known.holds(j.command-1)
+		return !known.resumes(j.command - 1)
 	}
-	return d.known(known, j.command-1)
+	return d.known(known, j.command-1) || j.record == 0 && d.off(repetition)
 }
 
 func (d desk) send(r digest) {
@@ -186,7 +196,7 @@ func (d desk) readBack() {
 	user := d.records[r].user
 	d.note("%s reads %v", d.name(), r)
 	if stack := d.stack(user); len(stack) > 0 && stack[0].record != r {
-		d.overtaken(d.ledger(user), stack)
+		d.overtaken(stack)
 	}
 	d.settle(user)
 	d.resume(user)
@@ -195,7 +205,7 @@ func (d desk) readBack() {
 
 // overtaken drops what no longer stacks, for somebody else took the slot, and
 // decides again from the first.
-func (d desk) overtaken(known *stream, stack []*job) {
+func (d desk) overtaken(stack []*job) {
 	switch {
 	case d.off(redecide):
 		return
@@ -206,7 +216,9 @@ func (d desk) overtaken(known *stream, stack []*job) {
 		stack = stack[1:]
 	}
 	for _, j := range stack {
-		d.decide(known, j)
+		if d.decide(j); j.held && j.record == 0 {
+			*j = job{command: j.command, held: true, done: true}
+		}
 	}
 }
 
@@ -215,8 +227,7 @@ func (d desk) settle(user uint8) {
 	behind := false
 	for _, j := range d.stack(user) {
 		j.failed = j.failed || behind && !d.off(retryBehind)
-		repeated := j.record == 0 && !j.held && !d.off(repetition)
-		if !repeated && !d.settled(d.ledger(user), j) {
+		if !d.settled(d.ledger(user), j) {
 			return
 		}
 		behind = j.failed
@@ -224,14 +235,41 @@ func (d desk) settle(user uint8) {
 	}
 }
 
-// resume decides a stream's first held command, if it may go on. The next one
-// follows when this one's outcome is read back.
+// resume decides a stream's held commands that may go on, each on top of the
+// one before. One that is parked again stops the rest.
 func (d desk) resume(user uint8) {
-	known := d.ledger(user)
-	if !known.resuming() || slices.ContainsFunc(d.stack(user), func(j *job) bool { return j.held }) {
-		return
+	for {
+		next, any := d.nextHeld(user)
+		if !any {
+			return
+		}
+		d.decide(d.add(job{command: next + 1, held: true}))
 	}
-	d.decide(known, d.add(job{command: known.held.items[0].command + 1, held: true}))
+}
+
+// nextHeld is the held command that goes on next, if there is one, and room
+// for it.
+func (d desk) nextHeld(user uint8) (command uint8, any bool) {
+	room, own := MaxHeld, 0
+	for i := range d.jobs {
+		if j := &d.jobs[i]; j.held && !j.done {
+			room--
+			if d.userOf(j) == user {
+				own++
+			}
+		}
+	}
+	if room <= 0 && own > 0 {
+		return 0, false
+	}
+	if known := d.ledger(user); d.off(heldInTurn) && known.resuming() {
+		if own < int(known.held.n) {
+			return known.held.items[own].command, true
+		}
+		return 0, false
+	}
+	top := d.top(user, nil)
+	return top.held.items[0].command, top.resuming()
 }
 
 // mark moves the session's mark behind the jobs that are done, up to the
@@ -289,7 +327,7 @@ func (d desk) appendFailed(r digest) {
 	case at >= 0 && d.off(retry):
 		stack[at].done = true
 		for _, j := range slices.Delete(stack, at, at+1) {
-			d.decide(d.ledger(user), j)
+			d.decide(j)
 		}
 		d.mark()
 	default:

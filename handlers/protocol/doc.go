@@ -22,8 +22,9 @@
 // first, and remembers where it has been. In promises.go stands what must hold
 // throughout: one outcome for each command, in the order of the commands, each
 // about the history before it; expectedVersion; nothing marked that is not
-// decided; nobody told what doesn't count. And wherever all has come to rest,
-// nothing is lost and nothing is stuck.
+// decided, or would be decided again if it came again; nobody told what doesn't
+// count. And wherever all has come to rest, nothing is lost and nothing is
+// stuck.
 //
 // # How to run it
 //

@@ -14,7 +14,7 @@ type stream struct {
 	// decided is, for each topic commands, the offset of the last command
 	// that has an outcome, and one more.
 	decided  [2]uint8
-	outcomes list[uint8] // the ids of the last commands that have an outcome, the newest at the end
+	outcomes list[uint8] // the ids of the last commands that have an outcome, in the order of the first
 	held     list[held]  // the parked command, and those after it
 	parked   bool        // they wait for an operator
 }
@@ -27,7 +27,7 @@ type held struct {
 
 // list is a short slice that is copied with what it is part of.
 type list[T any] struct {
-	items [5]T
+	items [maxCommands]T
 	n     uint8
 }
 
@@ -63,9 +63,6 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 	m.moveTo(s, m.TopicOf(r.command), m.OffsetOf(r.command)+1)
 	readable := !b.Blind || !r.kind.event() || r.name < newNames
 	s.unreadable = s.unreadable || !readable
-	if readable || !m.off(blindOutcome) {
-		m.remember(s, m.Commands[r.command].ID, b.Remember)
-	}
 	switch r.kind {
 	case parked:
 		s.parked = true
@@ -87,6 +84,9 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 			s.exists, s.name = true, r.name
 		}
 	}
+	if readable || !m.off(blindOutcome) {
+		m.remember(s, m.Commands[r.command].ID, b.Remember)
+	}
 }
 
 // moveTo moves the last decided position, which never goes back.
@@ -100,13 +100,18 @@ func (m *model) moveTo(s *stream, topic, next uint8) {
 	s.decided[topic] = max(s.decided[topic], next)
 }
 
+// remember takes in that a command has an outcome. One of a new command makes
+// the oldest forgotten: what was found to repeat that is behind the position
+// then. And none while commands are held, for those must be known.
 func (m *model) remember(s *stream, id, limit uint8) {
-	if i := slices.Index(s.outcomes.all(), id); i >= 0 {
-		s.outcomes.remove(i)
+	isNew := !slices.Contains(s.outcomes.all(), id)
+	if isNew {
+		s.outcomes.add(id)
 	}
-	s.outcomes.add(id)
-	if s.outcomes.n > limit {
-		s.outcomes.remove(0)
+	if (isNew || m.off(forgetBehind)) && (s.held.n == 0 || m.off(heldOutcome)) {
+		for s.outcomes.n > limit {
+			s.outcomes.remove(0)
+		}
 	}
 }
 
@@ -133,16 +138,18 @@ func (s *stream) release(command uint8) {
 // resuming says whether held commands may go on.
 func (s *stream) resuming() bool { return !s.parked && s.held.n > 0 }
 
+// resumes says whether a held command is the one that goes on next.
+func (s *stream) resumes(command uint8) bool {
+	return s.resuming() && s.held.items[0].command == command
+}
+
 // known says whether a command has its outcome, or an earlier one with its id.
 func (m *model) known(s *stream, command uint8) bool {
-	id := m.Commands[command].ID
-	sameID := func(h held) bool { return m.Commands[h.command].ID == id }
 	topic := m.TopicOf(command)
 	if m.off(positionTopic) {
 		topic = 0
 	}
-	return slices.Contains(s.outcomes.all(), id) ||
-		!m.off(heldOutcome) && slices.ContainsFunc(s.held.all(), sameID) ||
+	return slices.Contains(s.outcomes.all(), m.Commands[command].ID) ||
 		!m.off(position) && m.OffsetOf(command) < s.decided[topic]
 }
 
@@ -163,13 +170,12 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 	}
 }
 
-// resumed is how the first held command ends, or why it waits again.
-func (m *model) resumed(s *stream, b *Binary) (k kind, name uint8) {
-	h := s.held.items[0]
-	if h.dropped {
+// resumed is how a held command ends, or why it waits again.
+func (m *model) resumed(s *stream, command uint8, b *Binary) (k kind, name uint8) {
+	if i := s.indexHeld(command); i >= 0 && s.held.items[i].dropped {
 		return refused, 0
 	}
-	return m.decision(s, h.command, b)
+	return m.decision(s, command, b)
 }
 
 // newNames is where the names begin that the new binary makes.

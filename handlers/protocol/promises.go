@@ -10,6 +10,7 @@ const (
 	ownHistory    = "a decision is about the history before it"
 	oneChain      = "a user's records are one chain"
 	markedDone    = "what is marked is decided"
+	notAgain      = "what is done is not done again"
 	toldTrue      = "clients are told what counts"
 	nothingLost   = "nothing is lost"
 	nothingSticks = "nothing gets stuck"
@@ -81,8 +82,8 @@ func (m *model) follows(w *world, r *record, waits bool) bool {
 		switch {
 		case !waits:
 			k, name = m.outcome(s, r.command, b)
-		case s.resuming():
-			k, name = m.resumed(s, b)
+		case s.resumes(r.command):
+			k, name = m.resumed(s, r.command, b)
 		}
 		if k == r.kind && (name == r.name || !k.event()) {
 			return true
@@ -102,6 +103,17 @@ func (m *model) hasOutcome(w *world, command uint8) bool {
 		}
 	}
 	return false
+}
+
+// checkKnown looks at what is marked: delivered again, it must not be decided.
+func (m *model) checkKnown(w *world, next uint8) {
+	for command := m.startOf(w.topic); command < next; command++ {
+		for i := range m.Handlers {
+			if s := &m.entries[w.log].streams[i][m.Commands[command].User]; !m.known(s, command) {
+				m.breaks(notAgain, "the group's offset is %d, and %c would decide #%d if it came again", next, 'A'+i, command)
+			}
+		}
+	}
 }
 
 // tell tells a client of an outcome that has not been read back.
@@ -125,6 +137,7 @@ func (m *model) checkQuiet(w *world) {
 			m.breaks(nothingLost, "#%d never gets an outcome", command)
 		}
 	}
+	m.checkKnown(w, m.reached(w))
 	if next := m.reached(w); next != m.endOf(w.topic) {
 		m.breaks(nothingSticks, "#%d stays at the desk", next)
 	}

@@ -24,8 +24,10 @@ const (
 	positionEach                   // 5: … with one position kept for each topic
 	foldFirst                      // 6: fold the partition before touching it
 	queueBehind                    // parking: commands are queued until all that is held is decided
+	heldInTurn                     // parking: a held command is decided only while it is the one that goes on next
 	heldOutcome                    // parking: a held command is remembered as long as it is held
-	repetition                     // a repetition is done when it was found to be one
+	forgetBehind                   // parking: outcomes are forgotten only for those of new commands
+	repetition                     // what repeats a command is found so at its turn, on top of the stack
 	blindOutcome                   // an outcome is remembered even if its body can't be read
 	sessionOnly                    // a fetched message is dropped with its session
 )

@@ -228,6 +228,7 @@ func (m *model) commit(w *world, next uint8) {
 			m.breaks(markedDone, "the group's offset is %d, and #%d has no outcome", next, command)
 		}
 	}
+	m.checkKnown(w, next)
 }
 
 // acceptable says whether the gate would accept a record now.
