@@ -48,7 +48,11 @@ func serveContender(ctx context.Context, name string) error {
 	if serve == nil {
 		return fmt.Errorf("no contender %q", name)
 	}
-	return serve(ctx, ".", os.Stdout)
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	return serve(ctx, dir, os.Stdout)
 }
 
 // self starts this program again, as a contender.
@@ -134,12 +138,14 @@ func get(ctx context.Context, url string) (int, error) {
 	return response.StatusCode, response.Body.Close()
 }
 
-// inFolder lets a contender work in a new folder, and deletes it.
+// inFolder lets a contender work in a new folder, and deletes it, and what is
+// on a real cluster in its name.
 func inFolder(do func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	return do(dir)
+	err = do(dir)
+	return errors.Join(err, deleteLog(dir))
 }

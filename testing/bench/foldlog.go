@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -24,34 +22,29 @@ const partitions = 12
 // later, when others have come.
 const eventsAUser = 4
 
-// foldLog is a log on an embedded broker, in this process.
+// foldLog is a log without a Millrace: on a real cluster, or on an embedded
+// broker in this process.
 type foldLog struct {
-	broker *messaging.Broker
 	*messaging.Kafka
+	done  func() error // closes the broker, if it is ours
 	heads map[string]messaging.Head
 	ends  [partitions]int64
 	n     int
 }
 
 func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
-	quiet := slog.New(slog.DiscardHandler)
-	broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "broker"), false, messaging.Security{}, quiet)
+	k, done, err := openLog(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	k := &messaging.Kafka{Brokers: []string{broker.Addr()}, Partitions: partitions, Replication: 1, Log: quiet}
-	if _, err := k.EnsureTopics(ctx); err != nil {
-		return nil, errors.Join(err, broker.Close())
-	}
-	return &foldLog{broker: broker, Kafka: k, heads: map[string]messaging.Head{}}, nil
+	return &foldLog{Kafka: k, done: done, heads: map[string]messaging.Head{}}, nil
 }
 
-func (l *foldLog) close() { _ = l.broker.Close() } // it has been measured
+func (l *foldLog) close() { _ = l.done() } // it has been measured
 
-// next makes the log's next record: of users in turn, some hundred thousand
-// others between two of the same one.
-func (l *foldLog) next(events int) *messaging.Record {
-	users := max(events/eventsAUser, 1)
+// next makes the log's next record: of users in turn, all the others between
+// two of the same one.
+func (l *foldLog) next(users int) *messaging.Record {
 	user, kind := l.n%users, "userRenamed"
 	if l.n < users {
 		kind = "userCreated"
@@ -73,8 +66,8 @@ func (l *foldLog) next(events int) *messaging.Record {
 	return r
 }
 
-// fill appends so many events.
-func (l *foldLog) fill(events int) error {
+// fill appends so many events, of so many users.
+func (l *foldLog) fill(events, users int) error {
 	bus, err := l.EventBus()
 	if err != nil {
 		return err
@@ -84,7 +77,7 @@ func (l *foldLog) fill(events int) error {
 	var appends sync.WaitGroup
 	for range events {
 		appends.Add(1)
-		bus.Append(l.next(events), func(err error) {
+		bus.Append(l.next(users), func(err error) {
 			mu.Lock()
 			failed = errors.Join(failed, err)
 			mu.Unlock()

@@ -86,7 +86,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	return openLoop(ctx, lagRate, func(ctx context.Context, _ int64) error {
 		failed := make(chan error, 1)
 		turn.Lock()
-		r := log.next(1 << 30) // a new user each
+		r := log.next(1 << 28) // a new user each
 		partition, offset := r.Partition, r.Offset
 		bus.Append(r, func(err error) { failed <- err })
 		turn.Unlock()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/config"
+	"github.com/millrace/millrace/messaging"
 )
 
 const (
@@ -38,7 +39,7 @@ func latency(ctx context.Context, b *bench) (rows []row, err error) {
 			return err
 		}
 		defer t.stop()
-		trip, err := newRoundTrip(brokerOf(urls))
+		trip, err := newRoundTrip(logAt(dir, urls))
 		if err != nil {
 			return err
 		}
@@ -128,6 +129,7 @@ func postAndRead(ctx context.Context, client *http.Client, commands, queries str
 // roundTrip sends messages through a broker and gets them back, with nothing
 // around them.
 type roundTrip struct {
+	topic    string
 	producer sarama.SyncProducer
 	consumer sarama.Consumer
 	messages sarama.PartitionConsumer
@@ -136,29 +138,27 @@ type roundTrip struct {
 	waiting map[int64]chan struct{} // by offset: closed when it has come
 }
 
-const roundTripTopic = "round-trip"
-
-func newRoundTrip(broker string) (r *roundTrip, err error) {
+func newRoundTrip(k *messaging.Kafka) (r *roundTrip, err error) {
 	config := sarama.NewConfig()
 	config.Version = sarama.V2_8_0_0
 	config.Producer.RequiredAcks = sarama.WaitForAll
 	config.Producer.Return.Successes = true
-	admin, err := sarama.NewClusterAdmin([]string{broker}, config)
+	admin, err := sarama.NewClusterAdmin(k.Brokers, config)
 	if err != nil {
 		return nil, err
 	}
-	err = admin.CreateTopic(roundTripTopic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false)
+	r = &roundTrip{topic: k.Topic("round-trip"), waiting: map[int64]chan struct{}{}}
+	err = admin.CreateTopic(r.topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false)
 	if err = errors.Join(err, admin.Close()); err != nil {
 		return nil, err
 	}
-	r = &roundTrip{waiting: map[int64]chan struct{}{}}
-	if r.producer, err = sarama.NewSyncProducer([]string{broker}, config); err != nil {
+	if r.producer, err = sarama.NewSyncProducer(k.Brokers, config); err != nil {
 		return nil, err
 	}
-	if r.consumer, err = sarama.NewConsumer([]string{broker}, config); err != nil {
+	if r.consumer, err = sarama.NewConsumer(k.Brokers, config); err != nil {
 		return nil, err
 	}
-	if r.messages, err = r.consumer.ConsumePartition(roundTripTopic, 0, sarama.OffsetOldest); err != nil {
+	if r.messages, err = r.consumer.ConsumePartition(r.topic, 0, sarama.OffsetOldest); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -179,7 +179,7 @@ func (r *roundTrip) at(offset int64) chan struct{} {
 }
 
 func (r *roundTrip) once(ctx context.Context, _ int64) error {
-	_, offset, err := r.producer.SendMessage(&sarama.ProducerMessage{Topic: roundTripTopic, Value: sarama.StringEncoder("a message as long as a command is, or some such")})
+	_, offset, err := r.producer.SendMessage(&sarama.ProducerMessage{Topic: r.topic, Value: sarama.StringEncoder("a message as long as a command is, or some such")})
 	if err != nil {
 		return err
 	}

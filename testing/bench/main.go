@@ -2,7 +2,8 @@
 // run, on whatever machine it is started on: read its ratios, not its rates.
 //
 // Each contender is a process of its own, and the load comes from this one,
-// so that the processor time of each is its own.
+// so that the processor time of each is its own. With $KAFKA_BROKERS set, all
+// that needs a broker is measured on that cluster.
 package main
 
 import (
@@ -32,6 +33,7 @@ type measure struct {
 // measures are all of them, in the order of the table.
 var measures = []measure{
 	{"throughput", throughput},
+	{"growth", growth},
 	{"one-partition", onePartition},
 	{"latency", latency},
 	{"parked", parked},
@@ -55,7 +57,7 @@ func main() {
 	flag.IntVar(&b.commands, "commands", 60_000, "commands in a run")
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
-	flag.IntVar(&b.users, "users", users(), "users in the log when a process restarts; $BENCH_USERS sets it too")
+	flag.IntVar(&b.users, "users", users(), "the most users in a log; $BENCH_USERS sets it too")
 	flag.IntVar(&b.events, "events", 200_000, "events in the log that read models are rebuilt from")
 	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
 	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
@@ -99,6 +101,7 @@ func (b *bench) run(ctx context.Context, only string) error {
 			return fmt.Errorf("no measure %q: there are %s", name, strings.Join(names(), ", "))
 		}
 	}
+	fmt.Printf("On %s.\n\n", where())
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "measured\tMillrace\tits limit, in the same run\tratio\twanted\n")
 	for _, m := range measures {

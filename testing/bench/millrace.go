@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/messaging"
 )
 
 // millrace is bin/millrace, all roles in one process, with these settings
-// (key=value) beside the defaults.
+// (key=value) beside the defaults. On a real cluster its broker stays out.
 func millrace(settings ...string) contender {
 	return contender{"Millrace", func(ctx context.Context, dir string) (*target, error) {
 		t, _, err := startMillrace(ctx, dir, settings...)
@@ -27,6 +30,12 @@ func startMillrace(ctx context.Context, dir string, settings ...string) (*target
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
 		args = append(args, "--set", address+".address=localhost:0")
+	}
+	if k := logIn(dir); k.Brokers != nil {
+		settings = append(settings, "kafka.brokers="+strings.Join(k.Brokers, ","), "kafka.topic_prefix="+k.Prefix)
+		if !slices.ContainsFunc(settings, func(s string) bool { return strings.HasPrefix(s, "roles=") }) {
+			settings = append(settings, "roles=command-service,query-service,read-api")
+		}
 	}
 	for _, setting := range settings {
 		args = append(args, "--set", setting)
@@ -64,8 +73,12 @@ func ready(ctx context.Context, admin string) error {
 	}
 }
 
-// brokerOf is where the embedded broker listens: behind that stands more.
-func brokerOf(urls map[string]string) string {
-	broker, _, _ := strings.Cut(urls["kafka"], ",")
-	return broker
+// logAt is the log of the Millrace in dir that listens there.
+func logAt(dir string, urls map[string]string) *messaging.Kafka {
+	k := logIn(dir)
+	if k.Brokers == nil {
+		embedded, _, _ := strings.Cut(urls["kafka"], ",") // more is said of it behind that
+		k.Brokers = []string{embedded}
+	}
+	return k
 }

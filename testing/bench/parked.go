@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -32,7 +32,7 @@ func parked(ctx context.Context, b *bench) (rows []row, err error) {
 			return err
 		}
 		defer t.stop()
-		if err := breakStream(ctx, brokerOf(urls), "ill"); err != nil {
+		if err := breakStream(ctx, logAt(dir, urls), "ill"); err != nil {
 			return err
 		}
 		client := newClient(b.clients)
@@ -60,8 +60,7 @@ func parked(ctx context.Context, b *bench) (rows []row, err error) {
 
 // breakStream makes a user nobody can decide for: the log has a record of
 // theirs that counts and can't be read.
-func breakStream(ctx context.Context, broker, user string) error {
-	kafka := &messaging.Kafka{Brokers: []string{broker}, Partitions: partitions, Log: slog.New(slog.DiscardHandler)}
+func breakStream(ctx context.Context, kafka *messaging.Kafka, user string) error {
 	bus, err := kafka.EventBus()
 	if err != nil {
 		return err
@@ -137,5 +136,6 @@ func rename(ctx context.Context, client *http.Client, url, user, name string, wa
 	if err != nil {
 		return 0, err
 	}
+	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
 	return response.StatusCode, response.Body.Close()
 }

@@ -83,7 +83,7 @@ func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
 			return err
 		}
 		defer log.close()
-		if err := log.fill(b.events); err != nil {
+		if err := log.fill(b.events, max(b.events/eventsAUser, 1)); err != nil {
 			return err
 		}
 		for _, database := range databases() {
@@ -112,7 +112,7 @@ func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
 func perSecond(rate float64) string { return fmt.Sprintf("%.0f/s", rate) }
 
 // micros compares processor time, which other processes on the machine change
-// less than they do the rates. The broker's is in it: it is in this process.
+// less than they do the rates. An embedded broker's is in it.
 func micros(what string, ours rates, than string, limit rates) row {
 	a, b := median(ours.micros), median(limit.micros)
 	return row{what, fmt.Sprintf("%.1f µs", a), fmt.Sprintf("%s %.1f µs", than, b), a / b, ""}

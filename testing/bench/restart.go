@@ -114,12 +114,16 @@ var residentSize = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
 // ledgerHeap is what is alive in a command service that is ready and alone in
 // its process, in bytes.
 func ledgerHeap(ctx context.Context, dir string) (bytes float64, err error) {
-	broker, urls, err := startMillrace(ctx, dir, "roles=broker")
-	if err != nil {
-		return 0, err
+	settings := []string{"roles=command-service"}
+	if realBrokers() == nil {
+		broker, urls, err := startMillrace(ctx, dir, "roles=broker")
+		if err != nil {
+			return 0, err
+		}
+		defer broker.stop()
+		settings = append(settings, "kafka.brokers="+logAt(dir, urls).Brokers[0])
 	}
-	defer broker.stop()
-	t, urls, err := startMillrace(ctx, dir, "roles=command-service", "kafka.brokers="+brokerOf(urls))
+	t, urls, err := startMillrace(ctx, dir, settings...)
 	if err != nil {
 		return 0, err
 	}
