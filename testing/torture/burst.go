@@ -29,7 +29,7 @@ func (c *client) burst(u *user) {
 	var shared time.Duration
 	for i := len(all) - 1; i >= 0 && shared == 0; i-- {
 		if all[i].Result() == history.Accepted {
-			if !c.read(u, history.ReadSent, all[i].Position) {
+			if !c.read(u, history.ReadSent, func() string { return all[i].Position }) {
 				break
 			}
 			shared = c.history.now()

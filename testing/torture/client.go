@@ -43,9 +43,9 @@ func (c *client) run(ctx context.Context) {
 		u := c.users.pick(c.rng.IntN(1 << 20))
 		switch roll := c.rng.IntN(100); {
 		case roll < 25:
-			c.read(u, history.Read, u.after())
+			c.read(u, history.Read, u.after)
 		case roll < 40:
-			c.read(u, history.ReadOld, "")
+			c.read(u, history.ReadOld, func() string { return "" })
 		case roll < 44 && c.last != nil:
 			again := *c.last
 			again.Waits = true
@@ -105,7 +105,7 @@ func (c *client) command(u *user, o history.Operation) {
 // try sends it once.
 func (c *client) try(u *user, o history.Operation) history.Operation {
 	to := c.commands[c.rng.IntN(len(c.commands))]
-	o.Client, o.Instance = c.number, to.name
+	o.Client, o.Instance, o.Call = c.number, to.name, c.history.now()
 	header := http.Header{"Content-Type": {"application/json"}}
 	if o.Waits {
 		header.Set("Prefer", "wait=5")
@@ -122,7 +122,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		o.Return = c.history.now()
 		o.Shared = o.Return
 	case history.Accepted:
-		if c.read(u, history.ReadSent, o.Position) {
+		if c.read(u, history.ReadSent, func() string { return o.Position }) {
 			o.Shared = c.history.now()
 		}
 	case history.Refused:
@@ -134,14 +134,16 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 	return o
 }
 
-// read reads a user, and says whether that was answered.
-func (c *client) read(u *user, kind, after string) bool {
+// read reads a user, and says whether that was answered. It has begun when it
+// looks what to ask after: what is told later, it needn't show.
+func (c *client) read(u *user, kind string, after func() string) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
-		o := history.Operation{Client: c.number, Instance: to.name, Kind: kind, User: u.id, After: after}
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: kind, User: u.id, Call: c.history.now()}
+		o.After = after()
 		header := http.Header{}
-		if after != "" {
-			header.Set("Read-After", after)
+		if o.After != "" {
+			header.Set("Read-After", o.After)
 		}
 		var answer struct {
 			Version uint64 `json:"version"`
@@ -168,7 +170,7 @@ func (c *client) read(u *user, kind, after string) bool {
 func (c *client) status(u *user, command *history.Operation) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
-		o := history.Operation{Client: c.number, Instance: to.name, Kind: history.Status, User: u.id, CommandID: command.CommandID}
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: history.Status, User: u.id, CommandID: command.CommandID, Call: c.history.now()}
 		var answer struct {
 			Status  string `json:"status"`
 			Version uint64 `json:"version"`
@@ -199,7 +201,6 @@ func (c *client) status(u *user, command *history.Operation) bool {
 func (c *client) send(o *history.Operation, method, url string, header http.Header, body string, answer any) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
-	o.Call = c.history.now()
 	defer func() { o.Return = c.history.now() }()
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {

@@ -181,7 +181,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
 	stop()
 	clients.Wait()
 	for i, u := range us.last(10 * o.clients) {
-		all[i%len(all)].read(u, history.Read, u.after())
+		all[i%len(all)].read(u, history.Read, u.after)
 	}
 }
 
