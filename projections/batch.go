@@ -186,22 +186,39 @@ func (f *fold) applyOne(e *entry) (err error) {
 }
 
 // flush writes what has changed. It is to be written until it is known to be.
-func (f *fold) flush(ctx context.Context, tx Tx) error {
-	if err := f.rows.flush(ctx, tx); err != nil {
-		return err
-	}
-	if len(f.changed) == 0 {
-		return nil
-	}
-	heads := make(map[string]StreamHead, len(f.changed))
-	for _, s := range f.changed {
-		heads[s.name] = s.at
-		f.written.add(s.name)
-	}
-	return tx.PutHeads(ctx, heads)
+func (f *fold) flush(ctx context.Context, tx Tx) error { return f.changes().write(ctx, tx) }
+
+// changes are rows and heads as they are now: the fold may go on while they are
+// written.
+type changes struct {
+	tables []tableChanges
+	heads  map[string]StreamHead
 }
 
-// flushed says that what flush has written is committed.
+// changes are those that flushed hasn't been told of.
+func (f *fold) changes() changes {
+	c := changes{tables: f.rows.changes(), heads: make(map[string]StreamHead, len(f.changed))}
+	for _, s := range f.changed {
+		c.heads[s.name] = s.at
+		f.written.add(s.name)
+	}
+	return c
+}
+
+func (c changes) write(ctx context.Context, tx Tx) error {
+	for _, t := range c.tables {
+		if err := t.write(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if len(c.heads) == 0 {
+		return nil
+	}
+	return tx.PutHeads(ctx, c.heads)
+}
+
+// flushed says that the changes are committed, or will be before anything is
+// looked up.
 func (f *fold) flushed() {
 	for _, s := range f.changed {
 		s.changed = false

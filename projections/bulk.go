@@ -54,6 +54,14 @@ func (b *bulk) knowsMuch() bool {
 		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.keeps })
 }
 
+// take returns what has changed. Who takes it sees to it that it is written
+// before anything is looked up.
+func (b *bulk) take() changes {
+	c := b.changes()
+	b.flushed()
+	return c
+}
+
 // flushed is that of a fold. It lets go of what wasn't asked for since the last
 // time, if it knows too much, or of all if that isn't enough; but not of what
 // was ever written.

@@ -101,9 +101,10 @@ type filling struct {
 	*Rebuild
 	generation int
 	at         []Checkpoint // by partition
-	written    []Checkpoint // those in the store
+	written    []Checkpoint // those in the store, once what is under way is
 	ends       []Checkpoint // where the log ended
 	bulk       *bulk
+	under      *transaction // the last one begun, nil if none was
 	read       chan []entry
 	free       chan []entry // those that are folded, to be used again
 	fail       chan error
@@ -196,6 +197,11 @@ func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over fun
 
 // catchUp fills up to where the log ended.
 func (f *filling) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		_ = f.settle() // it was looked at, or something else failed before
+	}()
 	var all int64
 	for _, end := range f.ends {
 		all += end.Next
@@ -220,7 +226,10 @@ func (f *filling) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.write(ctx)
+	if err := f.write(ctx); err != nil {
+		return err
+	}
+	return f.settle()
 }
 
 // done is how many records are in.
@@ -249,21 +258,41 @@ func (f *filling) moves() (moves []Move) {
 	return moves
 }
 
-// write writes what has changed since the last time, with the checkpoints that
-// it is the fold up to, in one transaction.
+// transaction is one that is under way while the fold goes on.
+type transaction struct {
+	over chan struct{}
+	err  error // once it is over
+}
+
+// settle waits until nothing is under way, and says how that ended.
+func (f *filling) settle() error {
+	if f.under == nil {
+		return nil
+	}
+	<-f.under.over
+	return f.under.err
+}
+
+// write begins to write what has changed since the last time, with the
+// checkpoints that it is the fold up to, in one transaction, once the one before
+// is over.
 func (f *filling) write(ctx context.Context) error {
+	if err := f.settle(); err != nil {
+		return err
+	}
 	moves := f.moves()
 	if len(moves) == 0 {
 		return nil
 	}
-	err := f.retrying(ctx, "write to", func() error {
-		return f.Store.Fill(ctx, f.Projection, moves, func(tx Tx) error { return f.bulk.flush(ctx, tx) })
-	})
-	if err != nil {
-		return err
-	}
-	f.bulk.flushed()
+	changed, t := f.bulk.take(), &transaction{over: make(chan struct{})}
 	copy(f.written, f.at)
+	f.under = t
+	go func() {
+		defer close(t.over)
+		t.err = f.retrying(ctx, "write to", func() error {
+			return f.Store.Fill(ctx, f.Projection, moves, func(tx Tx) error { return changed.write(ctx, tx) })
+		})
+	}()
 	return nil
 }
 
@@ -278,7 +307,8 @@ func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error 
 	return nil
 }
 
-// Heads looks heads up in the generation, as it is in the store.
+// Heads looks heads up in the generation, as it is in the store once what is
+// under way is.
 func (f *filling) Heads(ctx context.Context, streams []string) (heads map[string]StreamHead, err error) {
 	err = f.view(ctx, func(v View) (err error) {
 		heads, err = v.Heads(ctx, streams)
@@ -297,6 +327,9 @@ func (f *filling) Rows(ctx context.Context, table string, keys []Row) (rows []Ro
 }
 
 func (f *filling) view(ctx context.Context, fn func(View) error) error {
+	if err := f.settle(); err != nil {
+		return err
+	}
 	return f.retrying(ctx, "read from", func() error { return f.Store.ViewOf(ctx, f.Projection, f.generation, fn) })
 }
 

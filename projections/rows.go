@@ -199,35 +199,44 @@ func (s *rowSet) takeBack() {
 	s.keep()
 }
 
-// flush writes the changes to the store. They are to be written until they are
-// known to be.
-func (s *rowSet) flush(ctx context.Context, tx Tx) error {
+// tableChanges are the rows of a table to put, and the keys of those to remove.
+type tableChanges struct {
+	name        string
+	put, remove []Row
+}
+
+// changes are those that flushed hasn't been told of. Nobody changes a row that
+// was put.
+func (s *rowSet) changes() (all []tableChanges) {
 	for _, t := range s.tables {
-		var put, remove []Row
+		c := tableChanges{name: t.Name}
 		for _, at := range t.changed {
 			t.written.add(at.name)
 			if at.row == nil {
-				remove = append(remove, at.key)
+				c.remove = append(c.remove, at.key)
 			} else {
-				put = append(put, at.row)
+				c.put = append(c.put, at.row)
 			}
 		}
-		slices.SortFunc(put, compareFirst) // neighbours are of one page in the store
-		if len(put) > 0 {
-			if err := tx.Put(ctx, t.Name, put); err != nil {
-				return err
-			}
-		}
-		if len(remove) > 0 {
-			if err := tx.Delete(ctx, t.Name, remove); err != nil {
-				return err
-			}
-		}
+		all = append(all, c)
 	}
-	return nil
+	return all
 }
 
-// flushed says that what flush has written is committed.
+func (c tableChanges) write(ctx context.Context, tx Tx) error {
+	slices.SortFunc(c.put, compareFirst) // neighbours are of one page in the store
+	if len(c.put) > 0 {
+		if err := tx.Put(ctx, c.name, c.put); err != nil {
+			return err
+		}
+	}
+	if len(c.remove) == 0 {
+		return nil
+	}
+	return tx.Delete(ctx, c.name, c.remove)
+}
+
+// flushed is that of a fold.
 func (s *rowSet) flushed() {
 	for _, t := range s.tables {
 		for _, at := range t.changed {
