@@ -56,12 +56,37 @@ func (m rawMessage) stream(partitions int32) (string, error) {
 	return stream, nil
 }
 
-// readHeaders copies a Kafka record's headers. A ce_ header that is repeated,
-// or not UTF-8, could be read in two ways.
-func readHeaders(from []*sarama.RecordHeader) (headers []header, malformed error) {
-	headers = make([]header, 0, len(from))
+// readHeaders copies a Kafka record's headers behind those that are there. A
+// ce_ header that is repeated, or not UTF-8, could be read in two ways.
+func readHeaders(headers []header, from []*sarama.RecordHeader, messageKey string) (_ []header, malformed error) {
+	headers = slices.Grow(headers, len(from))
+	var passing strings.Builder // one text for all that nobody keeps
+	size := 0
 	for _, h := range from {
-		key, value := headerKey(h.Key), string(h.Value)
+		size += len(h.Value)
+	}
+	for _, h := range from {
+		key := headerKey(h.Key)
+		var value string
+		switch {
+		case isPassing(key):
+			if passing.Cap() == 0 {
+				passing.Grow(size)
+			}
+			before := passing.Len()
+			passing.Write(h.Value)
+			value = passing.String()[before:]
+		case key == HeaderSubject && string(h.Value) == messageKey:
+			value = messageKey
+		case string(h.Value) == specVersion:
+			value = specVersion
+		case string(h.Value) == source:
+			value = source
+		case string(h.Value) == contentType:
+			value = contentType
+		default:
+			value = string(h.Value)
+		}
 		if strings.HasPrefix(key, headerPrefix) {
 			if !utf8.ValidString(key) || !utf8.ValidString(value) {
 				malformed = fmt.Errorf("header %q is not UTF-8", key)
@@ -75,6 +100,17 @@ func readHeaders(from []*sarama.RecordHeader) (headers []header, malformed error
 		headers = append(headers, header{key, value})
 	}
 	return headers, malformed
+}
+
+// isPassing says whether a header's text is read, and kept by nobody: a short
+// one that is kept would keep all of them.
+func isPassing(key string) bool {
+	switch key {
+	case HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition:
+		return true
+	default:
+		return false
+	}
 }
 
 // headerKey is a header's key, of which there are few: they take no memory.
@@ -116,8 +152,13 @@ func headerKey(key []byte) string {
 }
 
 func rawFromKafka(m *sarama.ConsumerMessage) rawMessage {
+	return rawInto(nil, m)
+}
+
+// rawInto uses the room of headers that nobody uses any more.
+func rawInto(room []header, m *sarama.ConsumerMessage) rawMessage {
 	raw := rawMessage{partition: m.Partition, offset: m.Offset, key: string(m.Key), body: m.Value}
-	raw.headers, raw.malformed = readHeaders(m.Headers)
+	raw.headers, raw.malformed = readHeaders(room[:0], m.Headers, raw.key)
 	return raw
 }
 

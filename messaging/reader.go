@@ -248,10 +248,12 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 // [ErrOffsetGone].
 func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn func([]Record) error) error {
 	records := make([]Record, 0, maxRead)
+	var headers []header
 	return r.follow(ctx, partition, from, func(messages []*sarama.ConsumerMessage) error {
 		records = records[:0]
 		for _, m := range messages {
-			records = append(records, decodeRecord(rawFromKafka(m), r.partitions))
+			raw := rawInto(headers, m)
+			records, headers = append(records, decodeRecord(raw, r.partitions)), raw.headers
 		}
 		return fn(records)
 	})
