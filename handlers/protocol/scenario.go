@@ -200,8 +200,8 @@ func Scenarios() []*Scenario {
 				{Verb: Drop, ID: 6, Drops: 3},
 			},
 			Handlers: [2]Binary{today, today},
-			window:   3,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
+			window:   2,
+			faults:   faults{takeOvers: 1, failures: 1},
 		},
 		{
 			Name: "parked, repeated",
@@ -214,7 +214,7 @@ func Scenarios() []*Scenario {
 			},
 			Handlers: [2]Binary{forgetful, {Remember: 1, New: true}},
 			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
 		},
 		{
 			Name: "commands made anew",
