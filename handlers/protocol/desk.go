@@ -8,7 +8,7 @@ const MaxHeld = 2
 
 const (
 	maxJobs = 7  // at a desk: the window, and the held commands that go on
-	maxAir  = 14 // appends of a handler whose end is not known
+	maxAir  = 24 // appends of a handler whose end is not known
 )
 
 // handler is one command service: its ledger, and the desk for the partition

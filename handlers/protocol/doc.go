@@ -32,8 +32,9 @@
 //	go test ./handlers/protocol -v                  and tables, and the shortest way to each broken promise
 //	go test ./handlers/protocol -v -timeout 0 -deep every scenario to its end, with several faults at once
 //
-// The deep search of the whole protocol saw 31.6 million states in three
-// minutes on one core, and no promise broken.
+// The deep search of the whole protocol saw 63.8 million states in nine minutes
+// on a busy machine, and no promise broken. It came to the end of each scenario
+// but "parked, many held", of which it saw the nearest 20 million.
 //
 // # What each rule is there for
 //

@@ -174,7 +174,7 @@ func Scenarios() []*Scenario {
 			},
 			Handlers: [2]Binary{today, tomorrow},
 			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
 		},
 		{
 			Name: "parked, many held",
