@@ -66,8 +66,8 @@ $(GOLANGCI_LINT):
 	GOBIN="$(CURDIR)/bin" nice go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv bin/golangci-lint $@
 
-bench: build ## Measure Millrace beside its limits, in one run (some minutes; KAFKA_BROKERS=… on that cluster, BENCH_USERS=1000000 for a long log)
-	go run ./testing/bench
+bench: build ## Measure Millrace beside its limits, in one run (some minutes; on KAFKA_BROKERS=…, if it is set; BENCH_USERS=1000000 for a long log; BENCH="-only throughput")
+	go run ./testing/bench $(BENCH)
 
 torture: ## Kill, freeze and cut off processes under traffic, and check every promise (3 minutes; TORTURE="-seed 1 -duration 30s")
 	go run ./testing/torture $(TORTURE)
