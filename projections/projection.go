@@ -73,8 +73,8 @@ type RowKey struct {
 
 // Rows are the rows that a projection works on.
 type Rows interface {
-	// Get returns a row, or nil if there is none. It panics for a key that
-	// [Projection.Keys] didn't name: that is a bug in the projection.
+	// Get returns a copy of a row, or nil if there is none. It panics for a key
+	// that [Projection.Keys] didn't name: that is a bug in the projection.
 	Get(table string, key ...any) Row
 	// Put sets a row, whole.
 	Put(table string, row Row)

@@ -4,7 +4,6 @@ package userlist
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/projections"
@@ -61,7 +60,7 @@ func apply(rows projections.Rows, e projections.Event) error {
 		return nil
 	}
 	var key, at any = users.ID(e.Stream).SortKey(), e.Time.UTC().Format(timeLayout)
-	row := slices.Clone(rows.Get(table, key))
+	row := rows.Get(table, key)
 	if data, ok := e.Data.(*users.UserCreated); ok {
 		row = projections.Row{key, e.Stream, string(data.Name), int64(0), true, false, at, at}
 	}

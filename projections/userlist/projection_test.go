@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,9 +73,11 @@ func (m *memory) check(table string, key []any) string {
 	panic(fmt.Sprintf("row %v of %s was not named", key, table))
 }
 
-func (m *memory) Get(table string, key ...any) projections.Row { return m.rows[m.check(table, key)] }
-func (m *memory) Put(table string, row projections.Row)        { m.rows[m.check(table, row[:1])] = row }
-func (m *memory) Delete(table string, key ...any)              { delete(m.rows, m.check(table, key)) }
+func (m *memory) Get(table string, key ...any) projections.Row {
+	return slices.Clone(m.rows[m.check(table, key)])
+}
+func (m *memory) Put(table string, row projections.Row) { m.rows[m.check(table, row[:1])] = row }
+func (m *memory) Delete(table string, key ...any)       { delete(m.rows, m.check(table, key)) }
 
 func (m *memory) apply(e projections.Event) error {
 	m.keys = Projection.Keys(e)
