@@ -36,6 +36,9 @@ const (
 	// postgresLifetime ends connections to a server that is no longer the one
 	// behind its name.
 	postgresLifetime = 30 * time.Minute
+	// postgresUnused ends connections that a burst left behind: the server has
+	// a limited number, for all processes.
+	postgresUnused = time.Minute
 )
 
 // OpenPostgres opens the store in a PostgreSQL database, version 12 or newer,
@@ -62,6 +65,7 @@ func OpenPostgres(_ context.Context, rawURL string) (*Store, error) {
 	open := func(connections int) *pool {
 		db := stdlib.OpenDB(*config)
 		db.SetConnMaxLifetime(postgresLifetime)
+		db.SetConnMaxIdleTime(postgresUnused)
 		// pgx prepares by itself, unless the URL's default_query_exec_mode says
 		// otherwise, for the sake of a pooler between.
 		return newPool(db, connections, false)
