@@ -90,7 +90,7 @@ func (m *Main) facts(ctx context.Context, models *modelStatus) telemetry.Facts {
 
 // ledgerFacts are of a ledger that stands so, now that the log ends there.
 func ledgerFacts(s handlers.Standing, ends []int64) *telemetry.Ledger {
-	facts := &telemetry.Ledger{Users: s.Streams, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
+	facts := &telemetry.Ledger{Users: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
 	if ends != nil {
 		lag := -s.Folded
 		for _, end := range ends {

@@ -29,9 +29,9 @@ func (unmetered) Decided(string, *messaging.Record) {}
 func (unmetered) Appended(time.Duration, error)     {}
 func (unmetered) DeadLettered()                     {}
 
-// tally counts the streams of a partition that do not go on, and the commands
-// that wait in them.
-type tally struct{ parked, held, stopped int }
+// tally counts the outcomes that a partition's streams remember, the streams
+// that do not go on, and the commands that wait in them.
+type tally struct{ outcomes, parked, held, stopped int }
 
 func tallyOf(s *stream) (t tally) {
 	if s.parked {
@@ -40,11 +40,12 @@ func tallyOf(s *stream) (t tally) {
 	if s.unreadable != nil {
 		t.stopped = 1
 	}
-	t.held = len(s.held)
+	t.held, t.outcomes = len(s.held), len(s.outcomes)
 	return t
 }
 
 func (t *tally) move(from, to tally) {
+	t.outcomes += to.outcomes - from.outcomes
 	t.parked += to.parked - from.parked
 	t.held += to.held - from.held
 	t.stopped += to.stopped - from.stopped
@@ -52,11 +53,12 @@ func (t *tally) move(from, to tally) {
 
 // Standing is how the ledger stands.
 type Standing struct {
-	Folded  int64 // records of the log
-	Streams int
-	Parked  int // streams whose first held command waits for an operator
-	Held    int // commands that wait
-	Stopped int // streams with a record that this binary can't read
+	Folded   int64 // records of the log
+	Streams  int
+	Outcomes int // of their last commands, as many as are remembered
+	Parked   int // streams whose first held command waits for an operator
+	Held     int // commands that wait
+	Stopped  int // streams with a record that this binary can't read
 }
 
 // Standing returns how the ledger stands now. It looks at no stream.
@@ -65,6 +67,7 @@ func (l *Ledger) Standing() (s Standing) {
 		p.mu.Lock()
 		s.Folded += p.next
 		s.Streams += len(p.streams)
+		s.Outcomes += p.tally.outcomes
 		s.Parked += p.tally.parked
 		s.Held += p.tally.held
 		s.Stopped += p.tally.stopped

@@ -41,7 +41,7 @@ func TestMeter(t *testing.T) {
 	log, tp := newFakeLog(), new(topic)
 	parkOne(t, log, tp)
 	s := serve(t, log)
-	want := Standing{Folded: 5, Streams: 2, Parked: 1, Held: 3}
+	want := Standing{Folded: 5, Streams: 2, Outcomes: 5, Parked: 1, Held: 3}
 	if diff := cmp.Diff(want, s.ledger.Standing()); diff != "" {
 		t.Error("one is parked: " + diff)
 	}
@@ -80,10 +80,10 @@ func TestMeter(t *testing.T) {
 func TestStandingOfARestoredLedger(t *testing.T) {
 	var p ledgerPartition
 	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
-		"a": {}, "b": {parked: true, held: make([]heldCommand, 2)}, "c": {held: make([]heldCommand, 1)},
+		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, held: make([]heldCommand, 2)}, "c": {held: make([]heldCommand, 1)},
 	}})
 	l := &Ledger{partitions: []*ledgerPartition{&p}}
-	if diff := cmp.Diff(Standing{Folded: 7, Streams: 3, Parked: 1, Held: 3}, l.Standing()); diff != "" {
+	if diff := cmp.Diff(Standing{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Held: 3}, l.Standing()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -27,11 +27,12 @@ type Desks struct{ Partitions, Commands int }
 
 // Ledger is the write side's fold of the log.
 type Ledger struct {
-	Users   int
-	Lag     *int64 // records of the log that are not folded
-	Parked  int    // users whose first held command waits for an operator
-	Held    int    // commands that wait
-	Stopped int    // users that this binary can't read
+	Users    int
+	Outcomes int    // of their last commands, as many as are remembered
+	Lag      *int64 // records of the log that are not folded
+	Parked   int    // users whose first held command waits for an operator
+	Held     int    // commands that wait
+	Stopped  int    // users that this binary can't read
 }
 
 // ReadModel is how a read model stands in the store.
@@ -65,6 +66,7 @@ var (
 	deskPartitions  = gauge("desk_partitions", "Partitions whose commands this process decides.")
 	deskCommands    = gauge("desk_commands", "Commands of those partitions that have come and are not decided.")
 	ledgerUsers     = gauge("ledger_users", "Users in the ledger, deleted ones and ids that were only refused included.")
+	ledgerOutcomes  = gauge("ledger_outcomes", "Outcomes of the users' last commands that the ledger remembers.")
 	ledgerLag       = gauge("ledger_lag_records", "Records of the log that the ledger has not folded.")
 	ledgerParked    = gauge("ledger_parked_users", "Users whose commands wait for an operator.")
 	ledgerHeld      = gauge("ledger_held_commands", "Commands of those users: the parked ones, and those behind them.")
@@ -76,7 +78,7 @@ var (
 	modelRebuild    = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation that is being filled, while one is.", "read_model")
 	allFacts        = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, deskPartitions, deskCommands,
-		ledgerUsers, ledgerLag, ledgerParked, ledgerHeld, ledgerStopped,
+		ledgerUsers, ledgerOutcomes, ledgerLag, ledgerParked, ledgerHeld, ledgerStopped,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -123,6 +125,7 @@ func (f Facts) list() (all []fact) {
 	}
 	if l := f.Ledger; l != nil {
 		add(ledgerUsers, float64(l.Users))
+		add(ledgerOutcomes, float64(l.Outcomes))
 		add(ledgerParked, float64(l.Parked))
 		add(ledgerHeld, float64(l.Held))
 		add(ledgerStopped, float64(l.Stopped))

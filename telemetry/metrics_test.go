@@ -25,7 +25,7 @@ func everything(context.Context) Facts {
 		Ready:      map[string]bool{"kafka": true, "store": false},
 		Gateway:    &Gateway{InFlight: 1, MaxInFlight: 2, Undecided: 3, MaxUndecided: 4},
 		Desks:      &Desks{Partitions: 12, Commands: 5},
-		Ledger:     &Ledger{Users: 6, Lag: &lag, Parked: 1, Held: 2, Stopped: 1},
+		Ledger:     &Ledger{Users: 6, Outcomes: 7, Lag: &lag, Parked: 1, Held: 2, Stopped: 1},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -77,7 +77,7 @@ func TestFacts(t *testing.T) {
 		`millrace_gateway_in_flight_commands 1`, `millrace_gateway_in_flight_commands_limit 2`,
 		`millrace_gateway_undecided_commands 3`, `millrace_gateway_undecided_commands_limit 4`,
 		`millrace_desk_partitions 12`, `millrace_desk_commands 5`,
-		`millrace_ledger_users 6`, `millrace_ledger_lag_records 3`,
+		`millrace_ledger_users 6`, `millrace_ledger_outcomes 7`, `millrace_ledger_lag_records 3`,
 		`millrace_ledger_parked_users 1`, `millrace_ledger_held_commands 2`, `millrace_ledger_stopped_users 1`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -24,7 +25,8 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"MiB", 32, memoryOf},
+	{"MiB", math.Inf(1), memoryOf}, // has the ledger in it, which grows with the users
+	{"MiB beside the ledger", 32, memoryBesideLedger},
 	{"goroutines", 50, goroutinesOf},
 	{"files", 20, filesOf},
 }
@@ -146,25 +148,47 @@ func filesOf(_ *process, pid int) (float64, error) {
 // goroutinesOf is how many goroutines it says that it has, 0 for what isn't
 // Millrace's.
 func goroutinesOf(p *process, _ int) (float64, error) {
+	metrics, err := metricsOf(p)
+	return metrics["go_goroutines"], err
+}
+
+// memoryBesideLedger is what a process holds of the machine's memory, less
+// what docs/operating.md says that its ledger takes: a run has ever more users.
+// The runtime lets the heap grow to twice of what is in use (GOGC).
+func memoryBesideLedger(p *process, pid int) (float64, error) {
+	memory, err := memoryOf(p, pid)
+	if err != nil {
+		return 0, err
+	}
+	metrics, err := metricsOf(p)
+	ledger := 700*metrics["millrace_ledger_users"] + 200*metrics["millrace_ledger_outcomes"]
+	return memory - 2*ledger/(1<<20), err
+}
+
+// metricsOf are the metrics without labels that a process tells, none for what
+// isn't Millrace's.
+func metricsOf(p *process) (map[string]float64, error) {
 	if p.admin == "" {
-		return 0, nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/metrics", http.NoBody)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer response.Body.Close()
+	metrics := map[string]float64{}
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			return strconv.ParseFloat(text, 64)
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if value, err := strconv.ParseFloat(text, 64); err == nil {
+			metrics[name] = value
 		}
 	}
-	return 0, fmt.Errorf("%s tells no go_goroutines", p.name)
+	return metrics, lines.Err()
 }
