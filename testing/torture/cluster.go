@@ -209,18 +209,23 @@ func (c *cluster) brokers() []string {
 // verify runs app verify, past all proxies, and returns what it printed if it
 // found anything.
 func (c *cluster) verify(ctx context.Context) error {
-	set := maps.Clone(c.common)
-	set["kafka.brokers"], set["data_dir"] = strings.Join(c.brokers(), ","), filepath.Join(c.dir, "verify")
-	if c.postgres != "" {
-		set["store.postgres.url"] = postgresURL(c.postgres)
-	}
-	cmd := exec.CommandContext(ctx, c.verifier, append([]string{"verify"}, settings(set)...)...)
-	cmd.Dir = c.dir
-	out, err := cmd.CombinedOutput()
+	out, err := c.command(ctx, c.verifier, "verify").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return os.WriteFile(filepath.Join(c.dir, "verify.txt"), out, 0o600)
+}
+
+// command is one of the command line, past all proxies.
+func (c *cluster) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
+	set := maps.Clone(c.common)
+	set["kafka.brokers"], set["data_dir"] = strings.Join(c.brokers(), ","), filepath.Join(c.dir, args[0])
+	if c.postgres != "" {
+		set["store.postgres.url"] = postgresURL(c.postgres)
+	}
+	cmd := exec.CommandContext(ctx, binary, append(args, settings(set)...)...)
+	cmd.Dir = c.dir
+	return cmd
 }
 
 // crashes are the processes that ended by themselves.

@@ -38,6 +38,7 @@ type options struct {
 	targets  string
 	quota    string
 	pace     time.Duration
+	rebuilds bool
 	soak     bool
 	mixed    bool
 	mutant   string
@@ -56,6 +57,7 @@ func main() {
 	flag.StringVar(&o.quota, "quota", "", "how often each role gets a fault, such as kill:20,freeze:5,restart:5,partition:5; the run ends then")
 	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")
 	flag.StringVar(&o.targets, "targets", strings.Join(allRoles, ","), "which roles to harm, by comma")
+	flag.BoolVar(&o.rebuilds, "rebuilds", true, "rebuild read models meanwhile")
 	flag.BoolVar(&o.soak, "soak", false, "sample what processes hold, spare one of each role kill and restart, and fail if anything grows steadily: -soak -duration 1h -pace 1m")
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, whose records differ, as in a rolling upgrade")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
@@ -131,16 +133,17 @@ func run(ctx context.Context, o options) (code int, err error) {
 			fmt.Printf("%7.1fs  %s\n", h.now().Seconds(), fmt.Sprintf(format, args...))
 		},
 	}
-	torment(ctx, c, n, o)
+	op := newOperator(c, o.seed, n.say)
+	torment(ctx, c, n, op, o)
 	if err := ctx.Err(); err != nil {
 		return 1, err
 	}
-	return judge(ctx, c, n, time.Since(began))
+	return judge(ctx, c, n, op, time.Since(began))
 }
 
 // torment runs clients and nemesis for as long as it should, mends all, and
 // reads once more.
-func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
+func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o options) {
 	h := n.history
 	harm, enough := context.WithCancel(ctx)
 	if n.quota == nil {
@@ -161,22 +164,28 @@ func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
 		}
 		clients.Go(func() { all[i].run(serve) })
 	}
-	var sampled sync.WaitGroup
+	var beside sync.WaitGroup
 	if o.soak {
 		every := max(time.Second, min(o.duration/200, 15*time.Second))
-		sampled.Go(func() { n.samples.take(harm, c.processes, every, h.now) })
+		beside.Go(func() { n.samples.take(harm, c.processes, every, h.now) })
+	}
+	if o.rebuilds {
+		beside.Go(func() { op.run(harm, o.pace) })
 	}
 	n.run(harm, o.seed)
 	if n.quota == nil {
 		<-harm.Done()
 	}
 	enough()
-	sampled.Wait()
+	beside.Wait()
 	n.say("all is mended")
 	if err := c.waitUntilReady(ctx, 90*time.Second); err != nil {
 		n.wrong = append(n.wrong, err.Error())
 	}
 	n.say("all is ready")
+	if o.rebuilds {
+		op.finish()
+	}
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
 	clients.Wait()
@@ -186,7 +195,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, o options) {
 }
 
 // judge checks all, and prints what was found.
-func judge(ctx context.Context, c *cluster, n *nemesis, took time.Duration) (int, error) {
+func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.Duration) (int, error) {
 	operations, err := n.history.close()
 	if err != nil {
 		return 1, err
@@ -213,7 +222,9 @@ func judge(ctx context.Context, c *cluster, n *nemesis, took time.Duration) (int
 		return 1, err
 	}
 	broken = append(broken, n.samples.grown(took)...)
+	broken = append(broken, op.wrong...)
 	printTable(operations, n.faults, report, took)
+	op.print(os.Stdout)
 	printSamples(n.samples.longest())
 	if len(broken) == 0 {
 		fmt.Println("verdict: every promise was kept")

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+// readModels are those that are rebuilt.
+var readModels = []string{"users", "history", "stats", "commands"}
+
+// patient is how long one command of an operator may take.
+const patient = 2 * time.Minute
+
+// operator does to read models what people do, while all goes on: it rebuilds
+// them, rolls back, and drops what it has left. Sometimes it is killed.
+type operator struct {
+	cluster *cluster
+	rng     *rand.Rand
+	say     func(string, ...any)
+
+	ended map[string]int // how its commands did
+	wrong []history.Violation
+}
+
+func newOperator(c *cluster, seed uint64, say func(string, ...any)) *operator {
+	return &operator{cluster: c, rng: rand.New(rand.NewPCG(seed, 2000)), say: say, ended: map[string]int{}}
+}
+
+// run works until the context ends, and finishes what it is at. What it tries
+// may fail as long as there are faults.
+func (o *operator) run(ctx context.Context, pace time.Duration) {
+	for pause(ctx, between(o.rng, pace, 13*pace)) {
+		model, roll, killed := readModels[o.rng.IntN(len(readModels))], o.rng.IntN(3), between(o.rng, 0, 2*time.Second)
+		if o.rng.IntN(3) > 0 {
+			killed = 0
+		}
+		out, ok := o.do(killed, "rebuild", model)
+		kept := left.FindStringSubmatch(out)
+		switch {
+		case !ok || kept == nil || roll == 0:
+		case roll == 1:
+			o.do(0, "rollback", model)
+		default:
+			o.do(0, "drop", model, kept[1])
+		}
+	}
+}
+
+// left is the generation that a swap has left.
+var left = regexp.MustCompile(`generation (\d+) is kept`)
+
+// finish rebuilds all of them once more. Now nothing may fail.
+func (o *operator) finish() {
+	for _, model := range readModels {
+		if out, ok := o.do(0, "rebuild", model); !ok || !left.MatchString(out) {
+			o.wrong = append(o.wrong, history.Violation{Rule: "not rebuilt", Detail: fmt.Sprintf("%s, when all was mended: %s", model, out)})
+		}
+	}
+}
+
+// do runs app projections, past all proxies. It kills it that long after it
+// began; 0 for never.
+func (o *operator) do(killed time.Duration, args ...string) (out string, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	cmd := o.cluster.command(ctx, o.cluster.binary, append([]string{"projections"}, args...)...)
+	if killed > 0 {
+		defer time.AfterFunc(killed, cancel).Stop()
+	}
+	text, err := cmd.CombinedOutput()
+	how := "done"
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		how = "given up"
+	case ctx.Err() != nil:
+		how = "killed"
+	case err != nil:
+		how = "failed"
+	}
+	o.ended[args[0]+" "+how]++
+	o.say("%s: %s", strings.Join(args, " "), how)
+	return string(text), err == nil
+}
+
+// print prints how its commands did.
+func (o *operator) print(w io.Writer) {
+	var all []string
+	for _, command := range []string{"rebuild", "rollback", "drop"} {
+		for _, how := range []string{"done", "failed", "killed", "given up"} {
+			if n := o.ended[command+" "+how]; n > 0 {
+				all = append(all, fmt.Sprintf("%s %s %d", command, how, n))
+			}
+		}
+	}
+	fmt.Fprintln(w, "read models meanwhile:", strings.Join(all, ", "))
+}
