@@ -32,6 +32,7 @@ type client struct {
 	queries  []*process
 	users    *users
 	history  *recorder
+	poisons  bool // it sends commands that can't be decided
 	sent     int
 	last     *history.Operation // its last command that had an outcome
 	lastUser *user
@@ -76,6 +77,9 @@ func (c *client) wish(u *user) history.Operation {
 	if o.Kind == "createUser" || o.Kind == "renameUser" {
 		o.Name = fmt.Sprintf("Name %d", c.rng.IntN(1000))
 	}
+	if c.poisons && c.rng.IntN(poisonOneIn) == 0 {
+		o.Kind, o.Name = "renameUser", history.Poison
+	}
 	if c.rng.IntN(4) == 0 {
 		expected := version
 		if c.rng.IntN(5) == 0 {
@@ -93,7 +97,7 @@ func (c *client) command(u *user, o history.Operation) {
 	for time.Now().Before(until) {
 		try := c.try(u, o)
 		if r := try.Result(); r != history.Unknown {
-			if r == history.Succeeded || r == history.Refused {
+			if r == history.Succeeded || r == history.Refused || r == history.Parked {
 				c.last, c.lastUser = &o, u
 			}
 			return
@@ -108,7 +112,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 	o.Client, o.Instance, o.Call = c.number, to.name, c.history.now()
 	header := http.Header{"Content-Type": {"application/json"}}
 	if o.Waits {
-		header.Set("Prefer", "wait=5")
+		header.Set("Prefer", fmt.Sprintf("wait=%d", u.patience()))
 	}
 	var answer struct {
 		Version  uint64 `json:"version"`
@@ -119,6 +123,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 	case history.Succeeded:
 		o.Version, o.Position = answer.Version, answer.Position
 		u.tell(o.Position, o.Version)
+		u.parked(false)
 		o.Return = c.history.now()
 		o.Shared = o.Return
 	case history.Accepted:
@@ -126,9 +131,13 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 			o.Shared = c.history.now()
 		}
 	case history.Refused:
+		u.parked(false)
 		if c.status(u, &o) {
 			o.Shared = c.history.now()
 		}
+	case history.Parked:
+		u.parked(true)
+		c.status(u, &o) // which may have changed by then
 	}
 	c.history.add(o)
 	return o
@@ -165,8 +174,9 @@ func (c *client) read(u *user, kind string, after func() string) bool {
 	return false
 }
 
-// status asks how a refused command ended, which tells a position, as the
-// refusal doesn't. It says whether that was told.
+// status asks how a command ended that was refused, or parked, which tells a
+// position, as such an answer doesn't. It says whether that was told: a read
+// model may be behind, and say of a refused one that it is parked.
 func (c *client) status(u *user, command *history.Operation) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
@@ -183,7 +193,8 @@ func (c *client) status(u *user, command *history.Operation) bool {
 		if answer.Status == string(history.Refused) {
 			o.Slug = slug(answer.Problem.Type)
 		}
-		known := o.HTTP == http.StatusOK && answer.Status != string(history.Accepted)
+		known := o.HTTP == http.StatusOK && answer.Status != string(history.Accepted) &&
+			(command.Result() != history.Refused || answer.Status == string(history.Refused))
 		if known {
 			u.tell(o.Position, 0)
 			o.Return = c.history.now()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,7 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	kafka := &messaging.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
-	log := &history.Log{Partitions: partitions, Records: map[int32][]messaging.Record{}, Commands: map[int32]map[int64]history.CommandKey{}}
+	log := &history.Log{Partitions: partitions, Records: map[int32][]messaging.Record{}, Commands: map[int32]map[int64]history.CommandKey{}, Operators: map[history.CommandKey]history.OperatorCommand{}}
 	reader, err := kafka.LogReader()
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	}
 	for partition := range int32(partitions) {
 		log.Records[partition] = records[partition]
-		if log.Commands[partition], err = readCommands(ctx, brokers, kafka.Topic(messaging.TopicCommands), partition); err != nil {
+		if err = readCommands(ctx, brokers, kafka.Topic(messaging.TopicCommands), partition, log); err != nil {
 			return nil, fmt.Errorf("read the commands: %w", err)
 		}
 	}
@@ -65,45 +66,65 @@ func readRecords(ctx context.Context, reader *messaging.LogReader, partition int
 }
 
 // readCommands reads who sent what in a partition of topic commands.
-func readCommands(ctx context.Context, brokers []string, topic string, partition int32) (map[int64]history.CommandKey, error) {
+func readCommands(ctx context.Context, brokers []string, topic string, partition int32, log *history.Log) error {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
 	client, err := sarama.NewClient(brokers, cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = client.Close() }()
 	end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
 	if err != nil || end == 0 {
-		return nil, err
+		return err
 	}
 	consumer, err := sarama.NewConsumerFromClient(client)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = consumer.Close() }()
 	messages, err := consumer.ConsumePartition(topic, partition, sarama.OffsetOldest)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = messages.Close() }()
 	all := map[int64]history.CommandKey{}
+	log.Commands[partition] = all
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case m := <-messages.Messages():
-			all[m.Offset] = history.CommandKey{User: string(m.Key), ID: commandID(m)}
+			key := history.CommandKey{User: string(m.Key), ID: header(m, messaging.HeaderCommandID)}
+			all[m.Offset] = key
+			if err := readOperator(m, key, log); err != nil {
+				return fmt.Errorf("offset %d: %w", m.Offset, err)
+			}
 			if m.Offset >= end-1 {
-				return all, nil
+				return nil
 			}
 		}
 	}
 }
 
-func commandID(m *sarama.ConsumerMessage) string {
+// readOperator notes what an operator sent.
+func readOperator(m *sarama.ConsumerMessage, key history.CommandKey, log *history.Log) error {
+	o := history.OperatorCommand{Type: header(m, messaging.HeaderType)}
+	if o.Type != history.Requeue && o.Type != history.Drop {
+		return nil
+	}
+	var body struct {
+		CommandID string `json:"commandId"`
+	}
+	err := json.Unmarshal(m.Value, &body)
+	o.CommandID = body.CommandID
+	log.Operators[key] = o
+	return err
+}
+
+func header(m *sarama.ConsumerMessage, key string) string {
 	for _, h := range m.Headers {
-		if string(h.Key) == messaging.HeaderCommandID {
+		if string(h.Key) == key {
 			return string(h.Value)
 		}
 	}

@@ -41,6 +41,7 @@ type options struct {
 	rebuilds bool
 	soak     bool
 	mixed    bool
+	poison   bool
 	mutant   string
 	keep     bool
 }
@@ -60,6 +61,7 @@ func main() {
 	flag.BoolVar(&o.rebuilds, "rebuilds", true, "rebuild read models meanwhile")
 	flag.BoolVar(&o.soak, "soak", false, "sample what processes hold, spare one of each role kill and restart, and fail if anything grows steadily: -soak -duration 1h -pace 1m")
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, whose records differ, as in a rolling upgrade")
+	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends it, requeues and drops")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
 	flag.Parse()
@@ -105,8 +107,13 @@ func run(ctx context.Context, o options) (code int, err error) {
 	}
 	p.binary = p.verifier
 	var names []string
+	if o.poison {
+		names = append(names, poison)
+	}
 	if o.mutant != "" {
-		names = []string{"mutants/" + o.mutant}
+		names = append(names, "mutants/"+o.mutant)
+	}
+	if len(names) > 0 {
 		if p.binary, err = buildPatched(ctx, dir, names...); err != nil {
 			return 1, err
 		}
@@ -160,7 +167,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	for i := range all {
 		all[i] = &client{
 			number: i, rng: rand.New(rand.NewPCG(o.seed, uint64(i))), http: &http.Client{Transport: transport},
-			commands: c.of(commandService), queries: c.of(readAPI), users: us, history: h,
+			commands: c.of(commandService), queries: c.of(readAPI), users: us, history: h, poisons: o.poison,
 		}
 		clients.Go(func() { all[i].run(serve) })
 	}
@@ -172,6 +179,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	if o.rebuilds {
 		beside.Go(func() { op.run(harm, o.pace) })
 	}
+	letGo := n.openWard(ctx, c, o)
 	n.run(harm, o.seed)
 	if n.quota == nil {
 		<-harm.Done()
@@ -186,9 +194,11 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	if o.rebuilds {
 		op.finish()
 	}
+	letGo()
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
 	clients.Wait()
+	letGo() // those of the last moment
 	for i, u := range us.last(10 * o.clients) {
 		all[i%len(all)].read(u, history.Read, u.after)
 	}

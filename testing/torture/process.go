@@ -35,6 +35,7 @@ type process struct {
 	url    string              // where it serves clients, "" if it doesn't
 	admin  string              // where its metrics are, "" if it has none
 	faults string              // where it is told to fail, "" if it can't be
+	env    []string            // more of its environment
 	links  []*link             // ways that can be cut: to or, of a broker, from its peers first
 
 	mu      sync.Mutex
@@ -57,6 +58,7 @@ func (p *process) start() error {
 	}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", p.name, err), log.Close())

@@ -48,7 +48,7 @@ func (r *recorder) add(o history.Operation) {
 	if err := r.encoder.Encode(o); err != nil && r.failed == nil {
 		r.failed = err
 	}
-	if o.Result() != history.Unknown {
+	if o.Result() != history.Unknown && !o.IsOperator() {
 		of := asker{o.Client, o.IsCommand()}
 		r.asked[of] = max(r.asked[of], o.Call)
 	}

@@ -19,7 +19,7 @@ const shown = 5
 func printTable(operations []history.Operation, faults []fault, report *history.Report, took time.Duration) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	results := []history.Result{history.Succeeded, history.Accepted, history.Refused, history.Unknown, history.Unexpected}
+	results := []history.Result{history.Succeeded, history.Accepted, history.Refused, history.Parked, history.Unknown, history.Unexpected}
 	fmt.Fprint(w, "operations\t")
 	for _, r := range results {
 		fmt.Fprintf(w, "%s\t", r)
@@ -97,7 +97,7 @@ func recovery(operations []history.Operation, faults []fault) (longest time.Dura
 		first := map[int]time.Duration{}
 		for i := range byReturn {
 			o := &byReturn[i]
-			if _, has := first[o.Client]; !has && o.Call >= f.From && o.Result() != history.Unknown {
+			if _, has := first[o.Client]; !has && !o.IsOperator() && o.Call >= f.From && o.Result() != history.Unknown {
 				first[o.Client] = o.Return - f.From
 				longest = max(longest, first[o.Client])
 			}

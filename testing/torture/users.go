@@ -18,6 +18,7 @@ type user struct {
 	mu      sync.Mutex
 	told    messaging.Position // all that any client was told of it
 	version uint64             // as last told
+	waits   bool               // its commands do, for an operator, as last told
 	left    int
 }
 
@@ -48,6 +49,23 @@ func (us *users) spend(u *user, n int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	u.left -= n
+}
+
+// parked says whether its commands wait, as was last told.
+func (u *user) parked(waits bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.waits = waits
+}
+
+// patience is how many seconds a client waits for the outcome of its command.
+func (u *user) patience() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.waits {
+		return 1
+	}
+	return 5
 }
 
 func (u *user) lastVersion() uint64 {

@@ -15,6 +15,7 @@ func Check(operations []Operation, log *Log) *Report {
 	wrong = append(wrong, f.checkCommands(all)...)
 	wrong = append(wrong, f.checkRecords(all)...)
 	wrong = append(wrong, f.checkSent()...)
+	wrong = append(wrong, f.checkOperator(operations)...)
 	wrong = append(wrong, f.checkOrder(all)...)
 	wrong = append(wrong, f.checkReads(operations)...)
 	linear := CheckLinear(operations, f.outcomes)

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"encoding/json"
 	"errors"
 
 	"github.com/millrace/millrace/handlers/users"
@@ -25,7 +24,7 @@ func (c *command) decide(s state) verdict {
 	no := func(slug string) verdict {
 		return verdict{recordType: messaging.TypeCommandRefused, slug: slug, after: s}
 	}
-	if c.Expected != nil && *c.Expected != s.version {
+	if !c.expects(s) {
 		return no(versionMismatch)
 	}
 	event, err := c.wish().Decide(s.User)
@@ -39,12 +38,11 @@ func (c *command) decide(s state) verdict {
 	if event == nil {
 		return verdict{recordType: messaging.TypeCommandUnchanged, after: s}
 	}
-	body, err := json.Marshal(event)
-	if err != nil {
-		panic(err) // events are plain data
-	}
-	return verdict{event.Type(), "", body, state{event.Apply(s.User), s.version + 1}}
+	return verdict{event.Type(), "", marshal(event), state{event.Apply(s.User), s.version + 1}}
 }
+
+// expects says whether a user has the version that the command asks for.
+func (c *command) expects(s state) bool { return c.Expected == nil || *c.Expected == s.version }
 
 // wish is the domain's command.
 func (c *command) wish() users.Command {

@@ -31,7 +31,8 @@ type step struct {
 // ended may have happened at any time after it was sent, and so may a command
 // whose outcome no read asks after: later than all else is as good as never.
 // How such a command ended, the outcomes say, without which there are too many
-// orders to try; one that has none never happened. Nil outcomes say nothing.
+// orders to try; one that has none never happened, nor one that was dropped. Nil
+// outcomes say nothing.
 func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linear {
 	l := &Linear{}
 	var steps []porcupine.Operation
@@ -41,13 +42,20 @@ func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linea
 		end = max(end, operations[i].Return, operations[i].Shared)
 		seen[operations[i].User] = true
 	}
+	told := tellers(operations)
 	for _, c := range inOrder(commandsOf(operations)) {
-		if c.told == nil && outcomes != nil {
-			found := outcomes[CommandKey{c.User, c.CommandID}]
-			if len(found) == 0 {
-				continue
-			}
-			c.told = answerOf(&found[0])
+		records := outcomes[CommandKey{c.User, c.CommandID}]
+		is := outcomeOf(records)
+		switch {
+		case c.told == nil && outcomes != nil && is == nil:
+			continue
+		case is != nil && slugOf(&is.Record) == dropped:
+			continue // it never happened
+		case c.told == nil && is != nil:
+			c.told = answerOf(is)
+		}
+		if is != nil && isHeld(&records[0].Record) {
+			c.shared = c.heldUntil(is, told[c.User])
 		}
 		steps = append(steps, porcupine.Operation{ClientId: c.Client, Input: step{command: c}, Call: int64(c.Call), Return: int64(min(c.shared, end+1))})
 	}

@@ -17,6 +17,8 @@ type Log struct {
 	// Commands are the streams and ids of topic commands, by partition and
 	// offset.
 	Commands map[int32]map[int64]CommandKey
+	// Operators are those of topic commands that operators sent.
+	Operators map[CommandKey]OperatorCommand
 }
 
 // CommandKey names a command: its id belongs to its user.
@@ -38,7 +40,8 @@ type entry struct {
 type fold struct {
 	*Log
 	streams map[string][]entry
-	// outcomes are the accepted records of each command: one, if all is well.
+	// outcomes are the accepted records of each command: one, if all is well
+	// and it was not held.
 	outcomes map[CommandKey][]entry
 	ignored  int
 }

@@ -17,6 +17,11 @@ const (
 	ReadSent = "read after 202"
 	// Status is GET /users/{id}/commands/{command id}.
 	Status = "status"
+	// Requeue is app parked requeue of a user whose first parked command is
+	// CommandID, and Drop app parked drop of it. Their answer is what became of
+	// that command, with the status that HTTP has for it.
+	Requeue = "requeueParked"
+	Drop    = "dropParked"
 )
 
 // Operation is one request of a client, with its answer.
@@ -55,9 +60,12 @@ type Operation struct {
 	Position string `json:"position,omitempty"`
 }
 
-// IsCommand says whether it is a command.
+// IsOperator says whether it is an operator's.
+func (o *Operation) IsOperator() bool { return o.Kind == Requeue || o.Kind == Drop }
+
+// IsCommand says whether it is a client's command.
 func (o *Operation) IsCommand() bool {
-	return o.Kind != Read && o.Kind != ReadOld && o.Kind != ReadSent && o.Kind != Status
+	return !o.IsOperator() && o.Kind != Read && o.Kind != ReadOld && o.Kind != ReadSent && o.Kind != Status
 }
 
 // Result says what a client knows by an answer.
@@ -69,6 +77,7 @@ const (
 	Succeeded  Result = "succeeded"
 	Accepted   Result = "accepted"
 	Refused    Result = "refused"
+	Parked     Result = "parked" // it may happen later, or never
 	Unknown    Result = "unknown"
 	Unexpected Result = "unexpected" // clients of a run never ask for it
 )
@@ -82,7 +91,11 @@ func (o *Operation) Result() Result {
 		return Succeeded
 	case o.HTTP == http.StatusAccepted && o.IsCommand():
 		return Accepted
-	case !o.IsCommand() && (o.HTTP == http.StatusNotFound || o.HTTP == http.StatusGone):
+	case (o.IsCommand() || o.IsOperator()) && o.HTTP == http.StatusInternalServerError && o.Slug == "command-parked":
+		return Parked
+	case o.IsOperator() && o.HTTP == http.StatusConflict:
+		return Refused
+	case !o.IsOperator() && !o.IsCommand() && (o.HTTP == http.StatusNotFound || o.HTTP == http.StatusGone):
 		return Succeeded // there is no such user: that is what was read
 	case o.IsCommand() && (o.HTTP == http.StatusNotFound || o.HTTP == http.StatusConflict || o.HTTP == http.StatusPreconditionFailed):
 		return Refused

@@ -14,7 +14,7 @@ import (
 func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 	for i := range operations {
 		o := &operations[i]
-		if o.IsCommand() || o.Result() == Unknown {
+		if o.IsCommand() || o.IsOperator() || o.Result() == Unknown {
 			continue
 		}
 		if o.Result() == Unexpected {
@@ -27,7 +27,7 @@ func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 			continue
 		}
 		if o.Kind == Status {
-			wrong = append(wrong, f.checkStatus(o)...)
+			wrong = append(wrong, f.checkStatus(o, at)...)
 			continue
 		}
 		wrong = append(wrong, f.checkState(o, at)...)
@@ -80,21 +80,24 @@ func (f *fold) checkAfter(o *Operation, at messaging.Position) []Violation {
 	return nil
 }
 
-// checkStatus: a command that was answered with a 2xx or refused is known, and
-// its status is its outcome.
-func (f *fold) checkStatus(o *Operation) []Violation {
-	outcomes := f.outcomes[CommandKey{o.User, o.CommandID}]
-	switch {
-	case o.HTTP != http.StatusOK:
+// checkStatus: a command that was answered is known, and its status is what the
+// log says of it before the position that the answer names.
+func (f *fold) checkStatus(o *Operation, at messaging.Position) []Violation {
+	if o.HTTP != http.StatusOK {
 		return []Violation{violation("status lost", "command %s of user %s: %d", o.CommandID, o.User, o.HTTP)}
-	case o.Slug == string(Accepted):
-		return nil
-	case len(outcomes) == 0:
-		return []Violation{violation("another status", "command %s of user %s is %s, and no record of it counts", o.CommandID, o.User, o.Slug)}
 	}
-	is := &outcomes[0]
-	if slug := cmp.Or(slugOf(&is.Record), string(Succeeded)); slug != o.Slug {
-		return []Violation{violation("another status", "command %s of user %s is %s, and its record says %s", o.CommandID, o.User, o.Slug, slug)}
+	want := string(Accepted)
+	for _, e := range f.outcomes[CommandKey{o.User, o.CommandID}] {
+		switch {
+		case e.Offset >= at[e.Partition]:
+		case isHeld(&e.Record):
+			want = string(Parked)
+		default:
+			want = cmp.Or(slugOf(&e.Record), string(Succeeded))
+		}
+	}
+	if want != o.Slug {
+		return []Violation{violation("another status", "command %s of user %s is %s, and at %v the log says %s", o.CommandID, o.User, o.Slug, at, want)}
 	}
 	return nil
 }

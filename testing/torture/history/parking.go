@@ -1,0 +1,289 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/messaging"
+)
+
+// Poison is the name that a renameUser can't be decided with, as long as the
+// run's fault is there. No other command is ever parked.
+const Poison = "Poison"
+
+// dropped is the refusal of a command that an operator has dropped, and
+// notParked that of an operator who came too late.
+const (
+	dropped   = "command-dropped"
+	notParked = "not-parked"
+)
+
+// poisoned says whether a command may be parked.
+func (c *command) poisoned() bool { return c.Kind == "renameUser" && c.Name == Poison }
+
+// isHeld says whether a record says that its command waits.
+func isHeld(r *messaging.Record) bool {
+	return r.Type == messaging.TypeCommandParked || r.Type == messaging.TypeCommandQueued
+}
+
+// outcomeOf is what a command ended as, of all its records that count; nil if
+// it waits, or has none.
+func outcomeOf(records []entry) *entry {
+	i := slices.IndexFunc(records, func(e entry) bool { return !isHeld(&e.Record) })
+	if i < 0 {
+		return nil
+	}
+	return &records[i]
+}
+
+// line is a user's commands that wait, as its records say: the parked one, and
+// those behind it.
+type line struct {
+	held    []*command
+	parked  bool     // they wait for an operator
+	dropped *command // ends without being decided
+	known   map[*command]bool
+}
+
+// take asks whether a record of a client's command may be where it is, and is
+// what it should be, and takes it in.
+func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
+	i := slices.Index(l.held, c)
+	want := l.expect(e, c, before, i)
+	is := e.Type == want.recordType && slugOf(&e.Record) == want.slug && sameBody(&e.Record, want.body)
+	rule := ""
+	switch {
+	case i < 0 && l.known[c]:
+		rule = "decided twice"
+	case i < 0 && len(l.held) > 0 && e.Type != messaging.TypeCommandQueued:
+		rule, is = "decided past a held one", true
+	case i > 0, i == 0 && l.parked:
+		rule, is = "held out of order", true
+	case c == l.dropped && messaging.IsEvent(e.Type):
+		rule, is = "dropped, and took effect", true
+	case e.Type == messaging.TypeCommandParked && want.recordType != e.Type:
+		rule, is = "parked for no reason", true
+	}
+	if rule != "" {
+		wrong = append(wrong, violation(rule, "record %d of user %s, %s: is %s, at offset %d of partition %d, while %v wait, parked %t",
+			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, l.held, l.parked))
+	}
+	if !is {
+		wrong = append(wrong, violation("wrong decision", "record %d of user %s, %s: is %s %s, and the domain says %s %s %s",
+			e.Seq, e.Stream, c, e.Type, e.Body, want.recordType, want.slug, want.body))
+	}
+	l.fold(e, c, i)
+	return wrong
+}
+
+// expect is what a command should end as, which is number i of the held ones.
+func (l *line) expect(e *entry, c *command, before state, i int) verdict {
+	waits := func(recordType string) verdict {
+		return verdict{recordType: recordType, slug: slugOf(&messaging.Record{Type: recordType}), body: c.heldBody(), after: before}
+	}
+	switch {
+	case i < 0 && len(l.held) > 0:
+		return waits(messaging.TypeCommandQueued)
+	case c == l.dropped:
+		return verdict{recordType: messaging.TypeCommandRefused, slug: dropped, after: before}
+	case e.Type == messaging.TypeCommandParked && c.poisoned() && c.expects(before):
+		return waits(messaging.TypeCommandParked)
+	default:
+		return c.decide(before)
+	}
+}
+
+// fold takes a record of a client's command in.
+func (l *line) fold(e *entry, c *command, i int) {
+	if l.known == nil {
+		l.known = map[*command]bool{}
+	}
+	l.known[c] = true
+	l.parked = l.parked || e.Type == messaging.TypeCommandParked
+	switch {
+	case isHeld(&e.Record) && i < 0:
+		l.held = append(l.held, c)
+	case !isHeld(&e.Record) && i >= 0:
+		l.held = slices.Delete(l.held, i, i+1)
+	}
+	if c == l.dropped {
+		l.dropped = nil
+	}
+}
+
+// heldBody is what a record that holds a command says of it; nobody has decided
+// it, so that all of it is needed later. Why it waits is not in it.
+func (c *command) heldBody() []byte {
+	return marshal(heldBody{c.Kind, marshal(c.wish()), c.Expected})
+}
+
+type heldBody struct {
+	CommandType     string          `json:"commandType"`
+	Payload         json.RawMessage `json:"payload"`
+	ExpectedVersion *uint64         `json:"expectedVersion,omitempty"`
+}
+
+// sameBody compares a record's body with what is wanted, nil for anything.
+func sameBody(r *messaging.Record, want []byte) bool {
+	if want == nil {
+		return true
+	}
+	is := r.Body
+	if isHeld(r) {
+		var body heldBody
+		if json.Unmarshal(is, &body) != nil || body.Payload == nil {
+			return false
+		}
+		is = marshal(body)
+	}
+	var compact bytes.Buffer
+	return json.Compact(&compact, is) == nil && bytes.Equal(compact.Bytes(), want)
+}
+
+func marshal(plain any) []byte {
+	text, err := json.Marshal(plain)
+	if err != nil {
+		panic(err) // it can be written
+	}
+	return text
+}
+
+// OperatorCommand is a command of an operator.
+type OperatorCommand struct {
+	Type string // requeueParked or dropParked
+	// CommandID is the one to drop.
+	CommandID string
+}
+
+// operate asks the same of a record of an operator's command.
+func (l *line) operate(e *entry, o OperatorCommand) []Violation {
+	first := ""
+	if len(l.held) > 0 {
+		first = l.held[0].CommandID
+	}
+	recordType, slug := messaging.TypeCommandRefused, notParked
+	switch {
+	case !l.parked:
+	case o.Type == Requeue:
+		recordType, slug = messaging.TypeParkedRequeued, ""
+	case o.CommandID == first:
+		recordType, slug = messaging.TypeParkedDropped, ""
+	}
+	var body struct {
+		CommandID string `json:"commandId"`
+	}
+	err := json.Unmarshal(e.Body, &body)
+	if e.Type != recordType || slugOf(&e.Record) != slug || err != nil || slug == "" && body.CommandID != first {
+		return []Violation{violation("wrong decision", "record %d of user %s, %s: is %s %s, where %q is the first to wait, parked %t",
+			e.Seq, e.Stream, o.Type, e.Type, e.Body, first, l.parked)}
+	}
+	if slug == "" {
+		l.parked = false
+	}
+	if e.Type == messaging.TypeParkedDropped {
+		l.dropped = l.held[0]
+	}
+	return nil
+}
+
+// end asks whether anything waits when all is over.
+func (l *line) end(user string) []Violation {
+	if len(l.held) == 0 {
+		return nil
+	}
+	return []Violation{violation("still held", "of user %s, parked %t: %v", user, l.parked, l.held)}
+}
+
+// checkOperator compares the operators' commands with who sent any, and what
+// those were told with the log.
+func (f *fold) checkOperator(operations []Operation) (wrong []Violation) {
+	type errand struct{ user, kind, commandID string }
+	sent := map[errand]int{}
+	for i := range operations {
+		o := &operations[i]
+		if !o.IsOperator() {
+			continue
+		}
+		if o.Kind == Requeue {
+			sent[errand{o.User, o.Kind, ""}]++
+		} else {
+			sent[errand{o.User, o.Kind, o.CommandID}]++
+		}
+		wrong = append(wrong, f.checkErrand(o)...)
+	}
+	came := map[errand]int{}
+	for key, o := range f.Operators {
+		came[errand{key.User, o.Type, o.CommandID}]++
+	}
+	for e, n := range came {
+		if n > sent[e] {
+			wrong = append(wrong, violation("sent by nobody", "%s %s of user %s: %d in Kafka, and %d were sent", e.kind, e.commandID, e.user, n, sent[e]))
+		}
+	}
+	return wrong
+}
+
+// checkErrand: an operator was told what became of the command at fault.
+func (f *fold) checkErrand(o *Operation) []Violation {
+	records := f.outcomes[CommandKey{o.User, o.CommandID}]
+	is, parked := outcomeOf(records), 0
+	for _, r := range records {
+		if r.Type == messaging.TypeCommandParked {
+			parked++
+		}
+	}
+	ok := true
+	switch o.Result() {
+	case Succeeded:
+		ok = is != nil && slugOf(&is.Record) == "" && is.Version == o.Version
+	case Refused:
+		ok = is != nil && is.Type == messaging.TypeCommandRefused
+	case Parked:
+		ok = parked > 1
+	case Unexpected:
+		ok = false
+	}
+	if !ok {
+		return []Violation{violation("another outcome", "%s of user %s: an operator was told %d %s version %d of %s, whose records are %v",
+			o.Kind, o.User, o.HTTP, o.Slug, o.Version, o.CommandID, records)}
+	}
+	return nil
+}
+
+// heldUntil is when every later Read asks after the outcome of a command that
+// was held. Its 202 tells where it was held only, so it is when somebody was
+// told of the outcome itself, or of a position behind it.
+func (c *command) heldUntil(is *entry, told []*Operation) time.Duration {
+	until := never
+	for _, try := range c.tries {
+		if r := try.Result(); (r == Succeeded || r == Refused) && try.Shared > 0 {
+			until = min(until, try.Shared)
+		}
+	}
+	for _, o := range told {
+		at, err := messaging.ParsePosition(o.Position)
+		if err == nil && at[is.Partition] > is.Offset {
+			until = min(until, o.Return)
+		}
+	}
+	return until
+}
+
+// tellers are the operations of each user whose clients tell the others the
+// position that they were told, by return.
+func tellers(operations []Operation) map[string][]*Operation {
+	all := map[string][]*Operation{}
+	for i := range operations {
+		o := &operations[i]
+		if o.Result() == Succeeded && (o.IsCommand() || o.Kind == Read || o.Kind == ReadOld || o.Kind == ReadSent) {
+			all[o.User] = append(all[o.User], o)
+		}
+	}
+	for _, of := range all {
+		slices.SortFunc(of, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
+	}
+	return all
+}
