@@ -127,6 +127,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		o.Return = c.history.now()
 		o.Shared = o.Return
 	case history.Accepted:
+		u.parked(c.poisons && o.Waits) // it may be
 		if c.read(u, history.ReadSent, func() string { return o.Position }) {
 			o.Shared = c.history.now()
 		}

@@ -60,8 +60,10 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 		rule = "decided twice"
 	case i < 0 && len(l.held) > 0 && e.Type != messaging.TypeCommandQueued:
 		rule, is = "decided past a held one", true
-	case i > 0, i == 0 && l.parked:
+	case i > 0:
 		rule, is = "held out of order", true
+	case i == 0 && l.parked:
+		rule, is = "let go by nobody", true
 	case c == l.dropped && messaging.IsEvent(e.Type):
 		rule, is = "dropped, and took effect", true
 	case e.Type == messaging.TypeCommandParked && want.recordType != e.Type:
@@ -247,8 +249,12 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 		ok = false
 	}
 	if !ok {
+		var types []string
+		for _, r := range records {
+			types = append(types, r.Type)
+		}
 		return []Violation{violation("another outcome", "%s of user %s: an operator was told %d %s version %d of %s, whose records are %v",
-			o.Kind, o.User, o.HTTP, o.Slug, o.Version, o.CommandID, records)}
+			o.Kind, o.User, o.HTTP, o.Slug, o.Version, o.CommandID, types)}
 	}
 	return nil
 }
