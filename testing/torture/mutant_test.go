@@ -13,7 +13,7 @@ func TestMutantsFitTheTree(t *testing.T) {
 		t.Skip("needs patch")
 	}
 	patches, err := filepath.Glob("testdata/mutants/*.patch")
-	patches = append(patches, "testdata/mixed.patch")
+	patches = append(patches, "testdata/mixed.patch", "testdata/poison.patch")
 	if err != nil || len(patches) == 0 {
 		t.Fatalf("%d patches, %v", len(patches), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -70,8 +71,8 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 		rule, is = "parked for no reason", true
 	}
 	if rule != "" {
-		wrong = append(wrong, violation(rule, "record %d of user %s, %s: is %s, at offset %d of partition %d, while %v wait, parked %t",
-			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, l.held, l.parked))
+		wrong = append(wrong, violation(rule, "record %d of user %s, %s: is %s, at offset %d of partition %d, while %s",
+			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, l))
 	}
 	if !is {
 		wrong = append(wrong, violation("wrong decision", "record %d of user %s, %s: is %s %s, and the domain says %s %s %s",
@@ -79,6 +80,13 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 	}
 	l.fold(e, c, i)
 	return wrong
+}
+
+func (l *line) String() string {
+	if len(l.held) == 0 {
+		return "none waits"
+	}
+	return fmt.Sprintf("%d wait, %s first, parked: %t", len(l.held), l.held[0].CommandID, l.parked)
 }
 
 // expect is what a command should end as, which is number i of the held ones.
@@ -179,8 +187,7 @@ func (l *line) operate(e *entry, o OperatorCommand) []Violation {
 	}
 	err := json.Unmarshal(e.Body, &body)
 	if e.Type != recordType || slugOf(&e.Record) != slug || err != nil || slug == "" && body.CommandID != first {
-		return []Violation{violation("wrong decision", "record %d of user %s, %s: is %s %s, where %q is the first to wait, parked %t",
-			e.Seq, e.Stream, o.Type, e.Type, e.Body, first, l.parked)}
+		return []Violation{violation("wrong decision", "record %d of user %s, %s: is %s %s, while %s", e.Seq, e.Stream, o.Type, e.Type, e.Body, l)}
 	}
 	if slug == "" {
 		l.parked = false
@@ -196,7 +203,7 @@ func (l *line) end(user string) []Violation {
 	if len(l.held) == 0 {
 		return nil
 	}
-	return []Violation{violation("still held", "of user %s, parked %t: %v", user, l.parked, l.held)}
+	return []Violation{violation("still held", "of user %s %s", user, l)}
 }
 
 // checkOperator compares the operators' commands with who sent any, and what

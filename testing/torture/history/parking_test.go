@@ -195,7 +195,8 @@ func TestCheckParked(t *testing.T) {
 		}, []string{"sent by nobody"}},
 
 		{"a 200 for one that waits", func() *world {
-			w := parked(held[:strings.Index(held, "o1 ")] + "\nc6 commandQueued")
+			waiting, _, _ := strings.Cut(held, "o1 ")
+			w := parked(waiting + "c6 commandQueued")
 			w.of("c3").HTTP, w.of("c3").Version = http.StatusOK, 2
 			return w
 		}, []string{"another outcome", "still held"}},

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/testing/torture/history"
+)
+
+// What an operator is told of the command at fault is what the checker compares
+// with the log, so none of it may be taken for another.
+func TestReadErrand(t *testing.T) {
+	t.Parallel()
+	const failed = "exit status 1\nmillrace: "
+	for _, test := range []struct {
+		out  string
+		err  error
+		want history.Operation
+	}{
+		{out: "renameUser c1-2 succeeded; user u1 is at version 12\n3 more go on behind it\n", want: history.Operation{HTTP: http.StatusOK, CommandID: "c1-2", Version: 12}},
+		{out: "renameUser c1-2 is refused: an operator has dropped the command\n", want: history.Operation{HTTP: http.StatusConflict, CommandID: "c1-2", Slug: "an operator has dropped the command"}},
+		{err: errors.New(failed + "renameUser c1-2 is parked again; see app parked show u1\n"), want: history.Operation{HTTP: http.StatusInternalServerError, CommandID: "c1-2", Slug: "command-parked"}},
+		{err: errors.New(failed + "user u1 is not parked\n"), want: history.Operation{CommandID: "c1-1"}},
+		{err: errors.New(failed + "not-parked: the user's commands are not parked\n"), want: history.Operation{CommandID: "c1-1"}},
+		{err: errors.New(failed + "no outcome within 15s: is a command-service running?\n"), want: history.Operation{CommandID: "c1-1"}},
+	} {
+		o := history.Operation{CommandID: "c1-1"} // as the list had it
+		readErrand(&o, test.out, test.err)
+		if test.err != nil {
+			test.want.Error = test.err.Error()
+		}
+		if diff := cmp.Diff(test.want, o); diff != "" {
+			t.Errorf("%q, %v (-want +got):\n%s", test.out, test.err, diff)
+		}
+	}
+}
