@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -58,7 +56,7 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 	}
 	rounds, stop := context.WithCancel(ctx)
 	w := &ward{
-		cluster: c, file: c.poisoned(), rng: rand.New(rand.NewPCG(o.seed, 2000)), history: n.history, say: n.say,
+		cluster: c, file: c.poisoned(), rng: rand.New(rand.NewPCG(o.seed, 3000)), history: n.history, say: n.say,
 		stop: stop, ended: make(chan struct{}), did: map[string]int{},
 	}
 	note := func(err error) {
@@ -231,10 +229,7 @@ func readErrand(o *history.Operation, out string, err error) {
 func (c *cluster) parked(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	set := maps.Clone(c.common)
-	set["kafka.brokers"], set["data_dir"] = strings.Join(c.brokers(), ","), filepath.Join(c.dir, "operator")
-	cmd := exec.CommandContext(ctx, c.verifier, append(append([]string{"parked"}, args...), settings(set)...)...)
-	cmd.Dir = c.dir
+	cmd := c.command(ctx, c.verifier, append([]string{"parked"}, args...)...)
 	var out, log strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
