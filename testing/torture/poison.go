@@ -43,6 +43,7 @@ type ward struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	did   map[string]int
+	since time.Duration // the domain is broken; 0 if it isn't
 }
 
 // poisoned is the file that is the domain's fault.
@@ -74,13 +75,19 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 	return func() { note(w.letGo(ctx)) }
 }
 
-func (w *ward) breakIt() error { return os.WriteFile(w.file, nil, 0o600) }
+func (w *ward) breakIt() error {
+	w.since = w.history.now()
+	return os.WriteFile(w.file, nil, 0o600)
+}
 
 func (w *ward) mend() error {
-	if err := os.Remove(w.file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if w.since == 0 {
+		return nil
 	}
-	return nil
+	err := os.Remove(w.file)
+	w.history.add(history.Operation{Client: -1, Kind: history.Broken, Call: w.since, Return: w.history.now()})
+	w.since = 0
+	return err
 }
 
 // parked is a user whose commands wait, and the one at fault.

@@ -5,7 +5,9 @@ type Report struct {
 	Violations []Violation
 	// Accepted records count, Ignored ones came too late for their slot.
 	Accepted, Ignored int
-	Linear            *Linear
+	// Held are the accepted ones that say that a command waits.
+	Held   int
+	Linear *Linear
 }
 
 // Check compares what clients saw with what is in Kafka in the end.
@@ -16,6 +18,7 @@ func Check(operations []Operation, log *Log) *Report {
 	wrong = append(wrong, f.checkRecords(all)...)
 	wrong = append(wrong, f.checkSent()...)
 	wrong = append(wrong, f.checkOperator(operations)...)
+	wrong = append(wrong, checkFault(all, operations)...)
 	wrong = append(wrong, f.checkOrder(all)...)
 	wrong = append(wrong, f.checkReads(operations)...)
 	linear := CheckLinear(operations, f.outcomes)
@@ -23,6 +26,11 @@ func Check(operations []Operation, log *Log) *Report {
 	r := &Report{Violations: wrong, Ignored: f.ignored, Linear: linear}
 	for _, entries := range f.streams {
 		r.Accepted += len(entries)
+		for i := range entries {
+			if isHeld(&entries[i].Record) {
+				r.Held++
+			}
+		}
 	}
 	return r
 }

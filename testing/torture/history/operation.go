@@ -22,6 +22,8 @@ const (
 	// that command, with the status that HTTP has for it.
 	Requeue = "requeueParked"
 	Drop    = "dropParked"
+	// Broken is how long the domain could not decide what is poisoned.
+	Broken = "broken"
 )
 
 // Operation is one request of a client, with its answer.
@@ -61,7 +63,9 @@ type Operation struct {
 }
 
 // IsOperator says whether it is an operator's.
-func (o *Operation) IsOperator() bool { return o.Kind == Requeue || o.Kind == Drop }
+func (o *Operation) IsOperator() bool {
+	return o.Kind == Requeue || o.Kind == Drop || o.Kind == Broken
+}
 
 // IsCommand says whether it is a client's command.
 func (o *Operation) IsCommand() bool {

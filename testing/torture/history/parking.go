@@ -213,13 +213,13 @@ func (f *fold) checkOperator(operations []Operation) (wrong []Violation) {
 	sent := map[errand]int{}
 	for i := range operations {
 		o := &operations[i]
-		if !o.IsOperator() {
-			continue
-		}
-		if o.Kind == Requeue {
+		switch o.Kind {
+		case Requeue:
 			sent[errand{o.User, o.Kind, ""}]++
-		} else {
+		case Drop:
 			sent[errand{o.User, o.Kind, o.CommandID}]++
+		default:
+			continue
 		}
 		wrong = append(wrong, f.checkErrand(o)...)
 	}
@@ -265,6 +265,34 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 	}
 	return nil
 }
+
+// checkFault asks of each poisoned command whether the fault was there before
+// somebody was told that it is parked, or wasn't before it was decided.
+func checkFault(all map[CommandKey]*command, operations []Operation) (wrong []Violation) {
+	var faults []*Operation
+	for i := range operations {
+		if operations[i].Kind == Broken {
+			faults = append(faults, &operations[i])
+		}
+	}
+	for _, c := range inOrder(all) {
+		for _, try := range c.tries {
+			during := func(f *Operation) bool { return f.Call <= try.Return && c.Call <= f.Return }
+			throughout := func(f *Operation) bool { return f.Call+blurred < c.Call && try.Return+blurred < f.Return }
+			switch r := try.Result(); {
+			case len(faults) == 0 || !c.poisoned():
+			case r == Parked && !slices.ContainsFunc(faults, during):
+				wrong = append(wrong, violation("parked for no reason", "%s, from %s to %s", c, c.Call, try.Return))
+			case r == Succeeded && slices.ContainsFunc(faults, throughout):
+				wrong = append(wrong, violation("decided in spite of the fault", "%s, from %s to %s", c, c.Call, try.Return))
+			}
+		}
+	}
+	return wrong
+}
+
+// blurred is how exactly it is known when a fault began and ended.
+const blurred = 200 * time.Millisecond
 
 // heldUntil is when every later Read asks after the outcome of a command that
 // was held. Its 202 tells where it was held only, so it is when somebody was

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/messaging"
 )
@@ -228,6 +229,19 @@ func TestCheckParked(t *testing.T) {
 		{"an operator is told of a refusal that wasn't", answers(func(w *world) {
 			w.of(Requeue).HTTP = http.StatusConflict
 		}), []string{"another outcome"}},
+		{"a fault that is there, and gone", answers(func(w *world) {
+			w.fault(w.of("c2").Call, w.of("c2").Return)
+			w.fault(w.of("c4").Return, w.now)
+		}), nil},
+		{"parked, and the fault came later", answers(func(w *world) {
+			w.fault(w.of("c2").Return+1, w.now)
+		}), []string{"parked for no reason"}},
+		{"parked, and the fault was mended before", answers(func(w *world) {
+			w.fault(0, w.of("c2").Call-1)
+		}), []string{"parked for no reason"}},
+		{"decided, and the fault was there", answers(func(w *world) {
+			w.fault(w.of("c2").Call-time.Second, w.now+time.Second)
+		}), []string{"decided in spite of the fault"}},
 		{"a read goes back behind what was held", answers(func(w *world) {
 			r := w.read()
 			r.Client, r.After, r.Position, r.Version, r.ReadName, r.Active = 1, "", w.at(5), 1, "Alice", true
@@ -254,6 +268,11 @@ func (w *world) last(id, kind string) *Operation {
 		}
 	}
 	return nil
+}
+
+// fault is one of the domain.
+func (w *world) fault(from, to time.Duration) {
+	w.operations = append(w.operations, Operation{Client: -1, Kind: Broken, Call: from, Return: to})
 }
 
 // errandOf is the first operation of an operator about a command.
