@@ -68,7 +68,7 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 	note(w.breakIt())
 	go func() {
 		defer close(w.ended)
-		for pause(rounds, between(w.rng, time.Second/2, 3*time.Second)) {
+		for pause(rounds, between(w.rng, time.Second/5, 3*time.Second/2)) {
 			w.round(rounds)
 		}
 	}()
