@@ -44,9 +44,9 @@ func outcomeOf(records []entry) *entry {
 // those behind it.
 type line struct {
 	held    []*command
-	parked  bool     // they wait for an operator
-	dropped *command // ends without being decided
-	known   map[*command]bool
+	parked  bool                                   // they wait for an operator
+	dropped *command                               // ends without being decided
+	known   map[*command]messaging.CommandPosition // by the first record of each
 }
 
 // take asks whether a record of a client's command may be where it is, and is
@@ -55,9 +55,10 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 	i := slices.Index(l.held, c)
 	want := l.expect(e, c, before, i)
 	is := e.Type == want.recordType && slugOf(&e.Record) == want.slug && sameBody(&e.Record, want.body)
+	at, known := l.known[c]
 	rule := ""
 	switch {
-	case i < 0 && l.known[c]:
+	case i < 0 && known:
 		rule = "decided twice"
 	case i < 0 && len(l.held) > 0 && e.Type != messaging.TypeCommandQueued:
 		rule, is = "decided past a held one", true
@@ -73,6 +74,10 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 	if rule != "" {
 		wrong = append(wrong, violation(rule, "record %d of user %s, %s: is %s, at offset %d of partition %d, while %s",
 			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, l))
+	}
+	if i >= 0 && at != e.CommandPosition {
+		wrong = append(wrong, violation("wrong command", "record %d of user %s, %s: says that the command is at %v, and was at %v when it was held",
+			e.Seq, e.Stream, c, e.CommandPosition, at))
 	}
 	if !is {
 		wrong = append(wrong, violation("wrong decision", "record %d of user %s, %s: is %s %s, and the domain says %s %s %s",
@@ -109,9 +114,11 @@ func (l *line) expect(e *entry, c *command, before state, i int) verdict {
 // fold takes a record of a client's command in.
 func (l *line) fold(e *entry, c *command, i int) {
 	if l.known == nil {
-		l.known = map[*command]bool{}
+		l.known = map[*command]messaging.CommandPosition{}
 	}
-	l.known[c] = true
+	if _, known := l.known[c]; !known {
+		l.known[c] = e.CommandPosition
+	}
 	l.parked = l.parked || e.Type == messaging.TypeCommandParked
 	switch {
 	case isHeld(&e.Record) && i < 0:

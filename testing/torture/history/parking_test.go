@@ -180,6 +180,16 @@ func TestCheckParked(t *testing.T) {
 			w.of("c3").Name = "Eve"
 			return w
 		}, []string{"wrong decision"}},
+		{"a held one goes on as its repetition", func() *world {
+			w := records("\no4 commandRefused not-parked\nc6 userRenamed", "")()
+			w.of("c6").HTTP = http.StatusServiceUnavailable
+			delete(w.log.Operators, CommandKey{alice, "o4"})
+			r := &w.log.Records[partition][len(w.log.Records[partition])-1]
+			r.CommandPosition.Offset = 20
+			r.Seal()
+			w.log.Commands[partition][20] = CommandKey{alice, "c5"}
+			return w
+		}, []string{"wrong command"}},
 		{"some are held for ever", records("\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still held"}},
 		{"parked for ever", records("\no2 parkedRequeued c4\nc4 commandParked\no3 parkedDropped c4\nc4 commandRefused command-dropped\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still held"}},
 		{"who isn't parked is requeued", records("o4 commandRefused not-parked", "o4 parkedRequeued c4"), []string{"wrong decision"}},
