@@ -178,18 +178,19 @@ func (w *ward) held() error {
 }
 
 // list is app parked list.
-func (w *ward) list(ctx context.Context) (all []parked, err error) {
+func (w *ward) list(ctx context.Context) ([]parked, error) {
 	out, err := w.cluster.parked(ctx, "list")
-	if err != nil {
-		return nil, err
-	}
+	return readList(out), err
+}
+
+func readList(out string) (all []parked) {
 	for line := range strings.Lines(out) {
 		// USER WAITING COMMAND TYPE SINCE REASON
 		if fields := strings.Fields(line); len(fields) > 5 && fields[0] != "USER" {
 			all = append(all, parked{fields[0], fields[2]})
 		}
 	}
-	return all, nil
+	return all
 }
 
 // operate is app parked requeue, or drop, and what the operator was told.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,21 @@ func TestReadErrand(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, o); diff != "" {
 			t.Errorf("%q, %v (-want +got):\n%s", test.out, test.err, diff)
+		}
+	}
+}
+
+func TestReadList(t *testing.T) {
+	t.Parallel()
+	for out, want := range map[string][]parked{
+		"nothing is parked\n": nil,
+		"":                    nil,
+		"USER  WAITING  COMMAND  TYPE        SINCE                 REASON\n" +
+			"u1    3        c0-7     renameUser  2026-09-21T09:11:12Z  the decision panicked: poisoned\n" +
+			"u12   1        c5-40    renameUser  2026-09-21T09:11:12Z  the decision panicked: poisoned\n": {{"u1", "c0-7"}, {"u12", "c5-40"}},
+	} {
+		if got := readList(out); !slices.Equal(got, want) {
+			t.Errorf("%q is read as %v", out, got)
 		}
 	}
 }
