@@ -177,7 +177,7 @@ type writeSide struct {
 	bus         *messaging.CommandBus
 	deadLetters message.Publisher
 	events      *messaging.EventBus
-	reader      *messaging.LogReader
+	reader      *messaging.FeedReader
 	commands    *messaging.CommandReader
 }
 
@@ -200,7 +200,7 @@ func (s *commandService) open(ctx context.Context, topics messaging.Topics) (k w
 		if k.events, err = s.kafka.EventBus(); err != nil {
 			return err
 		}
-		if k.reader, err = s.kafka.LogReader(); err != nil {
+		if k.reader, err = s.feed.reader(s.kafka); err != nil {
 			return err
 		}
 		k.commands, err = s.kafka.CommandReader()

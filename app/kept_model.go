@@ -42,7 +42,7 @@ func (k *keptModel) setStatus(status func(context.Context) error) { k.status.Sto
 
 // keep keeps the read model up until the context ends. While another binary
 // has rebuilt it, it leaves it to that one.
-func (k *keptModel) keep(ctx context.Context, reader *messaging.LogReader) error {
+func (k *keptModel) keep(ctx context.Context, reader *messaging.FeedReader) error {
 	for {
 		err := k.prepareOne(ctx, k.store, k.projection)
 		if err == nil {
@@ -86,12 +86,12 @@ func (k *keptModel) poll(ctx context.Context, enough func(error) bool) error {
 
 // fold runs an engine until the context ends, or the live generation is another
 // binary's.
-func (k *keptModel) fold(ctx context.Context, reader *messaging.LogReader) error {
+func (k *keptModel) fold(ctx context.Context, reader *messaging.FeedReader) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := k.projection
 	engine := &projections.Engine{
-		Projection: p, Store: k.store, Log: reader,
+		Projection: p, Store: k.store, Log: reader.LogReader,
 		Partitions: k.kafka.Partitions,
 		BatchSize:  k.Config.QueryService.BatchSize,
 		Linger:     k.Config.QueryService.BatchLinger,
@@ -107,7 +107,7 @@ func (k *keptModel) fold(ctx context.Context, reader *messaging.LogReader) error
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	subscription := k.kafka.LogSubscription(k.kafka.Group("query-service", p.Name), engine, projections.FlushTimeout)
+	subscription := k.kafka.LogSubscription(k.kafka.Group("query-service", p.Name), reader, engine, projections.FlushTimeout)
 	router.AddConsumerHandler(p.Name, k.kafka.Topic(messaging.TopicEvents), subscription, engine.Handle)
 	k.setStatus(func(ctx context.Context) error {
 		return errors.Join(subscription.Ready(), engine.Ready(ctx))

@@ -96,9 +96,9 @@ func (s *queryService) project(ctx context.Context) error {
 	if err := s.prepare(ctx, s.store, s.left); err != nil {
 		return err
 	}
-	var reader *messaging.LogReader
+	var reader *messaging.FeedReader
 	err := s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
-		reader, err = s.kafka.LogReader()
+		reader, err = s.feed.reader(s.kafka)
 		return err
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ type Main struct {
 
 	topicsOnce sync.Mutex
 	topics     *messaging.Topics
+	feed       feed
 }
 
 // Addresses are where a process listens, "" for roles that it doesn't run.
@@ -103,6 +104,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if m.kafka, err = newKafka(cfg, brokers, m.Log); err != nil {
 		return err
 	}
+
+	defer m.shut("feed of the log", func(context.Context) error { return m.feed.close() })
 
 	var store projections.Generations
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {

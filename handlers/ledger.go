@@ -28,7 +28,7 @@ type Log interface {
 // next decision needs, and how its last commands ended. Each command service
 // has one of its own, so any of them can answer for any command.
 //
-// It reads the log itself, beside Watermill: a fold that belongs to no group,
+// It reads the log beside Watermill: a fold that belongs to no group,
 // acks nothing and retries nothing leaves a router nothing to do.
 type Ledger struct {
 	// Snapshots, if not nil, spare a restart the fold of the whole log.

@@ -109,7 +109,7 @@ func (m *membership) failed(err error) {
 type claimedGroup struct {
 	*membership
 	// deliver brings a claim's messages to its handler, until either ends.
-	deliver func(*Claim, <-chan *sarama.ConsumerMessage)
+	deliver func(*Claim, sarama.ConsumerGroupClaim)
 
 	held map[int32]*Claim // there is one topic
 }
@@ -205,7 +205,7 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 		return nil
 	}
 	held.first.Store(claim.InitialOffset())
-	g.deliver(held, claim.Messages())
+	g.deliver(held, claim)
 	select {
 	case <-held.abandoned:
 	case <-session.Context().Done():

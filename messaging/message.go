@@ -204,13 +204,10 @@ func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions i
 	return newDelivered(ctx, d, raw.get(HeaderID), raw.get(HeaderType), m.Value)
 }
 
-// recordsMessage decodes messages of topic events.
-func recordsMessage(ctx context.Context, of []*sarama.ConsumerMessage, partitions int32) *message.Message {
-	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: make([]Record, 0, len(of))}
-	for _, m := range of {
-		d.records = append(d.records, decodeRecord(rawFromKafka(m), partitions))
-	}
-	return newDelivered(ctx, d, d.records[0].ID, TopicEvents, nil)
+// recordsMessage carries records of topic events.
+func recordsMessage(ctx context.Context, of []Record) *message.Message {
+	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: of}
+	return newDelivered(ctx, d, of[0].ID, TopicEvents, nil)
 }
 
 // CommandFromMessage is what a message of a [Kafka.CommandSubscription] says.

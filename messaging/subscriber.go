@@ -2,7 +2,9 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +21,8 @@ import (
 // again before the next. An ack moves no offset: [Claim.Mark] does.
 type Subscription struct {
 	kafka *Kafka
-	name  string // of the group
-	pack  packing
+	name  string      // of the group
+	feed  *FeedReader // nil to take what the group fetches
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
@@ -33,12 +35,6 @@ type Subscription struct {
 	closed   bool
 	busy     sync.WaitGroup // claims that take messages
 	running  sync.WaitGroup
-}
-
-// packing is how Kafka's messages become Watermill's.
-type packing struct {
-	most int // of Kafka's go into one, if they are there already
-	make func(context.Context, []*sarama.ConsumerMessage) *message.Message
 }
 
 var _ message.Subscriber = (*Subscription)(nil)
@@ -54,27 +50,23 @@ const leavePatience = 2 * time.Second
 // each partition it claims, and decides where to start and what is done.
 // Closing waits for messages out at handlers to be acked, for up to drain.
 func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
-	return k.subscription(group, handler, drain, packing{1, func(ctx context.Context, of []*sarama.ConsumerMessage) *message.Message {
-		return commandMessage(ctx, of[0], k.Partitions)
-	}})
+	return k.subscription(group, nil, handler, drain)
 }
 
-// maxPacked bounds the records in one message: as many as the client holds
-// ready.
+// maxPacked bounds the records in one message.
 const maxPacked = 256
 
 // LogSubscription is the same for topic events, where a message has all the
 // partition's records that are there already ([RecordsFromMessage]): folding
-// takes less than passing each of them on would.
-func (k *Kafka) LogSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
-	return k.subscription(group, handler, drain, packing{maxPacked, func(ctx context.Context, of []*sarama.ConsumerMessage) *message.Message {
-		return recordsMessage(ctx, of, k.Partitions)
-	}})
+// takes less than passing each of them on would. The group says who has which
+// partition; the records come through the feed.
+func (k *Kafka) LogSubscription(group string, log *FeedReader, handler ClaimHandler, drain time.Duration) *Subscription {
+	return k.subscription(group, log, handler, drain)
 }
 
-func (k *Kafka) subscription(group string, handler ClaimHandler, drain time.Duration, pack packing) *Subscription {
+func (k *Kafka) subscription(group string, feed *FeedReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	s := &Subscription{
-		kafka: k, name: group, pack: pack, drain: drain, log: k.Log,
+		kafka: k, name: group, feed: feed, drain: drain, log: k.Log,
 		group: &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)},
 	}
 	s.intake, s.stop = context.WithCancel(context.Background())
@@ -139,13 +131,13 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	if err != nil {
 		return false, err
 	}
-	var errors sync.WaitGroup
-	errors.Go(func() {
+	var logging sync.WaitGroup
+	logging.Go(func() {
 		for err := range group.Errors() {
 			s.group.log.Debug("consuming", "topic", topic, "error", err)
 		}
 	})
-	defer errors.Wait()
+	defer logging.Wait()
 	defer func() {
 		if err := group.Close(); err != nil {
 			s.group.log.Debug("leaving the group", "error", err)
@@ -153,7 +145,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	}()
 	for s.session.Err() == nil {
 		// It returns when the partitions are shared out anew.
-		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(to), held: map[int32]*Claim{}})
+		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(group, to), held: map[int32]*Claim{}})
 		if err != nil {
 			return joined, err
 		}
@@ -175,39 +167,99 @@ func (s *Subscription) begin() bool {
 
 // deliver returns what brings a claim's messages to a handler, one after the
 // other, until the claim ends or no more are to be taken.
-func (s *Subscription) deliver(to chan<- *message.Message) func(*Claim, <-chan *sarama.ConsumerMessage) {
-	return func(claim *Claim, from <-chan *sarama.ConsumerMessage) {
+func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Claim, sarama.ConsumerGroupClaim) {
+	return func(claim *Claim, from sarama.ConsumerGroupClaim) {
 		if !s.begin() {
 			return
 		}
 		defer s.busy.Done()
-		chunk := make([]*sarama.ConsumerMessage, 0, s.pack.most)
-		for s.intake.Err() == nil {
-			chunk = chunk[:0]
-			select {
-			case m, ok := <-from:
-				if !ok {
-					return
-				}
-				chunk = append(chunk, m)
-			case <-claim.abandoned:
-				return
-			case <-s.intake.Done():
+		if s.feed == nil {
+			s.takeCommands(claim, from.Messages(), to)
+			return
+		}
+		group.Pause(map[string][]int32{from.Topic(): {from.Partition()}})
+		go func() { // what was fetched before
+			for range from.Messages() {
+			}
+		}()
+		s.takeRecords(claim, from.InitialOffset(), to)
+	}
+}
+
+// takeCommands takes what the group fetches.
+func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMessage, to chan<- *message.Message) {
+	for s.intake.Err() == nil {
+		select {
+		case m, ok := <-from:
+			if !ok || !s.hand(claim, func() *message.Message { return commandMessage(s.session, m, s.kafka.Partitions) }, to) {
 				return
 			}
-			chunk = fill(chunk, from)
-			if !s.hand(claim, chunk, to) {
-				return
-			}
+		case <-claim.abandoned:
+			return
+		case <-s.intake.Done():
+			return
 		}
 	}
 }
 
+// takeRecords takes what the feed has. Brokers that are away are waited for.
+func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.Message) {
+	ctx, cancel := context.WithCancel(claim.Context)
+	defer cancel()
+	defer context.AfterFunc(s.intake, cancel)()
+	go func() {
+		select {
+		case <-claim.abandoned:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for try := 0; ctx.Err() == nil; try++ {
+		err := s.follow(ctx, claim, &next, func(records []Record) bool {
+			try = 0
+			return s.hand(claim, func() *message.Message { return recordsMessage(s.session, records) }, to)
+		})
+		switch {
+		case errors.Is(err, errEnded):
+			return
+		case errors.Is(err, ErrOffsetGone) && ctx.Err() == nil: // setting it up anew shows what it means
+			s.group.failed(err)
+			_ = Backoff(ctx, startGone)
+			claim.Abandon()
+			return
+		}
+		s.group.log.Debug("reading", "partition", claim.Partition, "error", err)
+		_ = Backoff(ctx, try)
+	}
+}
+
+var errEnded = errors.New("the claim has ended")
+
+// follow hands over a claim's records from next on, and moves that, until the
+// context or hand ends it.
+func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, hand func([]Record) bool) (err error) {
+	if *next < 0 { // neither the handler nor the group has said where to start
+		if *next, err = s.feed.start(ctx, claim.Partition); err != nil {
+			*next = Committed
+			return err
+		}
+	}
+	return s.feed.Follow(ctx, claim.Partition, *next, func(records []Record) error {
+		for chunk := range slices.Chunk(records, maxPacked) {
+			if ctx.Err() != nil || !hand(chunk) {
+				return errEnded
+			}
+			*next = chunk[len(chunk)-1].Offset + 1
+		}
+		return nil
+	})
+}
+
 // hand hands a message over until it is acked. It returns false when the claim
 // has ended meanwhile, or no more are to be taken.
-func (s *Subscription) hand(claim *Claim, chunk []*sarama.ConsumerMessage, to chan<- *message.Message) bool {
+func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<- *message.Message) bool {
 	for {
-		msg := s.pack.make(s.session, chunk)
+		msg := pack()
 		select {
 		case to <- msg:
 		case <-claim.Context.Done(): // not acked: it comes again, to whoever is next

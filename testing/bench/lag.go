@@ -56,7 +56,11 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
+	feed, err := log.Feed()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = errors.Join(feed.Close(), reader.Close(), store.Close(), drop()) }() // it has been measured
 	if err := store.Prepare(ctx, userlist.Projection, partitions); err != nil {
 		return nil, err
 	}
@@ -64,7 +68,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 		Projection: userlist.Projection, Store: store, Log: reader, Partitions: partitions,
 		BatchSize: 1000, Linger: linger, Logger: slog.New(slog.DiscardHandler),
 	}
-	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), engine, projections.FlushTimeout)
+	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), feed.Reader(reader), engine, projections.FlushTimeout)
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
