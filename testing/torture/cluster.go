@@ -138,7 +138,7 @@ func (c *cluster) addService(role, name string) (*process, error) {
 		return nil, err
 	}
 	p.links, p.url = links, "http://"+set[key]
-	p.env = []string{poisonFile + "=" + c.poisoned()}
+	p.env = []string{poisonFile + "=" + c.poisoned(name)}
 	c.processes = append(c.processes, p)
 	return p, nil
 }

@@ -35,7 +35,7 @@ const (
 // drops and requeues them, while the fault is there and when it is mended.
 type ward struct {
 	cluster *cluster
-	file    string // the fault
+	domains []*domain
 	rng     *rand.Rand
 	history *recorder
 	say     func(string, ...any)
@@ -43,11 +43,19 @@ type ward struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	did   map[string]int
-	since time.Duration // the domain is broken; 0 if it isn't
 }
 
-// poisoned is the file that is the domain's fault.
-func (p plan) poisoned() string { return filepath.Join(p.dir, poison) }
+// domain is that of one process: as a fix is rolled out, some have it and
+// others don't.
+type domain struct {
+	process string
+	file    string // the fault
+	history *recorder
+	since   time.Duration // it is broken; 0 if it isn't
+}
+
+// poisoned is the file that is the fault of a process's domain.
+func (p plan) poisoned(process string) string { return filepath.Join(p.dir, poison+"-"+process) }
 
 // openWard breaks the domain, and lets the operator begin, if the run is to be
 // poisoned. Who calls letGo has him end, with nothing parked.
@@ -57,15 +65,18 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 	}
 	rounds, stop := context.WithCancel(ctx)
 	w := &ward{
-		cluster: c, file: c.poisoned(), rng: rand.New(rand.NewPCG(o.seed, 3000)), history: n.history, say: n.say,
+		cluster: c, rng: rand.New(rand.NewPCG(o.seed, 3000)), history: n.history, say: n.say,
 		stop: stop, ended: make(chan struct{}), did: map[string]int{},
+	}
+	for _, p := range c.of(commandService) {
+		w.domains = append(w.domains, &domain{process: p.name, file: c.poisoned(p.name), history: n.history})
 	}
 	note := func(err error) {
 		if err != nil {
 			n.wrong = append(n.wrong, err.Error())
 		}
 	}
-	note(w.breakIt())
+	note(w.breakAll())
 	go func() {
 		defer close(w.ended)
 		for pause(rounds, between(w.rng, time.Second/5, 3*time.Second/2)) {
@@ -75,18 +86,34 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 	return func() { note(w.letGo(ctx)) }
 }
 
-func (w *ward) breakIt() error {
-	w.since = w.history.now()
-	return os.WriteFile(w.file, nil, 0o600)
+func (d *domain) breakIt() error {
+	if d.since == 0 {
+		d.since = d.history.now()
+	}
+	return os.WriteFile(d.file, nil, 0o600)
 }
 
-func (w *ward) mend() error {
-	if w.since == 0 {
+func (d *domain) mend() error {
+	if d.since == 0 {
 		return nil
 	}
-	err := os.Remove(w.file)
-	w.history.add(history.Operation{Client: -1, Kind: history.Broken, Call: w.since, Return: w.history.now()})
-	w.since = 0
+	err := os.Remove(d.file)
+	d.history.add(history.Operation{Client: -1, Instance: d.process, Kind: history.Broken, Call: d.since, Return: d.history.now()})
+	d.since = 0
+	return err
+}
+
+func (w *ward) breakAll() (err error) {
+	for _, d := range w.domains {
+		err = errors.Join(err, d.breakIt())
+	}
+	return err
+}
+
+func (w *ward) mendAll() (err error) {
+	for _, d := range w.domains {
+		err = errors.Join(err, d.mend())
+	}
 	return err
 }
 
@@ -94,9 +121,10 @@ func (w *ward) mend() error {
 type parked struct{ user, command string }
 
 // round sees to some users: he drops their parked commands or requeues them,
-// mended or not.
+// the domain mended for a moment, in one process from now on, or as it was.
 func (w *ward) round(ctx context.Context) {
-	what, count, again := w.rng.IntN(4), 1+w.rng.IntN(atOnce), between(w.rng, 0, 2*time.Second)
+	what, count, again := w.rng.IntN(5), 1+w.rng.IntN(atOnce), between(w.rng, 0, 2*time.Second)
+	one := w.domains[w.rng.IntN(len(w.domains))]
 	kind := history.Requeue
 	if what == 0 {
 		kind = history.Drop
@@ -106,13 +134,18 @@ func (w *ward) round(ctx context.Context) {
 		return // a broker may be dead
 	}
 	w.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	if what > 1 {
-		err = w.mend()
+	switch {
+	case what > 2:
+		err = w.mendAll()
+	case what == 2 && one.since > 0:
+		err = one.mend()
+	case what == 2:
+		err = one.breakIt()
 	}
 	w.send(ctx, kind, all[:min(count, len(all))])
-	if what > 1 {
+	if what > 2 {
 		pause(ctx, again)
-		err = errors.Join(err, w.breakIt())
+		err = errors.Join(err, w.breakAll())
 	}
 	if err != nil {
 		w.say("can't break and mend the domain: %v", err)
@@ -134,7 +167,7 @@ func (w *ward) send(ctx context.Context, kind string, some []parked) {
 func (w *ward) letGo(ctx context.Context) error {
 	w.stop()
 	<-w.ended
-	if err := w.mend(); err != nil {
+	if err := w.mendAll(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, letGoIn)

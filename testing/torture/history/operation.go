@@ -22,7 +22,7 @@ const (
 	// that command, with the status that HTTP has for it.
 	Requeue = "requeueParked"
 	Drop    = "dropParked"
-	// Broken is how long the domain could not decide what is poisoned.
+	// Broken is how long an instance's domain could not decide what is poisoned.
 	Broken = "broken"
 )
 

@@ -273,24 +273,30 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 	return nil
 }
 
-// checkFault asks of each poisoned command whether the fault was there before
-// somebody was told that it is parked, or wasn't before it was decided.
+// checkFault asks of each poisoned command whether the fault was there, in any
+// instance, before somebody was told that it is parked, or wasn't, in any, before
+// it was decided.
 func checkFault(all map[CommandKey]*command, operations []Operation) (wrong []Violation) {
-	var faults []*Operation
+	faults := map[string][]*Operation{}
 	for i := range operations {
-		if operations[i].Kind == Broken {
-			faults = append(faults, &operations[i])
+		if o := &operations[i]; o.Kind == Broken {
+			faults[o.Instance] = append(faults[o.Instance], o)
 		}
 	}
 	for _, c := range inOrder(all) {
 		for _, try := range c.tries {
 			during := func(f *Operation) bool { return f.Call <= try.Return && c.Call <= f.Return }
 			throughout := func(f *Operation) bool { return f.Call+blurred < c.Call && try.Return+blurred < f.Return }
+			somewhere, everywhere := false, true
+			for _, of := range faults {
+				somewhere = somewhere || slices.ContainsFunc(of, during)
+				everywhere = everywhere && slices.ContainsFunc(of, throughout)
+			}
 			switch r := try.Result(); {
 			case len(faults) == 0 || !c.poisoned():
-			case r == Parked && !slices.ContainsFunc(faults, during):
+			case r == Parked && !somewhere:
 				wrong = append(wrong, violation("parked for no reason", "%s, from %s to %s", c, c.Call, try.Return))
-			case r == Succeeded && slices.ContainsFunc(faults, throughout):
+			case r == Succeeded && everywhere:
 				wrong = append(wrong, violation("decided in spite of the fault", "%s, from %s to %s", c, c.Call, try.Return))
 			}
 		}

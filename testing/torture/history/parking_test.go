@@ -252,6 +252,11 @@ func TestCheckParked(t *testing.T) {
 		{"decided, and the fault was there", answers(func(w *world) {
 			w.fault(w.of("c2").Call-time.Second, w.now+time.Second)
 		}), []string{"decided in spite of the fault"}},
+		{"decided, and the fault was there in one instance", answers(func(w *world) {
+			w.fault(w.of("c2").Call-time.Second, w.now+time.Second)
+			w.fault(0, w.of("c2").Return)
+			w.operations[len(w.operations)-1].Instance = "another"
+		}), nil},
 		{"a read goes back behind what was held", answers(func(w *world) {
 			r := w.read()
 			r.Client, r.After, r.Position, r.Version, r.ReadName, r.Active = 1, "", w.at(5), 1, "Alice", true
