@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,101 +61,6 @@ func letters(mended *atomic.Bool) *projections.Projection {
 			count(1)
 			return err
 		},
-	}
-}
-
-// partitionedLog is a log of several partitions that grows while it is read.
-type partitionedLog struct {
-	mu         sync.Mutex
-	partitions []writer
-	grown      chan struct{} // closed, and another, each time
-}
-
-func newLog(partitions int) *partitionedLog {
-	return &partitionedLog{partitions: make([]writer, partitions), grown: make(chan struct{})}
-}
-
-func (l *partitionedLog) write(recordType, stream, body string) *messaging.Record {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	partition := messaging.PartitionOf(stream, int32(len(l.partitions)))
-	r := l.partitions[partition].write(recordType, stream, body)
-	r.Partition = partition
-	close(l.grown)
-	l.grown = make(chan struct{})
-	return r
-}
-
-func (l *partitionedLog) created(stream, name string) {
-	l.write("userCreated", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
-}
-
-func (l *partitionedLog) renamed(stream, name string) {
-	l.write("userRenamed", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
-}
-
-func (l *partitionedLog) zombie(stream string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	partition := messaging.PartitionOf(stream, int32(len(l.partitions)))
-	w := &l.partitions[partition]
-	w.zombie(stream)
-	w.records[len(w.records)-1].Partition = partition
-}
-
-func (l *partitionedLog) records(partition int32) ([]messaging.Record, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.partitions[partition].records), l.grown
-}
-
-func (l *partitionedLog) End(_ context.Context, partition int32) (int64, error) {
-	records, _ := l.records(partition)
-	return int64(len(records)), nil
-}
-
-func (l *partitionedLog) At(_ context.Context, partition int32, offset int64) (messaging.Record, error) {
-	records, _ := l.records(partition)
-	return records[offset], nil
-}
-
-func (l *partitionedLog) Follow(ctx context.Context, partition int32, from int64, fn func([]messaging.Record) error) error {
-	for {
-		records, grown := l.records(partition)
-		for from < int64(len(records)) {
-			some := records[from:min(from+7, int64(len(records)))]
-			if err := fn(some); err != nil {
-				return err
-			}
-			from += int64(len(some))
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// catchUp folds the log to its end.
-func (l *partitionedLog) catchUp(t *testing.T, store projections.Store, p *projections.Projection) {
-	t.Helper()
-	n := int32(len(l.partitions))
-	if err := store.Prepare(t.Context(), p, n); err != nil {
-		t.Fatal(err)
-	}
-	e := &projections.Engine{Projection: p, Store: store, Log: l, Partitions: n, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
-	for partition := range n {
-		claim := messaging.NewClaim(t.Context(), partition, func(int64) {})
-		start, err := e.Setup(claim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		records, _ := l.records(partition)
-		for _, r := range records[start:] {
-			e.Take(r)
-		}
-		e.Cleanup(claim)
 	}
 }
 
