@@ -39,8 +39,9 @@ var (
 // served are the contenders that this program can be: each serves until the
 // context ends, and says where by writing lines of a name and a URL.
 var served = map[string]func(ctx context.Context, dir string, out io.Writer) error{
-	"bare":  serveBare,
-	"plain": servePlain,
+	"bare":       serveBare,
+	"plain":      servePlain,
+	"far-broker": serveFarBroker,
 }
 
 func serveContender(ctx context.Context, name string) error {

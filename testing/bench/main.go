@@ -33,6 +33,7 @@ type measure struct {
 // measures are all of them, in the order of the table.
 var measures = []measure{
 	{"throughput", throughput},
+	{"far", far},
 	{"growth", growth},
 	{"one-partition", onePartition},
 	{"latency", latency},
