@@ -121,9 +121,16 @@ func (a *appends) check(succeeded map[string]bool) {
 
 func TestAppend(t *testing.T) {
 	t.Parallel()
-	a := newAppends(t, newLog(t))
-	a.send(50, 100)
-	a.check(a.all())
+	for _, producers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("producers=%d", producers), func(t *testing.T) {
+			t.Parallel()
+			k := newLog(t)
+			k.Producers = producers
+			a := newAppends(t, k)
+			a.send(50, 100)
+			a.check(a.all())
+		})
+	}
 }
 
 // A client that is told nothing, or that it went wrong, tries again, and the
@@ -174,7 +181,8 @@ func TestAppendThroughFaults(t *testing.T) {
 		},
 	}
 	for name, inject := range tests {
-		t.Run(name, func(t *testing.T) {
+		through := func(t *testing.T, producers int) {
+			t.Helper()
 			t.Parallel()
 			listener := &cutting{}
 			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, TopicEvents), kfake.ListenFn(listener.listen))
@@ -191,13 +199,15 @@ func TestAppendThroughFaults(t *testing.T) {
 				return nil, nil, false
 			})
 			inject(cluster, listener)
-			a := newAppends(t, &Kafka{Brokers: cluster.ListenAddrs(), Partitions: partitions, Log: quiet})
+			a := newAppends(t, &Kafka{Brokers: cluster.ListenAddrs(), Partitions: partitions, Producers: producers, Log: quiet})
 			for round := range int64(10) { // each in a request of its own, with others on the way
 				a.send(20, 10)
 				eventually(t, "a request", func() bool { return requests.Load() > round })
 			}
 			a.check(a.all())
-		})
+		}
+		t.Run(name, func(t *testing.T) { through(t, 1) })
+		t.Run(name+", of three producers", func(t *testing.T) { through(t, 3) })
 	}
 }
 

@@ -19,7 +19,13 @@ type Kafka struct {
 	Replication int16 // of topics that are created, and the least of those that exist
 	Security    Security
 	Prefix      string // before the names of topics and groups
-	Log         *slog.Logger
+	// Producers is how many share the partitions of what is published without
+	// waiting; 0 is one. sarama's idempotent producer has one request on its way
+	// to a broker, and sends what comes for its partitions meanwhile in several,
+	// one after the other: where a round trip takes long, with twelve partitions,
+	// each waits for five others.
+	Producers int
+	Log       *slog.Logger
 }
 
 // Topic is a topic's name on this cluster.

@@ -49,13 +49,14 @@ const asyncBuffer = 1 << 15
 const closePatience = 3 * time.Second
 
 // asyncPublisher is a Watermill publisher that doesn't wait: Publish hands the
-// messages to the producer, in order, and each one's context carries who is
-// told how it went ([whenDelivered]).
+// messages to the producer of their partition, in order, and each one's context
+// carries who is told how it went ([whenDelivered]).
 type asyncPublisher struct {
-	producer sarama.AsyncProducer
-	results  sync.WaitGroup
-	most     int           // messages under way
-	patience time.Duration // of Close
+	producers  []sarama.AsyncProducer
+	partitions int32
+	results    sync.WaitGroup
+	most       int           // messages under way
+	patience   time.Duration // of Close
 
 	pending  sync.Mutex
 	underWay map[*sarama.ProducerMessage]delivered // who is to be told of each
@@ -84,14 +85,22 @@ func whenDelivered(ctx context.Context, told delivered) context.Context {
 func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	config := k.sarama()
 	config.ChannelBufferSize = asyncBuffer
-	producer, err := sarama.NewAsyncProducer(k.Brokers, config)
-	if err != nil {
-		return nil, fmt.Errorf("open a producer: %w", err)
-	}
 	p := &asyncPublisher{
-		producer: producer, most: asyncBuffer, patience: closePatience,
+		partitions: k.Partitions, most: asyncBuffer, patience: closePatience,
 		underWay: map[*sarama.ProducerMessage]delivered{},
 	}
+	for range max(k.Producers, 1) {
+		producer, err := sarama.NewAsyncProducer(k.Brokers, config)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open a producer: %w", err), p.Close())
+		}
+		p.add(producer)
+	}
+	return p, nil
+}
+
+func (p *asyncPublisher) add(producer sarama.AsyncProducer) {
+	p.producers = append(p.producers, producer)
 	p.results.Go(func() {
 		for msg := range producer.Successes() {
 			p.tell(msg, nil)
@@ -102,7 +111,12 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 			p.tell(failed.Msg, failed.Err)
 		}
 	})
-	return p, nil
+}
+
+// of is the producer of a message's partition, which keeps the order there.
+func (p *asyncPublisher) of(msg *sarama.ProducerMessage) (sarama.AsyncProducer, error) {
+	partition, err := partitioner{p.partitions}.Partition(msg, p.partitions)
+	return p.producers[int(partition)%len(p.producers)], err
 }
 
 func (p *asyncPublisher) tell(msg *sarama.ProducerMessage, err error) {
@@ -138,11 +152,15 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 		if err != nil {
 			return err
 		}
+		producer, err := p.of(out)
+		if err != nil {
+			return err
+		}
 		told, _ := msg.Context().Value(deliveredKey{}).(delivered)
 		if !p.begin(out, told) {
 			return errFull
 		}
-		p.producer.Input() <- out
+		producer.Input() <- out
 	}
 	return nil
 }
@@ -154,7 +172,9 @@ func (p *asyncPublisher) Close() error {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
-		p.producer.AsyncClose()
+		for _, producer := range p.producers {
+			producer.AsyncClose()
+		}
 	}
 	p.mu.Unlock()
 	told := make(chan struct{})
