@@ -111,6 +111,7 @@ func (c *cluster) addBroker() error {
 		return err
 	}
 	c.nodes = []node{{0, set["broker.address"]}}
+	p.log = set["broker.address"]
 	c.processes = append(c.processes, p)
 	return nil
 }

@@ -34,6 +34,7 @@ type process struct {
 	as     *syscall.Credential // who it runs as, nil for who runs this
 	url    string              // where it serves clients, "" if it doesn't
 	admin  string              // where its metrics are, "" if it has none
+	log    string              // where it, an embedded broker, serves the log, "" for all others
 	faults string              // where it is told to fail, "" if it can't be
 	env    []string            // more of its environment
 	links  []*link             // ways that can be cut: to or, of a broker, from its peers first

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -25,8 +28,8 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"MiB", math.Inf(1), memoryOf}, // has the ledger in it, which grows with the users
-	{"MiB beside the ledger", 32, memoryBesideLedger},
+	{"MiB", math.Inf(1), memoryOf}, // has in it what grows with the users, and with the log
+	{"MiB beside those", 32, memoryBesideState},
 	{"goroutines", 50, goroutinesOf},
 	{"files", 20, filesOf},
 }
@@ -152,17 +155,57 @@ func goroutinesOf(p *process, _ int) (float64, error) {
 	return metrics["go_goroutines"], err
 }
 
-// memoryBesideLedger is what a process holds of the machine's memory, less
-// what docs/operating.md says that its ledger takes: a run has ever more users.
-// The runtime lets the heap grow to twice of what is in use (GOGC).
-func memoryBesideLedger(p *process, pid int) (float64, error) {
+// memoryBesideState is what a process holds of the machine's memory, less what
+// docs/operating.md says that a ledger takes, and an embedded broker's index of
+// its log: a run has ever more users and records. The runtime lets the heap grow
+// to twice of what is in use (GOGC).
+func memoryBesideState(p *process, pid int) (float64, error) {
 	memory, err := memoryOf(p, pid)
 	if err != nil {
 		return 0, err
 	}
 	metrics, err := metricsOf(p)
-	ledger := 700*metrics["millrace_ledger_users"] + 200*metrics["millrace_ledger_outcomes"]
-	return memory - 2*ledger/(1<<20), err
+	if err != nil {
+		return 0, err
+	}
+	state := 700*metrics["millrace_ledger_users"] + 200*metrics["millrace_ledger_outcomes"]
+	if p.log != "" {
+		messages, err := messagesAt(p.log)
+		if err != nil {
+			return 0, err
+		}
+		state += 70 * float64(messages)
+	}
+	return memory - 2*state/(1<<20), nil
+}
+
+// messagesAt is how many messages the log at a broker has.
+func messagesAt(broker string) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	k := &messaging.Kafka{Brokers: []string{broker}, Partitions: partitions, Log: slog.New(slog.DiscardHandler)}
+	commands, err := k.CommandReader()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, commands.Close()) }()
+	events, err := k.LogReader()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, events.Close()) }()
+	for partition := range int32(partitions) {
+		inCommands, err := commands.End(ctx, partition)
+		if err != nil {
+			return 0, err
+		}
+		inEvents, err := events.End(ctx, partition)
+		if err != nil {
+			return 0, err
+		}
+		n += inCommands + inEvents
+	}
+	return n, nil
 }
 
 // metricsOf are the metrics without labels that a process tells, none for what
