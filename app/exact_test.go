@@ -161,9 +161,7 @@ func TestStoreAway(t *testing.T) {
 		}
 		return nil
 	})
-	if err := s.commandService.ready(); err != nil {
-		t.Errorf("the command service isn't ready: %v", err)
-	}
+	eventually(t, "the command service says that it is ready", s.commandService.ready)
 	for time.Since(away) < size(0, time.Minute) {
 		if got, err := s.get("/users/1"); err != nil || got.status != http.StatusServiceUnavailable {
 			t.Fatalf("a read while the store is away: %s %v", got, err)

@@ -10,10 +10,6 @@ import (
 	"github.com/millrace/millrace/web"
 )
 
-// farProducers are the most that share the partitions when the broker is
-// elsewhere. One that is in the same process answers at once.
-const farProducers = 12
-
 // newKafka is the clients' view of Kafka. It reads the files of TLS.
 func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*messaging.Kafka, error) {
 	security := sasl(cfg)
@@ -23,17 +19,13 @@ func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*messaging
 			return nil, fmt.Errorf("kafka: %w", err)
 		}
 	}
-	producers := 1
-	if !cfg.Has(config.Broker) {
-		producers = min(farProducers, cfg.Kafka.Partitions)
-	}
 	return &messaging.Kafka{
 		Brokers:     brokers,
 		Partitions:  int32(cfg.Kafka.Partitions),
 		Replication: int16(cfg.Kafka.Replication),
 		Security:    security,
 		Prefix:      cfg.Kafka.TopicPrefix,
-		Producers:   producers,
+		Producers:   cfg.Kafka.Producers,
 		Log:         log,
 	}, nil
 }

@@ -74,6 +74,7 @@ type KafkaConfig struct {
 	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: users are spread over them by hash."`
 	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
 	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
+	Producers    int           `yaml:"producers" range:"1..100" help:"Producers that share the partitions. As many as there are partitions answer sooner where a round trip to the brokers takes some milliseconds, and cost processor time."`
 	TopicPrefix  string        `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
 
 	TLS  KafkaTLSConfig  `yaml:"tls" help:"TLS to the brokers. The embedded broker has it too then, with tls.cert."`
@@ -214,7 +215,7 @@ func Default() Config {
 		Log:     LogConfig{Format: "auto", Level: "info"},
 		Broker:  BrokerConfig{Address: "localhost:9092"},
 		Kafka: KafkaConfig{
-			Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour,
+			Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour, Producers: 1,
 			SASL: KafkaSASLConfig{Mechanism: SASLOff},
 		},
 		CommandService: CommandServiceConfig{
