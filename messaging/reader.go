@@ -89,7 +89,7 @@ func (r *reader) start(ctx context.Context, partition int32) (int64, error) {
 func (r *reader) offset(ctx context.Context, partition int32, which int64) (int64, error) {
 	var at int64
 	err := within(ctx, func() (err error) {
-		at, err = r.client.GetOffset(r.topic, partition, which)
+		at, err = offsetOf(ctx, r.client, r.topic, partition, which)
 		return err
 	})
 	if err != nil {

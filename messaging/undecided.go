@@ -58,8 +58,8 @@ func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string)
 func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (Position, error) {
 	partition := PartitionOf(stream, f.kafka.Partitions)
 	var end int64
-	err := f.look(ctx, func(context.Context) (err error) {
-		end, err = f.client.GetOffset(f.kafka.Topic(TopicEvents), partition, sarama.OffsetNewest)
+	err := f.look(ctx, func(ctx context.Context) (err error) {
+		end, err = offsetOf(ctx, f.client, f.kafka.Topic(TopicEvents), partition, sarama.OffsetNewest)
 		return err
 	})
 	if err != nil {
@@ -133,11 +133,11 @@ func (f *CommandFinder) find(ctx context.Context, partition int32, stream, comma
 	if err != nil {
 		return false, err
 	}
-	first, err := f.client.GetOffset(topic, partition, sarama.OffsetOldest)
+	first, err := offsetOf(ctx, f.client, topic, partition, sarama.OffsetOldest)
 	if err != nil {
 		return false, err
 	}
-	end, err := f.client.GetOffset(topic, partition, sarama.OffsetNewest)
+	end, err := offsetOf(ctx, f.client, topic, partition, sarama.OffsetNewest)
 	if err != nil {
 		return false, err
 	}

@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -227,10 +229,6 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	}
 	report := history.Check(operations, log)
 	broken = append(broken, report.Violations...)
-	page := filepath.Join(c.dir, "linear.html")
-	if err := report.Linear.Visualize(page); err != nil {
-		return 1, err
-	}
 	broken = append(broken, n.samples.grown(took)...)
 	broken = append(broken, op.wrong...)
 	printTable(operations, n.faults, report, took)
@@ -242,7 +240,14 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	}
 	fmt.Printf("verdict: BROKEN, %d times\n", len(broken))
 	printBroken(broken)
-	fmt.Println("operations as porcupine sees them:", page)
+	if report.Linear.Result == porcupine.Ok {
+		return 1, nil
+	}
+	page := filepath.Join(c.dir, "linear.html")
+	if err := report.Linear.Visualize(page); err != nil {
+		return 1, err
+	}
+	fmt.Println("the users without an order, as porcupine sees them:", page)
 	return 1, nil
 }
 

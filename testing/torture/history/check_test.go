@@ -3,13 +3,10 @@ package history
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
@@ -261,37 +258,5 @@ func (w *world) check(t *testing.T, want []string) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s%v", diff, report.Violations)
-	}
-}
-
-// What was in doubt is ordered as it fits: it happened before the read that
-// shows it, or never.
-func TestUnknownCommandsFitAnywhere(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	w.command("c1", "createUser", "Alice")
-	c2 := w.command("c2", "renameUser", "Alison")
-	c2.HTTP, c2.Shared, c2.Version, c2.Position = 0, 0, 0, ""
-	w.read() // shows it
-	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
-		t.Error(got.Violations())
-	}
-	w.lastRead().Version, w.lastRead().ReadName = 1, "Alice" // doesn't
-	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
-		t.Error(got.Violations())
-	}
-	w.operations = append(w.operations, *w.lastRead()) // does, and then doesn't
-	w.operations[2].Version, w.operations[2].ReadName = 2, "Alison"
-	w.lastRead().Call, w.lastRead().Return = w.tick(), w.tick()
-	got := CheckLinear(w.operations, nil)
-	if got.Result != porcupine.Illegal {
-		t.Errorf("%s, and a user went back from version 2 to 1", got.Result)
-	}
-	page := filepath.Join(t.TempDir(), "page.html")
-	if err := got.Visualize(page); err != nil {
-		t.Error(err)
-	}
-	if v := got.Violations(); len(v) != 1 || !strings.Contains(v[0].String(), "not linearizable: porcupine says Illegal") {
-		t.Errorf("%v", v)
 	}
 }
