@@ -18,7 +18,7 @@ func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.Co
 	recordType, body := operate(s, c, wish)
 	switch {
 	case recordType != "":
-	case len(s.held) > 0:
+	case s.held != nil:
 		recordType, body = messaging.TypeCommandQueued, encode(held(c, "an earlier command of this user is parked", ""))
 	default:
 		recordType, body = decideNow(s, c, wish)
@@ -28,7 +28,7 @@ func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.Co
 
 // decideHeld makes the record that the stream's first held command ends as.
 func decideHeld(s *stream) messaging.Record {
-	h := &s.held[0]
+	h := &s.held.first
 	recordType, body := resume(s, h)
 	return seal(s, &h.Command, h.At, recordType, body)
 }

@@ -180,7 +180,7 @@ func (d *desk) decide(st *stack, j *job) {
 	// many, are not: repeats knows what becomes of them.
 	st.top.outcomes = nil
 	st.top.fold(j.record, 1)
-	j.forgets = !j.held && len(st.top.held) == 0
+	j.forgets = !j.held && st.top.held == nil
 	if d.retry != nil {
 		j.failed = true // behind those that failed: it goes with them
 		return
@@ -289,7 +289,7 @@ func (d *desk) advance(name string, st *stack) {
 		d.settle(st)
 	}
 	for !d.closed && st.top.resuming() && (d.held < d.most || st.held == 0) {
-		next := &st.top.held[0]
+		next := &st.top.held.first
 		if !d.goOn(st, &job{command: next.Command, at: next.At, held: true}) {
 			break
 		}

@@ -40,7 +40,7 @@ func tallyOf(s *stream) (t tally) {
 	if s.unreadable != nil {
 		t.stopped = 1
 	}
-	t.held, t.outcomes = len(s.held), len(s.outcomes)
+	t.held, t.outcomes = s.held.len(), len(s.outcomes)
 	return t
 }
 

@@ -80,7 +80,7 @@ func TestMeter(t *testing.T) {
 func TestStandingOfARestoredLedger(t *testing.T) {
 	var p ledgerPartition
 	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
-		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, held: make([]heldCommand, 2)}, "c": {held: make([]heldCommand, 1)},
+		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, held: newHeldQueue(make([]heldCommand, 2))}, "c": {held: newHeldQueue(make([]heldCommand, 1))},
 	}})
 	l := &Ledger{partitions: []*ledgerPartition{&p}}
 	if diff := cmp.Diff(Standing{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Held: 3}, l.Standing()); diff != "" {

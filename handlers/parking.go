@@ -102,12 +102,12 @@ func operate(s *stream, c *messaging.Command, wish users.Command) (recordType st
 		if !s.parked {
 			return refused(c, errNotParked)
 		}
-		return messaging.TypeParkedRequeued, encode(requeuedBody{CommandID: s.held[0].ID})
+		return messaging.TypeParkedRequeued, encode(requeuedBody{CommandID: s.held.first.ID})
 	case *DropParked:
 		if !s.parked {
 			return refused(c, errNotParked)
 		}
-		if s.held[0].ID != wish.CommandID {
+		if s.held.first.ID != wish.CommandID {
 			return refused(c, errNotAtHead)
 		}
 		return messaging.TypeParkedDropped, encode(requeuedBody{CommandID: wish.CommandID})
@@ -129,23 +129,34 @@ func resume(s *stream, h *heldCommand) (recordType string, body []byte) {
 }
 
 // resuming says whether held commands may go on.
-func (s *stream) resuming() bool { return !s.parked && len(s.held) > 0 }
+func (s *stream) resuming() bool { return !s.parked && s.held != nil }
 
 // resumes says whether a held command is the one that goes on next.
 func (s *stream) resumes(commandID string) bool {
-	return s.resuming() && s.held[0].ID == commandID
+	return s.resuming() && s.held.first.ID == commandID
 }
 
+// indexHeld is the place of a held command, -1 if it isn't held. Those that go
+// on are the first; of the others it asks the outcomes before it looks at each.
+// All that are held have one there. A stack has no outcomes, and decides none
+// but the first and new ones: repeats knows the rest.
 func (s *stream) indexHeld(commandID string) int {
-	return slices.IndexFunc(s.held, func(h heldCommand) bool { return h.ID == commandID })
+	switch {
+	case s.held == nil:
+		return -1
+	case s.held.first.ID == commandID:
+		return 0
+	case s.index(commandID) < 0:
+		return -1
+	default:
+		return slices.IndexFunc(s.held.all(), func(h heldCommand) bool { return h.ID == commandID })
+	}
 }
 
-// copied is the stream for a stack to go on from. The stack has the held
-// commands in common with it, and each adds its own behind them: what is there
-// is never changed in place, and only the ledger's stream has room behind it.
+// copied is the stream for a stack to go on from, without its outcomes.
 func (s *stream) copied() stream {
 	c := *s
-	c.held = slices.Clip(s.held)
+	c.outcomes, c.places, c.held = nil, nil, s.held.copied()
 	return c
 }
 
@@ -164,10 +175,9 @@ func (s *stream) hold(r *messaging.Record) error {
 		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
 	}
 	if i := s.indexHeld(h.ID); i >= 0 {
-		s.held = slices.Clone(s.held)
-		s.held[i] = h
+		s.changeHeld(i, func(was *heldCommand) { *was = h })
 	} else {
-		s.held = append(s.held, h)
+		s.held = s.held.with(h)
 	}
 	return nil
 }
@@ -176,13 +186,22 @@ func (s *stream) hold(r *messaging.Record) error {
 func (s *stream) release(commandID string) {
 	switch i := s.indexHeld(commandID); {
 	case i < 0:
-	case len(s.held) == 1:
-		s.held = nil
-	case i == 0: // as all are that may go on: no copy for each of a long list
-		s.held = s.held[1:]
+	case i == 0: // as all are that may go on
+		s.held = s.held.next()
 	default:
-		s.held = slices.Delete(slices.Clone(s.held), i, i+1)
+		s.held = newHeldQueue(slices.Delete(s.held.all(), i, i+1))
 	}
+}
+
+// changeHeld changes the held command at i.
+func (s *stream) changeHeld(i int, change func(*heldCommand)) {
+	if i == 0 { // as all are that were decided
+		change(&s.held.first)
+		return
+	}
+	all := s.held.all()
+	change(&all[i])
+	s.held = newHeldQueue(all)
 }
 
 // letGo takes in a parkedRequeued or parkedDropped.
@@ -196,8 +215,7 @@ func (s *stream) letGo(r *messaging.Record) error {
 		if i < 0 {
 			return errors.New("it drops a command that is not held")
 		}
-		s.held = slices.Clone(s.held)
-		s.held[i].Dropped = true
+		s.changeHeld(i, func(h *heldCommand) { h.Dropped = true })
 	}
 	s.parked = false
 	return nil
@@ -223,7 +241,7 @@ func (l *Ledger) Parked() []ParkedStream {
 		p.mu.Lock()
 		for name, s := range p.streams {
 			if s.parked {
-				list = append(list, ParkedStream{name, heldCommands(s.held)})
+				list = append(list, ParkedStream{name, heldCommands(s.held.all())})
 			}
 		}
 		p.mu.Unlock()

@@ -67,19 +67,37 @@ func TestManyHeldCommands(t *testing.T) {
 // each other.
 func TestStackedHoldsAreItsOwn(t *testing.T) {
 	var ledgers stream
-	for i := range 3 { // so that there is room behind them
-		ledgers.held = append(ledgers.held, heldCommand{Command: messaging.Command{ID: fmt.Sprint(i)}})
-	}
-	hold := func(s *stream, id string) {
-		if err := s.hold(&messaging.Record{CommandID: id, Body: encode(heldBody{})}); err != nil {
+	fold := func(s *stream, recordType, id, body string) {
+		t.Helper()
+		r := messaging.Record{Type: recordType, CommandID: id, Body: []byte(body)}
+		if _, err := s.apply(&r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stacked := ledgers.copied()
-	hold(&stacked, "stack's")
-	hold(&ledgers, "ledger's")
-	if a, b := stacked.held[3].ID, ledgers.held[3].ID; a != "stack's" || b != "ledger's" {
-		t.Errorf("the stack holds %q, and the ledger %q", a, b)
+	for i := range 4 { // so that there is room behind them
+		fold(&ledgers, messaging.TypeCommandParked, fmt.Sprint(i), `{"reason":"parked"}`)
+	}
+	holds := func(s *stream) (list []string) {
+		for _, h := range s.held.all() {
+			list = append(list, fmt.Sprintf("%s %s %t", h.ID, h.Reason, h.Dropped))
+		}
+		return list
+	}
+	one, two := ledgers.copied(), ledgers.copied()
+	fold(&one, messaging.TypeCommandQueued, "one's", `{"reason":"queued"}`)
+	fold(&one, messaging.TypeParkedDropped, "d", `{"commandId":"0"}`)
+	fold(&ledgers, messaging.TypeCommandQueued, "ledger's", `{"reason":"queued"}`)
+	fold(&two, messaging.TypeCommandUnchanged, "0", `{}`)
+	fold(&two, messaging.TypeCommandParked, "1", `{"reason":"again"}`)
+	fold(&two, messaging.TypeCommandQueued, "two's", `{"reason":"queued"}`)
+	for s, want := range map[*stream]string{
+		&ledgers: "[0 parked false 1 parked false 2 parked false 3 parked false ledger's queued false]",
+		&one:     "[0 parked true 1 parked false 2 parked false 3 parked false one's queued false]",
+		&two:     "[1 again false 2 parked false 3 parked false two's queued false]",
+	} {
+		if got := fmt.Sprint(holds(s)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -71,8 +71,8 @@ func appendStream(out []byte, st *stream) []byte {
 		out = appendPosition(out, p)
 	}
 	held := []byte{}
-	if len(st.held) > 0 {
-		held = encode(st.held) // few streams have any
+	if st.held != nil {
+		held = encode(st.held.all()) // few streams have any
 	}
 	out = appendText(out, string(held))
 	out = append(out, flag(st.parked))
@@ -195,9 +195,11 @@ func (in *snapshotReader) stream(partition int32) *stream {
 	for range in.number(uint64(len(in.rest))) {
 		st.decidedBefore = append(st.decidedBefore, in.position())
 	}
-	if held := in.bytes(); len(held) > 0 && json.Unmarshal(held, &st.held) != nil {
+	var waiting []heldCommand
+	if held := in.bytes(); len(held) > 0 && json.Unmarshal(held, &waiting) != nil {
 		in.failed = true
 	}
+	st.held = newHeldQueue(waiting)
 	st.parked = in.byte() == 1
 	count := in.number(uint64(len(in.rest)))
 	st.outcomes = make([]Outcome, 0, min(count, 64))

@@ -23,8 +23,12 @@ type stream struct {
 	// outcomes are the last ones, in the order in which their commands had
 	// their first.
 	outcomes []Outcome
-	// held are the commands that wait: the parked one, and those after it.
-	held []heldCommand
+	// places are where in outcomes each stands, by its command's id: only while
+	// held commands have more of them remembered than else.
+	places map[string]int
+	// held are the commands that wait, nil for none: the parked one, and those
+	// after it.
+	held *heldQueue
 	// parked says that they wait for somebody to look at the first of them.
 	parked bool
 	// unreadable says why this binary can't follow the stream any further.
@@ -101,19 +105,28 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 // and is known by that id until a later command has moved the last decided
 // position. And while commands are held, all are known by their ids.
 func (s *stream) remember(o Outcome, limit int) {
+	if s.places == nil && s.held != nil && len(s.outcomes) > limit {
+		s.places = make(map[string]int, 2*len(s.outcomes))
+		for i := range s.outcomes {
+			s.places[s.outcomes[i].CommandID] = i
+		}
+	}
 	if i := s.index(o.CommandID); i >= 0 {
 		s.outcomes[i] = o // what was parked has ended otherwise
 		return
 	}
-	if len(s.held) == 0 {
-		switch excess := len(s.outcomes) + 1 - limit; {
-		case excess == 1:
+	if excess := len(s.outcomes) + 1 - limit; s.held == nil && excess > 0 {
+		if excess == 1 {
 			s.outcomes = slices.Delete(s.outcomes, 0, 1)
-		case excess > 1: // what was held had them grow
+		} else { // what was held had them grow
 			s.outcomes = slices.Clone(s.outcomes[excess:])
 		}
+		s.places = nil
 	}
 	s.outcomes = append(s.outcomes, o)
+	if s.places != nil {
+		s.places[o.CommandID] = len(s.outcomes) - 1
+	}
 }
 
 // knows says whether a command has its outcome: its own, or that of the first
@@ -131,6 +144,12 @@ func (s *stream) outcome(commandID string) (Outcome, bool) {
 }
 
 func (s *stream) index(commandID string) int {
+	if s.places != nil {
+		if i, ok := s.places[commandID]; ok {
+			return i
+		}
+		return -1
+	}
 	return slices.IndexFunc(s.outcomes, func(o Outcome) bool { return o.CommandID == commandID })
 }
 
