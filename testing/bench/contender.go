@@ -34,6 +34,7 @@ type target struct {
 var (
 	bare  = contender{"bare net/http and mux", self("bare")}
 	plain = contender{"plain Watermill", self("plain")}
+	floor = contender{"the floor", self("floor")}
 )
 
 // served are the contenders that this program can be: each serves until the
@@ -41,6 +42,7 @@ var (
 var served = map[string]func(ctx context.Context, dir string, out io.Writer) error{
 	"bare":       serveBare,
 	"plain":      servePlain,
+	"floor":      serveFloor,
 	"far-broker": serveFarBroker,
 }
 

@@ -209,14 +209,18 @@ func project(ctx context.Context, db *sql.DB, e *UserCreated) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	at := e.At.UTC().Format("2006-01-02T15:04:05.000Z")
-	_, err = tx.ExecContext(ctx, `INSERT INTO users VALUES (?, ?, ?, 1, TRUE, FALSE, ?, ?)
-		ON CONFLICT (sort_key) DO UPDATE SET name = excluded.name, version = version + 1, updated_at = excluded.updated_at`,
-		fmt.Sprintf("%020d", e.ID), strconv.Itoa(e.ID), e.Name, at, at)
-	if err != nil {
+	if _, err = tx.ExecContext(ctx, plainUpsert, plainRow(e)...); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+const plainUpsert = `INSERT INTO users VALUES (?, ?, ?, 1, TRUE, FALSE, ?, ?)
+	ON CONFLICT (sort_key) DO UPDATE SET name = excluded.name, version = version + 1, updated_at = excluded.updated_at`
+
+func plainRow(e *UserCreated) []any {
+	at := e.At.UTC().Format("2006-01-02T15:04:05.000Z")
+	return []any{fmt.Sprintf("%020d", e.ID), strconv.Itoa(e.ID), e.Name, at, at}
 }
 
 // plainHTTP takes commands, and says when so many users are there.
@@ -232,14 +236,23 @@ func plainHTTP(commands *cqrs.CommandBus, projected *atomic.Int64) http.Handler 
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusAccepted)
-		_, _ = io.WriteString(w, `{"status":"accepted"}`) // the client is gone
+		accept(w)
 	}).Methods(http.MethodPost)
-	router.HandleFunc("/done", func(w http.ResponseWriter, r *http.Request) {
+	router.HandleFunc("/done", doneWhen(projected)).Methods(http.MethodGet)
+	return router
+}
+
+func accept(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = io.WriteString(w, `{"status":"accepted"}`) // the client is gone
+}
+
+// doneWhen says whether so many users are there.
+func doneWhen(projected *atomic.Int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if last, err := strconv.ParseInt(r.URL.Query().Get("last"), 10, 64); err != nil || projected.Load() < last {
 			w.WriteHeader(http.StatusNotFound)
 		}
-	}).Methods(http.MethodGet)
-	return router
+	}
 }

@@ -18,23 +18,29 @@ type rates struct {
 // any more, so that no backlog can grow unseen. Plain Watermill keeps one read
 // model; Millrace is measured with that one, and with all of its own.
 func throughput(ctx context.Context, b *bench) ([]row, error) {
-	made, err := compare(ctx, b, bare, plain, millrace("query_service.read_models=users"), millrace())
+	made, err := compare(ctx, b, bare, plain, floor, millrace("query_service.read_models=users"), millrace())
 	if err != nil {
 		return nil, err
 	}
-	bare, plain := made[0], made[1]
+	bare, plain, floor := made[0], made[1], made[2]
 	perSecond := func(r rates) string { return perSecond(median(r.perSecond)) }
 	micros := func(r rates) string { return fmt.Sprintf("%.0f µs", median(r.micros)) }
 	var rows []row
 	for i, what := range []string{"one read model", "all read models"} {
-		ours := made[2+i]
+		ours := made[3+i]
 		rows = append(rows,
 			row{"POST to visible, " + what, perSecond(ours), "bare HTTP " + perSecond(bare), median(ours.perSecond) / median(bare.perSecond), "≥ 0.25"},
 			row{"POST to visible, " + what, perSecond(ours), "plain Watermill " + perSecond(plain), median(ours.perSecond) / median(plain.perSecond), "≥ 3"},
+			row{"POST to visible, " + what, perSecond(ours), "the floor " + perSecond(floor), median(ours.perSecond) / median(floor.perSecond), ""},
 			row{"processor time a command, " + what, micros(ours), "bare HTTP " + micros(bare), median(ours.micros) / median(bare.micros), ""},
 			row{"processor time a command, " + what, micros(ours), "plain Watermill " + micros(plain), median(ours.micros) / median(plain.micros), ""},
+			row{"processor time a command, " + what, micros(ours), "the floor " + micros(floor), median(ours.micros) / median(floor.micros), ""},
 		)
 	}
+	rows = append(rows,
+		row{"the floor itself", perSecond(floor), "plain Watermill " + perSecond(plain), median(floor.perSecond) / median(plain.perSecond), ""},
+		row{"the floor itself", perSecond(floor), "bare HTTP " + perSecond(bare), median(floor.perSecond) / median(bare.perSecond), ""},
+	)
 	return rows, nil
 }
 
