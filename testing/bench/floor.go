@@ -195,22 +195,29 @@ func (f *floorLine) project(ctx context.Context, db *sql.DB, events <-chan UserC
 				more = false
 			}
 		}
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		into := tx.StmtContext(ctx, insert)
-		for i := range batch {
-			if _, err := into.ExecContext(ctx, plainRow(&batch[i])...); err != nil {
-				return errors.Join(err, tx.Rollback())
-			}
-		}
-		if err := tx.Commit(); err != nil {
+		if err := write(ctx, db, insert, batch); err != nil {
 			return err
 		}
 		f.projected.Add(int64(len(batch)))
 	}
 	return nil
+}
+
+// write is a transaction.
+func write(ctx context.Context, db *sql.DB, insert *sql.Stmt, batch []UserCreated) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	into := tx.StmtContext(ctx, insert)
+	defer func() { _ = into.Close() }()
+	for i := range batch {
+		if _, err := into.ExecContext(ctx, plainRow(&batch[i])...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 func (f *floorLine) http() http.Handler {
