@@ -32,7 +32,7 @@ var linger = config.Default().QueryService.BatchLinger
 // its position answers. The limit is the time that a message takes from a
 // producer to a consumer on the same broker, four times at p50 and ten times at
 // p99, and the linger.
-func latency(ctx context.Context, b *bench) (rows []row, err error) {
+func latency(ctx context.Context, _ *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		t, urls, err := startMillrace(ctx, dir)
 		if err != nil {
@@ -48,7 +48,7 @@ func latency(ctx context.Context, b *bench) (rows []row, err error) {
 		for _, perSecond := range []int{200, 1000} {
 			var visible, bare [2][]float64 // p50 and p99
 			for range latencyRuns {
-				client := newClient(b.clients)
+				client := newClient(perSecond) // an open loop waits for no connection
 				took, err := openLoop(ctx, perSecond, func(ctx context.Context, n int64) error {
 					return postAndRead(ctx, client, t.url, urls["queries"], user+n)
 				})
