@@ -9,7 +9,7 @@ import (
 )
 
 // banner says what runs, where, where the data is, and what to try.
-func banner(w io.Writer, cfg config.Config, at Addresses) {
+func banner(w io.Writer, try Try, cfg config.Config, at Addresses) {
 	roles := make([]string, 0, len(cfg.Roles))
 	for _, role := range cfg.Roles {
 		roles = append(roles, string(role))
@@ -42,13 +42,14 @@ func banner(w io.Writer, cfg config.Config, at Addresses) {
 	if len(cfg.Auth.Tokens) > 0 || cfg.Auth.JWT.Issuer != "" {
 		token = `-H "Authorization: Bearer $TOKEN" `
 	}
-	fmt.Fprintf(w, `
-Try:
-  curl %[4]s-X POST %[1]s/commands -H "Content-Type: application/json" -d '{"type":"createUser","payload":{"id":1,"name":"Alice"}}'
-  curl %[4]s%[2]s/users
-  curl %[3]s/readyz
-
-`, commands, queries, admin, token)
+	fmt.Fprint(w, "\nTry:\n")
+	if try.Command != "" {
+		fmt.Fprintf(w, "  curl %s-X POST %s/commands -H \"Content-Type: application/json\" -d '%s'\n", token, commands, try.Command)
+	}
+	if try.Query != "" {
+		fmt.Fprintf(w, "  curl %s%s%s\n", token, queries, try.Query)
+	}
+	fmt.Fprintf(w, "  curl %s/readyz\n\n", admin)
 }
 
 func storeText(cfg config.Config) string {

@@ -77,7 +77,7 @@ func TestBadBodies(t *testing.T) {
 	}
 
 	s.accept(`{"type":"createUser","payload":{"id":"good","name":"Good"}}`)
-	if messages := s.dump(messaging.TopicCommands); len(messages) != 1 || string(messages[0].Key) != "good" {
+	if messages := s.dump(messaging.TopicCommands); len(messages) != 1 || string(messages[0].Key) != "user/good" {
 		t.Errorf("topic commands has %d messages, and only one command was good", len(messages))
 	}
 	s.waitForUser(user{ID: "good", Name: "Good", Version: 1, Active: true})

@@ -39,12 +39,13 @@ type cli struct {
 type invocation struct {
 	ctx            context.Context
 	cli            *cli
+	service        *registered
 	environ        []string
 	stdout, stderr io.Writer
 }
 
 func (in *invocation) load() (config.Config, error) {
-	return config.Load(in.cli.Config, in.environ, in.cli.Set)
+	return config.Load(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
 }
 
 var (
@@ -53,8 +54,13 @@ var (
 )
 
 // command parses a command line, runs it, and returns the exit code.
-func command(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	in := &invocation{ctx: ctx, cli: new(cli), environ: environ, stdout: stdout, stderr: stderr}
+func command(ctx context.Context, d Domain, args, environ []string, stdout, stderr io.Writer) int {
+	service, err := d.register()
+	if err != nil {
+		fmt.Fprintf(stderr, "app: the service can't start: %s\n", err)
+		return exitFailed
+	}
+	in := &invocation{ctx: ctx, cli: new(cli), service: service, environ: environ, stdout: stdout, stderr: stderr}
 	done := -1
 	parser, err := kong.New(in.cli,
 		kong.Name("app"),
@@ -133,7 +139,7 @@ func (serveCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	m := &Main{Config: cfg, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
+	m := &Main{Service: in.service, Config: cfg, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
 	return m.Run(in.ctx)
 }
 

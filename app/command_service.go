@@ -44,6 +44,7 @@ func newCommandService(m *Main, server *web.Server) *commandService {
 
 func (s *commandService) run(ctx context.Context) error {
 	gateway := &handlers.Gateway{
+		Registry:     s.Service.registry,
 		Send:         s.send,
 		Timeout:      s.Config.CommandService.PublishTimeout,
 		MaxInFlight:  s.Config.CommandService.MaxInFlight,
@@ -112,8 +113,8 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	defer k.close(s.Log)
 
-	ledger := handlers.NewLedger(k.reader, s.kafka.Partitions, s.Config.Handlers.OutcomesPerUser, s.Log)
-	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.LedgerDir(), EventsID: topics.EventsID}
+	ledger := handlers.NewLedger(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
+	ledger.Snapshots = &handlers.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
 	dispatcher := handlers.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
 	if s.traces != nil {

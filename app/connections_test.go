@@ -56,7 +56,7 @@ func holdConnections() {
 func stuck(i int, commands, queries string) (address, text string) {
 	switch i % 10 {
 	case 0: // follows what happens to all users, and reads nothing
-		return queries, "GET /users/changes HTTP/1.1\r\nHost: x\r\n\r\n"
+		return queries, "GET /changes HTTP/1.1\r\nHost: x\r\n\r\n"
 	case 1: // has been answered, and asks no more
 		return queries, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 	case 2, 3, 4: // half a body

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 )
 
@@ -60,7 +61,8 @@ func (s *stack) fill(events int) {
 	var appends sync.WaitGroup
 	for n := range eventsAUser * len(heads) {
 		i := n % len(heads)
-		stream, kind := fmt.Sprint("u", i), "userRenamed"
+		id, kind := fmt.Sprint("u", i), "userRenamed"
+		stream := userStream(users.ID(id))
 		if n < len(heads) {
 			kind = "userCreated"
 		}
@@ -69,7 +71,7 @@ func (s *stack) fill(events int) {
 			Time: time.Now(), CommandID: fmt.Sprint("c", n), CommandHash: "of no use here",
 			CommandPosition: messaging.CommandPosition{TopicID: "of-another-topic", Offset: int64(n)},
 			Partition:       messaging.PartitionOf(stream, partitions),
-			Body:            fmt.Appendf(nil, `{"id":%q,"name":"Name %d"}`, stream, n),
+			Body:            fmt.Appendf(nil, `{"id":%q,"name":"Name %d"}`, id, n),
 		}
 		r.Seal()
 		heads[i] = messaging.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}

@@ -35,7 +35,7 @@ func TestHeldCommandsGoOn(t *testing.T) {
 	t.Setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
-	out, code := s.app("parked", "requeue", "1")
+	out, code := s.app("parked", "requeue", "user/1")
 	began := time.Now()
 	if code != exitOK || !strings.Contains(out, fmt.Sprint(behind, " more go on behind it")) {
 		t.Fatalf("requeue: exit %d\n%s", code, out)
@@ -44,7 +44,7 @@ func TestHeldCommandsGoOn(t *testing.T) {
 	t.Logf("%d held commands were decided %s after the first", behind, time.Since(began).Round(time.Millisecond))
 
 	var types []string
-	for _, r := range s.readLog()["1"] {
+	for _, r := range s.readLog()["user/1"] {
 		types = append(types, strings.TrimSuffix(r.Type+" "+r.CommandID, " "))
 	}
 	first := slices.IndexFunc(types, func(r string) bool { return strings.HasPrefix(r, "parkedRequeued") })

@@ -91,7 +91,7 @@ func (k *keptModel) fold(ctx context.Context, reader *messaging.FeedReader) erro
 	defer cancel(nil)
 	p := k.projection
 	engine := &projections.Engine{
-		Projection: p, Store: k.store, Log: reader.LogReader,
+		Projection: p, Store: k.store, Log: reader.LogReader, Events: k.Service.registry,
 		Partitions: k.kafka.Partitions,
 		BatchSize:  k.Config.QueryService.BatchSize,
 		Linger:     k.Config.QueryService.BatchLinger,

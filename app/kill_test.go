@@ -42,10 +42,10 @@ func TestKillEach(t *testing.T) {
 
 	history := s.history()
 	for _, c := range customers {
-		if want, got := int(c.accepted.Load()), len(history[string(c.id)]); got < want {
+		if want, got := int(c.accepted.Load()), len(history[userStream(c.id)]); got < want {
 			t.Errorf("user %s: %d commands got a 202, and %d have an outcome", c.id, want, got)
 		}
-		for _, r := range history[string(c.id)] {
+		for _, r := range history[userStream(c.id)] {
 			if !messaging.IsEvent(r.Type) {
 				t.Errorf("user %s, command %s: %s %s", c.id, r.CommandID, r.Type, r.Body)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // topic is a topic's name on the stack's Kafka.
@@ -171,19 +172,23 @@ func (s *stack) waitForUsers(history map[string][]messaging.Record) {
 	want := map[users.ID]user{}
 	for stream, records := range history {
 		var state users.User
+		name, id, _ := aggregate.SplitStream(stream)
+		if name != users.Aggregate.Name() {
+			continue
+		}
 		for _, r := range records {
 			if !messaging.IsEvent(r.Type) {
 				continue
 			}
-			event, err := users.DecodeEvent(r.Type, r.Body)
+			event, err := users.Aggregate.DecodeEvent(r.Type, r.Body)
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			state = event.Apply(state)
+			state, _ = users.Aggregate.Apply(state, event).(users.User)
 		}
 		if state.Status == users.Active || state.Status == users.Inactive {
-			want[users.ID(stream)] = user{
-				ID: users.ID(stream), Name: string(state.Name),
+			want[users.ID(id)] = user{
+				ID: users.ID(id), Name: string(state.Name),
 				Version: records[len(records)-1].Version, Active: state.Status == users.Active,
 			}
 		}
@@ -209,3 +214,6 @@ func header(m *sarama.ConsumerMessage, key string) string {
 	}
 	return ""
 }
+
+// userStream is the name of a user's stream.
+func userStream(id users.ID) string { return users.Aggregate.Stream(string(id)) }

@@ -15,10 +15,16 @@ import (
 )
 
 func main() {
+	os.Exit(serviceMain(domain))
+}
+
+// serviceMain is the program: it runs the command line of a service, and
+// returns the exit code.
+func serviceMain(d Domain) int {
 	kept := ballast()
-	code := run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	code := run(d, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	runtime.KeepAlive(kept)
-	os.Exit(code)
+	return code
 }
 
 // The exit codes.
@@ -32,10 +38,10 @@ const (
 const doubled = 200 * time.Millisecond
 
 // run is the program, without its process: for tests.
-func run(args, environ []string, stdout, stderr io.Writer) int {
+func run(d Domain, args, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(stderr)
 	defer stop()
-	return command(ctx, args, environ, stdout, stderr)
+	return command(ctx, d, args, environ, stdout, stderr)
 }
 
 // untilSignal returns a context that SIGINT or SIGTERM ends. A second one

@@ -2,8 +2,13 @@ package main
 
 import (
 	"flag"
+	"os"
+	"slices"
 	"testing"
 
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -14,9 +19,46 @@ var update = flag.Bool("update", false, "write the golden files")
 // processes, with the race detector in them, that can be killed.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"app": func() {
-		carryBrokenRule()
-		carryNewerEvent()
 		carryWiderUsers()
-		main()
+		os.Exit(serviceMain(testDomain()))
 	}, "hold": holdConnections})
+}
+
+// testDomain is the shipped service, and what a test adds by the environment.
+func testDomain() Domain {
+	d, of := domain, users.Definition
+	of.Commands, of.Events = slices.Clone(of.Commands), slices.Clone(of.Events)
+	if os.Getenv(brokenRule) != "" {
+		of.Commands = append(of.Commands, func() aggregate.Command[users.User] { return new(breakUser) })
+	}
+	if os.Getenv(newerEvent) != "" {
+		of.Events = append(of.Events, func() aggregate.Event[users.User] { return new(userTagged) })
+	}
+	d.Aggregates = []*aggregate.Type{aggregate.Of(of)}
+	if release := os.Getenv(withOrders); release != "" {
+		of := ordersOf(release)
+		d.Aggregates = append(d.Aggregates, of)
+		d.Models = append(slices.Clone(d.Models), orderListOf(of))
+	}
+	return d
+}
+
+// allModels are all read models of the service under test.
+func allModels(t *testing.T) []*projections.Projection {
+	t.Helper()
+	service, err := testDomain().register()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service.projections()
+}
+
+// registeredDomain is the shipped service.
+func registeredDomain(t *testing.T) *registered {
+	t.Helper()
+	service, err := domain.register()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
 }

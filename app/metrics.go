@@ -22,7 +22,7 @@ type standing struct {
 }
 
 func newMetrics(m *Main, models *modelStatus) *telemetry.Metrics {
-	return telemetry.NewMetrics(buildOf(), handlers.CommandTypes(), func(ctx context.Context) telemetry.Facts {
+	return telemetry.NewMetrics(buildOf(), handlers.CommandTypes(m.Service.registry), func(ctx context.Context) telemetry.Facts {
 		return m.facts(ctx, models)
 	})
 }
@@ -90,7 +90,7 @@ func (m *Main) facts(ctx context.Context, models *modelStatus) telemetry.Facts {
 
 // ledgerFacts are of a ledger that stands so, now that the log ends there.
 func ledgerFacts(s handlers.Standing, ends []int64) *telemetry.Ledger {
-	facts := &telemetry.Ledger{Users: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
+	facts := &telemetry.Ledger{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
 	if ends != nil {
 		lag := -s.Folded
 		for _, end := range ends {
@@ -107,7 +107,7 @@ func (s *modelStatus) facts(ctx context.Context, ends []int64) (facts []telemetr
 	agesCtx, cancel := context.WithTimeout(ctx, endsTimeout)
 	defer cancel()
 	age := s.ages(agesCtx)
-	for _, p := range readModels {
+	for _, p := range s.Service.projections() {
 		status, err := projections.StatusOf(ctx, s.store, p, ends)
 		if err != nil {
 			continue // why it can't be asked, readiness tells

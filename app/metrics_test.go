@@ -87,13 +87,13 @@ func TestMetricsAfterKnownTraffic(t *testing.T) {
 		`millrace_gateway_in_flight_commands_limit 1024`,
 		`millrace_gateway_undecided_commands 0`,
 		`millrace_gateway_undecided_commands_limit 10000`,
-		`millrace_desk_partitions 12`,
-		`millrace_desk_commands 0`,
-		`millrace_ledger_users 5`,
-		`millrace_ledger_lag_records 0`,
-		`millrace_ledger_parked_users 1`,
-		`millrace_ledger_held_commands 2`,
-		`millrace_ledger_stopped_users 0`,
+		`millrace_processor_partitions 12`,
+		`millrace_processor_commands 0`,
+		`millrace_state_streams 5`,
+		`millrace_state_lag_records 0`,
+		`millrace_state_parked_streams 1`,
+		`millrace_state_deferred_commands 2`,
+		`millrace_state_stopped_streams 0`,
 		`millrace_http_requests_total{address="commands",code="200",method="POST",route="/commands"} 3`,
 		`millrace_http_requests_total{address="commands",code="202",method="POST",route="/commands"} 3`,
 		`millrace_http_requests_total{address="commands",code="400",method="POST",route="/commands"} 1`,
@@ -107,13 +107,13 @@ func TestMetricsAfterKnownTraffic(t *testing.T) {
 	for _, check := range []string{"kafka", "store", "command-service", "query-service", "read-api"} {
 		want = append(want, fmt.Sprintf(`millrace_ready{check=%q} 1`, check))
 	}
-	for _, model := range readModelNames() {
+	for _, model := range registeredDomain(t).names() {
 		of := fmt.Sprintf("{read_model=%q}", model)
 		want = append(want,
 			fmt.Sprintf("millrace_read_model_batch_records_sum%s %d", of, records),
 			fmt.Sprintf("millrace_read_model_lag_records%s 0", of),
 			fmt.Sprintf("millrace_read_model_lag_seconds%s 0", of),
-			fmt.Sprintf("millrace_read_model_parked_users%s 0", of),
+			fmt.Sprintf("millrace_read_model_parked_streams%s 0", of),
 			fmt.Sprintf("millrace_read_model_generation%s 1", of),
 		)
 	}

@@ -25,7 +25,7 @@ func (m *Main) describe(router *mux.Router) error {
 	if err != nil {
 		return err
 	}
-	document := documents.OpenAPI(paths...)
+	document := documents.OpenAPI(m.Service.description(), paths...)
 	digest := sha256.Sum256(document)
 	etag := `"` + hex.EncodeToString(digest[:8]) + `"`
 	router.Handle(openAPIPath, web.Handler(m.Log, func(w http.ResponseWriter, r *http.Request) error {
@@ -50,7 +50,7 @@ type openAPICmd struct{}
 
 // Run prints the paths of both APIs.
 func (openAPICmd) Run(in *invocation) error {
-	_, err := in.stdout.Write(documents.OpenAPI())
+	_, err := in.stdout.Write(documents.OpenAPI(in.service.description()))
 	return err
 }
 
@@ -58,6 +58,6 @@ type asyncAPICmd struct{}
 
 // Run prints it.
 func (asyncAPICmd) Run(in *invocation) error {
-	_, err := in.stdout.Write(documents.AsyncAPI())
+	_, err := in.stdout.Write(documents.AsyncAPI(in.service.description()))
 	return err
 }

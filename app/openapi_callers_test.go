@@ -29,8 +29,8 @@ func TestRefusedCallersAreAnsweredAsDocumented(t *testing.T) {
 	s.startOneProcess()
 
 	commands, queries := contractOf(t, s.commandService.at.Commands, shopToken), contractOf(t, s.readAPI.at.Queries, shopToken)
-	admin := newContract(t, s.commandService.at.Admin, documents.OpenAPI("/livez", "/readyz", "/projections", "/metrics"))
-	holdQuery(t, queries.base+"/users/changes")
+	admin := newContract(t, s.commandService.at.Admin, documents.OpenAPI(registeredDomain(t).description(), "/livez", "/readyz", "/projections", "/metrics"))
+	holdQuery(t, queries.base+"/changes")
 	holdCommands(t, commands.base+"/commands")
 	for _, c := range []*contract{commands, queries} {
 		for at := range c.document.operations() {
@@ -110,6 +110,6 @@ func TestNotReadyIsAsDocumented(t *testing.T) {
 	h.add("kafka", func(context.Context) error { return errors.New("away") })
 	server := httptest.NewServer(h.routes(slog.New(slog.DiscardHandler)))
 	defer server.Close()
-	c := newContract(t, strings.TrimPrefix(server.URL, "http://"), documents.OpenAPI("/readyz"))
+	c := newContract(t, strings.TrimPrefix(server.URL, "http://"), documents.OpenAPI(registeredDomain(t).description(), "/readyz"))
 	c.askAs([2]string{http.MethodGet, "/readyz"}, "", http.StatusServiceUnavailable)
 }

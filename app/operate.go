@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 )
 
@@ -49,7 +48,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	ledger := handlers.NewLedger(reader, kafka.Partitions, cfg.Handlers.OutcomesPerUser, log)
+	ledger := handlers.NewLedger(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
 	var folding sync.WaitGroup
 	folding.Go(func() {
 		if err := ledger.Run(ctx); err != nil {
@@ -92,18 +91,21 @@ func readLog(ctx context.Context, stderr io.Writer, ledger *handlers.Ledger, par
 	}
 }
 
+// operatorCommand is one of the router's own commands.
+type operatorCommand interface{ Type() string }
+
 // send sends an operator's command, and returns its outcome.
-func (o *operator) send(ctx context.Context, command users.Command, body []byte) (handlers.Outcome, error) {
+func (o *operator) send(ctx context.Context, stream string, command operatorCommand, body []byte) (handlers.Outcome, error) {
 	bus, err := o.kafka.CommandBus(o.topics.CommandsID)
 	if err != nil {
 		return handlers.Outcome{}, err
 	}
 	defer func() { _ = bus.Close() }()
 	id := uuid.Must(uuid.NewV7()).String()
-	watch := o.ledger.Watch(command.Stream(), id)
+	watch := o.ledger.Watch(stream, id)
 	defer watch.Close()
 	_, err = bus.Send(ctx, &messaging.Command{
-		ID: id, Type: command.Type(), Stream: command.Stream(),
+		ID: id, Type: command.Type(), Stream: stream,
 		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
 	})
 	if err != nil {

@@ -74,8 +74,8 @@ func TestCreateTwice(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"1":   {"userCreated", messaging.TypeCommandRefused},
-		"bob": {"userCreated", "userRenamed"},
+		"user/1":   {"userCreated", messaging.TypeCommandRefused},
+		"user/bob": {"userCreated", "userRenamed"},
 	}
 	if diff := cmp.Diff(want, types); diff != "" {
 		t.Errorf("the log (-want +got):\n%s", diff)

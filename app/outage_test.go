@@ -99,13 +99,13 @@ func TestBrokerOutage(t *testing.T) {
 		for _, r := range records {
 			decided[stream+" "+r.CommandID] = true
 			if !messaging.IsEvent(r.Type) && r.Type != messaging.TypeCommandUnchanged {
-				t.Errorf("user %s, command %s: %s %s", stream, r.CommandID, r.Type, r.Body)
+				t.Errorf("%s, command %s: %s %s", stream, r.CommandID, r.Type, r.Body)
 			}
 		}
 	}
 	for _, c := range all {
 		for _, id := range c.taken {
-			if !decided[c.user+" "+id] {
+			if !decided["user/"+c.user+" "+id] {
 				t.Errorf("user %s: command %s got a 2xx and is lost", c.user, id)
 			}
 		}

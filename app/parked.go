@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/handlers/users"
 )
 
 type parkedCmd struct {
-	List    parkedListCmd    `cmd:"" help:"List the users whose commands are parked."`
-	Show    parkedShowCmd    `cmd:"" help:"Show a user's parked command, why it is parked, and what waits behind it."`
-	Requeue parkedRequeueCmd `cmd:"" help:"Decide a user's parked commands after all, in order. Mend the fault first."`
-	Drop    parkedDropCmd    `cmd:"" help:"End a user's parked command undecided, and go on with those behind it."`
+	List    parkedListCmd    `cmd:"" help:"List the streams whose commands are parked."`
+	Show    parkedShowCmd    `cmd:"" help:"Show a stream's parked command, why it is parked, and what waits behind it."`
+	Requeue parkedRequeueCmd `cmd:"" help:"Decide a stream's parked commands after all, in order. Mend the fault first."`
+	Drop    parkedDropCmd    `cmd:"" help:"End a stream's parked command undecided, and go on with those behind it."`
 }
 
 type parkedListCmd struct{}
@@ -29,7 +28,7 @@ func (parkedListCmd) Run(in *invocation) error {
 			return nil
 		}
 		table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "USER\tWAITING\tCOMMAND\tTYPE\tSINCE\tREASON")
+		fmt.Fprintln(table, "STREAM\tWAITING\tCOMMAND\tTYPE\tSINCE\tREASON")
 		for _, p := range parked {
 			first := p.Held[0]
 			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, len(p.Held), first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
@@ -39,13 +38,13 @@ func (parkedListCmd) Run(in *invocation) error {
 }
 
 type parkedShowCmd struct {
-	User string `arg:"" help:"The user's id."`
+	Stream string `arg:"" help:"The stream, such as user/1."`
 }
 
 // Run shows one parked stream.
 func (c parkedShowCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
-		p, err := o.parked(c.User)
+		p, err := o.parked(c.Stream)
 		if err != nil {
 			return err
 		}
@@ -59,46 +58,46 @@ func (c parkedShowCmd) Run(in *invocation) error {
 	})
 }
 
-func (o *operator) parked(user string) (handlers.ParkedStream, error) {
+func (o *operator) parked(stream string) (handlers.ParkedStream, error) {
 	for _, p := range o.ledger.Parked() {
-		if p.Stream == user {
+		if p.Stream == stream {
 			return p, nil
 		}
 	}
-	return handlers.ParkedStream{}, fmt.Errorf("user %s is not parked", user)
+	return handlers.ParkedStream{}, fmt.Errorf("stream %s is not parked", stream)
 }
 
 type parkedRequeueCmd struct {
-	User string `arg:"" help:"The user's id."`
+	Stream string `arg:"" help:"The stream, such as user/1."`
 }
 
 // Run requeues a stream, and says what became of its parked command.
 func (c parkedRequeueCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.User, func(handlers.HeldCommand) users.Command {
-			return handlers.RequeueParked{ID: users.ID(c.User)}
+		return o.release(ctx, c.Stream, func(handlers.HeldCommand) operatorCommand {
+			return handlers.RequeueParked{Stream: c.Stream}
 		})
 	})
 }
 
 type parkedDropCmd struct {
-	User    string `arg:"" help:"The user's id."`
+	Stream  string `arg:"" help:"The stream, such as user/1."`
 	Command string `arg:"" help:"The parked command's id, as list shows it."`
 }
 
 // Run drops a parked command.
 func (c parkedDropCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.User, func(handlers.HeldCommand) users.Command {
-			return handlers.DropParked{ID: users.ID(c.User), CommandID: c.Command}
+		return o.release(ctx, c.Stream, func(handlers.HeldCommand) operatorCommand {
+			return handlers.DropParked{Stream: c.Stream, CommandID: c.Command}
 		})
 	})
 }
 
 // release sends what lets a parked stream go on, and says what became of the
 // command at fault.
-func (o *operator) release(ctx context.Context, user string, by func(handlers.HeldCommand) users.Command) error {
-	p, err := o.parked(user)
+func (o *operator) release(ctx context.Context, stream string, by func(handlers.HeldCommand) operatorCommand) error {
+	p, err := o.parked(stream)
 	if err != nil {
 		return err
 	}
@@ -108,10 +107,10 @@ func (o *operator) release(ctx context.Context, user string, by func(handlers.He
 	if err != nil {
 		return err
 	}
-	watch := o.ledger.Watch(user, first.ID)
+	watch := o.ledger.Watch(stream, first.ID)
 	defer watch.Close()
 	<-watch.C // that it is parked
-	outcome, err := o.send(ctx, command, body)
+	outcome, err := o.send(ctx, stream, command, body)
 	if err != nil {
 		return err
 	}
@@ -123,11 +122,11 @@ func (o *operator) release(ctx context.Context, user string, by func(handlers.He
 	}
 	switch {
 	case outcome.Kind == handlers.Parked:
-		return fmt.Errorf("%s %s is parked again; see app parked show %s", first.Type, first.ID, user)
+		return fmt.Errorf("%s %s is parked again; see app parked show %s", first.Type, first.ID, stream)
 	case outcome.Refusal != nil:
 		fmt.Fprintf(o.stdout, "%s %s is refused: %s\n", first.Type, first.ID, outcome.Refusal.Detail)
 	default:
-		fmt.Fprintf(o.stdout, "%s %s succeeded; user %s is at version %d\n", first.Type, first.ID, user, outcome.Version)
+		fmt.Fprintf(o.stdout, "%s %s succeeded; %s is at version %d\n", first.Type, first.ID, stream, outcome.Version)
 	}
 	if waiting := len(p.Held) - 1; waiting > 0 {
 		fmt.Fprintf(o.stdout, "%d more go on behind it\n", waiting)

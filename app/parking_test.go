@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // brokenRule makes the program carry a command whose rule panics, or, once it
@@ -26,19 +27,13 @@ type breakUser struct {
 
 func (breakUser) Type() string { return "breakUser" }
 
-func (c breakUser) Stream() string { return string(c.ID) }
+func (c breakUser) AggregateID() string { return string(c.ID) }
 
-func (c breakUser) Decide(u users.User) (users.Event, error) {
+func (c breakUser) Decide(u users.User) (aggregate.Event[users.User], error) {
 	if os.Getenv(brokenRule) != "mended" {
 		panic("broken rule")
 	}
 	return users.RenameUser(c).Decide(u)
-}
-
-func carryBrokenRule() {
-	if os.Getenv(brokenRule) != "" {
-		users.Commands = append(users.Commands, func() users.Command { return new(breakUser) })
-	}
 }
 
 // wait posts a command, and waits for its outcome.
@@ -94,14 +89,14 @@ func TestParkedUser(t *testing.T) {
 	if code != exitOK || !strings.Contains(list, "b1") || !strings.Contains(list, "broken rule") || strings.Contains(list, "renameUser") {
 		t.Errorf("parked list: exit %d\n%s", code, list)
 	}
-	show, code := s.app("parked", "show", "1")
+	show, code := s.app("parked", "show", "user/1")
 	if code != exitOK || !strings.Contains(show, "Later") || !strings.Contains(show, "parking_test.go") {
 		t.Errorf("parked show: exit %d\n%s", code, show)
 	}
-	if out, code := s.app("parked", "requeue", "1"); code != exitFailed || !strings.Contains(out, "parked again") {
+	if out, code := s.app("parked", "requeue", "user/1"); code != exitFailed || !strings.Contains(out, "parked again") {
 		t.Errorf("requeue before the rule is mended: exit %d\n%s", code, out)
 	}
-	if out, code := s.app("parked", "drop", "3", "b3"); code != exitOK {
+	if out, code := s.app("parked", "drop", "user/3", "b3"); code != exitOK {
 		t.Errorf("drop: exit %d\n%s", code, out)
 	}
 	if dropped := s.waitForStatus(statusURL("3", "b3"), "refused"); dropped.Problem == nil || dropped.Problem.Type != "urn:millrace:problem:command-dropped" {
@@ -111,7 +106,7 @@ func TestParkedUser(t *testing.T) {
 	t.Setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
-	if out, code := s.app("parked", "requeue", "1"); code != exitOK || !strings.Contains(out, "1 more go on behind it") {
+	if out, code := s.app("parked", "requeue", "user/1"); code != exitOK || !strings.Contains(out, "1 more go on behind it") {
 		t.Errorf("requeue: exit %d\n%s", code, out)
 	}
 	s.waitForUser(user{ID: "1", Name: "Later", Version: 3, Active: true})
@@ -122,7 +117,7 @@ func TestParkedUser(t *testing.T) {
 		t.Errorf("parked list at the end: exit %d\n%s", code, out)
 	}
 	var types []string
-	for _, r := range s.readLog()["1"] {
+	for _, r := range s.readLog()["user/1"] {
 		types = append(types, r.Type)
 	}
 	want := "[userCreated commandParked commandQueued parkedRequeued commandParked parkedRequeued userRenamed userRenamed]"
@@ -144,12 +139,12 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = producer.Close() }()
-	partition := messaging.PartitionOf("1", 12)
+	partition := messaging.PartitionOf("user/1", 12)
 	for _, m := range []*sarama.ProducerMessage{
 		{Value: sarama.StringEncoder("no command")},
-		{Key: sarama.StringEncoder("1"), Value: sarama.StringEncoder(`{"id":`), Headers: []sarama.RecordHeader{
+		{Key: sarama.StringEncoder("user/1"), Value: sarama.StringEncoder(`{"id":`), Headers: []sarama.RecordHeader{
 			{Key: []byte("ce_specversion"), Value: []byte("1.0")}, {Key: []byte("ce_type"), Value: []byte("renameUser")},
-			{Key: []byte("ce_subject"), Value: []byte("1")}, {Key: []byte("ce_commandid"), Value: []byte("x")}, {Key: []byte("ce_commandhash"), Value: []byte("x")},
+			{Key: []byte("ce_subject"), Value: []byte("user/1")}, {Key: []byte("ce_commandid"), Value: []byte("x")}, {Key: []byte("ce_commandhash"), Value: []byte("x")},
 			{Key: []byte("ce_time"), Value: []byte("2026-01-01T00:00:00.000Z")},
 		}},
 	} {

@@ -15,16 +15,20 @@ type projectionsCmd struct {
 	Swap     projectionsSwapCmd     `cmd:"" help:"Make a generation that is ready, or old, the live one."`
 	Rollback projectionsRollbackCmd `cmd:"" help:"Make the generation live that was so before."`
 	Drop     projectionsDropCmd     `cmd:"" help:"Delete a generation that is not the live one."`
-	Parked   projectionsParkedCmd   `cmd:"" help:"List the users whose events a read model could not apply."`
-	Retry    projectionsRetryCmd    `cmd:"" help:"Redo parked users of a read model from the log. Mend the fault first."`
+	Parked   projectionsParkedCmd   `cmd:"" help:"List the streams whose events a read model could not apply."`
+	Retry    projectionsRetryCmd    `cmd:"" help:"Redo parked streams of a read model from the log. Mend the fault first."`
 }
 
 type projectionsListCmd struct {
-	Names modelNames `arg:"" optional:"" name:"read-model" help:"The read models to list; all, if none is named."`
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to list; all, if none is named."`
 }
 
 // Run lists the generations of read models.
 func (c projectionsListCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
 	return keep(in, func(ctx context.Context, k *keeper) error {
 		ends, err := k.ends(ctx)
 		if err != nil {
@@ -32,7 +36,7 @@ func (c projectionsListCmd) Run(in *invocation) error {
 		}
 		table := tabwriter.NewWriter(k.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "READ MODEL\tGENERATION\tSTATE\tSINCE\tBEHIND\tPARKED\tROWS")
-		for _, p := range c.Names.models() {
+		for _, p := range models {
 			all, err := k.store.Generations(ctx, p)
 			if err != nil {
 				return err

@@ -10,14 +10,18 @@ import (
 )
 
 type projectionsParkedCmd struct {
-	Names modelNames `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
 }
 
 // Run lists the parked streams of read models.
 func (c projectionsParkedCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
 	return keep(in, func(ctx context.Context, k *keeper) error {
 		none := true
-		for _, p := range c.Names.models() {
+		for _, p := range models {
 			parked, err := projections.Parked(ctx, k.store, p, k.partitions)
 			if err != nil {
 				return err
@@ -37,38 +41,39 @@ func (c projectionsParkedCmd) Run(in *invocation) error {
 // parkedText tells of a parked stream in one line.
 func parkedText(s projections.ParkedStream) string {
 	reason, _, _ := strings.Cut(s.Parked, "\n")
-	return fmt.Sprintf("user %s, at version %d, since offset %d of partition %d: %s", s.Stream, s.Version, s.ParkedOffset, s.Partition, reason)
+	return fmt.Sprintf("%s, at version %d, since offset %d of partition %d: %s", s.Stream, s.Version, s.ParkedOffset, s.Partition, reason)
 }
 
 type projectionsRetryCmd struct {
-	Name string `arg:"" name:"read-model" help:"The read model."`
-	User string `arg:"" optional:"" help:"The user's id; all that are parked, if none is given."`
+	Name   string `arg:"" name:"read-model" help:"The read model."`
+	Stream string `arg:"" optional:"" help:"The stream, such as user/1; all that are parked, if none is given."`
 }
-
-// Validate lets kong say that there is no such read model.
-func (c projectionsRetryCmd) Validate() error { return modelNames{c.Name}.Validate() }
 
 // Run redoes parked streams, and says where they stand now.
 func (c projectionsRetryCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Name)
+	if err != nil {
+		return err
+	}
 	return keep(in, func(ctx context.Context, k *keeper) error {
-		p := modelNames{c.Name}.models()[0]
+		p := models[0]
 		all, err := projections.Parked(ctx, k.store, p, k.partitions)
 		if err != nil {
 			return err
 		}
 		parked := all
-		if c.User != "" {
+		if c.Stream != "" {
 			parked = nil
 			for _, s := range all {
-				if s.Stream == c.User {
+				if s.Stream == c.Stream {
 					parked = append(parked, s)
 				}
 			}
 			if len(parked) == 0 {
-				return fmt.Errorf("user %s is not parked in read model %s", c.User, c.Name)
+				return fmt.Errorf("stream %s is not parked in read model %s", c.Stream, c.Name)
 			}
 		}
-		now, err := projections.Retry(ctx, k.store, k.log, p, parked, k.logger)
+		now, err := projections.Retry(ctx, k.store, k.log, in.service.registry, p, parked, k.logger)
 		again := 0
 		for _, s := range now {
 			if s.Parked != "" {
@@ -76,10 +81,10 @@ func (c projectionsRetryCmd) Run(in *invocation) error {
 				fmt.Fprintf(k.stdout, "parked again: %s\n", parkedText(s))
 				continue
 			}
-			fmt.Fprintf(k.stdout, "user %s goes on, at version %d\n", s.Stream, s.Version)
+			fmt.Fprintf(k.stdout, "%s goes on, at version %d\n", s.Stream, s.Version)
 		}
 		if again > 0 {
-			err = errors.Join(err, fmt.Errorf("%s of %d parked again", count(int64(again), "user"), len(now)))
+			err = errors.Join(err, fmt.Errorf("%s of %d parked again", count(int64(again), "stream"), len(now)))
 		} else if err == nil && len(now) == 0 {
 			fmt.Fprintln(k.stdout, "nothing is parked")
 		}

@@ -13,9 +13,6 @@ type modelName struct {
 	Name string `arg:"" name:"read-model" help:"The read model."`
 }
 
-// Validate lets kong say that there is no such read model.
-func (n modelName) Validate() error { return modelNames{n.Name}.Validate() }
-
 type projectionsRebuildCmd struct {
 	modelName
 	NoSwap bool `help:"Leave the new generation ready, for app projections swap."`
@@ -50,7 +47,7 @@ func (c projectionsRebuildCmd) Run(in *invocation) error {
 		fmt.Fprintf(b.stdout, "generation %d of %s is filled: %s\n", generation, c.Name, count(filled.Rows, "row"))
 		swap := fmt.Sprintf("app projections swap %s %d", c.Name, generation)
 		if filled.Parked > live.Parked {
-			return fmt.Errorf("%s parked in it, and %d in the live one: it is not swapped; %s does it all the same", count(filled.Parked, "user"), live.Parked, swap)
+			return fmt.Errorf("%s parked in it, and %d in the live one: it is not swapped; %s does it all the same", count(filled.Parked, "stream"), live.Parked, swap)
 		}
 		if c.NoSwap {
 			fmt.Fprintf(b.stdout, "it is ready: %s\n", swap)
@@ -109,15 +106,19 @@ type builder struct {
 // rebuilding makes sure that nobody else does so, and lets do change
 // generations.
 func rebuilding(in *invocation, name string, do func(context.Context, *builder) error) error {
+	models, err := in.service.named(name)
+	if err != nil {
+		return err
+	}
 	return keep(in, func(ctx context.Context, k *keeper) error {
-		p := modelNames{name}.models()[0]
+		p := models[0]
 		done, err := k.store.Rebuilding(ctx, p)
 		if err != nil {
 			return err
 		}
 		defer done()
 		err = do(ctx, &builder{k, &projections.Rebuild{
-			Projection: p, Store: k.store, Log: k.log, Partitions: k.partitions,
+			Projection: p, Store: k.store, Log: k.log, Events: in.service.registry, Partitions: k.partitions,
 			Logger: k.logger, Progress: progress(in.stderr),
 		}})
 		if errors.Is(err, projections.ErrOtherDefinition) {

@@ -41,8 +41,8 @@ func (s *modelStatus) serve(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
 	ends := s.ends(ctx)
-	all := make([]projections.Status, 0, len(readModels))
-	for _, p := range readModels {
+	all := make([]projections.Status, 0, len(s.Service.models))
+	for _, p := range s.Service.projections() {
 		status, err := projections.StatusOf(ctx, s.store, p, ends)
 		if errors.Is(err, projections.ErrNotPrepared) {
 			return web.Unavailable("the read models aren't there yet")

@@ -10,19 +10,7 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/projections/commandstatus"
-	"github.com/millrace/millrace/projections/userhistory"
-	"github.com/millrace/millrace/projections/userlist"
-	"github.com/millrace/millrace/projections/userstats"
 )
-
-// readModels are all the projections that there are.
-var readModels = []*projections.Projection{
-	userlist.Projection,
-	userhistory.Projection,
-	userstats.Projection,
-	commandstatus.Projection,
-}
 
 // queryService is the role: an engine for each read model.
 type queryService struct {
@@ -34,8 +22,9 @@ type queryService struct {
 
 func newQueryService(m *Main, store projections.Generations) *queryService {
 	s := &queryService{Main: m, store: store}
-	for _, p := range readModels {
-		if slices.Contains(m.Config.QueryService.ReadModels, p.Name) {
+	mine := m.Config.QueryService.ReadModels
+	for _, p := range m.Service.projections() {
+		if len(mine) == 0 || slices.Contains(mine, p.Name) {
 			s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
 		} else {
 			s.left = append(s.left, p)

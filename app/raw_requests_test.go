@@ -195,16 +195,16 @@ func rawQueryRequests() []rawRequest {
 		{"limit in other digits", get("/users?limit=%D9%A1"), "400 invalid-request", false},
 		{"cursor", get("/users?after=AQ"), "400 invalid-request", false},
 		{"cursor of a history", get("/users/1/history?after=AQ"), "400 invalid-request", false},
-		{"parameters where there are none", get("/users/stats?limit=1"), "400 invalid-request", false},
-		{"query of the stream", get("/users/changes?x"), "400 invalid-request", false},
+		{"parameters where there are none", get("/stats/users?limit=1"), "400 invalid-request", false},
+		{"query of the stream", get("/changes?x"), "400 invalid-request", false},
 
 		// Headers.
 		{"Read-After", get("/users", "Read-After: ../../etc/passwd"), "400 invalid-request", false},
 		{"Read-After, twice", get("/users", "Read-After: AQ", "Read-After: AQ"), "400 invalid-request", false},
 		{"Read-After, empty", get("/users", "Read-After:"), "400 invalid-request", false},
-		{"Last-Event-ID", get("/users/changes", "Last-Event-ID: 42"), "400 invalid-request", false},
-		{"If-None-Match", get("/users/stats", `If-None-Match: "`, `If-None-Match: W/`), "200", false},
-		{"If-None-Match of everything", get("/users/stats", "If-None-Match: *"), "304", false},
+		{"Last-Event-ID", get("/changes", "Last-Event-ID: 42"), "400 invalid-request", false},
+		{"If-None-Match", get("/stats/users", `If-None-Match: "`, `If-None-Match: W/`), "200", false},
+		{"If-None-Match of everything", get("/stats/users", "If-None-Match: *"), "304", false},
 		{"Accept", get("/users", "Accept: text/html;q=x,,,"), "200", false},
 		{"Range", get("/users", "Range: bytes=0-0,0-0"), "200", false},
 
@@ -239,8 +239,8 @@ func TestRawRequests(t *testing.T) {
 	}
 	sent := s.dump(messaging.TopicCommands)
 	for _, m := range sent {
-		if string(m.Key) != "good" {
-			t.Errorf("somebody's body became a command of user %s", m.Key)
+		if string(m.Key) != "user/good" {
+			t.Errorf("somebody's body became a command of stream %s", m.Key)
 		}
 	}
 	if len(sent) != accepted {

@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/config"
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/commandstatus"
-	"github.com/millrace/millrace/projections/userhistory"
-	"github.com/millrace/millrace/projections/userlist"
-	"github.com/millrace/millrace/projections/userstats"
 	"github.com/millrace/millrace/web"
 )
 
@@ -26,7 +23,7 @@ type readAPI struct {
 
 func newReadAPI(m *Main, server *web.Server, store projections.Store) *readAPI {
 	m.health.add("read-api", func(ctx context.Context) error {
-		for _, p := range readModels {
+		for _, p := range m.Service.projections() {
 			if _, err := store.Checkpoints(ctx, p); err != nil {
 				return err
 			}
@@ -43,35 +40,57 @@ func (s *readAPI) run(ctx context.Context) error {
 		Waited: s.metrics.ReadAfter,
 	}
 	reader.Outcome = func(ctx context.Context, stream, commandID string) (messaging.Position, error) {
-		return commandstatus.Outcome(ctx, s.store, users.ID(stream), commandID)
+		return commandstatus.Outcome(ctx, s.store, stream, commandID)
 	}
 	// Kafka may be away: nothing but the status of new commands needs it.
 	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
 	defer func() { _ = finder.Close() }()
-	router, err := s.queryRoutes(reader, finder)
+	reader.Commands = finder
+	router, err := s.queryRoutes(reader)
 	if err != nil {
 		return err
 	}
 	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router), s.traces), s.Log)
+	failed := make(chan error, 1)
 	var looking sync.WaitGroup
 	if !s.Config.Has(config.QueryService) { // which says so itself
 		looking.Go(func() {
-			// It ends with the context, if not before: there is nothing to do then.
-			_ = s.retry(ctx, "the store can't be reached; waiting for it", s.store.Ping)
+			// An error of the context is none: there is nothing to do then.
+			if err := s.retry(ctx, "the store can't be reached; waiting for it", s.checkStore); errors.Is(err, projections.ErrOldStore) {
+				failed <- err
+			}
 		})
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
 	looking.Wait()
 	s.stopIntake("read-api", s.server)
+	return err
+}
+
+// checkStore reaches the store, and returns an [projections.ErrOldStore] if the
+// store is from before v0.1.0.
+func (s *readAPI) checkStore(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return err
+	}
+	for _, p := range s.Service.projections() {
+		if _, err := s.store.Checkpoints(ctx, p); errors.Is(err, projections.ErrOldStore) {
+			return err
+		}
+	}
 	return nil
 }
 
 // queryRoutes are those of the queries' address.
-func (m *Main) queryRoutes(reader *projections.Reader, commands commandstatus.Commands) (*mux.Router, error) {
+func (m *Main) queryRoutes(reader *projections.Reader) (*mux.Router, error) {
 	router := web.NewRouter()
-	commandstatus.Routes(router, reader, commands)
-	userhistory.Routes(router, reader)
-	userstats.Routes(router, reader) // before userlist's: it is no user
-	userlist.Routes(router, reader)
+	for _, model := range m.Service.models {
+		if model.Routes != nil {
+			model.Routes(router, reader)
+		}
+	}
 	return router, m.describe(router)
 }

@@ -3,54 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/config"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/sqlstore"
 )
-
-// modelNames are the names of read models on the command line.
-type modelNames []string
-
-// Validate lets kong say which read model there isn't.
-func (names modelNames) Validate() error {
-	for _, name := range names {
-		if !slices.ContainsFunc(readModels, func(p *projections.Projection) bool { return p.Name == name }) {
-			return fmt.Errorf("there is no read model %q: they are %s", name, strings.Join(readModelNames(), ", "))
-		}
-	}
-	return nil
-}
-
-// models are the read models of these names; without any, all.
-func (names modelNames) models() []*projections.Projection {
-	if len(names) == 0 {
-		return readModels
-	}
-	var some []*projections.Projection
-	for _, p := range readModels {
-		if slices.Contains(names, p.Name) {
-			some = append(some, p)
-		}
-	}
-	return some
-}
-
-func readModelNames() []string {
-	names := make([]string, 0, len(readModels))
-	for _, p := range readModels {
-		names = append(names, p.Name)
-	}
-	return names
-}
 
 // keeper is somebody at the command line who looks after the read models, while
 // others use them.

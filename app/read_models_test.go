@@ -1,19 +1,37 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/config"
 )
 
-// config names the read models, and can't ask who they are.
-func TestConfigNamesAllReadModels(t *testing.T) {
-	if diff := cmp.Diff(readModelNames(), config.Default().QueryService.ReadModels); diff != "" {
-		t.Errorf("(-there are +config has):\n%s", diff)
+// Without names a process keeps all read models. A name that no read model has
+// is a mistake in the configuration, and the line names all that there are.
+func TestNamesOfReadModels(t *testing.T) {
+	t.Parallel()
+	if names := config.Default().QueryService.ReadModels; len(names) > 0 {
+		t.Errorf("the default is %q, want none, which is all", names)
+	}
+	const key = "query_service.read_models"
+	for _, test := range []struct {
+		value string
+		code  int
+		says  string
+	}{
+		{"", exitOK, ""},
+		{"users,stats,history,commands", exitOK, ""},
+		{"users,people", exitUsage, key + `: "people" (flag): must be one of users, stats, history, commands`},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := command(t.Context(), domain, []string{"config", "check", "--set", key + "=" + test.value}, nil, &stdout, &stderr)
+		if code != test.code || strings.TrimSpace(stderr.String()) != test.says {
+			t.Errorf("%s=%s: exit code %d, and it said %q, want %d, %q", key, test.value, code, stderr.String(), test.code, test.says)
+		}
 	}
 }
 

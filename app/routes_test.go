@@ -21,14 +21,14 @@ import (
 func routers(t *testing.T) map[string]*mux.Router {
 	t.Helper()
 	type generations = projections.Generations // which has a method of its name
-	m := &Main{Log: slog.New(slog.DiscardHandler), health: new(health)}
+	m := &Main{Service: registeredDomain(t), Log: slog.New(slog.DiscardHandler), health: new(health)}
 	status := &modelStatus{Main: m, store: struct{ generations }{}}
 	m.metrics = newMetrics(m, status)
 	commands, err := m.commandRoutes(new(handlers.Gateway))
 	if err != nil {
 		t.Fatal(err)
 	}
-	queries, err := m.queryRoutes(new(projections.Reader), nil)
+	queries, err := m.queryRoutes(new(projections.Reader))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func documented(t *testing.T, server string) (routes []string) {
 	var document struct {
 		Paths map[string]map[string]json.RawMessage
 	}
-	if err := json.Unmarshal(documents.OpenAPI(), &document); err != nil {
+	if err := json.Unmarshal(documents.OpenAPI(registeredDomain(t).description()), &document); err != nil {
 		t.Fatal(err)
 	}
 	for path, item := range document.Paths {

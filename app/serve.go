@@ -22,9 +22,10 @@ import (
 
 // Main is one process: the roles of its configuration, wired by hand.
 type Main struct {
-	Config config.Config
-	Stdout io.Writer // for the banner
-	Log    *slog.Logger
+	Service *registered
+	Config  config.Config
+	Stdout  io.Writer // for the banner
+	Log     *slog.Logger
 	// Started, if not nil, is called once all addresses are taken.
 	Started func(Addresses)
 
@@ -148,7 +149,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
 	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
-	banner(m.Stdout, m.Config, at)
+	banner(m.Stdout, m.Service.try, m.Config, at)
 	if m.Started != nil {
 		m.Started(at)
 	}
@@ -284,7 +285,7 @@ func (m *Main) retry(ctx context.Context, waiting string, do func(context.Contex
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)
 		cancel()
-		if err == nil || errors.Is(err, messaging.ErrTopic) || errors.Is(err, projections.ErrOtherDefinition) {
+		if err == nil || errors.Is(err, messaging.ErrTopic) || errors.Is(err, projections.ErrOtherDefinition) || errors.Is(err, projections.ErrOldStore) {
 			return err
 		}
 		if cause == nil || ctx.Err() == nil {

@@ -28,7 +28,7 @@ func (c setupCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	m := &Main{Config: cfg, Log: log, kafka: kafka}
+	m := &Main{Service: in.service, Config: cfg, Log: log, kafka: kafka}
 	if _, err := m.connect(ctx); err != nil {
 		return c.gaveUp(err)
 	}
@@ -40,7 +40,7 @@ func (c setupCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	err = c.gaveUp(m.prepare(ctx, store, readModels))
+	err = c.gaveUp(m.prepare(ctx, store, in.service.projections()))
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}

@@ -12,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 )
 
 // status is what the read API says of a command.
 type status struct {
 	ID       string
-	User     users.ID
+	Stream   string
 	Status   string
 	Version  uint64
 	Position string
@@ -86,8 +85,8 @@ func (s *stack) askAtOnce(each int) (locations []string) {
 				case err != nil:
 					s.t.Error(err)
 					return
-				case st.ID != id || st.User != users.ID(fmt.Sprintf("user %d/%%", client)):
-					s.t.Errorf("asked for the status of %s, and got that of %s of %s", id, st.ID, st.User)
+				case st.ID != id || st.Stream != fmt.Sprintf("user/user %d/%%", client):
+					s.t.Errorf("asked for the status of %s, and got that of %s of %s", id, st.ID, st.Stream)
 				case st.Status != "accepted" && st.Status != "succeeded" && st.Status != "refused":
 					s.t.Errorf("the status of %s is %s", id, st.Status)
 				}
@@ -165,7 +164,7 @@ func TestLoneCommandShowsEverywhere(t *testing.T) {
 			fmt.Sprintf("/users/%d", n):            `"version":1`,
 			fmt.Sprintf("/users/%d/history", n):    `"type":"userCreated"`,
 			fmt.Sprintf("/users/%d/commands/c", n): `"status":"succeeded"`,
-			"/users/stats":                         fmt.Sprintf(`"active":%d,`, n+1),
+			"/stats/users":                         fmt.Sprintf(`"active":%d,`, n+1),
 		} {
 			if got, err := s.get(path); err != nil || !strings.Contains(got.body, want) {
 				t.Errorf("GET %s: %s %v, want %s in it", path, got, err, want)
@@ -210,7 +209,7 @@ func TestStatusWithoutHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = bus.Close() }()
-	_, err = bus.Send(t.Context(), &messaging.Command{ID: "newer", Type: "breakUser", Stream: "1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
+	_, err = bus.Send(t.Context(), &messaging.Command{ID: "newer", Type: "breakUser", Stream: "user/1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

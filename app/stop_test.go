@@ -97,7 +97,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	cfg.Broker.Address, cfg.Admin.Address = "localhost:0", "localhost:0"
 	cfg.CommandService.Address, cfg.ReadAPI.Address = "localhost:0", "localhost:0"
 	started := make(chan Addresses, 1)
-	m := &Main{Config: cfg, Stdout: io.Discard, Log: slog.New(slog.DiscardHandler), Started: func(at Addresses) { started <- at }}
+	m := &Main{Service: registeredDomain(t), Config: cfg, Stdout: io.Discard, Log: slog.New(slog.DiscardHandler), Started: func(at Addresses) { started <- at }}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	done := make(chan error, 1)

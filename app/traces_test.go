@@ -161,7 +161,7 @@ func TestOneTraceHoldsACommandsWay(t *testing.T) {
 		appends:           {decide, "command-service"},
 		"GET /users/{id}": {client, "read-api"},
 	}
-	for _, model := range readModelNames() {
+	for _, model := range registeredDomain(t).names() {
 		want["fold "+model] = struct{ parent, service string }{appends, "query-service"}
 	}
 	for name, w := range want {
@@ -204,7 +204,7 @@ func (r *receiver) batches(t *testing.T) {
 			t.Errorf("%s is linked to no batch of its own", fold.Name)
 		}
 	}
-	if folds != len(readModels) {
+	if folds != len(allModels(t)) {
 		t.Errorf("%d folds", folds)
 	}
 }

@@ -78,7 +78,7 @@ func ask(ctx context.Context, s *stack, services []*service, first int, id, comm
 func TestRaceOnOneUser(t *testing.T) {
 	t.Parallel()
 	const clients, commands, kills = 64, 10_000, 3
-	s, both := twoCommandServices(t, settings{"handlers.outcomes_per_user": "1000"})
+	s, both := twoCommandServices(t, settings{"handlers.outcomes_per_stream": "1000"})
 	s.client.Timeout = 0
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -131,7 +131,7 @@ func TestRaceOnOneUser(t *testing.T) {
 	}
 	t.Logf("%d commands, %d kills, version %d", len(told), kills, version.Load())
 
-	records := s.history()["1"]
+	records := s.history()["user/1"]
 	byID := map[string]messaging.Record{}
 	for _, r := range records {
 		byID[r.CommandID] = r
@@ -225,7 +225,7 @@ func TestFrozenServiceComesBack(t *testing.T) {
 		}
 	}
 	for client := range clients {
-		for i, r := range history[fmt.Sprint(client)] {
+		for i, r := range history[fmt.Sprint("user/", client)] {
 			if r.Version != uint64(i+1) || told[r.CommandID].version != r.Version {
 				t.Errorf("user %d, command %s: told version %d, the log has %d, and it is number %d", client, r.CommandID, told[r.CommandID].version, r.Version, i+1)
 			}

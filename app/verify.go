@@ -12,9 +12,9 @@ import (
 )
 
 type verifyCmd struct {
-	Names  modelNames `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named."`
-	Repair bool       `help:"Mend what differs: just those rows, as the log makes them."`
-	Max    int        `default:"20" help:"How many differences, and parked users, to show of each read model."`
+	Names  []string `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named."`
+	Repair bool     `help:"Mend what differs: just those rows, as the log makes them."`
+	Max    int      `default:"20" help:"How many differences, and parked streams, to show of each read model."`
 }
 
 // Help says what is compared with what.
@@ -29,6 +29,10 @@ var errDiffers = errors.New("a read model is not what the log makes of it")
 
 // Run verifies read models, and prints the proof, or what differs.
 func (c verifyCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
 	return keep(in, func(ctx context.Context, k *keeper) (err error) {
 		scratch, closeIt, err := scratchStore(ctx)
 		if err != nil {
@@ -36,10 +40,10 @@ func (c verifyCmd) Run(in *invocation) error {
 		}
 		defer func() { err = errors.Join(err, closeIt()) }()
 		v := &projections.Verifier{
-			Live: k.store, Scratch: scratch, Log: k.log, Partitions: k.partitions,
+			Live: k.store, Scratch: scratch, Log: k.log, Events: in.service.registry, Partitions: k.partitions,
 			Max: c.Max, Progress: progress(in.stderr),
 		}
-		proofs, err := v.Verify(ctx, c.Names.models(), c.Repair)
+		proofs, err := v.Verify(ctx, models, c.Repair)
 		if err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
@@ -63,12 +67,12 @@ func printProof(w io.Writer, p *projections.Proof) {
 		verdict = "mended, and proven"
 	}
 	fmt.Fprintf(w, "%s: %s, in %s\n", p.Name, verdict, p.Took.Round(time.Millisecond))
-	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, held(p.Held))
-	fmt.Fprintf(w, "  compared  %s and %s of generation %d\n", count(p.Rows, "row"), count(p.Streams, "user"), p.Generation)
+	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, held(p.Held), others(p.Others))
+	fmt.Fprintf(w, "  compared  %s and %s of generation %d\n", count(p.Rows, "row"), count(p.Streams, "stream"), p.Generation)
 	fmt.Fprintf(w, "  position  %s\n", messaging.EncodePosition(projections.PositionOf(p.Checkpoints)))
 	fmt.Fprintf(w, "  digest    %s\n", p.Digest)
 	if p.ParkedStreams > 0 {
-		fmt.Fprintf(w, "  parked    %s, compared as they stood when they were parked\n", count(p.ParkedStreams, "user"))
+		fmt.Fprintf(w, "  parked    %s, compared as they stood when they were parked\n", count(p.ParkedStreams, "stream"))
 		for _, parked := range p.Parked {
 			fmt.Fprintf(w, "    %s\n", parkedText(parked.ParkedStream))
 			if parked.Applies {
@@ -106,7 +110,14 @@ func held(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %d of parked users", n)
+	return fmt.Sprintf(", %d of parked streams", n)
+}
+
+func others(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of other aggregates", n)
 }
 
 func count(n int64, what string) string {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -80,8 +79,9 @@ func (s *stack) wantApp(code int, want []string, args ...string) {
 // wantProven checks that all read models are what the log makes of them.
 func (s *stack) wantProven() {
 	s.t.Helper()
-	want := make([]string, 0, len(readModels))
-	for _, p := range readModels {
+	models := allModels(s.t)
+	want := make([]string, 0, len(models))
+	for _, p := range models {
 		want = append(want, p.Name+": proven")
 	}
 	s.wantApp(exitOK, want, "verify")
@@ -100,7 +100,7 @@ func TestVerifyAndRepair(t *testing.T) {
 		{"a value", `UPDATE users_users_1 SET name = 'Eve' WHERE id = '3'`, `name is "Eve", and the log makes it "Name 3"`},
 		{"a row is gone", `DELETE FROM users_users_1 WHERE id = '3'`, "is missing"},
 		{"a row too many", `INSERT INTO users_users_1 SELECT 'x' || sort_key, 'x', name, version, active, deleted, created_at, updated_at FROM users_users_1 WHERE id = '3'`, "is there, and the log doesn't make it"},
-		{"a head's digest", `UPDATE heads SET digest = (SELECT digest FROM heads WHERE stream = '4' AND projection = 'users') WHERE stream = '3' AND projection = 'users'`, `stream "3": digest is`},
+		{"a head's digest", `UPDATE heads SET digest = (SELECT digest FROM heads WHERE stream = 'user/4' AND projection = 'users') WHERE stream = 'user/3' AND projection = 'users'`, `stream "user/3": digest is`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := *s
@@ -158,15 +158,9 @@ type userTagged struct {
 
 func (userTagged) Type() string { return "userTagged" }
 
-func (e userTagged) Stream() string { return string(e.ID) }
+func (e userTagged) AggregateID() string { return string(e.ID) }
 
 func (userTagged) Apply(u users.User) users.User { return u }
-
-func carryNewerEvent() {
-	if os.Getenv(newerEvent) != "" {
-		users.Events = append(users.Events, func() users.Event { return new(userTagged) })
-	}
-}
 
 // append writes a record into the log that counts, as another binary would.
 func (s *stack) append(stream, recordType, body string) {
@@ -180,9 +174,15 @@ func (s *stack) append(stream, recordType, body string) {
 		messaging.HeaderType: recordType, messaging.HeaderSeq: strconv.FormatUint(last.Seq+1, 10),
 		messaging.HeaderPrev: last.Digest.String(), messaging.HeaderVersion: strconv.FormatUint(last.Version+1, 10),
 	}
+	s.produce(messaging.TopicEvents, stream, headers, body)
+}
+
+// produce writes a message into a topic, as any client of Kafka would.
+func (s *stack) produce(topic, key string, headers map[string]string, body string) {
+	s.t.Helper()
 	m := &sarama.ProducerMessage{
-		Topic: s.topic(messaging.TopicEvents), Partition: messaging.PartitionOf(stream, 12),
-		Key: sarama.StringEncoder(stream), Value: sarama.StringEncoder(body),
+		Topic: s.topic(topic), Partition: messaging.PartitionOf(key, 12),
+		Key: sarama.StringEncoder(key), Value: sarama.StringEncoder(body),
 	}
 	for key, value := range headers {
 		m.Headers = append(m.Headers, sarama.RecordHeader{Key: []byte(key), Value: []byte(value)})
@@ -231,37 +231,37 @@ func TestUserParkedInReadModels(t *testing.T) {
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Name %d"}}`, id, id))
 	}
 	s.waitForUsers(s.history())
-	s.append("1", "userTagged", `{"id":1,"tag":"vip"}`)
-	s.append("1", "userRenamed", `{"id":1,"name":"After"}`)
-	s.append("2", "userRenamed", `{"id":2,`)
+	s.append("user/1", "userTagged", `{"id":1,"tag":"vip"}`)
+	s.append("user/1", "userRenamed", `{"id":1,"name":"After"}`)
+	s.append("user/2", "userRenamed", `{"id":2,`)
 	s.accept(`{"type":"renameUser","payload":{"id":3,"name":"Else"}}`)
 	s.waitForUser(user{ID: "3", Name: "Else", Version: 2, Active: true})
 	eventually(t, "both are parked", func() error {
-		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, "\n") != 2*len(readModels) {
+		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, "\n") != 2*len(allModels(t)) {
 			return fmt.Errorf("exit code %d\n%s", code, list)
 		}
 		return nil
 	})
 	s.wantStatus(s.queryService, "users", 2)
-	s.wantApp(exitOK, []string{"users: user 1, at version 1, since offset", "users: user 2, at version 1, since offset"}, "projections", "parked", "users")
+	s.wantApp(exitOK, []string{"users: user/1, at version 1, since offset", "users: user/2, at version 1, since offset"}, "projections", "parked", "users")
 	got, err := s.get("/users/1")
 	if err != nil || !strings.Contains(got.body, `"name":"Name 1"`) || !strings.Contains(got.body, `"stale":true`) {
 		t.Errorf("GET /users/1: %s %v", got, err)
 	}
-	s.wantApp(exitOK, []string{"users: proven", "2 users, compared as they stood"}, "verify")
-	s.wantApp(exitFailed, []string{"parked again: user 1", "parked again: user 2"}, "projections", "retry", "users")
-	s.wantApp(exitFailed, []string{"user 3 is not parked"}, "projections", "retry", "users", "3")
+	s.wantApp(exitOK, []string{"users: proven", "2 streams, compared as they stood"}, "verify")
+	s.wantApp(exitFailed, []string{"parked again: user/1", "parked again: user/2"}, "projections", "retry", "users")
+	s.wantApp(exitFailed, []string{"stream user/3 is not parked"}, "projections", "retry", "users", "user/3")
 	s.wantProven()
 
 	t.Setenv(newerEvent, "1")
 	s.queryService.kill()
 	s.queryService.start()
-	s.wantApp(exitOK, []string{"this binary can go on there: app projections retry users 1\n"}, "verify")
-	s.wantApp(exitOK, []string{"user 1 goes on, at version 3"}, "projections", "retry", "users", "1")
+	s.wantApp(exitOK, []string{"this binary can go on there: app projections retry users user/1\n"}, "verify")
+	s.wantApp(exitOK, []string{"user/1 goes on, at version 3"}, "projections", "retry", "users", "user/1")
 	s.waitForUser(user{ID: "1", Name: "After", Version: 3, Active: true})
 	s.wantProven()
-	for _, p := range readModels[1:] {
-		s.wantApp(exitFailed, []string{"user 1 goes on", "parked again: user 2"}, "projections", "retry", p.Name)
+	for _, p := range allModels(t)[1:] {
+		s.wantApp(exitFailed, []string{"user/1 goes on", "parked again: user/2"}, "projections", "retry", p.Name)
 	}
 	s.wantProven()
 	got, err = s.get("/users/1/history")

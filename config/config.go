@@ -34,7 +34,7 @@ const SASLOff = "off"
 // range or is say what is allowed. Whatever Load returns is within them.
 type Config struct {
 	Roles    []Role `yaml:"roles" oneof:"broker|command-service|query-service|read-api" help:"What this process runs: any mix of broker, command-service, query-service and read-api."`
-	DataDir  string `yaml:"data_dir" is:"folder" help:"The folder of everything this machine keeps: the broker's log, the ledger, the SQLite read model."`
+	DataDir  string `yaml:"data_dir" is:"folder" help:"The folder of everything this machine keeps: the broker's log, the state of the command service, the SQLite read model."`
 	Insecure bool   `yaml:"insecure" help:"Allow addresses that other machines can reach without TLS and authentication, where something else guards them."`
 
 	Log            LogConfig            `yaml:"log"`
@@ -71,7 +71,7 @@ type BrokerConfig struct {
 // KafkaConfig is the cluster that all roles but the broker are clients of.
 type KafkaConfig struct {
 	Brokers      []string      `yaml:"brokers" is:"broker" help:"Brokers to ask first, each host:port."`
-	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: users are spread over them by hash."`
+	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: streams are spread over them by hash."`
 	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
 	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
 	Producers    int           `yaml:"producers" range:"1..100" help:"Producers that share the partitions. As many as there are partitions answer sooner where a round trip to the brokers takes some milliseconds, and cost processor time."`
@@ -108,14 +108,14 @@ type CommandServiceConfig struct {
 
 // QueryServiceConfig is the projections' batches. A batch is one transaction.
 type QueryServiceConfig struct {
-	ReadModels  []string      `yaml:"read_models" oneof:"users|history|stats|commands" help:"The read models that this process keeps, to share them out among processes. Some process must keep each of them."`
+	ReadModels  []string      `yaml:"read_models" is:"name" empty:"yes" help:"The read models that this process keeps, to share them out among processes; all when empty. Some process must keep each of them."`
 	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
 	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"The longest that a batch that is not full waits for more records after the one before it; a quick store makes it wait less. A record that comes alone never waits."`
 }
 
 // ReadAPIConfig is the HTTP queries.
 type ReadAPIConfig struct {
-	Address          string        `yaml:"address" is:"address" help:"Where queries are answered: GET /users and the like."`
+	Address          string        `yaml:"address" is:"address" help:"Where queries are answered."`
 	PublicURL        string        `yaml:"public_url" is:"url" help:"The read API's URL as clients see it, for links to it. The command service needs it too. Empty means read_api.address."`
 	ReadAfterTimeout time.Duration `yaml:"read_after_timeout" range:"0s..10m" help:"How long a query with Read-After waits to be recent enough before a 503."`
 }
@@ -191,7 +191,7 @@ type PostgresConfig struct {
 
 // HandlersConfig is the write side.
 type HandlersConfig struct {
-	OutcomesPerUser int `yaml:"outcomes_per_user" range:"1..10000" help:"Outcomes remembered of each user's last commands, for clients that send one again."`
+	OutcomesPerStream int `yaml:"outcomes_per_stream" range:"1..10000" help:"Outcomes remembered of each stream's last commands, for clients that send a command again."`
 }
 
 // TelemetryConfig is what a process tells others of itself. Prometheus asks the
@@ -224,7 +224,7 @@ func Default() Config {
 			MaxUndecided:   10_000,
 			PublishTimeout: 10 * time.Second,
 		},
-		QueryService: QueryServiceConfig{ReadModels: []string{"users", "history", "stats", "commands"}, BatchSize: 1000, BatchLinger: 20 * time.Millisecond},
+		QueryService: QueryServiceConfig{ReadModels: []string{}, BatchSize: 1000, BatchLinger: 20 * time.Millisecond},
 		ReadAPI: ReadAPIConfig{
 			Address:          "localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,
@@ -244,7 +244,7 @@ func Default() Config {
 		Limits:          LimitsConfig{Burst: 100},
 		CORS:            CORSConfig{AllowedOrigins: []string{}},
 		Store:           StoreConfig{Driver: SQLite},
-		Handlers:        HandlersConfig{OutcomesPerUser: 128},
+		Handlers:        HandlersConfig{OutcomesPerStream: 128},
 		Telemetry:       TelemetryConfig{Traces: TracesConfig{SampleRatio: 1}},
 		ShutdownTimeout: 10 * time.Second,
 	}
@@ -256,8 +256,8 @@ func (c Config) Has(role Role) bool { return slices.Contains(c.Roles, role) }
 // BrokerDir is the folder of the embedded broker's log.
 func (c Config) BrokerDir() string { return filepath.Join(c.DataDir, "broker") }
 
-// LedgerDir is the folder of the write side's fold of the log.
-func (c Config) LedgerDir() string { return filepath.Join(c.DataDir, "ledger") }
+// StateDir is the folder of the write side's fold of the log.
+func (c Config) StateDir() string { return filepath.Join(c.DataDir, "state") }
 
 // SQLitePath is the read models' database file: store.sqlite.path, or read.db
 // in the data folder.

@@ -24,8 +24,9 @@ var formats = map[string]format{
 	"folder":   {"must be a path", func(s string) (string, bool) { return s, s != "" && isPrintable(s) }},
 	"address":  {"must be host:port, with a port from 0 to 65535", listenAddress},
 	"broker":   {"must be host:port, with a port from 1 to 65535", brokerAddress},
+	"name":     {"must be the name of a read model", func(s string) (string, bool) { return s, modelName.MatchString(s) }},
 	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
-	"url":      {"must be an http or https URL such as https://users.example.org, without user, query or fragment; or empty", publicURL},
+	"url":      {"must be an http or https URL such as https://api.example.org, without user, query or fragment; or empty", publicURL},
 	"issuer":   {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
 	"origin":   {"must be an origin such as https://app.example.org", webOrigin},
 	"token":    {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
@@ -33,9 +34,10 @@ var formats = map[string]format{
 }
 
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	hashed   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}:(commands|queries|operate)(\+(commands|queries|operate))*:[0-9a-f]{64}$`)
-	prefix   = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
+	modelName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	hostName  = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	hashed    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}:(commands|queries|operate)(\+(commands|queries|operate))*:[0-9a-f]{64}$`)
+	prefix    = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
 )
 
 func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }

@@ -42,7 +42,7 @@ func TestKeys(t *testing.T) {
 		Name:        "kafka.partitions",
 		Type:        "integer",
 		Default:     "12",
-		Description: "Partitions of each topic. Choose once: users are spread over them by hash.",
+		Description: "Partitions of each topic. Choose once: streams are spread over them by hash.",
 		Environment: "MILLRACE_KAFKA_PARTITIONS",
 	}
 	f, _ := fieldNamed(want.Name)

@@ -19,12 +19,15 @@ const configVariable = envPrefix + "CONFIG"
 // flags (key to value). A variable that is set but empty counts as unset. In
 // the environment and in flags, the items of a list are joined by commas.
 //
+// ReadModels are the names of the service's read models, which
+// query_service.read_models may name.
+//
 // Each value has to be valid where it is given, even if another overrides it;
 // the rules between keys look at the result.
 //
 // The error is an *Errors with everything that is wrong.
-func Load(path string, environ []string, flags map[string]string) (Config, error) {
-	l := loader{config: Default(), source: map[string]string{}, failed: map[string]bool{}}
+func Load(path string, environ []string, flags map[string]string, readModels ...string) (Config, error) {
+	l := loader{readModels: readModels, config: Default(), source: map[string]string{}, failed: map[string]bool{}}
 	if path != "" {
 		l.file(path)
 	}
@@ -44,6 +47,8 @@ type loader struct {
 	source   map[string]string // of each key that was set: by whom, last
 	failed   map[string]bool   // keys with a problem: rules that need them are left out
 	problems Errors
+
+	readModels []string // of the service
 }
 
 func (l *loader) file(path string) {

@@ -120,7 +120,7 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"auth.jwt.leeway": "5s", "limits.requests_per_second": "7", "limits.burst": "8", "limits.in_flight": "9",
 		"cors.allowed_origins": "https://x,https://y", "tls.cert": "c.pem", "tls.key": "k.pem", "tls.client_ca": "ca.pem",
 		"telemetry.traces.endpoint": "http://localhost:4318", "telemetry.traces.sample_ratio": "0.25",
-		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_user": "9", "shutdown_timeout": "3s",
+		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_stream": "9", "shutdown_timeout": "3s",
 	}
 	for _, key := range Keys() {
 		if secret, ok := strings.CutSuffix(key.Name, "_file"); ok && isSecret(secret) {
@@ -139,17 +139,17 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 			}
 		}
 		environ = append(environ, key.Environment+"="+value)
-		fromEnvironment, err := Load("", environ, flags)
+		fromEnvironment, err := Load("", environ, flags, "stats")
 		if err != nil {
 			t.Errorf("%s in the environment: %v", key.Name, err)
 		}
 		flags[key.Name] = value
-		fromFlag, err := Load("", nil, flags)
+		fromFlag, err := Load("", nil, flags, "stats")
 		if err != nil {
 			t.Errorf("%s by flag: %v", key.Name, err)
 		}
 		delete(flags, key.Name)
-		fromFile, err := Load(write(t, "c.yaml", nested(key, value)), nil, flags)
+		fromFile, err := Load(write(t, "c.yaml", nested(key, value)), nil, flags, "stats")
 		if err != nil {
 			t.Errorf("%s in a file: %v", key.Name, err)
 		}
@@ -356,10 +356,10 @@ func TestFileThatIsNotThere(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	c := Config{DataDir: "d", Roles: []Role{ReadAPI}}
-	got := []string{c.BrokerDir(), c.LedgerDir(), c.SQLitePath()}
+	got := []string{c.BrokerDir(), c.StateDir(), c.SQLitePath()}
 	c.Store.SQLite.Path = "x.db"
 	got = append(got, c.SQLitePath())
-	want := []string{filepath.Join("d", "broker"), filepath.Join("d", "ledger"), filepath.Join("d", "read.db"), "x.db"}
+	want := []string{filepath.Join("d", "broker"), filepath.Join("d", "state"), filepath.Join("d", "read.db"), "x.db"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paths = %q, want %q", got, want)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ func (l *loader) validate() {
 	l.checkAuth()
 	l.checkKafka()
 	l.checkStore()
+	l.checkReadModels()
 }
 
 // ok reports whether nothing is wrong with the keys.
@@ -94,6 +96,19 @@ func (l *loader) checkStore() {
 	case Postgres:
 		if store.Postgres.URL == "" && l.ok(url, url+"_file") {
 			l.fail("store.driver", "needs "+url+" or "+url+"_file")
+		}
+	}
+}
+
+// checkReadModels wants names of read models that there are.
+func (l *loader) checkReadModels() {
+	const key = "query_service.read_models"
+	if !l.ok(key) {
+		return
+	}
+	for _, name := range l.config.QueryService.ReadModels {
+		if !slices.Contains(l.readModels, name) {
+			l.add(Problem{Key: key, Value: quoted(name), Source: l.sourceOf(key), Reason: "must be one of " + strings.Join(l.readModels, ", ")})
 		}
 	}
 }

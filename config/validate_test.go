@@ -128,7 +128,7 @@ func TestValues(t *testing.T) {
 		{"telemetry.traces.sample_ratio", []string{"0", "1", "0.5", "1.0", "0.001"}, []string{"", "-1", "1.1", ".5", "1e-3", "NaN", "half"}},
 		{"read_api.public_url", []string{"", "http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},
 			[]string{"localhost:3002", "/users", "ftp://x", "http://", "http://:80", "http:x", "http://x?", "http://x#", "http://x?a=b", "http://u:p@x", "http://x:port", "http://a b"}},
-		{"handlers.outcomes_per_user", []string{"1", "10000"}, []string{"0", "10001"}},
+		{"handlers.outcomes_per_stream", []string{"1", "10000"}, []string{"0", "10001"}},
 		{"data_dir", []string{".", "a b", "/é"}, []string{"", "a\x00", "a\n"}},
 		{"store.sqlite.path", []string{"", "x.db"}, []string{"a\tb"}},
 		{"log.format", []string{"auto", "text", "json"}, []string{"", "JSON", "logfmt"}},

@@ -3,28 +3,48 @@ package documents
 import "maps"
 
 // AsyncAPI describes the topics: their keys and headers, and every command and
-// record with its body.
-func AsyncAPI() []byte {
+// record with its body. AsyncAPI panics where [Check] has an error.
+func AsyncAPI(d Description) []byte {
+	text, err := asyncAPI(d)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func asyncAPI(d Description) ([]byte, error) {
+	info, err := d.info()
+	if err != nil {
+		return nil, err
+	}
 	doc := load("asyncapi.yaml")
-	components := as[object](doc["components"])
-	schemas, messages := as[object](components["schemas"]), as[object](components["messages"])
-	commands, events := payloads(schemas)
-	add := func(channel, headers string, all []payload) {
-		of := as[object](as[object](as[object](doc["channels"])[channel])["messages"])
-		for _, p := range all {
-			messages[p.wire] = object{
-				"name": p.wire, "title": p.schema, "headers": ref(headers), "payload": ref(p.schema),
-			}
-			of[p.wire] = object{"$ref": "#/components/messages/" + p.wire}
+	maps.Copy(in(doc, "info"), info)
+	families, err := familiesOf(d.Registry, in(doc, "components", "schemas"), false)
+	if err != nil {
+		return nil, err
+	}
+	messages := in(doc, "components", "messages")
+	add := func(channel, headers, ending string, m message) {
+		name := m.wire
+		if _, taken := messages[name]; taken {
+			name += ending
+		}
+		messages[name] = object{"name": m.wire, "title": m.schema, "headers": ref(headers), "payload": ref(m.schema)}
+		in(doc, "channels", channel, "messages")[name] = object{"$ref": "#/components/messages/" + name}
+	}
+	for i := range families {
+		for _, c := range families[i].commands {
+			add("commands", "CommandHeaders", ".command", c)
+		}
+		for _, e := range families[i].events {
+			add("events", "RecordHeaders", ".event", e)
 		}
 	}
-	add("commands", "CommandHeaders", commands)
-	add("events", "RecordHeaders", events)
-	for name, message := range messages {
-		bound := maps.Clone(as[object](message))
-		bound["bindings"] = object{"kafka": object{"key": object{"type": "string", "minLength": 1, "description": "The stream: the text of the user's id."}}}
-		messages[name] = bound
+	for _, message := range messages {
+		addMissing(as[object](message), "bindings", object{"kafka": object{"key": ref("Stream")}})
 	}
-	only(doc)
+	if err := keepUsed(doc); err != nil {
+		return nil, err
+	}
 	return encode(doc)
 }

@@ -1,57 +1,125 @@
 package documents
 
-// OpenAPI describes the HTTP interface. Given paths, as /users/{id}, it is the
-// document that a service with these paths serves, all of them relative to
-// where it is served; without, that of the whole interface.
-func OpenAPI(paths ...string) []byte {
+import "maps"
+
+// The endings of the names of schemas that belong to a command or an event.
+const (
+	requestEnding = "Command"
+	historyEvent  = "HistoryEvent"
+	changeEnding  = "Change"
+)
+
+// OpenAPI describes the HTTP interface. With paths, as /orders/{id}, the document
+// has these paths alone, relative to the address that serves the document.
+// OpenAPI panics where [Check] has an error.
+func OpenAPI(d Description, paths ...string) []byte {
+	text, err := openAPI(d, paths)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func openAPI(d Description, served []string) ([]byte, error) {
+	info, err := d.info()
+	if err != nil {
+		return nil, err
+	}
 	doc := load("openapi.yaml")
-	if len(paths) > 0 {
+	maps.Copy(in(doc, "info"), info)
+	paths := in(doc, "paths")
+	families, err := addAggregates(doc, d)
+	if err != nil {
+		return nil, err
+	}
+	words := meaningsOf(d, families)
+	for _, item := range paths {
+		for _, method := range methods {
+			if operation, ok := as[object](item)[method].(object); ok {
+				if err := words.addProblems(operation, nil); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if err := mergeFragments(doc, d.Fragments, words); err != nil {
+		return nil, err
+	}
+	addExamples(doc, families)
+	if len(served) > 0 {
+		doc["paths"] = only(paths, served)
 		doc["servers"] = []any{object{"url": "/"}}
-		all := as[object](doc["paths"])
-		served := object{}
-		for _, path := range paths {
-			if item, ok := all[path].(object); ok {
-				delete(item, "servers")
-				served[path] = item
-			}
-		}
-		doc["paths"] = served
 	}
-	for _, item := range as[object](doc["paths"]) {
-		for _, member := range as[object](item) {
-			if operation, ok := member.(object); ok {
-				addProblems(operation)
-			}
-		}
+	if err := keepUsed(doc); err != nil {
+		return nil, err
 	}
-	schemas := as[object](as[object](doc["components"])["schemas"])
-	commands, events := payloads(schemas)
-	addRequests(schemas, commands)
-	schemas["HistoryEvent"] = eventUnion(schemas, "HistoryEvent", events, nil)
-	schemas["Change"] = eventUnion(schemas, "Change", events, object{"user": ref("UserID")})
-	only(doc)
 	return encode(doc)
 }
 
+// addAggregates adds what the machine's paths say of each aggregate.
+func addAggregates(doc object, d Description) ([]family, error) {
+	components := in(doc, "components")
+	schemas, parameters := in(components, "schemas"), in(components, "parameters")
+	for _, own := range []string{"Command", "CommandType", "Change"} {
+		schemas[own] = nil // the name is taken
+	}
+	families, err := familiesOf(d.Registry, schemas, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, section := range []object{in(doc, "paths"), parameters} {
+		if err := forEach(section, families); err != nil {
+			return nil, err
+		}
+	}
+	var changes []message
+	var plurals []any
+	for i := range families {
+		f := &families[i]
+		schemas[f.title+historyEvent] = eventUnion(schemas, historyEvent, f.events, nil)
+		in(parameters, f.title+"ID")["schema"] = f.id
+		changes = append(changes, f.events...)
+		plurals = append(plurals, f.Plural())
+	}
+	schemas["Change"] = eventUnion(schemas, changeEnding, changes, object{"stream": ref("Stream")})
+	in(parameters, "Of")["schema"] = object{"type": "string", "enum": plurals}
+	addRequests(schemas, families)
+	return families, nil
+}
+
+// only are the paths that are served.
+func only(paths object, served []string) object {
+	some := object{}
+	for _, path := range served {
+		if item, ok := paths[path].(object); ok {
+			delete(item, "servers")
+			some[path] = item
+		}
+	}
+	return some
+}
+
 // addRequests describes the bodies of POST /commands.
-func addRequests(schemas object, commands []payload) {
+func addRequests(schemas object, families []family) {
 	var types, requests []any
 	mapping := object{}
-	for _, c := range commands {
-		name := c.schema + "Command"
-		schemas[name] = object{
-			"type": "object",
-			"properties": object{
-				"type":            object{"const": c.wire},
-				"payload":         ref(c.schema),
-				"id":              ref("CommandID"),
-				"expectedVersion": ref("ExpectedVersion"),
-			},
-			"required":             []any{"type", "payload"},
-			"additionalProperties": false,
+	for i := range families {
+		for _, c := range families[i].commands {
+			name := c.schema + requestEnding
+			schemas[name] = object{
+				"type": "object",
+				"properties": object{
+					"type":            object{"const": c.wire},
+					"payload":         ref(c.schema),
+					"id":              ref("CommandID"),
+					"expectedVersion": ref("ExpectedVersion"),
+				},
+				"required":             []any{"type", "payload"},
+				"additionalProperties": false,
+			}
+			types, requests = append(types, c.wire), append(requests, ref(name))
+			mapping[c.wire] = ref(name)["$ref"]
 		}
-		types, requests = append(types, c.wire), append(requests, ref(name))
-		mapping[c.wire] = ref(name)["$ref"]
 	}
 	schemas["CommandType"] = object{"type": "string", "enum": types}
 	schemas["Command"] = object{
@@ -61,8 +129,11 @@ func addRequests(schemas object, commands []payload) {
 }
 
 // eventUnion describes events as the read API shows them, each with the data of
-// its type, and what else it has.
-func eventUnion(schemas object, name string, events []payload, more object) object {
+// its type, and more members.
+func eventUnion(schemas object, ending string, events []message, more object) object {
+	if len(events) == 0 {
+		return object{"not": object{}} // nothing ever happens to the aggregate
+	}
 	var union []any
 	mapping := object{}
 	for _, e := range events {
@@ -79,7 +150,7 @@ func eventUnion(schemas object, name string, events []payload, more object) obje
 			properties[member] = schema
 			required = append(required, member)
 		}
-		of := e.schema + name
+		of := e.schema + ending
 		schemas[of] = object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 		union = append(union, ref(of))
 		mapping[e.wire] = ref(of)["$ref"]

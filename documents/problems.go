@@ -1,19 +1,21 @@
 package documents
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
-// meanings are the problems that are not refusals of the domain, in words.
-var meanings = map[string]string{
+// ofRouter are the problems of the router in words, other than refusals.
+var ofRouter = map[string]string{
 	"certificate-required":   "a client certificate is needed here",
-	"command-id-reused":      "this user had another command with this id; that one stays as it is",
-	"command-not-found":      "Kafka doesn't hold such a command of this user",
+	"command-id-reused":      "this stream had another command with this id; the first command stays as it is",
+	"command-not-found":      "Kafka doesn't hold such a command of this stream",
 	"command-parked":         "the command could not be decided, and waits for an operator",
 	"insufficient-scope":     "the token doesn't allow this",
 	"internal":               "a fault of the service",
@@ -23,14 +25,12 @@ var meanings = map[string]string{
 	"too-large":              "the command is over 64 KiB",
 	"too-many-requests":      "this caller is over a limit",
 	"unauthorized":           "there is no good token",
-	"unavailable":            "something is away; safe to ask again, a command with the command id in `id`",
-	"unsupported-media-type": "the body is neither JSON nor NDJSON, in UTF-8, as it is",
-	"user-deleted":           "the user is deleted, and the id is never used again",
-	"user-not-found":         "there is no such user",
+	"unavailable":            "a part of the service is away; safe to ask again, and to send a command again with the command id in `id`",
+	"unsupported-media-type": "the body is neither JSON nor NDJSON, in UTF-8, without encoding",
 }
 
 // everywhere are the problems that any operation may be answered with, unless
-// x-everywhere says which of them.
+// x-everywhere names some of the statuses.
 var everywhere = map[string][]string{
 	"400": {"invalid-request"},
 	"401": {"unauthorized"},
@@ -40,20 +40,48 @@ var everywhere = map[string][]string{
 	"503": {"unavailable"},
 }
 
-// addProblems makes the answers of an operation that are problems.
-func addProblems(operation object) {
+// meanings are problems in words, by slug.
+type meanings struct {
+	words    map[string]string
+	refusals []*aggregate.Refusal // all that a command may get
+}
+
+// meaningsOf are the problems of a service.
+func meaningsOf(d Description, families []family) *meanings {
+	m := &meanings{words: maps.Clone(ofRouter), refusals: slices.Clone(d.Refusals)}
+	for i := range families {
+		m.words[families[i].Name()+"-not-found"] = "there is no such " + families[i].Name()
+		m.refusals = append(m.refusals, families[i].Refusals()...)
+	}
+	for _, refusal := range m.refusals {
+		m.words[refusal.Slug] = refusal.Detail
+	}
+	return m
+}
+
+// addProblems makes the answers of an operation that are problems. own are the
+// words of problems that only this operation has.
+func (m *meanings) addProblems(operation object, own map[string]string) error {
+	words := maps.Clone(m.words)
+	maps.Copy(words, own)
 	byStatus := map[string][]string{}
-	own, _ := operation["x-problems"].(object)
-	for status, slugs := range own {
+	problems, _ := operation["x-problems"].(object)
+	for status, slugs := range problems {
 		for _, slug := range as[[]any](slugs) {
 			byStatus[status] = append(byStatus[status], as[string](slug))
 		}
 	}
+	if operation["x-refusals"] == true {
+		for _, refusal := range m.refusals {
+			status := strconv.Itoa(web.RefusalStatus(refusal.Kind))
+			byStatus[status] = append(byStatus[status], refusal.Slug)
+		}
+	}
 	headers, _ := operation["x-problem-headers"].(object)
-	delete(operation, "x-problems")
 	few, some := operation["x-everywhere"].([]any)
-	delete(operation, "x-problem-headers")
-	delete(operation, "x-everywhere")
+	for _, member := range []string{"x-problems", "x-refusals", "x-problem-headers", "x-everywhere"} {
+		delete(operation, member)
+	}
 	for status, slugs := range everywhere {
 		if !some || slices.Contains(few, any(status)) {
 			byStatus[status] = append(byStatus[status], slugs...)
@@ -61,37 +89,34 @@ func addProblems(operation object) {
 	}
 	responses := as[object](operation["responses"])
 	for status, slugs := range byStatus {
-		responses[status] = problemResponse(status, slugs, headers)
-	}
-}
-
-// problemResponse describes the problems of one status. REFUSALS stands for
-// those refusals that have it.
-func problemResponse(status string, slugs []string, more object) object {
-	code, err := strconv.Atoi(status)
-	if err != nil {
-		panic(err) // openapi.yaml has it wrong
-	}
-	var words []string
-	var types []any
-	add := func(slug, meaning string) {
-		words = append(words, "`"+slug+"`: "+meaning)
-		types = append(types, "urn:millrace:problem:"+slug)
-	}
-	for _, slug := range slugs {
-		if slug != "REFUSALS" {
-			add(slug, meanings[slug])
-			continue
+		if _, twice := responses[status]; twice {
+			return fmt.Errorf("the answer %s is described, and is a problem", status)
 		}
-		for _, no := range handlers.Refusals() {
-			if web.CommandRefused("", no.Slug, no.Detail).Status == code {
-				add(no.Slug, no.Detail)
+		for _, slug := range slugs {
+			if words[slug] == "" {
+				return fmt.Errorf("nothing says what problem %q means: x-meanings has to", slug)
 			}
 		}
+		responses[status] = problemResponse(status, slugs, words, headers)
 	}
-	headers := object{}
-	for name, header := range more {
-		headers[name] = header
+	return nil
+}
+
+// problemResponse describes the problems of one status.
+func problemResponse(status string, slugs []string, words map[string]string, more object) object {
+	code, err := strconv.Atoi(status)
+	if err != nil {
+		panic(err) // openapi.yaml has it wrong: fragments were checked
+	}
+	var texts []string
+	var types []any
+	for _, slug := range slugs {
+		texts = append(texts, "`"+slug+"`: "+words[slug])
+		types = append(types, "urn:millrace:problem:"+slug)
+	}
+	headers := maps.Clone(more)
+	if headers == nil {
+		headers = object{}
 	}
 	switch status {
 	case "401":
@@ -101,9 +126,9 @@ func problemResponse(status string, slugs []string, more object) object {
 	case "429", "503":
 		headers["Retry-After"] = object{"$ref": "#/components/headers/RetryAfter"}
 	}
-	slices.Sort(words)
+	slices.Sort(texts)
 	response := object{
-		"description": strings.Join(words, "; ") + ".",
+		"description": strings.Join(texts, "; ") + ".",
 		"content": object{"application/problem+json": object{"schema": object{"allOf": []any{
 			ref("Problem"),
 			object{"properties": object{"type": object{"enum": types}, "status": object{"const": code}}},

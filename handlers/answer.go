@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/web"
 )
@@ -26,10 +25,16 @@ func (g *Gateway) write(w http.ResponseWriter, c *messaging.Command, answer comm
 		answer.Position = "" // in the header alone
 		if g.StatusURL != "" {
 			w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
-				"/users/"+url.PathEscape(c.Stream)+"/commands/"+escapeCommandID(c.ID))
+				g.statusPath(c))
 		}
 	}
 	web.WriteJSON(w, status, answer)
+}
+
+// statusPath is where the read API tells a command's status.
+func (g *Gateway) statusPath(c *messaging.Command) string {
+	t, id := g.Registry.OfStream(c.Stream)
+	return "/" + t.Plural() + "/" + url.PathEscape(id) + "/commands/" + escapeCommandID(c.ID)
 }
 
 // escapeCommandID writes a command id in a path. Clients would take those of
@@ -43,12 +48,12 @@ func escapeCommandID(id string) string {
 
 // commandAnswer is what a client is told of its command.
 type commandAnswer struct {
-	ID       string    `json:"id"`
-	Type     string    `json:"type"`
-	Status   string    `json:"status"`
-	User     *users.ID `json:"user,omitempty"`
-	Version  uint64    `json:"version,omitempty"`
-	Position string    `json:"position,omitempty"`
+	ID       string `json:"id"`
+	Type     string `json:"type"`
+	Status   string `json:"status"`
+	Stream   string `json:"stream,omitempty"`
+	Version  uint64 `json:"version,omitempty"`
+	Position string `json:"position,omitempty"`
 }
 
 // answerOf is the answer to a command that has its outcome, or a problem.
@@ -57,7 +62,7 @@ func answerOf(c *messaging.Command, o Outcome) (commandAnswer, error) {
 	case o.CommandHash != c.Hash:
 		return commandAnswer{}, &web.Problem{
 			Slug: "command-id-reused", Status: http.StatusUnprocessableEntity, Title: "Command id reused",
-			Detail: "this user had another command with this id; it stays as it is", ID: c.ID,
+			Detail: "this stream had another command with this id; that command stays as it is", ID: c.ID,
 		}
 	case o.Kind == Parked:
 		return commandAnswer{}, &web.Problem{
@@ -65,10 +70,9 @@ func answerOf(c *messaging.Command, o Outcome) (commandAnswer, error) {
 			Detail: "the command could not be decided, and waits for an operator", ID: c.ID,
 		}
 	case o.Refusal != nil:
-		return commandAnswer{}, web.CommandRefused(c.ID, o.Refusal.Slug, o.Refusal.Detail)
+		return commandAnswer{}, web.CommandRefused(c.ID, o.Refusal)
 	}
-	user := users.ID(c.Stream)
-	return commandAnswer{ID: c.ID, Type: c.Type, Status: statusSucceeded, User: &user, Version: o.Version, Position: o.position()}, nil
+	return commandAnswer{ID: c.ID, Type: c.Type, Status: statusSucceeded, Stream: c.Stream, Version: o.Version, Position: o.position()}, nil
 }
 
 // position is the token of an outcome's place in the log.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 func commandOf(commandType, id, user, name string) string {
@@ -28,17 +28,17 @@ type panicUser struct {
 
 func (panicUser) Type() string { return "panicUser" }
 
-func (c panicUser) Stream() string { return string(c.ID) }
+func (c panicUser) AggregateID() string { return string(c.ID) }
 
-func (panicUser) Decide(users.User) (users.Event, error) { panic("a fault in the rule") }
+func (panicUser) Decide(users.User) (aggregate.Event[users.User], error) {
+	panic("a fault in the rule")
+}
 
 const panicOne = `{"type":"panicUser","id":"p","payload":{"id":1}}`
 
 func withPanicUser(t *testing.T) {
 	t.Helper()
-	before := users.Commands
-	users.Commands = append(slices.Clone(before), func() users.Command { return new(panicUser) })
-	t.Cleanup(func() { users.Commands = before })
+	withCommand(t, func() aggregate.Command[users.User] { return new(panicUser) })
 }
 
 // wantAnswer fails unless it is this status and body, to the byte, with what
@@ -79,14 +79,14 @@ func refusal(status int, slug, detail, id string) string {
 }
 
 const reused = `{"type":"urn:millrace:problem:command-id-reused","title":"Command id reused","status":422,` +
-	`"detail":"this user had another command with this id; it stays as it is","id":"c1"}`
+	`"detail":"this stream had another command with this id; that command stays as it is","id":"c1"}`
 
 // A waited answer says how the command ended, and says the same when the
 // command comes again, without sending it again.
 func TestWaitedAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
-		created := `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAB"}`
+		created := `{"id":"c1","type":"createUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAB"}`
 		notFound := refusal(404, "user-not-found", "there is no such user", "c5")
 		steps := []struct {
 			body   string
@@ -94,19 +94,19 @@ func TestWaitedAnswers(t *testing.T) {
 			want   string
 		}{
 			{commandOf("createUser", "c1", "1", "Ann"), 200, created},
-			{commandOf("renameUser", "c2", "1", "Ann"), 200, `{"id":"c2","type":"renameUser","status":"succeeded","user":1,"version":1,"position":"AQAC"}`},
-			{commandOf("renameUser", "c3", "1", "Bea"), 200, `{"id":"c3","type":"renameUser","status":"succeeded","user":1,"version":2,"position":"AQAD"}`},
+			{commandOf("renameUser", "c2", "1", "Ann"), 200, `{"id":"c2","type":"renameUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAC"}`},
+			{commandOf("renameUser", "c3", "1", "Bea"), 200, `{"id":"c3","type":"renameUser","status":"succeeded","stream":"user/1","version":2,"position":"AQAD"}`},
 			{commandOf("createUser", "c4", "1", "Ann"), 409, refusal(409, "user-exists", "the user exists already", "c4")},
 			{commandOf("renameUser", "c5", "2", "Ann"), 404, notFound},
 			{
 				`{"type":"renameUser","id":"c6","payload":{"id":1,"name":"Cat"},"expectedVersion":1}`, 412,
-				refusal(412, "version-mismatch", "the user has version 2, not 1", "c6"),
+				refusal(412, "version-mismatch", "the stream has version 2, not 1", "c6"),
 			},
-			{`{"type":"deactivateUser","id":"c7","payload":{"id":1}}`, 200, `{"id":"c7","type":"deactivateUser","status":"succeeded","user":1,"version":3,"position":"AQAH"}`},
+			{`{"type":"deactivateUser","id":"c7","payload":{"id":1}}`, 200, `{"id":"c7","type":"deactivateUser","status":"succeeded","stream":"user/1","version":3,"position":"AQAH"}`},
 			{`{"type":"deactivateUser","id":"c8","payload":{"id":1}}`, 409, refusal(409, "user-already-inactive", "the user is inactive already", "c8")},
-			{`{"type":"deleteUser","id":"c9","payload":{"id":1}}`, 200, `{"id":"c9","type":"deleteUser","status":"succeeded","user":1,"version":4,"position":"AQAJ"}`},
-			{commandOf("createUser", "c10", "1", "Ann"), 409, refusal(409, "user-deleted", "the user is deleted, and the id is never used again", "c10")},
-			{commandOf("createUser", "c1", `"a b"`, "Ann"), 200, `{"id":"c1","type":"createUser","status":"succeeded","user":"a b","version":1,"position":"AQAL"}`},
+			{`{"type":"deleteUser","id":"c9","payload":{"id":1}}`, 200, `{"id":"c9","type":"deleteUser","status":"succeeded","stream":"user/1","version":4,"position":"AQAJ"}`},
+			{commandOf("createUser", "c10", "1", "Ann"), 410, refusal(410, "user-deleted", "the user is deleted, and the id is never used again", "c10")},
+			{commandOf("createUser", "c1", `"a b"`, "Ann"), 200, `{"id":"c1","type":"createUser","status":"succeeded","stream":"user/a b","version":1,"position":"AQAL"}`},
 
 			// Again, long after: what followed changes nothing.
 			{commandOf("createUser", "c1", "1", "Ann"), 200, created},
@@ -152,7 +152,7 @@ func TestWaitedAnswersToOneIDAtOnce(t *testing.T) {
 		ask(again, commandOf("createUser", "c1", "1", "Ann"))
 		s.letGo()
 		asking.Wait()
-		created := `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAB"}`
+		created := `{"id":"c1","type":"createUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAB"}`
 		wantAnswer(t, first, 200, created)
 		wantAnswer(t, other, 422, reused)
 		wantAnswer(t, again, 200, created)
@@ -252,13 +252,13 @@ func TestParkedAnswers(t *testing.T) {
 			s.ServeHTTP(behind, newPost(t.Context(), commandOf("renameUser", "c2", "1", "Ben"), "Prefer", "wait=5"))
 		})
 		synctest.Wait()
-		drop := messaging.Command{ID: "d", Type: "dropParked", Stream: "1", Hash: "d", Body: []byte(`{"id":1,"commandId":"p"}`)}
+		drop := messaging.Command{ID: "d", Type: "dropParked", Stream: "user/1", Hash: "d", Body: []byte(`{"id":1,"commandId":"p"}`)}
 		if err := s.send(&drop); err != nil {
 			t.Fatal(err)
 		}
 		waiting.Wait()
-		wantAnswer(t, before, 200, `{"id":"c1","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAG"}`)
-		wantAnswer(t, behind, 200, `{"id":"c2","type":"renameUser","status":"succeeded","user":1,"version":2,"position":"AQAH"}`)
+		wantAnswer(t, before, 200, `{"id":"c1","type":"createUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAG"}`)
+		wantAnswer(t, behind, 200, `{"id":"c2","type":"renameUser","status":"succeeded","stream":"user/1","version":2,"position":"AQAH"}`)
 		w, _ = s.post(t, panicOne, "Prefer", "wait=5")
 		wantAnswer(t, w, 409, refusal(409, "command-dropped", "an operator has dropped the command", "p"))
 	})
@@ -269,7 +269,7 @@ func TestParkedAnswers(t *testing.T) {
 func TestAcceptedPositions(t *testing.T) {
 	place := messaging.CommandPlace{Partition: 3, CommandPosition: messaging.CommandPosition{TopicID: "topic", Offset: 7}}
 	sent := func(id string) string {
-		return messaging.EncodeSentCommand(messaging.SentCommand{Stream: "1", ID: id, CommandPlace: place})
+		return messaging.EncodeSentCommand(messaging.SentCommand{Stream: "user/1", ID: id, CommandPlace: place})
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {

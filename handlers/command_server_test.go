@@ -35,7 +35,8 @@ func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer 
 	s := &commandServer{service: serve(t, newFakeLog()), stopping: make(chan struct{})}
 	s.sending = func(*messaging.Command) error { return nil }
 	s.gateway = &Gateway{
-		Send: aside(s.send), Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
+		Registry: registry,
+		Send:     aside(s.send), Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
 		Ledger: func() *Ledger { return s.ledger }, Stopping: s.stopping,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}

@@ -75,18 +75,18 @@ func TestKilledAtEachStep(t *testing.T) {
 			log := newFakeLog()
 			killed(t, log)
 			s := serve(t, log)
-			watch := s.ledger.Watch("u", "one")
+			watch := s.ledger.Watch("user/u", "one")
 			defer watch.Close()
 			s.take(command, repeated, later)
 			told := <-watch.C
 			s.drain()
-			again := s.ledger.Watch("u", "one")
+			again := s.ledger.Watch("user/u", "one")
 			defer again.Close()
 			if o := <-again.C; o.Kind != Succeeded || o.Version != 1 || o.Offset != told.Offset {
 				t.Errorf("told %+v, and then %+v", told, o)
 			}
 			want := "[userCreated one userRenamed two]"
-			if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+			if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			s.stop()
@@ -107,5 +107,5 @@ func TestKilledAtEachStep(t *testing.T) {
 // serveOn starts a service whose ledger reads another view of the log.
 func serveOn(t *testing.T, view Log, log *fakeLog) *service {
 	t.Helper()
-	return serveWith(t, NewLedger(view, 1, 128, slog.New(slog.DiscardHandler)), log)
+	return serveWith(t, NewLedger(view, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
 }

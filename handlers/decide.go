@@ -7,29 +7,29 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // decide makes the one record that a command ends as, in the stream's next
 // slot. It is pure: time and ids come from the command's own message, so the
 // same command on the same stream is the same record, whoever decides.
-func decide(s *stream, c *messaging.Command, wish users.Command, at messaging.CommandPosition) messaging.Record {
+func decide(registry *aggregate.Registry, s *stream, c *messaging.Command, wish aggregate.AnyCommand, at messaging.CommandPosition) messaging.Record {
 	recordType, body := operate(s, c, wish)
 	switch {
 	case recordType != "":
 	case s.held != nil:
-		recordType, body = messaging.TypeCommandQueued, encode(held(c, "an earlier command of this user is parked", ""))
+		recordType, body = messaging.TypeCommandQueued, encode(held(c, "an earlier command of this stream is parked", ""))
 	default:
-		recordType, body = decideNow(s, c, wish)
+		recordType, body = decideNow(registry, s, c, wish)
 	}
 	return seal(s, c, at, recordType, body)
 }
 
 // decideHeld makes the record that the stream's first held command ends as.
-func decideHeld(s *stream) messaging.Record {
+func decideHeld(registry *aggregate.Registry, s *stream) messaging.Record {
 	h := &s.held.first
-	recordType, body := resume(s, h)
+	recordType, body := resume(registry, s, h)
 	return seal(s, &h.Command, h.At, recordType, body)
 }
 
@@ -56,15 +56,15 @@ func seal(s *stream, c *messaging.Command, at messaging.CommandPosition, recordT
 }
 
 // decideNow asks the domain. What it can't decide is parked.
-func decideNow(s *stream, c *messaging.Command, wish users.Command) (recordType string, body []byte) {
+func decideNow(registry *aggregate.Registry, s *stream, c *messaging.Command, wish aggregate.AnyCommand) (recordType string, body []byte) {
 	if s.unreadable != nil {
 		return messaging.TypeCommandParked, encode(held(c, s.unreadable.Error(), ""))
 	}
 	if c.ExpectedVersion != nil && *c.ExpectedVersion != s.head.Version {
 		return refused(c, versionMismatch(s.head.Version, *c.ExpectedVersion))
 	}
-	event, err := decideSafely(wish, s.user)
-	var no *users.Refusal
+	event, body, err := decideSafely(registry, s, c.Stream, wish)
+	var no *aggregate.Refusal
 	var panicked *panicError
 	switch {
 	case errors.As(err, &no):
@@ -76,22 +76,19 @@ func decideNow(s *stream, c *messaging.Command, wish users.Command) (recordType 
 	case event == nil:
 		return messaging.TypeCommandUnchanged, encode(unchangedBody{CommandType: c.Type})
 	default:
-		return event.Type(), encode(event)
+		return event.Type(), body
 	}
 }
 
-// SlugVersionMismatch is the refusal of a command whose expectedVersion is
-// not the user's version.
-const SlugVersionMismatch = "version-mismatch"
-
-func versionMismatch(is, expected uint64) *users.Refusal {
-	return &users.Refusal{
-		Slug:   SlugVersionMismatch,
-		Detail: fmt.Sprintf("the user has version %d, not %d", is, expected),
+func versionMismatch(is, expected uint64) *aggregate.Refusal {
+	return &aggregate.Refusal{
+		Slug:   aggregate.SlugVersionMismatch,
+		Detail: fmt.Sprintf("the stream has version %d, not %d", is, expected),
+		Kind:   aggregate.PreconditionFailed,
 	}
 }
 
-func refused(c *messaging.Command, no *users.Refusal) (string, []byte) {
+func refused(c *messaging.Command, no *aggregate.Refusal) (string, []byte) {
 	return messaging.TypeCommandRefused, encode(refusedBody{CommandType: c.Type, Problem: no.Slug, Detail: no.Detail})
 }
 
@@ -111,16 +108,33 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked: %v", e.value) }
 
-func decideSafely(wish users.Command, u users.User) (event users.Event, err error) {
+// decideSafely asks the domain, and makes sure that the event can be read back
+// and applied: one that can't would stop the stream for good.
+func decideSafely(registry *aggregate.Registry, s *stream, name string, wish aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			event, err = nil, &panicError{value, domainStack()}
+			event, body, err = nil, nil, &panicError{value, domainStack()}
 		}
 	}()
-	return wish.Decide(u)
+	t, _ := registry.OfStream(name)
+	if t == nil {
+		return nil, nil, fmt.Errorf("this binary does not know the aggregate of stream %q", name)
+	}
+	if event, err = t.Decide(s.state, wish); err != nil || event == nil {
+		return nil, nil, err
+	}
+	if body, err = t.EncodeEvent(event); err != nil {
+		return nil, nil, err
+	}
+	again, err := registry.DecodeEvent(name, event.Type(), body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the event could not be read back: %w", err)
+	}
+	t.Apply(s.state, again)
+	return event, body, nil
 }
 
-// domainStack is where the domain panicked. It stops at decideSafely, and has
+// domainStack is where the domain panicked. It stops where the domain begins, and has
 // no goroutines, addresses or folders: the same panic is the same record,
 // whoever decides.
 func domainStack() string {
@@ -129,7 +143,7 @@ func domainStack() string {
 	var text strings.Builder
 	for more := true; more; {
 		var f runtime.Frame
-		if f, more = frames.Next(); strings.HasSuffix(f.Function, ".decideSafely") {
+		if f, more = frames.Next(); strings.Contains(f.Function, "/router/aggregate.") {
 			break
 		}
 		fmt.Fprintf(&text, "%s\n\t%s:%d\n", f.Function, path.Base(f.File), f.Line)

@@ -2,9 +2,11 @@ package handlers
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +18,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
@@ -37,7 +39,7 @@ type request struct {
 // is refused (RFC 8259 leaves duplicate members open, RFC 7493 doesn't). It
 // returns either a command, which has no time yet, and an id only if the body
 // has one, or what is wrong with the body.
-func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
+func decodeRequest(registry *aggregate.Registry, body []byte) (*messaging.Command, []web.FieldError) {
 	if wrong := checkDepth(body); wrong != nil {
 		return nil, wrong
 	}
@@ -45,7 +47,7 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 	if !ok {
 		return nil, notJSON(json.Unmarshal(body, new(map[string]jsontext.Value))) // which says why
 	}
-	var req request
+	req := request{Type: requestType{registry: registry}}
 	wrong := decodeMembers(given, "", &req)
 	command := req.Type.command
 	if command != nil && req.Payload != nil {
@@ -54,8 +56,12 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 	if len(wrong) > 0 {
 		return nil, wrong
 	}
+	id, wrongID := checkID(req.Type.of, command)
+	if wrongID != nil {
+		return nil, []web.FieldError{*wrongID}
+	}
 	c := &messaging.Command{
-		Type: command.Type(), Stream: command.Stream(), Body: encode(command),
+		Type: command.Type(), Stream: req.Type.of.Stream(id), Body: encode(command),
 		ExpectedVersion: (*uint64)(req.ExpectedVersion),
 	}
 	if req.ID != nil {
@@ -65,9 +71,26 @@ func decodeRequest(body []byte) (*messaging.Command, []web.FieldError) {
 	return c, nil
 }
 
+// checkID asks the aggregate whether a command's id is one. The id must be
+// written as the aggregate stores the id: two texts would be one stream.
+func checkID(t *aggregate.Type, command aggregate.AnyCommand) (id string, wrong *web.FieldError) {
+	at := jsontext.Pointer("/payload")
+	if member := t.IDMember(command.Type()); member != "" {
+		at = at.AppendToken(member)
+	}
+	id, err := t.ParseID(command.AggregateID())
+	switch {
+	case err != nil:
+		return "", &web.FieldError{Pointer: string(at), Detail: err.Error()}
+	case id != command.AggregateID():
+		return "", &web.FieldError{Pointer: string(at), Detail: fmt.Sprintf("must be written as %q", id)}
+	}
+	return id, nil
+}
+
 // decodeMembers reads the members of an object into the fields of a struct,
 // by their json tags, and names all that is wrong: members that are missing
-// (unless the field is a pointer), unknown, or refused by the field's type.
+// (unless the field is a pointer or has omitempty), unknown, or refused by the field's type.
 func decodeMembers(given []member, at jsontext.Pointer, into any) (wrong []web.FieldError) {
 	add := func(member, detail string) {
 		wrong = append(wrong, web.FieldError{Pointer: string(at.AppendToken(member)), Detail: detail})
@@ -75,17 +98,17 @@ func decodeMembers(given []member, at jsontext.Pointer, into any) (wrong []web.F
 	fields := reflect.ValueOf(into).Elem()
 	known := make([]string, fields.NumField())
 	for i := range known {
-		known[i], _, _ = strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
+		var options string
+		known[i], options, _ = strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
+		known[i] = cmp.Or(known[i], fields.Type().Field(i).Name)
 		n := slices.IndexFunc(given, func(m member) bool { return m.name == known[i] })
 		if n < 0 {
-			if fields.Field(i).Kind() != reflect.Pointer {
+			if fields.Field(i).Kind() != reflect.Pointer && !strings.Contains(options, "omit") {
 				add(known[i], "is required")
 			}
 			continue
 		}
-		if err := decodeMember(given[n].value, fields.Field(i)); err != nil {
-			add(known[i], err.Error())
-		}
+		wrong = append(wrong, decodeMember(given[n].value, at.AppendToken(known[i]), fields.Field(i))...)
 	}
 	var unknown []string
 	for _, m := range given {
@@ -146,49 +169,86 @@ func (p *requestPayload) UnmarshalJSON(data []byte) error {
 }
 
 // decodeMember reads one value. A type that reads itself says in its own
-// words what it takes.
-func decodeMember(value jsontext.Value, field reflect.Value) error {
+// words what the type takes.
+func decodeMember(value jsontext.Value, at jsontext.Pointer, field reflect.Value) []web.FieldError {
+	refuse := func(detail string) []web.FieldError {
+		return []web.FieldError{{Pointer: string(at), Detail: detail}}
+	}
 	if field.Kind() == reflect.Pointer {
 		field.Set(reflect.New(field.Type().Elem()))
 		field = field.Elem()
 	}
 	into := field.Addr().Interface()
 	if own, ok := into.(json.Unmarshaler); ok {
-		return own.UnmarshalJSON(value)
+		switch err := own.UnmarshalJSON(value); {
+		case err != nil:
+			return refuse(err.Error())
+		case value.Kind() == 'n' && field.Type() != anyJSON:
+			return refuse("must not be null")
+		}
+		return nil
+	}
+	switch field.Kind() {
+	case reflect.Struct:
+		members, ok := membersOf(value)
+		if !ok {
+			return refuse("must be an object")
+		}
+		return decodeMembers(members, at, into)
+	case reflect.Slice:
+		if field.Type().Elem().Kind() != reflect.Uint8 { // bytes are a text in base64
+			return decodeItems(value, at, field)
+		}
 	}
 	if value.Kind() != 'n' && json.Unmarshal(value, into, json.RejectUnknownMembers(true)) == nil {
 		return nil
 	}
 	switch field.Kind() {
-	case reflect.String:
-		return errors.New("must be a string")
+	case reflect.String, reflect.Slice:
+		return refuse("must be a string")
 	case reflect.Bool:
-		return errors.New("must be true or false")
-	case reflect.Slice, reflect.Array:
-		return errors.New("must be an array")
-	case reflect.Map, reflect.Struct:
-		return errors.New("must be an object")
+		return refuse("must be true or false")
+	case reflect.Array:
+		return refuse("must be an array")
+	case reflect.Map:
+		return refuse("must be an object")
 	default:
-		return errors.New("must be a number that fits here")
+		return refuse("must be a number that fits here")
 	}
 }
 
+// anyJSON is the type of a field that takes any value as it stands, null too.
+var anyJSON = reflect.TypeFor[stdjson.RawMessage]()
+
+// decodeItems reads an array, item by item.
+func decodeItems(value jsontext.Value, at jsontext.Pointer, field reflect.Value) (wrong []web.FieldError) {
+	var items []jsontext.Value
+	if value.Kind() != '[' || json.Unmarshal(value, &items) != nil {
+		return []web.FieldError{{Pointer: string(at), Detail: "must be an array"}}
+	}
+	field.Set(reflect.MakeSlice(field.Type(), len(items), len(items)))
+	for i, item := range items {
+		wrong = append(wrong, decodeMember(item, at.AppendToken(strconv.Itoa(i)), field.Index(i))...)
+	}
+	return wrong
+}
+
 // requestType is an empty command of the type that is asked for.
-type requestType struct{ command users.Command }
+type requestType struct {
+	registry *aggregate.Registry
+	of       *aggregate.Type
+	command  aggregate.AnyCommand
+}
 
 func (t *requestType) UnmarshalJSON(data []byte) error {
 	text, err := jsontext.AppendUnquote(nil, data)
-	for _, newCommand := range users.Commands {
-		if command := newCommand(); err == nil && command.Type() == string(text) {
-			t.command = command
-			return nil
-		}
+	if err == nil {
+		t.command, t.of = t.registry.NewCommand(string(text))
 	}
-	var known []string
-	for _, newCommand := range users.Commands {
-		known = append(known, newCommand().Type())
+	if t.command == nil {
+		return fmt.Errorf("must be one of %s", strings.Join(t.registry.CommandTypes(), ", "))
 	}
-	return fmt.Errorf("must be one of %s", strings.Join(known, ", "))
+	return nil
 }
 
 // requestID is a command id.

@@ -31,7 +31,7 @@ func TestHash(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c, wrong := decodeRequest([]byte(test.body))
+			c, wrong := decodeRequest(registry, []byte(test.body))
 			if wrong != nil {
 				t.Fatalf("refused: %v", wrong)
 			}
@@ -55,7 +55,7 @@ func TestHashTellsApart(t *testing.T) {
 		`{"type":"deleteUser","payload":{"id":1},"expectedVersion":1}`,
 		`{"type":"deactivateUser","payload":{"id":1}}`,
 	} {
-		c, wrong := decodeRequest([]byte(body))
+		c, wrong := decodeRequest(registry, []byte(body))
 		if wrong != nil {
 			t.Fatalf("%s refused: %v", body, wrong)
 		}
@@ -69,7 +69,7 @@ func TestHashTellsApart(t *testing.T) {
 // A field that reads itself says in plain words what it takes; decodeRequest
 // matches members to fields by their tags.
 func TestCommandFields(t *testing.T) {
-	for _, newCommand := range users.Commands {
+	for _, newCommand := range users.Aggregate.Commands() {
 		command := reflect.TypeOf(newCommand()).Elem()
 		for i := range command.NumField() {
 			field := command.Field(i)
@@ -109,7 +109,9 @@ func TestDecodeMembersOfPlainTypes(t *testing.T) {
 			at("text", "must be a string"), at("flag", "must be true or false"),
 			at("count", "must be a number that fits here"), at("list", "must be an array"), at("nested", "must be an object"),
 		}},
-		{"unknown within", `""`, `false`, `0`, `[]`, `{"a":1}`, []web.FieldError{at("nested", "must be an object")}},
+		{"unknown within", `""`, `false`, `0`, `[]`, `{"a":1}`, []web.FieldError{
+			at("nested/A", "is required"), at("nested/a", "is not known; known are A"),
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -138,7 +140,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, wrong := decodeRequest(body)
+		c, wrong := decodeRequest(registry, body)
 		if (c == nil) == (wrong == nil) {
 			t.Fatalf("both or neither of command %v and errors %v", c, wrong)
 		}
@@ -149,7 +151,7 @@ func FuzzDecode(f *testing.F) {
 		if c.ExpectedVersion != nil {
 			again = fmt.Sprintf(`{"type":%q,"payload":%s,"expectedVersion":%d}`, c.Type, c.Body, *c.ExpectedVersion)
 		}
-		second, wrong := decodeRequest([]byte(again))
+		second, wrong := decodeRequest(registry, []byte(again))
 		if wrong != nil {
 			t.Fatalf("%s refused, after %s: %v", again, body, wrong)
 		}
@@ -176,7 +178,7 @@ func readOtherwise(t *testing.T, body []byte) *messaging.Command {
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
-	for _, newCommand := range users.Commands {
+	for _, newCommand := range users.Aggregate.Commands() {
 		command := newCommand()
 		if command.Type() != envelope.Type {
 			continue
@@ -185,7 +187,7 @@ func readOtherwise(t *testing.T, body []byte) *messaging.Command {
 			t.Fatalf("%s: %v", body, err)
 		}
 		c := &messaging.Command{
-			Type: envelope.Type, Stream: command.Stream(), ID: envelope.ID,
+			Type: envelope.Type, Stream: users.Aggregate.Stream(command.AggregateID()), ID: envelope.ID,
 			ExpectedVersion: envelope.ExpectedVersion, Body: encode(command),
 		}
 		c.Hash = hashOf(c)

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 const (
@@ -56,7 +56,7 @@ type desk struct {
 // job is a command at the desk.
 type job struct {
 	command messaging.Command
-	wish    users.Command
+	wish    aggregate.AnyCommand
 	at      messaging.CommandPosition
 	record  *messaging.Record // nil if it needs none, or only a newer binary can decide it
 	trace   string            // of the decision, "" if it isn't traced
@@ -102,7 +102,7 @@ func (d *desk) reached() int64 { return max(d.marked.Load(), d.claim.First()) }
 
 // take puts a command on the desk, and waits while the desk is full. It says
 // whether it did: a desk whose partition is gone takes nothing.
-func (d *desk) take(c messaging.Command, wish users.Command) bool {
+func (d *desk) take(c messaging.Command, wish aggregate.AnyCommand) bool {
 	select {
 	case d.room <- struct{}{}:
 	case <-d.claim.Context.Done():
@@ -155,8 +155,8 @@ func (d *desk) decide(st *stack, j *job) {
 	if !j.held && d.repeats(st, j) {
 		return
 	}
-	if errors.Is(st.top.unreadable, users.ErrUnknownEvent) {
-		// A newer binary wrote it, and must decide: parking the user would
+	if errors.Is(st.top.unreadable, aggregate.ErrUnknownEvent) {
+		// A newer binary wrote it, and must decide: parking the stream would
 		// count for that one too.
 		d.outdated(st.top.unreadable)
 		return
@@ -168,9 +168,9 @@ func (d *desk) decide(st *stack, j *job) {
 	}
 	var r messaging.Record
 	if j.held {
-		r = decideHeld(&st.top)
+		r = decideHeld(d.ledger.registry, &st.top)
 	} else {
-		r = decide(&st.top, &j.command, j.wish, j.at)
+		r = decide(d.ledger.registry, &st.top, &j.command, j.wish, j.at)
 	}
 	j.record = &r
 	if traced {
@@ -179,7 +179,7 @@ func (d *desk) decide(st *stack, j *job) {
 	// Stacked by the same fold that reads it back. Its outcomes, which are
 	// many, are not: repeats knows what becomes of them.
 	st.top.outcomes = nil
-	st.top.fold(j.record, 1)
+	st.top.fold(d.ledger.registry, j.record, 1)
 	j.forgets = !j.held && st.top.held == nil
 	if d.retry != nil {
 		j.failed = true // behind those that failed: it goes with them

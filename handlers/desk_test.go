@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // service is a command service at work on the fake log.
@@ -30,7 +31,7 @@ type service struct {
 // serve starts a service that has claimed the partition.
 func serve(t *testing.T, log *fakeLog) *service {
 	t.Helper()
-	return serveWith(t, NewLedger(log, 1, 128, slog.New(slog.DiscardHandler)), log)
+	return serveWith(t, NewLedger(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
 }
 
 // serveWith starts a service with this ledger.
@@ -68,7 +69,7 @@ func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
 func (s *service) take(commands ...messaging.Command) {
 	s.t.Helper()
 	for _, c := range commands {
-		wish := newCommand(c.Type)
+		wish := newCommand(registry, c.Type)
 		if err := json.Unmarshal(c.Body, wish); err != nil {
 			s.t.Fatal(err)
 		}
@@ -94,8 +95,11 @@ type topic struct{ next int64 }
 
 func (tp *topic) command(commandType, user, name, id string) messaging.Command {
 	body := fmt.Sprintf(`{"id":%q,"name":%q}`, user, name)
+	if slices.Contains(operatorTypes, commandType) {
+		body = fmt.Sprintf(`{"stream":"user/%s"}`, user)
+	}
 	c := messaging.Command{
-		Offset: tp.next, ID: id, Type: commandType, Stream: user,
+		Offset: tp.next, ID: id, Type: commandType, Stream: "user/" + user,
 		Time: time.UnixMilli(tp.next).UTC(), Hash: commandType + body, Body: []byte(body),
 	}
 	tp.next++
@@ -215,7 +219,7 @@ func TestAnotherWritersRecordsAreStackedOn(t *testing.T) {
 	s.drain()
 	rival.drain()
 	seen := map[string]int{}
-	for _, r := range log.accepted()["u0"] {
+	for _, r := range log.accepted()["user/u0"] {
 		seen[r.CommandID]++
 	}
 	for id, n := range seen {
@@ -258,7 +262,7 @@ func TestRepeatedCommandIDsHaveOneOutcome(t *testing.T) {
 	s = serve(t, log)
 	s.take(again)
 	s.drain()
-	if got := log.accepted()["u"]; len(got) != 2 || got[0].Type != "userCreated" || got[1].Type != "userRenamed" {
+	if got := log.accepted()["user/u"]; len(got) != 2 || got[0].Type != "userCreated" || got[1].Type != "userRenamed" {
 		t.Errorf("accepted %+v, want one userCreated and one userRenamed", got)
 	}
 }
@@ -275,13 +279,13 @@ func TestExpectedVersion(t *testing.T) {
 	)
 	s.drain()
 	var got []string
-	for _, r := range log.accepted()["u"] {
+	for _, r := range log.accepted()["user/u"] {
 		got = append(got, fmt.Sprintf("%s@%d", r.Type, r.Version))
 	}
 	if want := "[userCreated@1 userRenamed@2 commandRefused@2 commandRefused@2]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	if o, _ := s.ledger.partitions[0].streams["u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != SlugVersionMismatch {
+	if o, _ := s.ledger.partitions[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
 		t.Errorf("a create that expects no user was refused with %+v: the version comes before anything else", o.Refusal)
 	}
 }
@@ -322,7 +326,7 @@ func TestFullDeskHoldsBack(t *testing.T) {
 // one leaves, and says so.
 func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	log, tp := newFakeLog(), new(topic)
-	r := messaging.Record{Type: "userPromoted", Stream: "u", Seq: 1, Version: 1, CommandID: "new", CommandPosition: messaging.CommandPosition{TopicID: "topic"}, Body: []byte("{}")}
+	r := messaging.Record{Type: "userPromoted", Stream: "user/u", Seq: 1, Version: 1, CommandID: "new", CommandPosition: messaging.CommandPosition{TopicID: "topic"}, Body: []byte("{}")}
 	r.Seal()
 	log.append(&r, func(error) {})
 	tp.next = 1
@@ -335,11 +339,11 @@ func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 		}
 	}
 	s.take(tp.command("renameUser", "u", "Bea", "2"), tp.command("createUser", "other", "Oz", "3"))
-	if why := <-left; !errors.Is(why, users.ErrUnknownEvent) {
+	if why := <-left; !errors.Is(why, aggregate.ErrUnknownEvent) {
 		t.Errorf("it leaves because: %v", why)
 	}
-	settled(t, log, "other", 1)
-	if got := log.accepted()["u"]; len(got) != 1 {
+	settled(t, log, "user/other", 1)
+	if got := log.accepted()["user/u"]; len(got) != 1 {
 		t.Errorf("it decided all the same: %v", typesOf(got))
 	}
 	if s.marked > 1 {

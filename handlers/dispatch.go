@@ -13,8 +13,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // DrainTimeout bounds the wait for commands under way when a partition goes,
@@ -22,7 +22,7 @@ import (
 const DrainTimeout = 5 * time.Second
 
 // Dispatcher takes the commands that Watermill's router brings to the desks
-// of their partitions. All the handlers of the aggregate share one
+// of their partitions. All handlers share one
 // subscription: with one each, a rename could overtake its create.
 type Dispatcher struct {
 	Kafka  *messaging.Kafka
@@ -52,8 +52,8 @@ type Dispatcher struct {
 // NewDispatcher returns a dispatcher without any partitions yet.
 func NewDispatcher(kafka *messaging.Kafka, topicID func(context.Context) (string, error), ledger *Ledger, send func(*messaging.Record, func(error)), log *slog.Logger) *Dispatcher {
 	known := map[string]bool{}
-	for _, create := range commandTypes() {
-		known[create().Type()] = true
+	for _, name := range CommandTypes(ledger.registry) {
+		known[name] = true
 	}
 	return &Dispatcher{
 		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, Meter: unmetered{}, known: known,
@@ -147,8 +147,8 @@ func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscri
 		return fmt.Errorf("command processor: %w", err)
 	}
 	var handlers []cqrs.GroupEventHandler
-	for _, newCommand := range commandTypes() {
-		handlers = append(handlers, commandHandler{newCommand, d})
+	for _, name := range CommandTypes(d.Ledger.registry) {
+		handlers = append(handlers, commandHandler{name, d})
 	}
 	if err := processor.AddHandlersGroup("commands", handlers...); err != nil {
 		return fmt.Errorf("command processor: %w", err)
@@ -158,13 +158,15 @@ func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscri
 
 // commandHandler handles one type of command.
 type commandHandler struct {
-	newCommand func() users.Command
-	dispatcher *Dispatcher
+	commandType string
+	dispatcher  *Dispatcher
 }
 
 // NewEvent implements [cqrs.GroupEventHandler]: it is Watermill's group of
 // event handlers that shares a subscription.
-func (h commandHandler) NewEvent() any { return h.newCommand() }
+func (h commandHandler) NewEvent() any {
+	return newCommand(h.dispatcher.Ledger.registry, h.commandType)
+}
 
 // Handle implements [cqrs.GroupEventHandler].
 func (h commandHandler) Handle(ctx context.Context, wish any) error {
@@ -172,15 +174,17 @@ func (h commandHandler) Handle(ctx context.Context, wish any) error {
 	if !ok {
 		return errors.New("a message came past its envelope")
 	}
-	return h.dispatcher.take(command, wish.(users.Command)) //nolint:errcheck // it is what NewEvent makes
+	return h.dispatcher.take(command, wish.(aggregate.AnyCommand)) //nolint:errcheck // it is what NewEvent makes
 }
 
 // take puts a command on its partition's desk. That it doesn't, because the
 // partition is gone, is no error: the command is not marked, and comes again
 // to whoever has the partition next.
-func (d *Dispatcher) take(c messaging.Command, wish users.Command) error {
-	if wish != nil && wish.Stream() != c.Stream {
-		return fmt.Errorf("%w: the payload names user %q, and the key %q", messaging.ErrUndecodable, wish.Stream(), c.Stream)
+func (d *Dispatcher) take(c messaging.Command, wish aggregate.AnyCommand) error {
+	if wish != nil {
+		if named := streamOf(d.Ledger.registry, wish); named != c.Stream {
+			return fmt.Errorf("%w: the payload names stream %q, and the key %q", messaging.ErrUndecodable, named, c.Stream)
+		}
 	}
 	d.mu.Lock()
 	desk := d.desks[c.Partition]

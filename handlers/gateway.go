@@ -10,11 +10,14 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
 // Gateway takes commands over HTTP and puts them on the command bus.
 type Gateway struct {
+	// Registry is the aggregates whose commands are taken.
+	Registry *aggregate.Registry
 	// Send puts a command on the command bus. sent is told once how that went,
 	// late perhaps, and by any goroutine: no error means that Kafka holds the
 	// command, at that place.

@@ -113,7 +113,7 @@ func TestGatewayInvalid(t *testing.T) {
 		{"negative id", payload(`"id":-1,"name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
 		{"negative zero", payload(`"id":-0,"name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
 		{"id of 2^53", payload(`"id":9007199254740992,"name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
-		{"reserved id", payload(`"id":"stats","name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
+		{"id of two dots", payload(`"id":"..","name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
 		{"empty id", payload(`"id":"","name":"A"`), nil, 400, invalid, []string{"/payload/id"}},
 		{"empty name", payload(`"id":1,"name":"  "`), nil, 400, invalid, []string{"/payload/name"}},
 		{"name with a control character", payload(`"id":1,"name":"A\u0000B"`), nil, 400, invalid, []string{"/payload/name"}},

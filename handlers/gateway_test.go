@@ -26,7 +26,8 @@ var gatewayNow = time.Date(2026, 9, 21, 10, 11, 12, 345_678_901, time.FixedZone(
 // newGateway serves a gateway whose commands go to send.
 func newGateway(send func(*messaging.Command) error) http.Handler {
 	g := &Gateway{
-		Send: aside(send), Timeout: time.Second, MaxInFlight: 2,
+		Registry: registry,
+		Send:     aside(send), Timeout: time.Second, MaxInFlight: 2,
 		MaxUndecided: 100, Ledger: noLedger,
 		StatusURL: "http://localhost:3002/", Now: func() time.Time { return gatewayNow },
 		Log: slog.New(slog.DiscardHandler),
@@ -148,7 +149,7 @@ func TestGatewayAccepts(t *testing.T) {
 			if !test.id(c.ID) {
 				t.Errorf("command id %q", c.ID)
 			}
-			if c.Stream != test.stream || string(c.Body) != test.payload {
+			if c.Stream != "user/"+test.stream || string(c.Body) != test.payload {
 				t.Errorf("got stream %q, payload %s; want %q, %s", c.Stream, c.Body, test.stream, test.payload)
 			}
 			if want := time.Date(2026, 9, 21, 9, 11, 12, 345_000_000, time.UTC); c.Time != want {
@@ -195,7 +196,7 @@ func TestGatewayLocation(t *testing.T) {
 
 func TestGatewayWithoutStatusURL(t *testing.T) {
 	var bus capture
-	g := &Gateway{Send: aside(bus.send), Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	g := &Gateway{Registry: registry, Send: aside(bus.send), Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
 	g.Routes(router)
 	if got := ask(t, router, "/commands", alice); got.Status != 202 || got.Header["Location"] != nil {

@@ -32,7 +32,7 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 			take := func(c messaging.Command) {
 				log.take(t, d, c)
 				log.landAll(d.ledger)
-				if s := d.ledger.streams["u"]; s.places != nil && len(s.places) != len(s.outcomes) {
+				if s := d.ledger.streams["user/u"]; s.places != nil && len(s.places) != len(s.outcomes) {
 					t.Fatalf("%d of %d outcomes have places", len(s.places), len(s.outcomes))
 				}
 			}
@@ -43,7 +43,7 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 			}
 			take(tp.command("createUser", "u", "Ann", "0"))
 			taken["hold"] = allocatedBy(func() { hold("a") })
-			s := d.ledger.streams["u"]
+			s := d.ledger.streams["user/u"]
 			for i := range s.outcomes {
 				if got := s.index(s.outcomes[i].CommandID); got != i {
 					t.Fatalf("outcome %d is found at %d", i, got)
@@ -56,7 +56,7 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 			taken["drop"] = allocatedBy(func() {
 				for i := range n {
 					c := tp.command("dropParked", "u", "", fmt.Sprintf("d%05d", i))
-					c.Body = fmt.Appendf(nil, `{"id":"u","commandId":"b%05d"}`, i)
+					c.Body = fmt.Appendf(nil, `{"stream":"user/u","commandId":"b%05d"}`, i)
 					take(c)
 				}
 			})
@@ -85,7 +85,7 @@ func TestFindingAmongManyHeld(t *testing.T) {
 		s := new(stream)
 		for i := range n {
 			r := messaging.Record{Type: messaging.TypeCommandParked, CommandID: fmt.Sprintf("%05d", i), Body: []byte(`{}`)}
-			o, err := s.apply(&r)
+			o, err := s.apply(registry, &r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,13 +134,13 @@ func TestHeldBehindTheFirst(t *testing.T) {
 			s := &stream{outcomes: []Outcome{{CommandID: "before"}}}
 			for i := range 3 {
 				r := messaging.Record{Type: messaging.TypeCommandQueued, CommandID: fmt.Sprint(i), Body: []byte(`{}`)}
-				o, err := s.apply(&r)
+				o, err := s.apply(registry, &r)
 				if err != nil {
 					t.Fatal(err)
 				}
 				s.remember(o, 2)
 			}
-			if _, err := s.apply(&test.record); err != nil {
+			if _, err := s.apply(registry, &test.record); err != nil {
 				t.Fatal(err)
 			}
 			var got []string

@@ -32,7 +32,7 @@ func (l *slowLog) land(p *ledgerPartition) {
 func slowDesk(t *testing.T, remember int) (*desk, *slowLog) {
 	t.Helper()
 	log := &slowLog{fakeLog: newFakeLog()}
-	ledger := NewLedger(log, 1, remember, slog.New(slog.DiscardHandler))
+	ledger := NewLedger(log, registry, 1, remember, slog.New(slog.DiscardHandler))
 	return slowDeskOn(t, ledger, log), log
 }
 
@@ -74,7 +74,7 @@ func TestHeldCommandsStack(t *testing.T) {
 	log.take(t, d, tp.command("requeueParked", "u", "", "ur"), tp.command("requeueParked", "v", "", "vr"))
 	inFlight := func(want ...int) {
 		t.Helper()
-		if got := []int{len(d.stacks["u"].jobs), len(d.stacks["v"].jobs), d.held}; !slices.Equal(got, want) {
+		if got := []int{len(d.stacks["user/u"].jobs), len(d.stacks["user/v"].jobs), d.held}; !slices.Equal(got, want) {
 			t.Errorf("under way are %d of u, %d of v, %d that were held; want %v", got[0], got[1], got[2], want)
 		}
 	}
@@ -91,7 +91,7 @@ func TestHeldCommandsStack(t *testing.T) {
 	if d.held != 0 || len(log.waiting) != 0 {
 		t.Errorf("in the end %d held commands go on, and %d appends wait", d.held, len(log.waiting))
 	}
-	got := typesOf(log.accepted()["u"])
+	got := typesOf(log.accepted()["user/u"])
 	i := slices.Index(got, "parkedRequeued ur")
 	want := "[userRenamed u1 userRenamed u2 userRenamed u3 userRenamed u4 commandQueued last userRenamed u5 userRenamed u6 userRenamed last]"
 	if text := fmt.Sprint(got[i+1:]); text != want {
@@ -119,7 +119,7 @@ func TestHeldCommandParkedAgainStopsTheRest(t *testing.T) {
 	tp := new(topic)
 	drop := func(id, which string) messaging.Command {
 		c := tp.command("dropParked", "u", "", id)
-		c.Body = fmt.Appendf(nil, `{"id":"u","commandId":%q}`, which)
+		c.Body = fmt.Appendf(nil, `{"stream":"user/u","commandId":%q}`, which)
 		return c
 	}
 	log.take(t, d,
@@ -136,7 +136,7 @@ func TestHeldCommandParkedAgainStopsTheRest(t *testing.T) {
 	want := "[userCreated 0 commandParked 1 commandQueued 2 commandQueued 3 commandQueued 4 " +
 		"parkedDropped d1 commandRefused 1 userRenamed 2 commandParked 3 commandQueued 5 " +
 		"parkedDropped d3 commandRefused 3 userRenamed 4 userRenamed 5]"
-	if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	checkOnce(t, log)
@@ -156,7 +156,7 @@ func TestHeldCommandsFallTogether(t *testing.T) {
 	)
 	log.landAll(ours.ledger)
 	theirs := &slowLog{fakeLog: log.fakeLog}
-	rival := slowDeskOn(t, NewLedger(theirs, 1, 128, slog.New(slog.DiscardHandler)), theirs)
+	rival := slowDeskOn(t, NewLedger(theirs, registry, 1, 128, slog.New(slog.DiscardHandler)), theirs)
 
 	*mended = true
 	requeue, last := tp.command("requeueParked", "u", "", "r"), tp.command("renameUser", "u", "Eve", "4")
@@ -177,7 +177,7 @@ func TestHeldCommandsFallTogether(t *testing.T) {
 	log.landAll(ours.ledger)
 	want := "[userCreated 0 commandParked 1 commandQueued 2 commandQueued 3 parkedRequeued r commandParked 1 " +
 		"commandQueued 4 parkedRequeued r2 userRenamed 1 userRenamed 2 userRenamed 3 userRenamed 4]"
-	if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if len(ours.stacks) != 0 || len(ours.queue) != 0 || ours.held != 0 {
@@ -200,7 +200,7 @@ func TestHeldCommandsAreSentAgain(t *testing.T) {
 	}
 	s.take(tp.command("requeueParked", "u", "", "r"), tp.command("renameUser", "u", "Eve", "5"))
 	s.drain()
-	got := typesOf(settled(t, log, "u", 9))
+	got := typesOf(settled(t, log, "user/u", 9))
 	want := "[userCreated 1 commandParked 2 commandQueued 3 commandQueued 4 parkedRequeued r userRenamed 2 userRenamed 3 userRenamed 4 userRenamed 5]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -18,7 +18,7 @@ import (
 const (
 	// importWindow is how many lines of one import are under way at once.
 	importWindow = 512
-	// importSenders send lines side by side; one user's all by the same one.
+	// importSenders send lines side by side; one stream's all by the same one.
 	importSenders = 64
 	// importPatience is how long a client may take for a line, or to read
 	// results, and how long a line waits for a place.
@@ -180,7 +180,7 @@ func (i *importer) report(number int, problem *web.Problem) {
 
 // take decodes a line and has it sent.
 func (i *importer) take(ctx context.Context, number int, text []byte) {
-	c, wrong := decodeRequest(text)
+	c, wrong := decodeRequest(i.Registry, text)
 	if len(wrong) > 0 {
 		i.report(number, invalid("the line is wrong at the places in errors", wrong...))
 		return
@@ -208,7 +208,7 @@ func (i *importer) stopSenders() {
 }
 
 // sendLines sends lines one after the other. Once a line was not sent, or it
-// is not known whether it was, the later ones of its user are not: they would
+// is not known whether it was, the later ones of its stream are not: they would
 // overtake it.
 func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 	stuck := map[string]bool{}
@@ -226,7 +226,7 @@ func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 func (i *importer) awaitPlace(p places) bool { return p.await(importPatience, i.Stopping) }
 
 func notSent(c *messaging.Command) *web.Problem {
-	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this user may not have been taken; " +
+	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this stream may not have been taken; " +
 		"send what is not known to be taken again, in this order, with these ids")
 	p.ID = c.ID
 	return p

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 const stopped = "unavailable 503"
@@ -312,9 +312,7 @@ func TestImportEndsLongAfterItsLastLine(t *testing.T) {
 // A line that makes this program panic takes its own import down, and nothing
 // else.
 func TestImportThatPanics(t *testing.T) {
-	before := users.Commands
-	users.Commands = append(slices.Clone(before), func() users.Command { return new(brittleUser) })
-	t.Cleanup(func() { users.Commands = before })
+	withCommand(t, func() aggregate.Command[users.User] { return new(brittleUser) })
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
 		c := startImport(t, dialInMemory(t, s))
@@ -340,6 +338,6 @@ func (*brittleID) UnmarshalJSON([]byte) error { panic("a fault in reading") }
 
 func (brittleUser) Type() string { return "brittleUser" }
 
-func (brittleUser) Stream() string { return "1" }
+func (brittleUser) AggregateID() string { return "1" }
 
-func (brittleUser) Decide(users.User) (users.Event, error) { return nil, nil }
+func (brittleUser) Decide(users.User) (aggregate.Event[users.User], error) { return nil, nil }

@@ -33,7 +33,7 @@ func TestImportResultsOnTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := `{"line":1,"id":"a","type":"createUser","status":"succeeded","user":1,"version":1,"position":"AQAB"}` + "\n" +
+		want := `{"line":1,"id":"a","type":"createUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAB"}` + "\n" +
 			`{"line":2,"problem":` + refusal(409, "user-exists", "the user exists already", "b") + "}\n" +
 			`{"line":3,"problem":{"type":"urn:millrace:problem:invalid-request","title":"Invalid request","status":400,` +
 			`"detail":"the line is wrong at the places in errors","errors":[{"pointer":"/type","detail":"is required"},{"pointer":"/payload","detail":"is required"}]}}` + "\n"

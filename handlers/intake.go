@@ -1,8 +1,8 @@
 package handlers
 
 import (
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // intake brings a desk its commands, on a goroutine of its own: deciding takes
@@ -17,7 +17,7 @@ type intake struct {
 // arrival is a command that came, as [desk.take] has it.
 type arrival struct {
 	command messaging.Command
-	wish    users.Command
+	wish    aggregate.AnyCommand
 }
 
 func newIntake(d *desk) *intake {
@@ -41,7 +41,7 @@ func (i *intake) run() {
 }
 
 // bring hands a command over, and waits while the desk is full.
-func (i *intake) bring(c messaging.Command, wish users.Command) {
+func (i *intake) bring(c messaging.Command, wish aggregate.AnyCommand) {
 	select {
 	case i.came <- arrival{c, wish}:
 	case <-i.ended:

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // Log is where the ledger reads topic events.
@@ -35,7 +36,8 @@ type Ledger struct {
 	Snapshots *Snapshots
 
 	log        Log
-	remember   int // outcomes of a user
+	registry   *aggregate.Registry
+	remember   int // outcomes of a stream
 	logger     *slog.Logger
 	partitions []*ledgerPartition
 	started    chan struct{} // closed when the snapshots are in
@@ -45,7 +47,8 @@ type Ledger struct {
 // that decides the partition's commands, if this process has claimed it: a
 // decision and the record that upsets it never pass each other.
 type ledgerPartition struct {
-	remember int // outcomes of a user
+	registry *aggregate.Registry
+	remember int // outcomes of a stream
 
 	mu      sync.Mutex
 	next    int64            // the offset of the first record that is not folded
@@ -68,11 +71,12 @@ type caughtUp struct {
 type waitingFor struct{ stream, commandID string }
 
 // NewLedger returns an empty ledger that will keep so many outcomes for each
-// user.
-func NewLedger(log Log, partitions int32, remember int, logger *slog.Logger) *Ledger {
-	l := &Ledger{log: log, remember: remember, logger: logger, started: make(chan struct{})}
+// stream.
+func NewLedger(log Log, registry *aggregate.Registry, partitions int32, remember int, logger *slog.Logger) *Ledger {
+	l := &Ledger{log: log, registry: registry, remember: remember, logger: logger, started: make(chan struct{})}
 	for range partitions {
 		l.partitions = append(l.partitions, &ledgerPartition{
+			registry: registry,
 			remember: remember,
 			streams:  map[string]*stream{},
 			waiting:  map[waitingFor][]*waiter{},
@@ -160,7 +164,7 @@ func (p *ledgerPartition) foldOne(r *messaging.Record, logger *slog.Logger) {
 		s = new(stream)
 	}
 	readable, before := s.unreadable == nil, tallyOf(s)
-	if !s.fold(r, p.remember) {
+	if !s.fold(p.registry, r, p.remember) {
 		logger.Debug("ignored a record that lost its slot", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // Meter is told what becomes of commands, as it happens. It waits for nothing,
@@ -93,10 +94,8 @@ func (g *Gateway) UnderWay() (inFlight, undecided int) {
 	return len(g.inFlight), len(g.undecided)
 }
 
-// CommandTypes are the types of commands that this binary decides.
-func CommandTypes() (types []string) {
-	for _, create := range commandTypes() {
-		types = append(types, create().Type())
-	}
-	return types
+// CommandTypes are the types of commands that this binary decides: those of the
+// aggregates, and the operator's.
+func CommandTypes(registry *aggregate.Registry) []string {
+	return append(registry.CommandTypes(), operatorTypes...)
 }

@@ -54,7 +54,7 @@ func TestMeter(t *testing.T) {
 		tp.command("createUser", "v", "Bob", "1"),
 		tp.command("createUser", "v", "Bob", "2"),
 	)
-	settled(t, log, "u", 8)
+	settled(t, log, "user/u", 8)
 	s.drain()
 	meter.mu.Lock()
 	defer meter.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // Kind says how a command ended.
@@ -27,13 +27,13 @@ type Outcome struct {
 	// CommandHash is of what the command said that had this outcome.
 	CommandHash string
 	Kind        Kind
-	// Version is the user's version after it.
+	// Version is the stream's version after it.
 	Version uint64
 	// Partition and Offset are where in the log it stands.
 	Partition int32
 	Offset    int64
 	// Refusal is the rule that said no, if one did.
-	Refusal *users.Refusal
+	Refusal *aggregate.Refusal
 }
 
 // The bodies of records that are not events. Their members never change.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // A stream whose command can't be decided is parked: that command, and all
@@ -29,57 +29,74 @@ type heldCommand struct {
 // RequeueParked asks to decide a stream's held commands after all, the parked
 // one first.
 type RequeueParked struct {
-	ID users.ID `json:"id"`
+	Stream string `json:"stream"`
 }
 
 // DropParked asks to end a stream's parked command undecided, and to go on
 // with those behind it.
 type DropParked struct {
-	ID users.ID `json:"id"`
+	Stream string `json:"stream"`
 	// CommandID is the parked command: it may be another by now.
 	CommandID string `json:"commandId"`
 }
 
 // Type is "requeueParked".
-func (RequeueParked) Type() string { return "requeueParked" }
+func (RequeueParked) Type() string { return typeRequeueParked }
 
-// Stream is the user's id.
-func (c RequeueParked) Stream() string { return string(c.ID) }
-
-// Decide is never asked: a user is not changed by it.
-func (RequeueParked) Decide(users.User) (users.Event, error) { return nil, nil }
+// AggregateID is the id in the stream's name.
+func (c RequeueParked) AggregateID() string { return idOf(c.Stream) }
 
 // Type is "dropParked".
-func (DropParked) Type() string { return "dropParked" }
+func (DropParked) Type() string { return typeDropParked }
 
-// Stream is the user's id.
-func (c DropParked) Stream() string { return string(c.ID) }
+// AggregateID is the id in the stream's name.
+func (c DropParked) AggregateID() string { return idOf(c.Stream) }
 
-// Decide is never asked: a user is not changed by it.
-func (DropParked) Decide(users.User) (users.Event, error) { return nil, nil }
-
-// commandTypes makes an empty command of each type: the domain's, and the
-// operator's.
-func commandTypes() []func() users.Command {
-	return append(slices.Clone(users.Commands),
-		func() users.Command { return new(RequeueParked) },
-		func() users.Command { return new(DropParked) },
-	)
+func idOf(stream string) string {
+	_, id, _ := aggregate.SplitStream(stream)
+	return id
 }
 
+// The operator's commands, by their names on the wire.
+const (
+	typeRequeueParked = "requeueParked"
+	typeDropParked    = "dropParked"
+)
+
+var operatorTypes = []string{typeRequeueParked, typeDropParked}
+
 // newCommand makes an empty command of a type, nil if it is unknown.
-func newCommand(commandType string) users.Command {
-	for _, create := range commandTypes() {
-		if wish := create(); wish.Type() == commandType {
-			return wish
-		}
+func newCommand(registry *aggregate.Registry, commandType string) aggregate.AnyCommand {
+	switch commandType {
+	case typeRequeueParked:
+		return new(RequeueParked)
+	case typeDropParked:
+		return new(DropParked)
+	default:
+		c, _ := registry.NewCommand(commandType)
+		return c
 	}
-	return nil
+}
+
+// streamOf is the stream that a command is of, "" if its aggregate is unknown.
+func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
+	switch c := c.(type) {
+	case *RequeueParked:
+		return c.Stream
+	case *DropParked:
+		return c.Stream
+	default:
+		_, t := registry.NewCommand(c.Type())
+		if t == nil {
+			return ""
+		}
+		return t.Stream(c.AggregateID())
+	}
 }
 
 // wish reads what a held command asks.
-func (h *heldCommand) wish() (users.Command, error) {
-	wish := newCommand(h.Type)
+func (h *heldCommand) wish(registry *aggregate.Registry) (aggregate.AnyCommand, error) {
+	wish := newCommand(registry, h.Type)
 	if wish == nil {
 		return nil, fmt.Errorf("unknown command %q", h.Type)
 	}
@@ -90,13 +107,13 @@ func (h *heldCommand) wish() (users.Command, error) {
 }
 
 var (
-	errNotParked = &users.Refusal{Slug: "not-parked", Detail: "the user's commands are not parked"}
-	errNotAtHead = &users.Refusal{Slug: "not-parked", Detail: "that command is not the parked one"}
-	errDropped   = &users.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
+	errNotParked = &aggregate.Refusal{Slug: "not-parked", Detail: "the stream's commands are not parked"}
+	errNotAtHead = &aggregate.Refusal{Slug: "not-parked", Detail: "that command is not the parked one"}
+	errDropped   = &aggregate.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
 )
 
 // operate is the outcome of an operator's command, if it is one.
-func operate(s *stream, c *messaging.Command, wish users.Command) (recordType string, body []byte) {
+func operate(s *stream, c *messaging.Command, wish aggregate.AnyCommand) (recordType string, body []byte) {
 	switch wish := wish.(type) {
 	case *RequeueParked:
 		if !s.parked {
@@ -117,15 +134,15 @@ func operate(s *stream, c *messaging.Command, wish users.Command) (recordType st
 }
 
 // resume is the outcome of the first held command, now that it may go on.
-func resume(s *stream, h *heldCommand) (recordType string, body []byte) {
+func resume(registry *aggregate.Registry, s *stream, h *heldCommand) (recordType string, body []byte) {
 	if h.Dropped {
 		return refused(&h.Command, errDropped)
 	}
-	wish, err := h.wish()
+	wish, err := h.wish(registry)
 	if err != nil {
 		return messaging.TypeCommandParked, encode(held(&h.Command, err.Error(), ""))
 	}
-	return decideNow(s, &h.Command, wish)
+	return decideNow(registry, s, &h.Command, wish)
 }
 
 // resuming says whether held commands may go on.
@@ -221,7 +238,7 @@ func (s *stream) letGo(r *messaging.Record) error {
 	return nil
 }
 
-// ParkedStream is a user whose commands wait for somebody.
+// ParkedStream is a stream whose commands wait for somebody.
 type ParkedStream struct {
 	Stream string
 	// Held are the commands that wait; the first one is at fault.

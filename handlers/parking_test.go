@@ -33,7 +33,7 @@ func TestManyHeldCommands(t *testing.T) {
 
 	*mended = true
 	s = serve(t, log)
-	last := s.ledger.Watch("u", fmt.Sprint("b", behind-1))
+	last := s.ledger.Watch("user/u", fmt.Sprint("b", behind-1))
 	defer last.Close()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -51,7 +51,7 @@ func TestManyHeldCommands(t *testing.T) {
 		t.Errorf("each has taken %d bytes: as if all that wait were copied each time", allocated)
 	}
 	want = append(append(append(want, queued...), "parkedRequeued r", "userRenamed broken"), renamed...)
-	got := typesOf(log.accepted()["u"])
+	got := typesOf(log.accepted()["user/u"])
 	if len(got) != len(want) {
 		t.Fatalf("%d records, want %d", len(got), len(want))
 	}
@@ -70,7 +70,7 @@ func TestStackedHoldsAreItsOwn(t *testing.T) {
 	fold := func(s *stream, recordType, id, body string) {
 		t.Helper()
 		r := messaging.Record{Type: recordType, CommandID: id, Body: []byte(body)}
-		if _, err := s.apply(&r); err != nil {
+		if _, err := s.apply(registry, &r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestBroughtBackFromTheDeadLetters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			counted := new(deaths)
-			d := NewDispatcher(&messaging.Kafka{Partitions: 1}, sameTopic, nil, nil, slog.New(slog.DiscardHandler))
+			d := NewDispatcher(&messaging.Kafka{Partitions: 1}, sameTopic, NewLedger(nil, registry, 1, 1, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
 			d.Meter = counted
 			m := message.NewMessage("1", nil)
 			m.Metadata.Set(middleware.ReasonForPoisonedKey, "it was dead")

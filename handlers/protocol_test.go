@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/handlers/protocol"
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // Package protocol says what a desk should do, and searches that for faults.
@@ -82,7 +83,7 @@ func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary)
 }
 
 func (w *walk) restart(who int) {
-	w.services[who] = &walker{ledger: NewLedger(nil, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
+	w.services[who] = &walker{ledger: NewLedger(nil, registry, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
 }
 
 // step does what the model did, and compares.
@@ -123,21 +124,22 @@ func (w *walk) step(step *protocol.Step) error {
 }
 
 // command is what the gateway would make of a scenario's command.
-func (w *walk) command(at int) (messaging.Command, users.Command) {
+func (w *walk) command(at int) (messaging.Command, aggregate.AnyCommand) {
 	c := w.scenario.Commands[at]
 	user := users.ID(fmt.Sprint(c.User))
-	var wish users.Command
+	name := users.Aggregate.Stream(string(user))
+	var wish aggregate.AnyCommand
 	switch c.Verb {
 	case protocol.Requeue:
-		wish = &RequeueParked{ID: user}
+		wish = &RequeueParked{Stream: name}
 	case protocol.Drop:
-		wish = &DropParked{ID: user, CommandID: idText(c.Drops)}
+		wish = &DropParked{Stream: name, CommandID: idText(c.Drops)}
 	default:
-		wish = &walkersWish{binary: w.binary, ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
+		wish = &walkersWish{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
 	}
 	body := encode(wish)
 	command := messaging.Command{
-		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: wish.Type(), Stream: string(user),
+		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: wish.Type(), Stream: name,
 		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
 	}
 	if c.Expects > 0 {
@@ -233,7 +235,7 @@ func (w *walk) same(got *messaging.Record, want protocol.Append) error {
 	c := w.scenario.Commands[want.Command]
 	known := w.records[want.ID]
 	switch {
-	case got.Stream != fmt.Sprint(c.User), got.CommandID != idText(c.ID), got.Seq != uint64(want.Seq), got.Version != uint64(want.Version):
+	case got.Stream != users.Aggregate.Stream(fmt.Sprint(c.User)), got.CommandID != idText(c.ID), got.Seq != uint64(want.Seq), got.Version != uint64(want.Version):
 	case got.Prev != w.records[want.Prev].Digest:
 	case known == nil || known.Digest == got.Digest:
 		w.records[want.ID] = got
@@ -244,24 +246,26 @@ func (w *walk) same(got *messaging.Record, want protocol.Append) error {
 
 // walkersWish is a command that a binary decides as the model does.
 type walkersWish struct {
-	binary *protocol.Binary
-	ID     users.ID      `json:"id"`
-	Name   users.Name    `json:"name"`
-	Verb   protocol.Verb `json:"verb"`
+	ID   users.ID      `json:"id"`
+	Name users.Name    `json:"name"`
+	Verb protocol.Verb `json:"verb"`
 }
+
+// walkersBinary is what decides a walker's commands.
+var walkersBinary *protocol.Binary
 
 const newerName = "newer "
 
-func (walkersWish) Type() string     { return "walkUser" }
-func (c walkersWish) Stream() string { return string(c.ID) }
+func (walkersWish) Type() string          { return "walkUser" }
+func (c walkersWish) AggregateID() string { return string(c.ID) }
 
-func (c walkersWish) Decide(u users.User) (users.Event, error) {
+func (c walkersWish) Decide(u users.User) (aggregate.Event[users.User], error) {
 	exists, name := u.Status != users.Absent, c.Name
-	if c.binary.New {
+	if walkersBinary.New {
 		name = newerName + name
 	}
 	switch {
-	case c.Verb == protocol.Touchy && !c.binary.New:
+	case c.Verb == protocol.Touchy && !walkersBinary.New:
 		panic("touchy")
 	case c.Verb == protocol.Create && exists:
 		return nil, users.ErrExists
@@ -279,8 +283,8 @@ func (c walkersWish) Decide(u users.User) (users.Event, error) {
 // runsBinary makes walkersWish a command of the domain, for held ones are read
 // anew, and returns the binary that decides it.
 func runsBinary(t *testing.T) *protocol.Binary {
-	binary, before := new(protocol.Binary), users.Commands
-	users.Commands = append(slices.Clone(before), func() users.Command { return &walkersWish{binary: binary} })
-	t.Cleanup(func() { users.Commands = before })
-	return binary
+	t.Helper()
+	walkersBinary = new(protocol.Binary)
+	withCommand(t, func() aggregate.Command[users.User] { return new(walkersWish) })
+	return walkersBinary
 }

@@ -1,16 +1,11 @@
 package handlers
 
-import (
-	"slices"
+import "github.com/millrace/millrace/router/aggregate"
 
-	"github.com/millrace/millrace/handlers/users"
-)
-
-// Refusals are all that a client's command may be refused with: the domain's,
-// and those of the write side.
-func Refusals() []*users.Refusal {
-	return append(slices.Clone(users.Refusals),
-		&users.Refusal{Slug: SlugVersionMismatch, Detail: "`expectedVersion` is not the user's version"},
+// Refusals are those of the write side, of commands of any aggregate.
+func Refusals() []*aggregate.Refusal {
+	return []*aggregate.Refusal{
+		{Slug: aggregate.SlugVersionMismatch, Detail: "`expectedVersion` is not the stream's version", Kind: aggregate.PreconditionFailed},
 		errDropped,
-	)
+	}
 }

@@ -34,7 +34,7 @@ func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*messaging.Comma
 		return nil, err
 	}
 	key, keyErrors := idempotencyKey(r.Header)
-	c, bodyErrors := decodeRequest(body)
+	c, bodyErrors := decodeRequest(g.Registry, body)
 	if wrong := slices.Concat(keyErrors, bodyErrors); len(wrong) > 0 {
 		return nil, invalid("the request is wrong at the places in errors", wrong...)
 	}

@@ -8,30 +8,33 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // brokenRule is a command whose decision panics until it is mended.
 type brokenRule struct {
-	users.RenameUser
-	mended *bool
+	ID   users.ID   `json:"id"`
+	Name users.Name `json:"name"`
 }
+
+var ruleIsMended bool
 
 func (brokenRule) Type() string { return "breakUser" }
 
-func (c brokenRule) Decide(u users.User) (users.Event, error) {
-	if !*c.mended {
+func (c brokenRule) AggregateID() string { return string(c.ID) }
+
+func (c brokenRule) Decide(u users.User) (aggregate.Event[users.User], error) {
+	if !ruleIsMended {
 		panic("broken rule")
 	}
-	return c.RenameUser.Decide(u)
+	return users.RenameUser(c).Decide(u)
 }
 
 func withBrokenRule(t *testing.T) (mended *bool) {
 	t.Helper()
-	mended = new(bool)
-	before := users.Commands
-	users.Commands = append(users.Commands[:len(before):len(before)], func() users.Command { return &brokenRule{mended: mended} })
-	t.Cleanup(func() { users.Commands = before })
-	return mended
+	ruleIsMended = false
+	withCommand(t, func() aggregate.Command[users.User] { return new(brokenRule) })
+	return &ruleIsMended
 }
 
 func typesOf(records []messaging.Record) (out []string) {
@@ -54,10 +57,10 @@ func parkOne(t *testing.T, log *fakeLog, tp *topic) {
 	s.drain()
 	s.stop()
 	want := "[userCreated 1 commandParked 2 commandQueued 3 commandQueued 4]"
-	if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Fatalf("got %s, want %s", got, want)
 	}
-	if got := fmt.Sprint(typesOf(log.accepted()["other"])); got != "[userCreated o1]" {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/other"])); got != "[userCreated o1]" {
 		t.Fatalf("the other user: %s", got)
 	}
 }
@@ -94,13 +97,13 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 	// Not mended yet: it parks again, and keeps its place.
 	s := serve(t, log)
 	s.take(tp.command("requeueParked", "u", "", "r1"))
-	settled(t, log, "u", 6)
+	settled(t, log, "user/u", 6)
 	s.drain()
 	s.stop()
 
 	*mended = true
 	s = serve(t, log)
-	last := s.ledger.Watch("u", "5")
+	last := s.ledger.Watch("user/u", "5")
 	defer last.Close()
 	s.take(tp.command("requeueParked", "u", "", "r2"), tp.command("renameUser", "u", "Eve", "5"))
 	if o := <-last.C; o.Kind != Succeeded {
@@ -108,11 +111,11 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 	}
 	want := "[userCreated 1 commandParked 2 commandQueued 3 commandQueued 4 parkedRequeued r1 commandParked 2 " +
 		"parkedRequeued r2 userRenamed 2 userRenamed 3 userRenamed 4 userRenamed 5]"
-	if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	s.drain()
-	if name := s.ledger.partitions[0].streams["u"].user.Name; name != "Eve" {
+	if name := s.ledger.partitions[0].streams["user/u"].state.(users.User).Name; name != "Eve" {
 		t.Errorf("the user is called %s", name)
 	}
 }
@@ -130,10 +133,10 @@ func TestDroppedCommandLetsTheRestThrough(t *testing.T) {
 	s.drain()
 	want := "[userCreated 1 commandParked 2 commandQueued 3 commandQueued 4 parkedDropped d commandRefused 2 " +
 		"userRenamed 3 userRenamed 4 commandRefused d2]"
-	if got := fmt.Sprint(typesOf(log.accepted()["u"])); got != want {
+	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if o, _ := s.ledger.partitions[0].streams["u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
+	if o, _ := s.ledger.partitions[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
 		t.Errorf("the dropped command's outcome is %+v", o)
 	}
 }

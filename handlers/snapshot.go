@@ -9,20 +9,23 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // snapshotFormat names the layout, and the rules of the fold: a snapshot is a
 // fold that is not done again. Whoever changes what [stream.fold] makes of a
 // record gives it another number; snapshots of other formats are not read.
-const snapshotFormat = "millrace ledger 3\n"
+const snapshotFormat = "millrace ledger 4\n"
 
 // snapshot is one partition of the ledger, as it was at an offset of the log.
 type snapshot struct {
 	// EventsID is the id of topic events, and Partitions the number of its
 	// partitions: of another log it says nothing.
-	EventsID   string
+	EventsID string
+	// Fold is the version of the aggregates' own fold
+	// ([aggregate.Registry.FoldVersion]).
+	Fold       string
 	Partitions int32
 	Partition  int32
 	// Next is the offset of the first record that is not in, and Last the
@@ -38,9 +41,9 @@ var errSnapshot = errors.New("not a snapshot that this binary reads")
 
 // encode writes the format, the fields, the streams, and a SHA-256 over all
 // that. Numbers are unsigned varints, texts stand behind their length.
-func (s *snapshot) encode() ([]byte, error) {
+func (s *snapshot) encode(registry *aggregate.Registry) ([]byte, error) {
 	out := []byte(snapshotFormat)
-	out = appendText(out, s.EventsID)
+	out = appendText(appendText(out, s.EventsID), s.Fold)
 	for _, n := range []uint64{uint64(s.Partitions), uint64(s.Partition), uint64(s.Next), uint64(s.Remember), uint64(len(s.streams))} {
 		out = binary.AppendUvarint(out, n)
 	}
@@ -49,7 +52,14 @@ func (s *snapshot) encode() ([]byte, error) {
 		if st.unreadable != nil {
 			return nil, fmt.Errorf("stream %q can't be read", name) // a newer binary may: it must fold it anew
 		}
-		out = appendStream(appendText(out, name), st)
+		var state []byte
+		if t, _ := registry.OfStream(name); t != nil {
+			var err error
+			if state, err = t.EncodeState(st.state); err != nil {
+				return nil, fmt.Errorf("stream %q: %w", name, err)
+			}
+		}
+		out = appendStream(appendText(out, name), st, state)
 	}
 	sum := sha256.Sum256(out)
 	return append(out, sum[:]...), nil
@@ -59,12 +69,11 @@ func appendText(out []byte, text string) []byte {
 	return append(binary.AppendUvarint(out, uint64(len(text))), text...)
 }
 
-func appendStream(out []byte, st *stream) []byte {
+func appendStream(out []byte, st *stream, state []byte) []byte {
 	out = binary.AppendUvarint(out, st.head.Seq)
 	out = binary.AppendUvarint(out, st.head.Version)
 	out = append(out, st.head.Digest[:]...)
-	out = append(out, byte(st.user.Status))
-	out = appendText(out, string(st.user.Name))
+	out = appendText(out, string(state))
 	out = appendPosition(out, st.decided)
 	out = binary.AppendUvarint(out, uint64(len(st.decidedBefore)))
 	for _, p := range st.decidedBefore {
@@ -109,7 +118,7 @@ func flag(set bool) byte {
 
 // decodeSnapshot reads what encode writes. What it can't read is
 // errSnapshot.
-func decodeSnapshot(data []byte) (*snapshot, error) {
+func decodeSnapshot(registry *aggregate.Registry, data []byte) (*snapshot, error) {
 	body := len(data) - sha256.Size
 	if body < len(snapshotFormat) || !bytes.HasPrefix(data, []byte(snapshotFormat)) {
 		return nil, fmt.Errorf("%w: it has another format", errSnapshot)
@@ -117,16 +126,19 @@ func decodeSnapshot(data []byte) (*snapshot, error) {
 	if sum := sha256.Sum256(data[:body]); !bytes.Equal(sum[:], data[body:]) {
 		return nil, fmt.Errorf("%w: it is damaged", errSnapshot)
 	}
-	in := &snapshotReader{rest: data[len(snapshotFormat):body], text: map[string]string{}}
-	s := &snapshot{EventsID: in.shared()}
+	in := &snapshotReader{rest: data[len(snapshotFormat):body], text: map[string]string{}, registry: registry}
+	s := &snapshot{EventsID: in.shared(), Fold: in.shared()}
 	s.Partitions, s.Partition = int32(in.number(math.MaxInt32)), int32(in.number(math.MaxInt32))
 	s.Next, s.Remember = int64(in.number(math.MaxInt64)), int(in.number(math.MaxInt32))
 	count := in.number(uint64(len(in.rest)))
 	copy(s.Last[:], in.take(len(s.Last)))
+	if s.Fold != registry.FoldVersion() {
+		return s, nil // the states in it may be of other types
+	}
 	s.streams = make(map[string]*stream, count)
 	for range count {
 		name := string(in.take(int(in.number(math.MaxInt32))))
-		s.streams[name] = in.stream(s.Partition)
+		s.streams[name] = in.stream(name, s.Partition)
 		if in.failed {
 			break
 		}
@@ -143,6 +155,8 @@ type snapshotReader struct {
 	rest   []byte
 	failed bool
 	text   map[string]string // texts that many streams share
+
+	registry *aggregate.Registry
 }
 
 func (in *snapshotReader) take(n int) []byte {
@@ -185,12 +199,22 @@ func (in *snapshotReader) shared() string {
 	return text
 }
 
-func (in *snapshotReader) stream(partition int32) *stream {
+func (in *snapshotReader) stream(name string, partition int32) *stream {
 	st := new(stream)
 	st.head.Seq, st.head.Version = in.number(math.MaxInt64), in.number(math.MaxInt64)
 	copy(st.head.Digest[:], in.take(len(st.head.Digest)))
-	st.user.Status = users.Status(in.byte())
-	st.user.Name = users.Name(in.bytes())
+	if body := in.bytes(); len(body) > 0 {
+		t, _ := in.registry.OfStream(name)
+		if t == nil {
+			in.failed = true
+			return st
+		}
+		var err error
+		if st.state, err = t.DecodeState(body); err != nil {
+			in.failed = true
+			return st
+		}
+	}
 	st.decided = in.position()
 	for range in.number(uint64(len(in.rest))) {
 		st.decidedBefore = append(st.decidedBefore, in.position())
@@ -221,7 +245,8 @@ func (in *snapshotReader) outcome(partition int32) Outcome {
 	refused := in.byte() == 1
 	o.Version, o.Offset = in.number(math.MaxInt64), int64(in.number(math.MaxInt64))
 	if refused {
-		o.Refusal = &users.Refusal{Slug: in.shared(), Detail: in.shared()}
+		o.Refusal = &aggregate.Refusal{Slug: in.shared(), Detail: in.shared()}
+		o.Refusal.Kind = in.registry.KindOf(o.Refusal.Slug)
 	}
 	return o
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 func compareStreams(a, b map[string]*stream) string {
@@ -50,17 +51,17 @@ func manyCommandsFrom(tp *topic, usersCount, n int) []messaging.Command {
 
 func TestSnapshotRoundTrip(t *testing.T) {
 	_, streams := richLedger(t)
-	before := snapshot{EventsID: "id", Partitions: 12, Partition: 3, Next: 42, Last: messaging.Digest{1, 2}, Remember: 128, streams: streams}
+	before := snapshot{EventsID: "id", Fold: registry.FoldVersion(), Partitions: 12, Partition: 3, Next: 42, Last: messaging.Digest{1, 2}, Remember: 128, streams: streams}
 	for _, st := range streams {
 		for i := range st.outcomes {
 			st.outcomes[i].Partition = 3
 		}
 	}
-	data, err := before.encode()
+	data, err := before.encode(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := decodeSnapshot(data)
+	after, err := decodeSnapshot(registry, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,27 +75,27 @@ func TestSnapshotRoundTrip(t *testing.T) {
 }
 
 func TestSnapshotWithoutWhatCantBeRead(t *testing.T) {
-	s := snapshot{streams: map[string]*stream{"u": {unreadable: users.ErrUnknownEvent}}}
-	if _, err := s.encode(); err == nil {
+	s := snapshot{streams: map[string]*stream{"user/u": {unreadable: aggregate.ErrUnknownEvent}}}
+	if _, err := s.encode(registry); err == nil {
 		t.Error("a stream that this binary can't read was written down as if it could")
 	}
 }
 
 func FuzzDecodeSnapshot(f *testing.F) {
-	s := snapshot{EventsID: "id", Partitions: 1, Next: 7, Remember: 3, streams: map[string]*stream{
-		"u": {user: users.User{Name: "Ann", Status: users.Active}, outcomes: []Outcome{{CommandID: "c", Kind: Refused, Refusal: users.ErrExists}}},
+	s := snapshot{EventsID: "id", Fold: registry.FoldVersion(), Partitions: 1, Next: 7, Remember: 3, streams: map[string]*stream{
+		"user/u": {state: users.User{Name: "Ann", Status: users.Active}, outcomes: []Outcome{{CommandID: "c", Kind: Refused, Refusal: users.ErrExists}}},
 	}}
-	data, err := s.encode()
+	data, err := s.encode(registry)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Add([]byte(snapshotFormat))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := &snapshotReader{rest: data, text: map[string]string{}}
-		in.stream(0) // what stands behind the checksum
-		if snap, err := decodeSnapshot(data); err == nil {
-			if _, err := snap.encode(); err != nil {
+		in := &snapshotReader{rest: data, text: map[string]string{}, registry: registry}
+		in.stream("user/u", 0) // what stands behind the checksum
+		if snap, err := decodeSnapshot(registry, data); err == nil {
+			if _, err := snap.encode(registry); err != nil {
 				t.Errorf("read but not written: %v", err)
 			}
 		}
@@ -105,7 +106,7 @@ func FuzzDecodeSnapshot(f *testing.F) {
 func restarted(t *testing.T, log Log, dir string, remember int) (l *Ledger, said string) {
 	t.Helper()
 	var out strings.Builder
-	l = NewLedger(log, 1, remember, slog.New(slog.NewTextHandler(&out, nil)))
+	l = NewLedger(log, registry, 1, remember, slog.New(slog.NewTextHandler(&out, nil)))
 	l.Snapshots = &Snapshots{Dir: dir, EventsID: "id"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -149,10 +150,10 @@ func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
 		t.Errorf("folded %d records of %d, want %d\n%s", counting.folded, len(log.records), len(log.records)-all, said)
 	}
 	got := l.partitions[0].streams
-	if got["late"] == nil || got["late"].user.Name != "Lea" {
+	if got["user/late"] == nil || got["user/late"].state.(users.User).Name != "Lea" {
 		t.Error("what came since is not in")
 	}
-	delete(got, "late")
+	delete(got, "user/late")
 	if diff := compareStreams(streams, got); diff != "" {
 		t.Errorf("streams (-folded +restored):\n%s", diff)
 	}
@@ -218,22 +219,22 @@ func TestSnapshotOfALogThatLostItsTail(t *testing.T) {
 func BenchmarkSnapshot(b *testing.B) {
 	streams := map[string]*stream{}
 	for i := range 100_000 {
-		streams[fmt.Sprint(i)] = &stream{
+		streams[fmt.Sprint("user/", i)] = &stream{
 			head:    messaging.Head{Seq: 3, Version: 3},
-			user:    users.User{Name: users.Name(fmt.Sprintf("user %d", i)), Status: users.Active},
+			state:   users.User{Name: users.Name(fmt.Sprintf("user %d", i)), Status: users.Active},
 			decided: messaging.CommandPosition{TopicID: "0123456789012345678901", Offset: int64(i)},
 			outcomes: []Outcome{{
 				CommandID: "0190a1b2-0000-7000-8000-000000000000", CommandHash: strings.Repeat("0", 64), Kind: Succeeded, Version: 3,
 			}},
 		}
 	}
-	s := snapshot{streams: streams}
+	s := snapshot{Fold: registry.FoldVersion(), streams: streams}
 	for b.Loop() {
-		data, err := s.encode()
+		data, err := s.encode(registry)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := decodeSnapshot(data); err != nil {
+		if _, err := decodeSnapshot(registry, data); err != nil {
 			b.Fatal(err)
 		}
 	}

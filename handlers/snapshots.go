@@ -67,15 +67,17 @@ func (l *Ledger) load(ctx context.Context, partition int32) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap, err := decodeSnapshot(data)
+	snap, err := decodeSnapshot(l.registry, data)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case snap.EventsID != l.Snapshots.EventsID || snap.Partition != partition || int(snap.Partitions) != len(l.partitions):
 		return nil, errors.New("it is of another log")
+	case snap.Fold != l.registry.FoldVersion():
+		return nil, errors.New("its states are of other versions of the aggregates")
 	case snap.Remember < l.remember:
-		return nil, fmt.Errorf("it keeps %d outcomes a user, and handlers.outcomes_per_user is %d", snap.Remember, l.remember)
+		return nil, fmt.Errorf("it keeps %d outcomes a stream, and handlers.outcomes_per_stream is %d", snap.Remember, l.remember)
 	case snap.Next == 0:
 		return snap, nil
 	}
@@ -141,10 +143,10 @@ func (p *ledgerPartition) snapshot(l *Ledger, partition int32, records int64) ([
 		return nil, 0, nil
 	}
 	s := snapshot{
-		EventsID: l.Snapshots.EventsID, Partitions: int32(len(l.partitions)), Partition: partition,
+		EventsID: l.Snapshots.EventsID, Fold: l.registry.FoldVersion(), Partitions: int32(len(l.partitions)), Partition: partition,
 		Next: p.next, Last: p.last, Remember: l.remember, streams: p.streams,
 	}
-	data, err := s.encode()
+	data, err := s.encode(l.registry)
 	return data, p.next, err
 }
 

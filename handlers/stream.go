@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
-// stream is one user as the write side knows it: the fold of the user's
-// accepted records.
+// stream is one stream as the write side knows it: the fold of its accepted
+// records.
 type stream struct {
 	head messaging.Head
-	user users.User
+	// state is the aggregate's, nil for the zero value.
+	state any
 	// decided is the position of the last command that has an outcome. No
 	// command at or below it is decided again, so that expired or reset
 	// offsets of the group rerun nothing.
@@ -36,7 +37,7 @@ type stream struct {
 }
 
 // fold takes a record in, if the gate accepts it, and keeps so many outcomes.
-func (s *stream) fold(r *messaging.Record, remember int) bool {
+func (s *stream) fold(registry *aggregate.Registry, r *messaging.Record, remember int) bool {
 	head, accepted := s.head.Accept(r)
 	if !accepted {
 		return false
@@ -45,7 +46,7 @@ func (s *stream) fold(r *messaging.Record, remember int) bool {
 	if r.Unreadable == nil {
 		s.moveTo(r.CommandPosition)
 	}
-	outcome, err := s.apply(r)
+	outcome, err := s.apply(registry, r)
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
@@ -56,9 +57,9 @@ func (s *stream) fold(r *messaging.Record, remember int) bool {
 }
 
 // apply changes the stream as an accepted record says, and returns the
-// outcome that it is. After a record that can't be read the user stays as it
+// outcome that it is. After a record that can't be read the state stays as it
 // was: the slots are taken all the same.
-func (s *stream) apply(r *messaging.Record) (Outcome, error) {
+func (s *stream) apply(registry *aggregate.Registry, r *messaging.Record) (Outcome, error) {
 	o := Outcome{
 		CommandID: r.CommandID, CommandHash: r.CommandHash, Kind: Succeeded,
 		Version: r.Version, Partition: r.Partition, Offset: r.Offset,
@@ -74,7 +75,7 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Kind, o.Refusal = Refused, &users.Refusal{Slug: body.Problem, Detail: body.Detail}
+		o.Kind, o.Refusal = Refused, &aggregate.Refusal{Slug: body.Problem, Detail: body.Detail, Kind: registry.KindOf(body.Problem)}
 		s.release(r.CommandID)
 	case messaging.TypeCommandParked:
 		o.Kind = Parked
@@ -89,15 +90,29 @@ func (s *stream) apply(r *messaging.Record) (Outcome, error) {
 		return o, s.letGo(r)
 	default:
 		s.release(r.CommandID)
-		event, err := users.DecodeEvent(r.Type, r.Body)
+		event, err := registry.DecodeEvent(r.Stream, r.Type, r.Body)
 		if err != nil {
 			return o, err
 		}
 		if s.unreadable == nil {
-			s.user = event.Apply(s.user)
+			if s.state, err = applySafely(registry, s.state, r.Stream, event); err != nil {
+				return o, err
+			}
 		}
 	}
 	return o, nil
+}
+
+// applySafely makes an error of a panic: a fold of all streams must not end by
+// one event.
+func applySafely(registry *aggregate.Registry, state any, name string, event aggregate.AnyEvent) (after any, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			after, err = state, fmt.Errorf("applying %s panicked: %v", event.Type(), value)
+		}
+	}()
+	t, _ := registry.OfStream(name)
+	return t.Apply(state, event), nil
 }
 
 // remember takes in an outcome. One of a new command makes the oldest forgotten,

@@ -13,7 +13,7 @@ import (
 // come again.
 func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []messaging.Command) {
 	t.Helper()
-	ledger := NewLedger(log, 1, remember, slog.New(slog.DiscardHandler))
+	ledger := NewLedger(log, registry, 1, remember, slog.New(slog.DiscardHandler))
 	d := slowDeskOn(t, ledger, log)
 	dispatcher := NewDispatcher(&messaging.Kafka{Partitions: 1}, sameTopic, ledger, log.append, slog.New(slog.DiscardHandler))
 	for _, c := range commands {
@@ -56,7 +56,7 @@ func TestRepeatedWhileHeldStaysDecided(t *testing.T) {
 				if n := len(d.queue) + len(d.stacks); n != 0 {
 					t.Errorf("%d left at the desk", n)
 				}
-				if got := log.accepted()["u"]; len(got) != 2+held+1+held+1 || len(got) != len(log.records) {
+				if got := log.accepted()["user/u"]; len(got) != 2+held+1+held+1 || len(got) != len(log.records) {
 					t.Errorf("the log has %v", typesOf(got))
 				}
 				wantAllDecided(t, log, 2, commands)
@@ -65,7 +65,7 @@ func TestRepeatedWhileHeldStaysDecided(t *testing.T) {
 				next := tp.command("renameUser", "u", "Next", "next")
 				log.take(t, d, next)
 				log.landAll(d.ledger)
-				if n := len(d.ledger.streams["u"].outcomes); n != 2 {
+				if n := len(d.ledger.streams["user/u"].outcomes); n != 2 {
 					t.Errorf("%d outcomes are remembered, want 2", n)
 				}
 				wantAllDecided(t, log, 2, append(commands, next))
@@ -98,7 +98,7 @@ func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 				again := tp.command("createUser", "u", "Ann", test.again)
 				log.take(t, d, again)
 				log.landAll(d.ledger)
-				got := typesOf(log.accepted()["u"])[4:]
+				got := typesOf(log.accepted()["user/u"])[4:]
 				if test.want == "" && len(got) > 0 || test.want != "" && fmt.Sprint(got) != "["+test.want+"]" {
 					t.Errorf("it ends as %v, want %q", got, test.want)
 				}
@@ -133,7 +133,7 @@ func TestHeldAreForgottenBehindANewCommand(t *testing.T) {
 			log.take(t, d, again)
 			log.landAll(d.ledger)
 			want := "[parkedRequeued r userRenamed held0 userRenamed held1 userRenamed next userRenamed held1]"
-			if got := fmt.Sprint(typesOf(log.accepted()["u"])[3:]); got != want {
+			if got := fmt.Sprint(typesOf(log.accepted()["user/u"])[3:]); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 			wantAllDecided(t, log, 2, append(commands, again))

@@ -36,7 +36,7 @@ func TestStoppingEndsWaits(t *testing.T) {
 		wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
 		for range 20 { // chance must not decide
 			w, _ = s.post(t, known, "Prefer", "wait=20")
-			wantAnswer(t, w, 200, `{"id":"c0","type":"createUser","status":"succeeded","user":0,"version":1,"position":"AQAB"}`)
+			wantAnswer(t, w, 200, `{"id":"c0","type":"createUser","status":"succeeded","stream":"user/0","version":1,"position":"AQAB"}`)
 		}
 		s.letGo()
 	})
@@ -82,11 +82,11 @@ func TestThousandsWait(t *testing.T) {
 			var records []messaging.Record
 			for i := range test.commands {
 				c := tp.command("createUser", fmt.Sprint("u", i), "Ann", fmt.Sprint("c", i))
-				records = append(records, decide(new(stream), &c, &users.CreateUser{ID: users.ID(c.Stream), Name: "Ann"}, messaging.CommandPosition{}))
+				records = append(records, decide(registry, new(stream), &c, &users.CreateUser{ID: users.ID(idOf(c.Stream)), Name: "Ann"}, messaging.CommandPosition{}))
 				records[i].Offset = int64(i)
 			}
 			quiet := slog.New(slog.DiscardHandler)
-			ledger := NewLedger(newFakeLog(), 1, 128, quiet)
+			ledger := NewLedger(newFakeLog(), registry, 1, 128, quiet)
 			p := ledger.partitions[0]
 			goroutines := runtime.NumGoroutine()
 			var watches []*Watch

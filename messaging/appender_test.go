@@ -317,7 +317,7 @@ func TestEventBusClose(t *testing.T) {
 func TestAppendLargeBody(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
-	r := newRecord("1", 1)
+	r := newRecord("user/1", 1)
 	r.Body = []byte(`"` + strings.Repeat("ë", 32<<10) + `"`)
 	r.Seal()
 	appendAll(t, k, r)
@@ -326,7 +326,7 @@ func TestAppendLargeBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	closing(t, log)
-	read, err := log.At(t.Context(), PartitionOf("1", partitions), 0)
+	read, err := log.At(t.Context(), PartitionOf("user/1", partitions), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

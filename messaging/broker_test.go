@@ -148,10 +148,10 @@ func testDataKept(t *testing.T, dir, address string, end func() error) {
 	topics := ensureTopics(t, k)
 	var records []*Record
 	for seq := range 100 {
-		records = append(records, newRecord("1", seq+1))
+		records = append(records, newRecord("user/1", seq+1))
 	}
 	appendAll(t, k, records...)
-	at := PartitionOf("1", partitions)
+	at := PartitionOf("user/1", partitions)
 	before := forms(kafkaMessages(t, k, TopicEvents, at))
 	if len(before) != len(records) {
 		t.Fatalf("%d records, want %d", len(before), len(records))
@@ -174,7 +174,7 @@ func testDataKept(t *testing.T, dir, address string, end func() error) {
 		t.Errorf("the group goes on at %d, want 42", next)
 	}
 	// The log goes on where it ended.
-	appendAll(t, k, newRecord("1", 101))
+	appendAll(t, k, newRecord("user/1", 101))
 	after := kafkaMessages(t, k, TopicEvents, at)
 	if len(after) != 101 || after[100].Offset != 100 {
 		t.Errorf("%d records after one more, want 101", len(after))

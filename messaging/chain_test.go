@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// sealed is a record of stream "1", the next after head.
+// sealed is a record of stream "user/1", the next after head.
 func sealed(head Head, recordType, body string) *Record {
 	r := &Record{
-		Type: recordType, Stream: "1", Time: time.Date(2026, 9, 21, 9, 11, 12, 0, time.UTC),
+		Type: recordType, Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 12, 0, time.UTC),
 		Seq: head.Seq + 1, Prev: head.Digest, Version: head.next(recordType),
 		CommandID: "c-1", CommandHash: "h", CommandPosition: CommandPosition{TopicID: "t", Offset: 7},
 		Body: []byte(body),

@@ -71,21 +71,21 @@ func TestSendRefusesOtherPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
 	createTopic(t, k, TopicCommands, partitions+1, 1, nil)
-	err := send(t, newCommandBus(t, k), newCommand("1", "c-1"))
+	err := send(t, newCommandBus(t, k), newCommand("user/1", "c-1"))
 	if err == nil || !strings.Contains(err.Error(), "has 7 partitions, and kafka.partitions is 6") {
 		t.Errorf("sent to a topic with another number of partitions: %v", err)
 	}
 
 	k.Partitions++
 	bus := newCommandBus(t, k)
-	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("user/1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	if err := newAdmin(t, k).CreatePartitions(k.Topic(TopicCommands), partitions+2, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the topic has grown", func() bool {
-		err := send(t, newCommandBus(t, k), newCommand("1", "c-2"))
+		err := send(t, newCommandBus(t, k), newCommand("user/1", "c-2"))
 		return err != nil && strings.Contains(err.Error(), "has 8 partitions, and kafka.partitions is 7")
 	})
 }
@@ -98,15 +98,15 @@ func TestSendNoticesGrowth(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
-	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("user/1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	if err := newAdmin(t, e.Kafka).CreatePartitions(TopicCommands, partitions+1, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	e.broker.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition})
-	_ = send(t, bus, newCommand("1", "c-2")) // where it belongs, or nowhere
-	if err := send(t, bus, newCommand("1", "c-3")); err == nil || !strings.Contains(err.Error(), "has 7 partitions") {
+	_ = send(t, bus, newCommand("user/1", "c-2")) // where it belongs, or nowhere
+	if err := send(t, bus, newCommand("user/1", "c-3")); err == nil || !strings.Contains(err.Error(), "has 7 partitions") {
 		t.Errorf("sent to a topic that has grown: %v", err)
 	}
 }
@@ -119,12 +119,12 @@ func TestPostMoreThanCanBeUnderWay(t *testing.T) {
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
 	bus.publisher.most = 0
-	if err := send(t, bus, newCommand("1", "c-1")); !errors.Is(err, errFull) {
+	if err := send(t, bus, newCommand("user/1", "c-1")); !errors.Is(err, errFull) {
 		t.Errorf("sent one too many: %v", err)
 	}
 	bus.publisher.most = 1
 	for range 2 { // each gives its place back
-		if err := send(t, bus, newCommand("1", "c-2")); err != nil {
+		if err := send(t, bus, newCommand("user/1", "c-2")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -150,13 +150,13 @@ func TestCloseIsBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := send(t, bus, newCommand("1", "c-1")); err != nil {
+			if err := send(t, bus, newCommand("user/1", "c-1")); err != nil {
 				t.Fatal(err)
 			}
 			lose(t, e)
 			bus.publisher.patience = 50 * time.Millisecond
 			told := make(chan error, 2)
-			bus.Post(newCommand("1", "c-2"), func(_ CommandPlace, err error) { told <- err })
+			bus.Post(newCommand("user/1", "c-2"), func(_ CommandPlace, err error) { told <- err })
 			closed := make(chan error, 1)
 			start := time.Now()
 			go func() { closed <- bus.Close() }()
@@ -185,26 +185,26 @@ func TestSendWhileBrokerIsAway(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	bus := newCommandBus(t, e.Kafka)
-	if err := send(t, bus, newCommand("1", "c-1")); err != nil {
+	if err := send(t, bus, newCommand("user/1", "c-1")); err != nil {
 		t.Fatal(err)
 	}
 	e.stop(t)
 	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := bus.Send(soon, newCommand("1", "c-2")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := bus.Send(soon, newCommand("user/1", "c-2")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("past its deadline: %v", err)
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- send(t, bus, newCommand("1", "c-2")) }()
+	go func() { sent <- send(t, bus, newCommand("user/1", "c-2")) }()
 	if err := receive(t, sent, "a word of what was sent to nobody"); err == nil {
 		t.Error("sent to nobody")
 	}
 	e.start(t)
 	eventually(t, "sent to a broker that is back", func() bool {
-		return send(t, bus, newCommand("1", "c-3")) == nil
+		return send(t, bus, newCommand("user/1", "c-3")) == nil
 	})
 	var found []string
-	for _, m := range kafkaMessages(t, e.Kafka, TopicCommands, PartitionOf("1", partitions)) {
+	for _, m := range kafkaMessages(t, e.Kafka, TopicCommands, PartitionOf("user/1", partitions)) {
 		c, err := decodeCommand(rawFromKafka(m), partitions)
 		if err != nil {
 			t.Fatal(err)

@@ -11,12 +11,12 @@ import (
 // goldenCommands are the commands of testdata.
 var goldenCommands = []Command{
 	{
-		ID: "c-1", Type: "createUser", Stream: "1", Time: time.Date(2026, 9, 21, 9, 11, 12, 345_000_000, time.UTC),
+		ID: "c-1", Type: "createUser", Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 12, 345_000_000, time.UTC),
 		Hash: "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e",
 		Body: []byte(`{"id":1,"name":"Alice"}`),
 	},
 	{
-		ID: "c-2", Type: "renameUser", Stream: "1", Time: time.Date(2026, 9, 21, 9, 11, 13, 0, time.UTC),
+		ID: "c-2", Type: "renameUser", Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 13, 0, time.UTC),
 		Hash: "d1a197998c2ee46ff15ab0841e6e654d6f1161f3aef163e673b16035f2019cc7", ExpectedVersion: new(uint64(1)),
 		Body: []byte(`{"id":1,"name":"Zoë"}`),
 	},
@@ -38,7 +38,7 @@ func TestCommandOnTheWire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want.Partition, want.Offset = PartitionOf("1", partitions), 7
+			want.Partition, want.Offset = PartitionOf("user/1", partitions), 7
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}

@@ -131,7 +131,7 @@ func TestSameRecordEitherWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = consumer.Close() }()
-	direct, err := consumer.ConsumePartition("events", PartitionOf("1", partitions), sarama.OffsetOldest)
+	direct, err := consumer.ConsumePartition("events", PartitionOf("user/1", partitions), sarama.OffsetOldest)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,47 +24,47 @@ var goldenRecords = []struct {
 }{
 	{
 		"userCreated", 345, "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e", 1, `{"id":1,"name":"Alice"}`,
-		"192275feb4df5bb6d83152cc7df87f84f7dfb18ac14198ed18b6c30f92f3becf",
+		"b459a06a2c0dcc10c82a14378e4ea5974b214ebf7f822a9c1de59646c7e80b51",
 	},
 	{
 		"userRenamed", 1000, "d1a197998c2ee46ff15ab0841e6e654d6f1161f3aef163e673b16035f2019cc7", 2, `{"id":1,"name":"Zoë"}`,
-		"679a70e2e6c0c257b8fb14cf1bf7f262bc41a9c1658350793d2f43caec462e9f",
+		"dc0f97227d7f8401051350ab8b3050db068b18d37d5ccf8e0df22c5a98ef41b1",
 	},
 	{
 		"commandUnchanged", 2000, "d924b9af4d5634f65affd49c989a5534c6cdd33b75e97e3940696b096e6ed49d", 2, `{"commandType":"renameUser"}`,
-		"1503554ccc45dd645df921cdec6adc780e43b297f3f8a09cf2c6b068871d900a",
+		"b70058dc7904f24e855dc5d95ee5a5365830aadcc2263fcbf741beb8364f0b2e",
 	},
 	{
 		"commandRefused", 3000, "b9abcb1524c33a3a9656052f31869012ac4275517e63bb13040465fca21ae504", 2, `{"commandType":"createUser","problem":"user-exists","detail":"the user exists already"}`,
-		"dc46436a7086b31c1fe1f80cb7d411715f22208f2d4534a7216b29d0ef345233",
+		"adf774617b39be45b85b778231c92dcabc857dd0a813ae1a117bfd8dd65e4974",
 	},
 	{
 		"userDeactivated", 4000, "38aa0b09a3d14d8af987c45bb9c97177827c787e8974718cf371f87953dd69f6", 3, `{"id":1}`,
-		"66e5c86c3330f2cc5d63594cefb57f4eeb9cab311f66614602b1d7a69a53b532",
+		"612f64983304a86ea0b28c5729d6096eb241854eee711b436113d49cf334e346",
 	},
 	{
 		"userReactivated", 5000, "d8ea0533b86f4e48be58bda604ec9c49f2ace29870a2cc8d8435936180d42215", 4, `{"id":1}`,
-		"5af8c885e8e878dd84f9a2ea483c8897db77b493402e46df5eecdb9761589040",
+		"352a85652d5b7e598b1f47e59d9da64c8ab723d6868f4d6bf73b7fa9c082dcf4",
 	},
 	{
 		"commandParked", 6000, "aa02c2e604efd64842b64ad5fd0c98c9ad07066b566a02016180ef1b6147b42c", 4, `{"commandType":"renameUser","payload":{"id":1,"name":"Ann"},"reason":"the decision panicked"}`,
-		"9e0468ae3de67975bcc07fc68dced4b63502cc4b5ac059f44e897d2fea00f092",
+		"92ec6620a4e53e30bd86da2dd39dbb5eaf5a1c75f2a6e76a4d55736cd6edf2f1",
 	},
 	{
 		"commandQueued", 7000, "38aa0b09a3d14d8af987c45bb9c97177827c787e8974718cf371f87953dd69f6", 4, `{"commandType":"deactivateUser","payload":{"id":1},"reason":"an earlier command is parked"}`,
-		"110c7f6aaa9e1db98c7db6a675c1c800644692071f7f128aa0c8e39598705c25",
+		"05755d4d7f543122371af948d2518f1fd49df5f8f8b4880d2d83803f6fa2c8b2",
 	},
 	{
 		"parkedRequeued", 8000, "62707593c1b3fad5372e0fd48678ef8212ab3d5e23505c6f2b66e41d62affb48", 4, `{"commandId":"c-7"}`,
-		"7efaf89aa7721f728b8b00e0cc5f80cea2ef68f24cafd153368248b17c8943dc",
+		"985f8cfe51ede0a27479aff40d66172aafb40147419a9af1928b6da0dc57e9f5",
 	},
 	{
 		"parkedDropped", 9000, "a51751aaa3ea65110e00937c6a18fc318edf1c0ed4749481438d0338de618dfa", 4, `{"commandId":"c-7"}`,
-		"94842ade5813884ef1b66df41542077ae85721735dc28a8377cf5252fa572267",
+		"e57a7affe6cd7e284a44e982ce67e5c5d99e65794b4b6102bd6c742d74423a48",
 	},
 	{
 		"userDeleted", 10000, "f99d098bba8b9de2979482fe8436c5e8bd3a88ff3e88252973aa9421e3109261", 5, `{"id":1}`,
-		"6b3d43a99d97684184a66027129418989d1a8d558e95bf3ca6b6de2d1b1a06d8",
+		"64094215063e514e0fe5fd24f3e30bc332e7d6dc9e9a3fd982a4f1f50eee7797",
 	},
 }
 
@@ -73,7 +73,7 @@ func TestRecordOnTheWire(t *testing.T) {
 	for i, entry := range goldenRecords {
 		t.Run(entry.recordType, func(t *testing.T) {
 			want := Record{
-				Type: entry.recordType, Stream: "1",
+				Type: entry.recordType, Stream: "user/1",
 				Time: time.Date(2026, 9, 21, 9, 11, 12, 0, time.UTC).Add(time.Duration(entry.millisecond) * time.Millisecond),
 				Seq:  head.Seq + 1, Prev: head.Digest, Version: entry.version,
 				CommandID: fmt.Sprintf("c-%d", i+1), CommandHash: entry.commandHash,
@@ -91,7 +91,7 @@ func TestRecordOnTheWire(t *testing.T) {
 			from := kafkaMessage(golden(t, entry.recordType))
 			from.Offset = 1000 + int64(i)
 			got := decodeRecord(rawFromKafka(from), partitions)
-			want.Partition, want.Offset = PartitionOf("1", partitions), from.Offset
+			want.Partition, want.Offset = PartitionOf("user/1", partitions), from.Offset
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}

@@ -26,7 +26,7 @@ type Topics struct {
 // are. An error that is [ErrTopic] says in one line what is wrong with a
 // topic; any other, that the brokers can't be asked now.
 func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
-	return k.askTopics(ctx, func(admin sarama.ClusterAdmin) (Topics, error) {
+	return k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
 		for _, name := range []string{TopicCommands, TopicEvents, TopicDeadLetters} {
 			if err := k.createTopic(admin, k.Topic(name)); err != nil {
 				return Topics{}, err
@@ -36,6 +36,9 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 			topics, err := k.checkTopics(admin)
 			// Brokers hear of a new topic a little later than its maker; busy ones, seconds later.
 			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+				if err == nil {
+					err = k.checkStreamNames(ctx, client)
+				}
 				return topics, err
 			}
 		}
@@ -44,20 +47,24 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 
 // CommandsID is the id that topic commands has now.
 func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
-	topics, err := k.askTopics(ctx, k.checkTopics)
+	topics, err := k.askTopics(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) { return k.checkTopics(admin) })
 	return topics.CommandsID, err
 }
 
 // askTopics asks the cluster about the topics, while the context lasts.
-func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
+func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
 	var topics Topics
 	err := within(ctx, func() error {
-		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		client, err := sarama.NewClient(k.Brokers, k.sarama())
 		if err != nil {
 			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
 		}
-		defer func() { _ = admin.Close() }()
-		topics, err = ask(admin)
+		defer func() { _ = client.Close() }()
+		admin, err := sarama.NewClusterAdminFromClient(client)
+		if err != nil {
+			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		topics, err = ask(client, admin)
 		return err
 	})
 	if err != nil {

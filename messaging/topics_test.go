@@ -195,3 +195,15 @@ func createTopic(t *testing.T, k *Kafka, topic string, partitions int32, replica
 		return err == nil && errors.Is(described[0].Err, sarama.ErrNoError)
 	})
 }
+
+// A log of before v0.1.0 has streams without the name of an aggregate.
+func TestEnsureTopicsRefusesAnOldLog(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	ensureTopics(t, k)
+	appendAll(t, k, newRecord("user/1", 1))
+	ensureTopics(t, k)
+	appendAll(t, k, newRecord("1", 1), newRecord("2", 1), newRecord("3", 1), newRecord("4", 1))
+	_, err := k.EnsureTopics(t.Context())
+	refused(t, err, "events: was written before v0.1.0, when streams had other names")
+}

@@ -108,14 +108,14 @@ func TestClosedFinder(t *testing.T) {
 	for _, connected := range []bool{false, true} {
 		f := k.CommandFinder("group")
 		if connected {
-			if _, err := f.LogEnd(t.Context(), "1"); err != nil {
+			if _, err := f.LogEnd(t.Context(), "user/1"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.LogEnd(t.Context(), "1"); err == nil {
+		if _, err := f.LogEnd(t.Context(), "user/1"); err == nil {
 			t.Errorf("connected %t: it answers after it was closed", connected)
 		}
 	}

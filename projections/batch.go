@@ -7,30 +7,43 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // entry is a record of the log, and what it says.
 type entry struct {
 	Event
+	other      bool  // the record is of an aggregate that the read model is not of
 	unreadable error // why it can't be read by this binary
 }
 
-func entryOf(r messaging.Record) entry {
+// reading makes entries of records, for one read model.
+type reading struct {
+	projection *Projection
+	events     Decoder
+}
+
+func (d reading) entry(r messaging.Record) entry {
 	e := entry{Event: Event{Record: r}, unreadable: r.Unreadable}
-	if r.Malformed == nil && r.Unreadable == nil && messaging.IsEvent(r.Type) {
-		e.Data, e.unreadable = users.DecodeEvent(r.Type, r.Body)
+	if r.Malformed != nil {
+		return e
+	}
+	if e.other = !d.projection.IsOf(r.Stream); e.other {
+		return e
+	}
+	_, e.AggregateID, _ = aggregate.SplitStream(r.Stream)
+	if r.Unreadable == nil && messaging.IsEvent(r.Type) {
+		e.Data, e.unreadable = d.events.DecodeEvent(r.Stream, r.Type, r.Body)
 	}
 	return e
 }
 
-func entriesOf(records []messaging.Record) []entry { return appendEntries(nil, records) }
-
-func appendEntries(to []entry, records []messaging.Record) []entry {
+// entries appends those of records.
+func (d reading) entries(to []entry, records []messaging.Record) []entry {
 	to = slices.Grow(to, len(records))
 	for i := range records {
-		to = append(to, entryOf(records[i]))
+		to = append(to, d.entry(records[i]))
 	}
 	return to
 }
@@ -38,8 +51,8 @@ func appendEntries(to []entry, records []messaging.Record) []entry {
 // apply folds a batch of records into a read model, those of each partition in
 // order, in the transaction that moves the checkpoints: the gate, the
 // projection, the rows and the streams' heads.
-func apply(ctx context.Context, tx Tx, p *Projection, records []messaging.Record, log *slog.Logger) error {
-	return newFold(p, log).commit(ctx, tx, entriesOf(records))
+func apply(ctx context.Context, tx Tx, p *Projection, events Decoder, records []messaging.Record, log *slog.Logger) error {
+	return newFold(p, log).commit(ctx, tx, reading{p, events}.entries(nil, records))
 }
 
 // fold is a read model's rows and heads as far as they have been looked at,
@@ -92,7 +105,7 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 	var keys []RowKey
 	for _, i := range accepted {
 		if e := &entries[i]; e.unreadable == nil {
-			keys = append(keys, f.projection.Keys(e.Event)...)
+			keys = append(keys, f.projection.keys(e.Event)...)
 		}
 	}
 	if err := f.rows.fetch(ctx, from, keys); err != nil {
@@ -104,13 +117,14 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 	return nil
 }
 
-// lookUp finds the stream of each record, nil for one that is malformed.
+// lookUp finds the stream of each record, nil for a record that is malformed, or
+// of an aggregate that the read model is not of.
 func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*stream, error) {
 	streams := make([]*stream, len(entries))
 	var unknown []string
 	for i := range entries {
 		e := &entries[i]
-		if e.Malformed != nil {
+		if e.Malformed != nil || e.other {
 			continue
 		}
 		s := f.streams[e.Stream]

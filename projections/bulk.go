@@ -9,7 +9,7 @@ import (
 
 const (
 	// bulkKeeps is how many streams, and rows of a table, a bulk knows at most
-	// when it is through with some records: some 100 MB of users and their heads.
+	// when it is through with some records: some 100 MB of small rows and their heads.
 	bulkKeeps = 100_000
 	// bulkWrites is how many of them it changes before it writes them: other
 	// writers wait for as long as that takes, which is a good half second in

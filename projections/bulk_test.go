@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 // mapTx is a transaction on maps, and counts what is looked up in it.
@@ -72,19 +72,19 @@ func (t mapTx) Delete(_ context.Context, table string, keys []Row) error {
 	return nil
 }
 
-// counts has a row for each user, with the number of their events, and one
-// that all share. A user is deleted, and may come again; "broken" parks.
+// counts has a row for each order, with the number of its events, and one that
+// all share. An order is cancelled, and may come again; "broken" parks.
 var counts = &Projection{
 	Name: "counts",
 	Tables: []Table{
-		{Name: "users", Columns: []Column{{Name: "id", Key: true}, {Name: "events", Type: Integer}}},
+		{Name: "orders", Columns: []Column{{Name: "id", Key: true}, {Name: "events", Type: Integer}}},
 		{Name: "all", Columns: []Column{{Name: "id", Key: true}, {Name: "events", Type: Integer}}},
 	},
 	Keys: func(e Event) []RowKey {
-		return []RowKey{{Table: "users", Key: Row{e.Stream}}, {Table: "all", Key: Row{"all"}}}
+		return []RowKey{{Table: "orders", Key: Row{e.AggregateID}}, {Table: "all", Key: Row{"all"}}}
 	},
 	Apply: func(rows Rows, e Event) error {
-		for table, id := range map[string]string{"users": e.Stream, "all": "all"} {
+		for table, id := range map[string]string{"orders": e.AggregateID, "all": "all"} {
 			n := int64(0)
 			if row := rows.Get(table, id); row != nil {
 				n, _ = row[1].(int64)
@@ -92,9 +92,9 @@ var counts = &Projection{
 			rows.Put(table, Row{id, n + 1})
 		}
 		switch data := e.Data.(type) {
-		case *users.UserDeleted:
-			rows.Delete("users", e.Stream)
-		case *users.UserRenamed:
+		case *orders.OrderCancelled:
+			rows.Delete("orders", e.AggregateID)
+		case *orders.OrderRenamed:
 			if data.Name == "broken" {
 				return errors.New("broken")
 			}
@@ -103,24 +103,25 @@ var counts = &Projection{
 	},
 }
 
-// luckyLog is records of some users, most of which count.
+// luckyLog is records of some orders, most of which count.
 func luckyLog(luck *rand.Rand, n int) (records []messaging.Record) {
 	heads := map[string]messaging.Head{}
 	for i := range n {
-		stream := fmt.Sprint("u", luck.IntN(40))
+		id := fmt.Sprint("u", luck.IntN(40))
+		stream := orders.Aggregate.Stream(id)
 		head := heads[stream]
 		r := messaging.Record{
-			Offset: int64(i), Type: "userRenamed", Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
-			CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, stream),
+			Offset: int64(i), Type: "orderRenamed", Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
+			CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id),
 		}
 		switch luck.IntN(12) {
 		case 0:
 			r.Prev[0]++ // a zombie's
 		case 1:
-			r.Type = "userDeleted"
+			r.Type = "orderCancelled"
 		case 2:
 			if luck.IntN(8) == 0 {
-				r.Body = fmt.Appendf(nil, `{"id":%q,"name":"broken"}`, stream)
+				r.Body = fmt.Appendf(nil, `{"id":%q,"name":"broken"}`, id)
 			}
 		}
 		r.Seal()
@@ -128,6 +129,10 @@ func luckyLog(luck *rand.Rand, n int) (records []messaging.Record) {
 		records = append(records, r)
 	}
 	return records
+}
+
+func entriesOf(records []messaging.Record) []entry {
+	return reading{counts, orders.Registry}.entries(nil, records)
 }
 
 // settled does something before it looks anything up.
@@ -170,7 +175,7 @@ func TestBulkIsTheSameFold(t *testing.T) {
 			n := min(1+luck.IntN(30), len(records))
 			batch := records[:n]
 			records = records[n:]
-			if err := apply(t.Context(), want, counts, batch, quiet); err != nil {
+			if err := apply(t.Context(), want, counts, orders.Registry, batch, quiet); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.apply(t.Context(), settled{store, settle}, entriesOf(batch)); err != nil {
@@ -244,23 +249,23 @@ func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
 	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})
 	b.keeps = 2
 	seen := messaging.Head{}
-	for i, stream := range []string{"a", "busy", "b", "busy", "c", "busy"} {
-		r := messaging.Record{Offset: int64(i), Type: "userRenamed", Stream: stream, Seq: 1, Version: 1, CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, stream)}
-		if stream == "busy" {
+	for i, id := range []string{"a", "busy", "b", "busy", "c", "busy"} {
+		r := messaging.Record{Offset: int64(i), Type: "orderRenamed", Stream: orders.Aggregate.Stream(id), Seq: 1, Version: 1, CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id)}
+		if id == "busy" {
 			r.Seq, r.Version, r.Prev = seen.Seq+1, seen.Version+1, seen.Digest
 		}
 		r.Seal()
-		if stream == "busy" {
+		if id == "busy" {
 			seen, _ = seen.Accept(&r)
 		}
 		if err := b.commit(t.Context(), store, entriesOf([]messaging.Record{r})); err != nil {
 			t.Fatal(err)
 		}
-		if stream == "busy" {
+		if id == "busy" {
 			b.flushed()
 		}
 	}
-	if *store.looked > 0 || len(b.streams) > 2 || store.rows["usersbusy"][1] != int64(3) {
-		t.Errorf("%d looked up, %d known, busy has %v", *store.looked, len(b.streams), store.rows["usersbusy"])
+	if *store.looked > 0 || len(b.streams) > 2 || store.rows["ordersbusy"][1] != int64(3) {
+		t.Errorf("%d looked up, %d known, busy has %v", *store.looked, len(b.streams), store.rows["ordersbusy"])
 	}
 }

@@ -51,7 +51,7 @@ func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error)
 func (e *Engine) foldTo(ctx context.Context, at Checkpoint, end int64, heads *written) (Checkpoint, error) {
 	var batch []entry
 	err := readRange(ctx, e.Log, at.Partition, at.Next, end, func(records []messaging.Record) error {
-		batch = appendEntries(batch, records)
+		batch = reading{e.Projection, e.Events}.entries(batch, records)
 		last := &batch[len(batch)-1]
 		if len(batch) < bulkBatch && last.Offset < end-1 {
 			return nil

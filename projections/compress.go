@@ -14,7 +14,7 @@ const (
 	// compressedFrom is how long an answer must be to be compressed: more than
 	// fits into a packet or two.
 	compressedFrom = 4 << 10
-	// gzipLevel is the fastest one: a page of users becomes a tenth of itself.
+	// gzipLevel is the fastest one: a page of rows becomes a tenth of itself.
 	gzipLevel = 1
 )
 

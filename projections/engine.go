@@ -33,6 +33,7 @@ type Engine struct {
 	Projection *Projection
 	Store      Store
 	Log        Log
+	Events     Decoder
 	Partitions int32
 	// BatchSize is the most records in a transaction, and Linger how long a
 	// batch waits to be filled.
@@ -117,7 +118,7 @@ func (e *Engine) Take(r messaging.Record) {
 	f := e.folders[r.Partition]
 	e.mu.Unlock()
 	if f != nil {
-		f.add(entryOf(r))
+		f.add(reading{e.Projection, e.Events}.entry(r))
 	}
 }
 
@@ -170,7 +171,7 @@ func (e *Engine) tellFolded(entries []entry, began time.Time) {
 	}
 	var traced []*messaging.Record
 	for i := range entries {
-		if entries[i].Trace != "" {
+		if entries[i].Trace != "" && !entries[i].other {
 			traced = append(traced, &entries[i].Record)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 	"github.com/millrace/millrace/projections/sqlstore"
 )
 
@@ -23,19 +24,19 @@ func TestRowsAreTheFoldOfWhatTheGateAccepts(t *testing.T) {
 	luck := rand.New(rand.NewPCG(1, 2))
 	w, want, counts := new(writer), map[string]string{}, map[string]int{}
 	for i := range 500 {
-		stream := fmt.Sprint("u", luck.IntN(20))
+		id := fmt.Sprint("u", luck.IntN(20))
 		switch {
-		case counts[stream] == 0:
-			w.created(stream, "new")
-			counts[stream], want[stream] = 1, "new 1"
+		case counts[id] == 0:
+			w.created(id, "new")
+			counts[id], want[id] = 1, "new 1"
 		case luck.IntN(5) == 0:
-			w.zombie(stream)
+			w.zombie(id)
 		case luck.IntN(9) == 0:
-			w.write(messaging.TypeCommandRefused, stream, "{}")
+			w.write(messaging.TypeCommandRefused, order(id), "{}")
 		default:
-			w.renamed(stream, fmt.Sprint("n", i))
-			counts[stream]++
-			want[stream] = fmt.Sprintf("n%d %d", i, counts[stream])
+			w.renamed(id, fmt.Sprint("n", i))
+			counts[id]++
+			want[id] = fmt.Sprintf("n%d %d", i, counts[id])
 		}
 	}
 	p := names(new(atomic.Bool))
@@ -78,7 +79,7 @@ func TestAStreamThatCantBeAppliedIsParkedAlone(t *testing.T) {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 			err := store.View(t.Context(), p, func(v projections.View) error {
-				head, err := v.Head(t.Context(), "bad")
+				head, err := v.Head(t.Context(), order("bad"))
 				if head.Seq != 1 || !strings.Contains(head.Parked, "can't be applied") || head.ParkedOffset != 2 {
 					t.Errorf("head %+v", head)
 				}
@@ -94,8 +95,8 @@ func TestAStreamThatCantBeAppliedIsParkedAlone(t *testing.T) {
 func TestABodyThatCantBeReadParksItsStream(t *testing.T) {
 	w := new(writer)
 	w.created("good", "a")
-	w.write("userCreated", "bad", `{"id":`)
-	w.write("somethingNew", "newer", `{}`)
+	w.write("orderPlaced", order("bad"), `{"id":`)
+	w.write("somethingNew", order("newer"), `{}`)
 	w.created("also good", "a")
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
@@ -190,7 +191,7 @@ func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
 		}(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &projections.Engine{Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
+			e := &projections.Engine{Projection: p, Store: store, Log: log, Events: orders.Registry, Partitions: 1, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
 			_, err := e.Setup(messaging.NewClaim(t.Context(), 0, func(int64) {}))
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v, want something about: %s", err, name)
@@ -210,7 +211,7 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 		r := &w.records[i]
 		r.CommandPosition = at
 		r.Seal()
-		w.heads["u"] = messaging.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
+		w.heads[order("u")] = messaging.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
 	}
 	p, store := names(new(atomic.Bool)), memory(t)
 	fold := func(records []messaging.Record) (head projections.StreamHead) {
@@ -218,7 +219,7 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 		m.feed(records)
 		m.Cleanup(m.claim)
 		err := store.View(t.Context(), p, func(v projections.View) (err error) {
-			head, err = v.Head(t.Context(), "u")
+			head, err = v.Head(t.Context(), order("u"))
 			return err
 		})
 		if err != nil {

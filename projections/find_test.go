@@ -37,7 +37,7 @@ func finder(store projections.Store, p *projections.Projection) http.Handler {
 	router := web.NewRouter()
 	rd.Get(router, "/{id}", func(w http.ResponseWriter, r *http.Request) error {
 		id := r.URL.Path[1:]
-		found, err := rd.Find(w, r, p, "names", projections.Row{id}, id)
+		found, err := rd.Find(w, r, p, "names", projections.Row{id}, order(id))
 		if err == nil {
 			web.WriteJSON(w, http.StatusOK, fmt.Sprint(found.Row, found.Parked, found.Generation))
 		}

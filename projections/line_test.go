@@ -15,12 +15,13 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 // partitioned is a log of several partitions.
 type partitioned []*writer
 
-// newPartitioned has n users in each partition, "0/3" say, each created.
+// newPartitioned has n orders in each partition, "0/3" say, each created.
 func newPartitioned(partitions, n int) partitioned {
 	var log partitioned
 	for partition := range partitions {
@@ -57,7 +58,7 @@ func joinAll(t *testing.T, store projections.Store, log partitioned, p *projecti
 	t.Helper()
 	g := &group{
 		Engine: &projections.Engine{
-			Projection: p, Store: store, Log: log, Partitions: int32(len(log)), BatchSize: 10, Linger: time.Millisecond,
+			Projection: p, Store: store, Log: log, Events: orders.Registry, Partitions: int32(len(log)), BatchSize: 10, Linger: time.Millisecond,
 			Logger: slog.New(slog.DiscardHandler),
 		},
 		marked: make([]atomic.Int64, len(log)),

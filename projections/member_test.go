@@ -9,14 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 	"github.com/millrace/millrace/projections/sqlstore"
 )
 
-// names is a read model for tests: each user's name and number of events. A
-// user called "broken" can't be applied, and "panics" panics, until mended.
+// names is a read model for tests: each order's name and number of events. An
+// order called "broken" can't be applied, and "panics" panics, until mended.
 func names(mended *atomic.Bool) *projections.Projection {
 	return &projections.Projection{
 		Name: "names",
@@ -26,20 +26,20 @@ func names(mended *atomic.Bool) *projections.Projection {
 			{Name: "events", Type: projections.Integer},
 		}}},
 		Keys: func(e projections.Event) []projections.RowKey {
-			return []projections.RowKey{{Table: "names", Key: projections.Row{e.Stream}}}
+			return []projections.RowKey{{Table: "names", Key: projections.Row{e.AggregateID}}}
 		},
 		Apply: func(rows projections.Rows, e projections.Event) error {
-			row := rows.Get("names", e.Stream)
+			row := rows.Get("names", e.AggregateID)
 			if row == nil {
-				row = projections.Row{e.Stream, "", int64(0)}
+				row = projections.Row{e.AggregateID, "", int64(0)}
 			}
 			switch data := e.Data.(type) {
-			case *users.UserCreated:
-				row[1] = string(data.Name)
-			case *users.UserRenamed:
-				row[1] = string(data.Name)
-			case *users.UserDeleted:
-				rows.Delete("names", e.Stream)
+			case *orders.OrderPlaced:
+				row[1] = data.Name
+			case *orders.OrderRenamed:
+				row[1] = data.Name
+			case *orders.OrderCancelled:
+				rows.Delete("names", e.AggregateID)
 				return nil
 			default:
 				return nil
@@ -84,19 +84,22 @@ func (w *writer) write(recordType, stream, body string) *messaging.Record {
 	return &w.records[len(w.records)-1]
 }
 
-func (w *writer) created(stream, name string) {
-	w.write("userCreated", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+// order is the stream of an order.
+func order(id string) string { return orders.Aggregate.Stream(id) }
+
+func (w *writer) created(id, name string) {
+	w.write("orderPlaced", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
-func (w *writer) renamed(stream, name string) {
-	w.write("userRenamed", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+func (w *writer) renamed(id, name string) {
+	w.write("orderRenamed", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
 // zombie writes a record that loses its slot.
-func (w *writer) zombie(stream string) {
-	head := w.heads[stream]
-	w.renamed(stream, "zombie")
-	w.heads[stream] = head
+func (w *writer) zombie(id string) {
+	head := w.heads[order(id)]
+	w.renamed(id, "zombie")
+	w.heads[order(id)] = head
 	w.records[len(w.records)-1].Prev = messaging.Digest{9}
 	w.records[len(w.records)-1].Seal()
 }
@@ -142,7 +145,7 @@ func join(t *testing.T, store projections.Store, log projections.Log, p *project
 		t.Fatal(err)
 	}
 	m := &member{Engine: &projections.Engine{
-		Projection: p, Store: store, Log: log, Partitions: 1, BatchSize: 10, Linger: time.Millisecond,
+		Projection: p, Store: store, Log: log, Events: orders.Registry, Partitions: 1, BatchSize: 10, Linger: time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	}}
 	m.Folded = func(records int, _ time.Duration) { m.folded.Add(int64(records)) }

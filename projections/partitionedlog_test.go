@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 // partitionedLog is a log of several partitions that grows while it is read.
@@ -34,20 +35,20 @@ func (l *partitionedLog) write(recordType, stream, body string) *messaging.Recor
 	return r
 }
 
-func (l *partitionedLog) created(stream, name string) {
-	l.write("userCreated", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+func (l *partitionedLog) created(id, name string) {
+	l.write("orderPlaced", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
-func (l *partitionedLog) renamed(stream, name string) {
-	l.write("userRenamed", stream, fmt.Sprintf(`{"id":%q,"name":%q}`, stream, name))
+func (l *partitionedLog) renamed(id, name string) {
+	l.write("orderRenamed", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
-func (l *partitionedLog) zombie(stream string) {
+func (l *partitionedLog) zombie(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	partition := messaging.PartitionOf(stream, int32(len(l.partitions)))
+	partition := messaging.PartitionOf(order(id), int32(len(l.partitions)))
 	w := &l.partitions[partition]
-	w.zombie(stream)
+	w.zombie(id)
 	w.records[len(w.records)-1].Partition = partition
 }
 
@@ -92,7 +93,7 @@ func (l *partitionedLog) catchUp(t *testing.T, store projections.Store, p *proje
 	if err := store.Prepare(t.Context(), p, n); err != nil {
 		t.Fatal(err)
 	}
-	e := &projections.Engine{Projection: p, Store: store, Log: l, Partitions: n, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
+	e := &projections.Engine{Projection: p, Store: store, Log: l, Events: orders.Registry, Partitions: n, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
 	for partition := range n {
 		claim := messaging.NewClaim(t.Context(), partition, func(int64) {})
 		start, err := e.Setup(claim)

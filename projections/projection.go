@@ -1,8 +1,10 @@
 package projections
 
 import (
-	"github.com/millrace/millrace/handlers/users"
+	"slices"
+
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // Projection makes a read model of the log: a pure function from rows and an
@@ -10,28 +12,60 @@ import (
 // together; no author of a projection can forget it.
 type Projection struct {
 	// Name names the read model, its consumer group and its tables, as
-	// "users". It never changes.
+	// "orders". It never changes.
 	Name string
-	// Version goes up when Apply makes other rows of the same log, so that
-	// those that are there must be made anew. Other Tables say so by
-	// themselves.
+	// Version goes up when Apply, or an upcast of an aggregate, makes other rows
+	// of the same log: the rows that are there must be made anew then. Other
+	// Tables, and another Of, say so by themselves.
 	Version int
+	// Of names the aggregates that the read model is of; empty for all. Records
+	// of other aggregates reach neither Keys nor Apply.
+	Of []string
 	// Tables hold its rows.
 	Tables []Table
 	// Keys names the rows that Apply will look at for this event, by table.
-	// The engine fetches those of a whole batch at once.
+	// The engine fetches those of a whole batch at once. Nil if Apply looks at
+	// no rows.
 	Keys func(Event) []RowKey
 	// Apply changes the rows by one event. It reads no clock and asks nobody.
 	// An error parks the event's stream in this projection.
 	Apply func(Rows, Event) error
 }
 
+// IsOf says whether the read model is of the aggregate of a stream.
+func (p *Projection) IsOf(stream string) bool {
+	if len(p.Of) == 0 {
+		return true
+	}
+	name, _, ok := aggregate.SplitStream(stream)
+	return ok && slices.Contains(p.Of, name)
+}
+
+// keys are those of [Projection.Keys].
+func (p *Projection) keys(e Event) []RowKey {
+	if p.Keys == nil {
+		return nil
+	}
+	return p.Keys(e)
+}
+
 // Event is one accepted record of the log.
 type Event struct {
 	messaging.Record
-	// Data is the domain's event, or nil for the outcome of a command that
-	// made none.
-	Data users.Event
+	// AggregateID is the id in the name of the record's stream.
+	AggregateID string
+	// Data is the aggregate's event in today's form: an old event is upcast, and
+	// has another type than the record then. Data is nil for the outcome of a
+	// command that made no event.
+	Data aggregate.AnyEvent
+}
+
+// Decoder reads the events of the log. A registry of aggregates is one.
+type Decoder interface {
+	// DecodeEvent reads the body of an event of a stream, in today's form. An
+	// [aggregate.ErrUnknownEvent], as any other error, parks the stream in the
+	// read model.
+	DecodeEvent(stream, eventType string, body []byte) (aggregate.AnyEvent, error)
 }
 
 // Table is a table of a read model.

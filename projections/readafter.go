@@ -93,6 +93,9 @@ const askFirst = 50 * time.Millisecond
 // makes no record of its own: then its stream's head never comes to it, but
 // its outcome, and the position of that, may be known.
 func (rd *Reader) awaitCommand(ctx context.Context, m *modelWaits, c *messaging.SentCommand) (messaging.Position, error) {
+	if !m.projection.IsOf(c.Stream) {
+		return rd.awaitOutcome(ctx, c)
+	}
 	for pause := askFirst; ; pause *= 2 {
 		slice, cancel := context.WithTimeout(ctx, pause)
 		decided := m.awaitCommand(slice, rd.Stopping, c)
@@ -108,6 +111,41 @@ func (rd *Reader) awaitCommand(ctx context.Context, m *modelWaits, c *messaging.
 		position, err := rd.Outcome(ctx, c.Stream, c.ID)
 		if position != nil || err != nil {
 			return position, err
+		}
+	}
+}
+
+const (
+	// outcomeFirst and outcomeLast are the pauses between two questions for the
+	// outcome of a command of another aggregate: longer each time.
+	outcomeFirst = 4 * time.Millisecond
+	outcomeLast  = 128 * time.Millisecond
+)
+
+// awaitOutcome waits until the position of a command's outcome is known. The
+// command is of an aggregate that the read model is not of: the read model keeps
+// no head of the stream, so that nothing but the position tells when the read
+// model is past the outcome.
+func (rd *Reader) awaitOutcome(ctx context.Context, c *messaging.SentCommand) (messaging.Position, error) {
+	for pause := outcomeFirst; ; pause = min(pause*2, outcomeLast) {
+		if rd.Outcome != nil {
+			position, err := rd.Outcome(ctx, c.Stream, c.ID)
+			if ctx.Err() != nil {
+				return nil, errTooLate
+			}
+			if position != nil || err != nil {
+				return position, err
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errTooLate
+		case <-rd.Stopping:
+			timer.Stop()
+			return nil, errTooLate
 		}
 	}
 }
@@ -196,7 +234,7 @@ func whole(head StreamHead) error {
 	if head.Parked == "" {
 		return nil
 	}
-	return web.Unavailable("the read model stopped at an event of this user")
+	return web.Unavailable("the read model stopped at an event of this stream")
 }
 
 // allow gives an answer that may be waited for the time to be written.

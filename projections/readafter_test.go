@@ -76,11 +76,15 @@ var anyModel = &Projection{Name: "any"}
 
 // readAfter asks a reader, and returns what it answers and after how long.
 func readAfter(rd *Reader, tokens ...string) (answer *httptest.ResponseRecorder, took time.Duration) {
+	return readModelAfter(rd, anyModel, tokens...)
+}
+
+func readModelAfter(rd *Reader, p *Projection, tokens ...string) (answer *httptest.ResponseRecorder, took time.Duration) {
 	start := time.Now()
 	rd.Log = slog.New(slog.DiscardHandler)
 	router := web.NewRouter()
 	rd.Get(router, "/", func(w http.ResponseWriter, r *http.Request) error {
-		err := rd.Read(w, r, anyModel, func(ctx context.Context, view View) error {
+		err := rd.Read(w, r, p, func(ctx context.Context, view View) error {
 			_, err := view.Head(ctx, "1")
 			return err
 		})
@@ -112,7 +116,7 @@ func TestReadAfter(t *testing.T) {
 		took   time.Duration // at least, and at most a poll more
 	}{
 		"none":                        {nil, nil, "", 200, 0},
-		"none, of a parked user":      {nil, nil, "broken", 200, 0},
+		"none, of a parked stream":    {nil, nil, "broken", 200, 0},
 		"there already":               {[]string{at(7)}, nil, "", 200, 0},
 		"the beginning":               {[]string{at(0)}, nil, "", 200, 0},
 		"there already, and parked":   {[]string{at(7)}, nil, "broken", 503, 0},

@@ -38,6 +38,9 @@ type Reader struct {
 	// Outcome, if not nil, returns where in the log a command's outcome is, nil
 	// if that isn't known.
 	Outcome func(ctx context.Context, stream, commandID string) (messaging.Position, error)
+	// Commands is asked about commands that have no outcome in the read model
+	// of command statuses.
+	Commands Commands
 	// Waited, if not nil, is told of each read that had to wait for what it
 	// names in Read-After, and whether it was in vain.
 	Waited func(took time.Duration, tooLate bool)

@@ -214,11 +214,11 @@ func TestNotModified(t *testing.T) {
 
 func TestURL(t *testing.T) {
 	for public, want := range map[string]string{
-		"http://localhost:3002":   "http://localhost:3002/users",
-		"https://example.org/":    "https://example.org/users",
-		"https://example.org/api": "https://example.org/api/users",
+		"http://localhost:3002":   "http://localhost:3002/orders",
+		"https://example.org/":    "https://example.org/orders",
+		"https://example.org/api": "https://example.org/api/orders",
 	} {
-		if got := (&Reader{PublicURL: public}).URL("/users"); got != want {
+		if got := (&Reader{PublicURL: public}).URL("/orders"); got != want {
 			t.Errorf("under %s: %s, want %s", public, got, want)
 		}
 	}

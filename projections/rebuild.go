@@ -20,6 +20,7 @@ type Rebuild struct {
 	Projection *Projection
 	Store      Generations
 	Log        Log
+	Events     Decoder
 	Partitions int32
 	Logger     *slog.Logger
 	// Progress, if not nil, is told how many of the log's records are in, each
@@ -187,7 +188,7 @@ func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over fun
 		default:
 		}
 		select {
-		case f.read <- appendEntries(entries, records):
+		case f.read <- (reading{f.Projection, f.Events}).entries(entries, records):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

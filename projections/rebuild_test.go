@@ -13,11 +13,12 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 func rebuildOf(store projections.Generations, log projections.Log, p *projections.Projection) *projections.Rebuild {
 	return &projections.Rebuild{
-		Projection: p, Store: store, Log: log, Partitions: 1, Logger: slog.New(slog.DiscardHandler),
+		Projection: p, Store: store, Log: log, Events: orders.Registry, Partitions: 1, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

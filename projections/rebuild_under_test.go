@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 // notFills are what nobody asks of slowFills.
@@ -80,11 +81,11 @@ func TestRebuildLooksUpWhatIsUnderWay(t *testing.T) {
 		quiet := slog.New(slog.DiscardHandler)
 		records := luckyLog(rand.New(rand.NewPCG(1, 1)), 400)
 		want := newMapTx()
-		if err := apply(t.Context(), want, counts, records, quiet); err != nil {
+		if err := apply(t.Context(), want, counts, orders.Registry, records, quiet); err != nil {
 			t.Fatal(err)
 		}
 		store := &slowFills{is: newMapTx()}
-		r := &Rebuild{Projection: counts, Store: store, Log: fewAtOnce{records: records}, Partitions: 1, Logger: quiet}
+		r := &Rebuild{Projection: counts, Store: store, Log: fewAtOnce{records: records}, Events: orders.Registry, Partitions: 1, Logger: quiet}
 		f, err := r.filling(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ const retriedAtOnce = 1000
 // stopped up to the checkpoint of its partition, while the engine goes on. It
 // returns them as they stand now: Parked is "" for those that go on, and says
 // why for those that stopped again. One that is no longer parked is not in.
-func Retry(ctx context.Context, store Store, log Log, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
+func Retry(ctx context.Context, store Store, log Log, events Decoder, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	parked = slices.Clone(parked)
 	slices.SortFunc(parked, func(a, b ParkedStream) int {
 		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ParkedOffset, b.ParkedOffset))
@@ -52,7 +52,7 @@ func Retry(ctx context.Context, store Store, log Log, p *Projection, parked []Pa
 		for n < len(parked) && n < retriedAtOnce && parked[n].Partition == parked[0].Partition {
 			n++
 		}
-		some, err := retrySome(ctx, store, log, p, parked[:n], logger)
+		some, err := retrySome(ctx, store, log, events, p, parked[:n], logger)
 		if err != nil {
 			return now, err
 		}
@@ -69,7 +69,7 @@ const heldRead = 1000
 var errFurther = errors.New("the checkpoint is further")
 
 // retrySome redoes streams of one partition, in the order of their offsets.
-func retrySome(ctx context.Context, store Store, log Log, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
+func retrySome(ctx context.Context, store Store, log Log, events Decoder, p *Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	streams := make(map[string]bool, len(parked))
 	for _, s := range parked {
 		streams[s.Stream] = true
@@ -100,7 +100,7 @@ func retrySome(ctx context.Context, store Store, log Log, p *Projection, parked 
 			if err := read(to); err != nil {
 				return err
 			}
-			now, err = redo(ctx, tx, p, streams, before(records, to), logger)
+			now, err = redo(ctx, tx, p, events, streams, before(records, to), logger)
 			return err
 		})
 		if !errors.Is(err, errFurther) {
@@ -136,7 +136,7 @@ func before(records []messaging.Record, offset int64) []messaging.Record {
 }
 
 // redo folds records of parked streams as if these were not parked.
-func redo(ctx context.Context, tx Tx, p *Projection, streams map[string]bool, records []messaging.Record, logger *slog.Logger) (now []ParkedStream, err error) {
+func redo(ctx context.Context, tx Tx, p *Projection, events Decoder, streams map[string]bool, records []messaging.Record, logger *slog.Logger) (now []ParkedStream, err error) {
 	names := make([]string, 0, len(streams))
 	for stream := range streams {
 		names = append(names, stream)
@@ -152,7 +152,7 @@ func redo(ctx context.Context, tx Tx, p *Projection, streams map[string]bool, re
 		}
 	}
 	records = slices.DeleteFunc(slices.Clone(records), func(r messaging.Record) bool { return !released.streams[r.Stream] })
-	if err := apply(ctx, released, p, records, logger); err != nil {
+	if err := apply(ctx, released, p, events, records, logger); err != nil {
 		return nil, err
 	}
 	if heads, err = tx.Heads(ctx, names); err != nil {

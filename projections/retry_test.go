@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
 func parked(t *testing.T, store projections.Store, l *partitionedLog, p *projections.Projection) []projections.ParkedStream {
@@ -23,7 +24,7 @@ func parked(t *testing.T, store projections.Store, l *partitionedLog, p *project
 
 func retry(t *testing.T, store projections.Store, l *partitionedLog, p *projections.Projection, streams []projections.ParkedStream) []projections.ParkedStream {
 	t.Helper()
-	now, err := projections.Retry(t.Context(), store, l, p, streams, slog.New(slog.DiscardHandler))
+	now, err := projections.Retry(t.Context(), store, l, orders.Registry, p, streams, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 			l.catchUp(t, store, p)
 
 			was := parked(t, store, l, p)
-			if len(was) != 2 || was[0].Stream != "a" || was[1].Stream != "b" || was[0].Seq != 1 {
+			if len(was) != 2 || was[0].Stream != order("a") || was[1].Stream != order("b") || was[0].Seq != 1 {
 				t.Fatalf("parked are %+v", was)
 			}
 			// As long as nothing is mended, they stay where they are, and verifying
@@ -76,13 +77,13 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 				t.Errorf("before the retry: %+v", proof)
 			}
 			now := retry(t, store, l, p, was[:1])
-			if len(now) != 1 || now[0].Stream != "a" || now[0].Parked != "" || now[0].Seq < 3 {
+			if len(now) != 1 || now[0].Stream != order("a") || now[0].Parked != "" || now[0].Seq < 3 {
 				t.Errorf("%+v", now)
 			}
 			if proof = verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.ParkedStreams != 1 {
 				t.Errorf("after one of them: %+v", proof)
 			}
-			if now = retry(t, store, l, p, was); len(now) != 1 || now[0].Stream != "b" || now[0].Parked != "" {
+			if now = retry(t, store, l, p, was); len(now) != 1 || now[0].Stream != order("b") || now[0].Parked != "" {
 				t.Errorf("%+v", now)
 			}
 			if proof = verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.ParkedStreams != 0 || proof.Held != 0 {
@@ -107,7 +108,7 @@ func TestRetryParksAgain(t *testing.T) {
 	l.created("a", "new")
 	l.renamed("a", "broken")
 	l.renamed("a", "better")
-	l.write("userRenamed", "a", `{"id":`)
+	l.write("orderRenamed", order("a"), `{"id":`)
 	l.renamed("a", "last")
 	l.catchUp(t, store, p)
 	mended.Store(true)
@@ -134,10 +135,10 @@ func TestRepairByABinaryThatCantReadTheLog(t *testing.T) {
 	l.created("a", "broken")
 	l.renamed("a", "later")
 	l.catchUp(t, store, letters(newer))
-	if proof := verify(t, store, l, false, letters(older))[0]; !strings.Contains(differences(proof), `stream "a": parked is ""`) {
+	if proof := verify(t, store, l, false, letters(older))[0]; !strings.Contains(differences(proof), `stream "order/a": parked is ""`) {
 		t.Errorf("it finds\n%s", differences(proof))
 	}
-	v := &projections.Verifier{Live: store, Scratch: scratch(t), Log: l, Partitions: 3, Max: 10}
+	v := &projections.Verifier{Live: store, Scratch: scratch(t), Log: l, Events: orders.Registry, Partitions: 3, Max: 10}
 	_, err := v.Verify(t.Context(), []*projections.Projection{letters(older)}, true)
 	if err == nil || !strings.Contains(err.Error(), "binary") {
 		t.Errorf("got %v", err)

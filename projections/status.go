@@ -13,7 +13,7 @@ type Status struct {
 	// Lag is how many records of the log are not in, nil if nobody knows.
 	Lag    *int64       `json:"lag,omitempty"`
 	Parked ParkedStatus `json:"parked"`
-	// Stale says that some users are parked, and answers about them old.
+	// Stale says that some streams are parked, and answers about them old.
 	Stale bool `json:"stale"`
 }
 
@@ -33,7 +33,7 @@ type ParkedStatus struct {
 
 // ParkedBrief is a parked stream, and the first line of why.
 type ParkedBrief struct {
-	User    string `json:"user"`
+	Stream  string `json:"stream"`
 	Version uint64 `json:"version"`
 	Offset  int64  `json:"offset"`
 	Reason  string `json:"reason"`

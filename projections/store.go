@@ -33,6 +33,11 @@ var ErrNotPrepared = errors.New("the read model isn't there yet: no query-servic
 // those that this binary's projection makes: another binary made them.
 var ErrOtherDefinition = errors.New("its tables are not those of this binary")
 
+// ErrOldStore is returned for a store of before v0.1.0, in which streams have
+// other names than now. There is no migration, for nothing was released before.
+var ErrOldStore = errors.New("the store is from before v0.1.0, and names streams otherwise: " +
+	"delete the database (SQLite: the file; PostgreSQL: the tables) and start again; the log fills a new one")
+
 // Checkpoint is how far one partition of the log is folded into a generation
 // of a read model.
 type Checkpoint struct {
@@ -72,7 +77,8 @@ func (h StreamHead) HasDecided(at messaging.CommandPosition) bool {
 type Store interface {
 	// Prepare makes what a read model needs, if it isn't there: its tables,
 	// and a checkpoint at 0 for each partition. It is an
-	// [ErrOtherDefinition] if the live generation is not this binary's.
+	// [ErrOtherDefinition] if the live generation is not this binary's, and,
+	// as reads are, an [ErrOldStore] if that is of before v0.1.0.
 	Prepare(ctx context.Context, p *Projection, partitions int32) error
 	// Checkpoints returns the live generation's, by partition.
 	Checkpoints(ctx context.Context, p *Projection) ([]Checkpoint, error)

@@ -20,6 +20,7 @@ type Verifier struct {
 	// Scratch is an empty store of its own.
 	Scratch    Store
 	Log        Log
+	Events     Decoder
 	Partitions int32
 	// Max is how many differences, and parked streams, a proof names.
 	Max int
@@ -37,8 +38,9 @@ type Proof struct {
 	Checkpoints []Checkpoint
 	// Records are those of the log up to the checkpoints. The gate accepted
 	// some of them and ignored others; Held are those of parked streams, from
-	// the one on that each stopped at.
-	Records, Accepted, Ignored, Held int64
+	// the one on that each stopped at; Others are those of aggregates that the
+	// read model is not of.
+	Records, Accepted, Ignored, Held, Others int64
 	// Streams and Rows are how many heads and rows were compared.
 	Streams, Rows int64
 	// Digest is of all rows and heads, as the log makes them: the same for
@@ -257,7 +259,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 		for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
 			proof.differs(v.Max, d)
 		}
-		proof.Held = s.held
+		proof.Held, proof.Others = s.held, s.others
 		for _, c := range s.at {
 			proof.Records += c.Next
 		}
@@ -267,7 +269,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 		})
 	})
 	if proof != nil {
-		proof.Ignored = proof.Records - proof.Accepted - proof.Held
+		proof.Ignored = proof.Records - proof.Accepted - proof.Held - proof.Others
 	}
 	return proof, err
 }
@@ -303,7 +305,7 @@ func (v *Verifier) tryParked(ctx context.Context, s *shadow, proof *Proof) error
 		streams = append(streams, parked.ParkedStream)
 	}
 	s.parked = nil
-	now, err := Retry(ctx, v.Scratch, v.Log, s.copy, streams, slog.New(slog.DiscardHandler))
+	now, err := Retry(ctx, v.Scratch, v.Log, v.Events, s.copy, streams, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ type shadow struct {
 	// copy folds as live does, but stops a stream where the live read model
 	// has it parked: its rows, and those it shares, are to be compared as they
 	// stood then.
-	copy *Projection
-	at   []Checkpoint // how far it is
-	held int64        // records of parked streams, from the one they stopped at
+	copy   *Projection
+	at     []Checkpoint // how far it is
+	held   int64        // records of parked streams, from the one they stopped at
+	others int64        // records of aggregates that the read model is not of
 
 	mu     sync.Mutex
 	parked map[string]StreamHead // as the live read model has them
@@ -157,21 +158,28 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 	seen := watchedTx{parked: map[string]int64{}}
 	err := v.Scratch.Update(ctx, t.copy, []Move{{from, to}}, func(tx Tx) error {
 		seen.Tx = tx
-		return apply(ctx, seen, t.copy, records, slog.New(slog.DiscardHandler))
+		return apply(ctx, seen, t.copy, v.Events, records, slog.New(slog.DiscardHandler))
 	})
 	if err != nil {
 		return fmt.Errorf("scratch store: %w", err)
 	}
 	t.at[partition] = to
-	held := int64(0)
+	held, others := int64(0), int64(0)
 	for i := range records {
-		if at, parked := seen.parked[records[i].Stream]; parked && records[i].Malformed == nil && records[i].Offset >= at {
+		r := &records[i]
+		at, parked := seen.parked[r.Stream]
+		switch {
+		case r.Malformed != nil:
+		case !t.copy.IsOf(r.Stream):
+			others++
+		case parked && r.Offset >= at:
 			held++
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.held += held
+	t.others += others
 	return nil
 }
 

@@ -17,10 +17,11 @@ import (
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 	"github.com/millrace/millrace/projections/sqlstore"
 )
 
-// letters is a read model whose rows all partitions share: how many users have
+// letters is a read model whose rows all partitions share: how many orders have
 // a name with this letter in front.
 func letters(mended *atomic.Bool) *projections.Projection {
 	of := names(mended)
@@ -28,7 +29,7 @@ func letters(mended *atomic.Bool) *projections.Projection {
 		Name: "letters",
 		Tables: []projections.Table{of.Tables[0], {Name: "letters", Columns: []projections.Column{
 			{Name: "letter", Type: projections.Text, Key: true},
-			{Name: "users", Type: projections.Integer},
+			{Name: "orders", Type: projections.Integer},
 			{Name: "vowel", Type: projections.Boolean},
 		}}},
 		Keys: func(e projections.Event) []projections.RowKey {
@@ -40,7 +41,7 @@ func letters(mended *atomic.Bool) *projections.Projection {
 		},
 		Apply: func(rows projections.Rows, e projections.Event) error {
 			count := func(by int64) {
-				row := rows.Get("names", e.Stream)
+				row := rows.Get("names", e.AggregateID)
 				if row == nil {
 					return
 				}
@@ -76,7 +77,7 @@ func scratch(t *testing.T) *sqlstore.Store {
 
 func verify(t *testing.T, store projections.Store, log *partitionedLog, repair bool, models ...*projections.Projection) []*projections.Proof {
 	t.Helper()
-	v := &projections.Verifier{Live: store, Scratch: scratch(t), Log: log, Partitions: int32(len(log.partitions)), Max: 10}
+	v := &projections.Verifier{Live: store, Scratch: scratch(t), Log: log, Events: orders.Registry, Partitions: int32(len(log.partitions)), Max: 10}
 	proofs, err := v.Verify(t.Context(), models, repair)
 	if err != nil {
 		t.Fatal(err)
@@ -93,29 +94,29 @@ func differences(proof *projections.Proof) string {
 	return b.String()
 }
 
-// manyUsers is a log with some of everything.
-func manyUsers(luck *rand.Rand, records int) *partitionedLog {
+// manyOrders is a log with some of everything.
+func manyOrders(luck *rand.Rand, records int) *partitionedLog {
 	l, there := newLog(3), map[string]bool{}
 	for i := range records {
-		stream := fmt.Sprint("u", luck.IntN(records/10))
+		id := fmt.Sprint("u", luck.IntN(records/10))
 		name := string(rune('a'+luck.IntN(26))) + fmt.Sprint(i)
 		switch {
-		case !there[stream]:
-			l.created(stream, name)
-			there[stream] = true
+		case !there[id]:
+			l.created(id, name)
+			there[id] = true
 		case luck.IntN(5) == 0:
-			l.zombie(stream)
+			l.zombie(id)
 		case luck.IntN(9) == 0:
-			l.write(messaging.TypeCommandRefused, stream, "{}")
+			l.write(messaging.TypeCommandRefused, order(id), "{}")
 		default:
-			l.renamed(stream, name)
+			l.renamed(id, name)
 		}
 	}
 	return l
 }
 
 func TestVerifyProvesWhatIsRight(t *testing.T) {
-	l := manyUsers(rand.New(rand.NewPCG(3, 4)), 1000)
+	l := manyOrders(rand.New(rand.NewPCG(3, 4)), 1000)
 	a, b := names(new(atomic.Bool)), letters(new(atomic.Bool))
 	store, other := memory(t), scratch(t)
 	for _, p := range []*projections.Projection{a, b} {
@@ -171,21 +172,21 @@ func TestVerifyNamesWhatDiffersAndRepairMendsIt(t *testing.T) {
 			return tx.Put(ctx, "names", []projections.Row{{"aa", "a", int64(1)}, {"zz", "z", int64(1)}})
 		}, `names "zz": is there, and the log doesn't make it`, 2},
 		{"a head's digest", func(ctx context.Context, tx projections.Tx, _ projections.View) error {
-			heads, err := tx.Heads(ctx, []string{"bob"})
-			head := heads["bob"]
+			heads, err := tx.Heads(ctx, []string{order("bob")})
+			head := heads[order("bob")]
 			head.Digest[5]++
-			return errors.Join(err, tx.PutHeads(ctx, map[string]projections.StreamHead{"bob": head}))
-		}, `stream "bob": digest is `, 1},
+			return errors.Join(err, tx.PutHeads(ctx, map[string]projections.StreamHead{order("bob"): head}))
+		}, `stream "order/bob": digest is `, 1},
 		{"a head that is gone, and one too many", func(ctx context.Context, tx projections.Tx, _ projections.View) error {
-			return errors.Join(tx.DeleteHeads(ctx, []string{"bob"}),
-				tx.PutHeads(ctx, map[string]projections.StreamHead{"eve": {Head: messaging.Head{Seq: 1}}}))
-		}, `stream "bob": is missing`, 2},
+			return errors.Join(tx.DeleteHeads(ctx, []string{order("bob")}),
+				tx.PutHeads(ctx, map[string]projections.StreamHead{order("eve"): {Head: messaging.Head{Seq: 1}}}))
+		}, `stream "order/bob": is missing`, 2},
 		{"a stream parked by hand", func(ctx context.Context, tx projections.Tx, _ projections.View) error {
-			heads, err := tx.Heads(ctx, []string{"bob"})
-			head := heads["bob"]
+			heads, err := tx.Heads(ctx, []string{order("bob")})
+			head := heads[order("bob")]
 			head.Parked, head.ParkedOffset = "why not", 77
-			return errors.Join(err, tx.PutHeads(ctx, map[string]projections.StreamHead{"bob": head}))
-		}, `stream "bob": parked is "why not", and the log makes it ""`, 1},
+			return errors.Join(err, tx.PutHeads(ctx, map[string]projections.StreamHead{order("bob"): head}))
+		}, `stream "order/bob": parked is "why not", and the log makes it ""`, 1},
 		{"a checkpoint's digest", func(ctx context.Context, tx projections.Tx, v projections.View) error {
 			at, err := v.Checkpoints(ctx)
 			at[1].Digest[0]++
@@ -199,8 +200,8 @@ func TestVerifyNamesWhatDiffersAndRepairMendsIt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLog(3)
-			for _, stream := range []string{"alice", "bob", "carol", "dave", "zoe"} {
-				l.created(stream, stream)
+			for _, id := range []string{"alice", "bob", "carol", "dave", "zoe"} {
+				l.created(id, id)
 			}
 			l.renamed("bob", "robert")
 			p, store := letters(new(atomic.Bool)), memory(t)
@@ -267,7 +268,7 @@ func TestVerifyFindsACheckpointThatWasMoved(t *testing.T) {
 }
 
 func TestVerifyNamesNoMoreThanAsked(t *testing.T) {
-	l := manyUsers(rand.New(rand.NewPCG(5, 6)), 500)
+	l := manyOrders(rand.New(rand.NewPCG(5, 6)), 500)
 	p, store := names(new(atomic.Bool)), memory(t)
 	l.catchUp(t, store, p)
 	rows := rows(t, store, p)
@@ -287,7 +288,7 @@ func TestVerifyNamesNoMoreThanAsked(t *testing.T) {
 // The read model moves on while it is verified.
 func TestVerifyBesideTheEngine(t *testing.T) {
 	luck := rand.New(rand.NewPCG(7, 8))
-	l := manyUsers(luck, 2000)
+	l := manyOrders(luck, 2000)
 	p := letters(new(atomic.Bool))
 	store := scratch(t)
 	if err := store.Prepare(t.Context(), p, 3); err != nil {
@@ -295,7 +296,7 @@ func TestVerifyBesideTheEngine(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
-	e := &projections.Engine{Projection: p, Store: store, Log: l, Partitions: 3, BatchSize: 20, Logger: slog.New(slog.DiscardHandler)}
+	e := &projections.Engine{Projection: p, Store: store, Log: l, Events: orders.Registry, Partitions: 3, BatchSize: 20, Logger: slog.New(slog.DiscardHandler)}
 	for partition := range int32(3) {
 		claim := messaging.NewClaim(t.Context(), partition, func(int64) {})
 		start, err := e.Setup(claim)
@@ -352,7 +353,7 @@ func TestVerifyBeginsAnew(t *testing.T) {
 			byHand(t, store, p, func(ctx context.Context, tx projections.Tx, v projections.View) error {
 				at, err := v.Checkpoints(ctx)
 				at[0].Next, at[0].Digest = 2, l.partitions[0].records[1].Digest
-				return errors.Join(err, tx.PutCheckpoint(ctx, at[0]), tx.DeleteHeads(ctx, []string{"c", "d"}),
+				return errors.Join(err, tx.PutCheckpoint(ctx, at[0]), tx.DeleteHeads(ctx, []string{order("c"), order("d")}),
 					tx.Delete(ctx, "names", []projections.Row{{"c"}, {"d"}}))
 			})
 		},
@@ -368,7 +369,7 @@ func TestVerifyBeginsAnew(t *testing.T) {
 			mended.Store(true)
 			var once sync.Once
 			v := &projections.Verifier{
-				Live: store, Scratch: scratch(t), Log: l, Partitions: 1, Max: 10,
+				Live: store, Scratch: scratch(t), Log: l, Events: orders.Registry, Partitions: 1, Max: 10,
 				Progress: func(int64, int64) { once.Do(func() { upset(t, l, store, p) }) },
 			}
 			proofs, err := v.Verify(t.Context(), []*projections.Projection{p}, false)

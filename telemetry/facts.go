@@ -27,12 +27,12 @@ type Desks struct{ Partitions, Commands int }
 
 // Ledger is the write side's fold of the log.
 type Ledger struct {
-	Users    int
+	Streams  int
 	Outcomes int    // of their last commands, as many as are remembered
 	Lag      *int64 // records of the log that are not folded
-	Parked   int    // users whose first held command waits for an operator
+	Parked   int    // streams whose first held command waits for an operator
 	Held     int    // commands that wait
-	Stopped  int    // users that this binary can't read
+	Stopped  int    // streams that this binary can't read
 }
 
 // ReadModel is how a read model stands in the store.
@@ -63,22 +63,22 @@ var (
 	inFlightLimit   = gauge("gateway_in_flight_commands_limit", "How many may be: command_service.max_in_flight.")
 	undecided       = gauge("gateway_undecided_commands", "Commands of this process's clients that have no outcome yet.")
 	undecidedLimit  = gauge("gateway_undecided_commands_limit", "How many may be: command_service.max_undecided.")
-	deskPartitions  = gauge("desk_partitions", "Partitions whose commands this process decides.")
-	deskCommands    = gauge("desk_commands", "Commands of those partitions that have come and are not decided.")
-	ledgerUsers     = gauge("ledger_users", "Users in the ledger, deleted ones and ids that were only refused included.")
-	ledgerOutcomes  = gauge("ledger_outcomes", "Outcomes of the users' last commands that the ledger remembers.")
-	ledgerLag       = gauge("ledger_lag_records", "Records of the log that the ledger has not folded.")
-	ledgerParked    = gauge("ledger_parked_users", "Users whose commands wait for an operator.")
-	ledgerHeld      = gauge("ledger_held_commands", "Commands of those users: the parked ones, and those behind them.")
-	ledgerStopped   = gauge("ledger_stopped_users", "Users with a record that this binary can't read.")
+	deskPartitions  = gauge("processor_partitions", "Partitions whose commands this process decides.")
+	deskCommands    = gauge("processor_commands", "Commands of those partitions that have come and are not decided.")
+	stateStreams    = gauge("state_streams", "Streams in the state store, those included whose commands were only refused.")
+	ledgerOutcomes  = gauge("state_outcomes", "Outcomes of the streams' last commands that the state store remembers.")
+	ledgerLag       = gauge("state_lag_records", "Records of the log that the state store has not folded.")
+	ledgerParked    = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
+	ledgerHeld      = gauge("state_deferred_commands", "Commands of parked streams: the parked commands, and the commands queued behind them.")
+	ledgerStopped   = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
 	modelGeneration = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag        = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds = gauge("read_model_lag_seconds", "How long ago the oldest command was taken whose outcome is in the log and not in a read model; 0 if there is none.", "read_model")
-	modelParked     = gauge("read_model_parked_users", "Users whose events a read model could not apply.", "read_model")
+	modelParked     = gauge("read_model_parked_streams", "Streams whose events a read model could not apply.", "read_model")
 	modelRebuild    = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation that is being filled, while one is.", "read_model")
 	allFacts        = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, deskPartitions, deskCommands,
-		ledgerUsers, ledgerOutcomes, ledgerLag, ledgerParked, ledgerHeld, ledgerStopped,
+		stateStreams, ledgerOutcomes, ledgerLag, ledgerParked, ledgerHeld, ledgerStopped,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -124,7 +124,7 @@ func (f Facts) list() (all []fact) {
 		add(deskCommands, float64(d.Commands))
 	}
 	if l := f.Ledger; l != nil {
-		add(ledgerUsers, float64(l.Users))
+		add(stateStreams, float64(l.Streams))
 		add(ledgerOutcomes, float64(l.Outcomes))
 		add(ledgerParked, float64(l.Parked))
 		add(ledgerHeld, float64(l.Held))

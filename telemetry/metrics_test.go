@@ -25,7 +25,7 @@ func everything(context.Context) Facts {
 		Ready:      map[string]bool{"kafka": true, "store": false},
 		Gateway:    &Gateway{InFlight: 1, MaxInFlight: 2, Undecided: 3, MaxUndecided: 4},
 		Desks:      &Desks{Partitions: 12, Commands: 5},
-		Ledger:     &Ledger{Users: 6, Outcomes: 7, Lag: &lag, Parked: 1, Held: 2, Stopped: 1},
+		Ledger:     &Ledger{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Held: 2, Stopped: 1},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -76,12 +76,12 @@ func TestFacts(t *testing.T) {
 		`millrace_ready{check="kafka"} 1`, `millrace_ready{check="store"} 0`,
 		`millrace_gateway_in_flight_commands 1`, `millrace_gateway_in_flight_commands_limit 2`,
 		`millrace_gateway_undecided_commands 3`, `millrace_gateway_undecided_commands_limit 4`,
-		`millrace_desk_partitions 12`, `millrace_desk_commands 5`,
-		`millrace_ledger_users 6`, `millrace_ledger_outcomes 7`, `millrace_ledger_lag_records 3`,
-		`millrace_ledger_parked_users 1`, `millrace_ledger_held_commands 2`, `millrace_ledger_stopped_users 1`,
+		`millrace_processor_partitions 12`, `millrace_processor_commands 5`,
+		`millrace_state_streams 6`, `millrace_state_outcomes 7`, `millrace_state_lag_records 3`,
+		`millrace_state_parked_streams 1`, `millrace_state_deferred_commands 2`, `millrace_state_stopped_streams 1`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,
-		`millrace_read_model_parked_users{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,
+		`millrace_read_model_parked_streams{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,
 	)
 }
 
@@ -91,12 +91,12 @@ func TestUnknownFactsAreLeftOut(t *testing.T) {
 	text := scrape(t, NewMetrics(Build{}, nil, func(context.Context) Facts {
 		return Facts{Ledger: new(Ledger), ReadModels: []ReadModel{{Name: "users"}}}
 	}))
-	for _, name := range []string{"millrace_ledger_lag", "millrace_read_model_lag", "millrace_read_model_rebuild", "millrace_gateway", "millrace_desk"} {
+	for _, name := range []string{"millrace_state_lag", "millrace_read_model_lag", "millrace_read_model_rebuild", "millrace_gateway", "millrace_desk"} {
 		if strings.Contains(text, name) {
 			t.Errorf("there is a %s", name)
 		}
 	}
-	wantLines(t, text, `millrace_ledger_users 0`, `millrace_read_model_parked_users{read_model="users"} 0`)
+	wantLines(t, text, `millrace_state_streams 0`, `millrace_read_model_parked_streams{read_model="users"} 0`)
 }
 
 func TestWriteSide(t *testing.T) {

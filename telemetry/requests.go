@@ -29,7 +29,7 @@ func newRequestMetrics(r prometheus.Registerer) requestMetrics {
 			Help: "How long requests took, to the end of the answer: waits that a client asks for, imports and streams of changes included.",
 		}, []string{"address", "route", "method"}),
 		prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "millrace_http_requests_in_flight", Help: "Requests being answered. Those of /users/changes are the clients that follow the changes.",
+			Name: "millrace_http_requests_in_flight", Help: "Requests being answered. Those of /changes are the clients that follow the changes.",
 		}, []string{"address", "route"}),
 	}
 	r.MustRegister(m.total, m.duration, m.inFlight)

@@ -1,16 +1,28 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/millrace/millrace/router/aggregate"
+)
 
 // CommandRefused is the problem of a command that a rule refused, and the one
-// place where refusals become HTTP. Slug and detail are the refusal's.
-func CommandRefused(commandID, slug, detail string) *Problem {
-	p := &Problem{Slug: slug, Status: http.StatusConflict, Title: "Command refused", Detail: detail, ID: commandID}
-	switch slug {
-	case "user-not-found":
-		p.Status = http.StatusNotFound
-	case "version-mismatch":
-		p.Status = http.StatusPreconditionFailed
+// place where refusals become HTTP.
+func CommandRefused(commandID string, r *aggregate.Refusal) *Problem {
+	return &Problem{Slug: r.Slug, Status: RefusalStatus(r.Kind), Title: "Command refused", Detail: r.Detail, ID: commandID}
+}
+
+// RefusalStatus is the HTTP status of a kind of refusal (RFC 9110, section
+// 15.5).
+func RefusalStatus(kind aggregate.Kind) int {
+	switch kind {
+	case aggregate.NotFound:
+		return http.StatusNotFound
+	case aggregate.Gone:
+		return http.StatusGone
+	case aggregate.PreconditionFailed:
+		return http.StatusPreconditionFailed
+	default:
+		return http.StatusConflict
 	}
-	return p
 }

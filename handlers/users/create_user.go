@@ -1,5 +1,7 @@
 package users
 
+import "github.com/millrace/millrace/router/aggregate"
+
 // CreateUser asks for a new, active user.
 type CreateUser struct {
 	ID   ID   `json:"id"`
@@ -9,11 +11,11 @@ type CreateUser struct {
 // Type is "createUser".
 func (CreateUser) Type() string { return "createUser" }
 
-// Stream is the user's id.
-func (c CreateUser) Stream() string { return string(c.ID) }
+// AggregateID is the user's id.
+func (c CreateUser) AggregateID() string { return string(c.ID) }
 
 // Decide creates the user, once.
-func (c CreateUser) Decide(u User) (Event, error) {
+func (c CreateUser) Decide(u User) (aggregate.Event[User], error) {
 	switch u.Status {
 	case Absent:
 		return UserCreated(c), nil
@@ -33,8 +35,8 @@ type UserCreated struct {
 // Type is "userCreated".
 func (UserCreated) Type() string { return "userCreated" }
 
-// Stream is the user's id.
-func (e UserCreated) Stream() string { return string(e.ID) }
+// AggregateID is the user's id.
+func (e UserCreated) AggregateID() string { return string(e.ID) }
 
 // Apply returns the new user.
 func (e UserCreated) Apply(User) User { return User{Name: e.Name, Status: Active} }

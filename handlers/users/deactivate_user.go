@@ -1,5 +1,7 @@
 package users
 
+import "github.com/millrace/millrace/router/aggregate"
+
 // DeactivateUser asks to put a user out of use, for now.
 type DeactivateUser struct {
 	ID ID `json:"id"`
@@ -8,11 +10,11 @@ type DeactivateUser struct {
 // Type is "deactivateUser".
 func (DeactivateUser) Type() string { return "deactivateUser" }
 
-// Stream is the user's id.
-func (c DeactivateUser) Stream() string { return string(c.ID) }
+// AggregateID is the user's id.
+func (c DeactivateUser) AggregateID() string { return string(c.ID) }
 
 // Decide deactivates an active user.
-func (c DeactivateUser) Decide(u User) (Event, error) {
+func (c DeactivateUser) Decide(u User) (aggregate.Event[User], error) {
 	if err := mustExist(u); err != nil {
 		return nil, err
 	}
@@ -30,8 +32,8 @@ type UserDeactivated struct {
 // Type is "userDeactivated".
 func (UserDeactivated) Type() string { return "userDeactivated" }
 
-// Stream is the user's id.
-func (e UserDeactivated) Stream() string { return string(e.ID) }
+// AggregateID is the user's id.
+func (e UserDeactivated) AggregateID() string { return string(e.ID) }
 
 // Apply makes the user inactive.
 func (e UserDeactivated) Apply(u User) User {

@@ -1,5 +1,7 @@
 package users
 
+import "github.com/millrace/millrace/router/aggregate"
+
 // DeleteUser asks to end a user for good.
 type DeleteUser struct {
 	ID ID `json:"id"`
@@ -8,11 +10,11 @@ type DeleteUser struct {
 // Type is "deleteUser".
 func (DeleteUser) Type() string { return "deleteUser" }
 
-// Stream is the user's id.
-func (c DeleteUser) Stream() string { return string(c.ID) }
+// AggregateID is the user's id.
+func (c DeleteUser) AggregateID() string { return string(c.ID) }
 
 // Decide deletes a user who exists, active or not.
-func (c DeleteUser) Decide(u User) (Event, error) {
+func (c DeleteUser) Decide(u User) (aggregate.Event[User], error) {
 	if err := mustExist(u); err != nil {
 		return nil, err
 	}
@@ -27,8 +29,8 @@ type UserDeleted struct {
 // Type is "userDeleted".
 func (UserDeleted) Type() string { return "userDeleted" }
 
-// Stream is the user's id.
-func (e UserDeleted) Stream() string { return string(e.ID) }
+// AggregateID is the user's id.
+func (e UserDeleted) AggregateID() string { return string(e.ID) }
 
 // Apply ends the user. The name goes too: nothing is decided by it any more.
 func (e UserDeleted) Apply(User) User { return User{Status: Deleted} }

@@ -39,7 +39,8 @@ func TestID(t *testing.T) {
 		{" ", `" "`},
 		{"...", `"..."`},
 		{"Stats", `"Stats"`},
-		{"stats2", `"stats2"`},
+		{"stats", `"stats"`},
+		{"changes", `"changes"`},
 		{"a/b?c#d%20", `"a/b?c#d%20"`},
 		{"\"\\", `"\"\\"`},
 		{"<a&b>", `"<a&b>"`},
@@ -53,8 +54,6 @@ func TestID(t *testing.T) {
 		{strings.Repeat("1", 128), `"` + strings.Repeat("1", 128) + `"`},
 
 		{"", ""},
-		{"stats", ""},
-		{"changes", ""},
 		{".", ""},
 		{"..", ""},
 		{strings.Repeat("a", 129), ""},
@@ -101,7 +100,7 @@ func TestID(t *testing.T) {
 
 func TestIDFromJSON(t *testing.T) {
 	for body, want := range map[string]ID{
-		`"\u0031"`: "1", `"\ud83d\ude00"`: "😀", `"1"`: "1", `1`: "1", `"\/"`: "/", `"\u003c"`: "<",
+		`"\u0031"`: "1", `"\ud83d\ude00"`: "😀", `"1"`: "1", `1`: "1", `"\/"`: "/", `"\u003c"`: "<", `"stats"`: "stats", `"changes"`: "changes",
 	} {
 		var id ID
 		if err := json.Unmarshal([]byte(body), &id); err != nil || id != want {
@@ -110,7 +109,7 @@ func TestIDFromJSON(t *testing.T) {
 	}
 	for _, body := range []string{
 		`1.0`, `1e0`, `1E3`, `-0`, `-1`, `0.1`, `9007199254740992`, `99999999999999999999`, `1e400`,
-		`null`, `true`, `{}`, `[]`, `[1]`, `""`, `"stats"`, `"changes"`, `"."`, `".."`, `"\u002e."`, `"\u0000"`, `"\n"`,
+		`null`, `true`, `{}`, `[]`, `[1]`, `""`, `"."`, `".."`, `"\u002e."`, `"\u0000"`, `"\n"`,
 	} {
 		id := ID("before")
 		if err := json.Unmarshal([]byte(body), &id); !errors.Is(err, ErrID) || id != "before" {

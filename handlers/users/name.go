@@ -36,6 +36,7 @@ func (Name) Schema() map[string]any {
 	return map[string]any{
 		"description": fmt.Sprintf("A name: 1 to %d characters after trimming of white space, without control characters.", maxNameLength),
 		"type":        "string",
+		"examples":    []any{"Alice"},
 		"pattern":     fmt.Sprintf("^[%s]*%s(%s{0,%d}%s)?[%s]*$", spaces, edge, inside, maxNameLength-2, edge, spaces),
 	}
 }

@@ -1,5 +1,7 @@
 package users
 
+import "github.com/millrace/millrace/router/aggregate"
+
 // ReactivateUser asks to put an inactive user to use again.
 type ReactivateUser struct {
 	ID ID `json:"id"`
@@ -8,11 +10,11 @@ type ReactivateUser struct {
 // Type is "reactivateUser".
 func (ReactivateUser) Type() string { return "reactivateUser" }
 
-// Stream is the user's id.
-func (c ReactivateUser) Stream() string { return string(c.ID) }
+// AggregateID is the user's id.
+func (c ReactivateUser) AggregateID() string { return string(c.ID) }
 
 // Decide reactivates an inactive user.
-func (c ReactivateUser) Decide(u User) (Event, error) {
+func (c ReactivateUser) Decide(u User) (aggregate.Event[User], error) {
 	if err := mustExist(u); err != nil {
 		return nil, err
 	}
@@ -30,8 +32,8 @@ type UserReactivated struct {
 // Type is "userReactivated".
 func (UserReactivated) Type() string { return "userReactivated" }
 
-// Stream is the user's id.
-func (e UserReactivated) Stream() string { return string(e.ID) }
+// AggregateID is the user's id.
+func (e UserReactivated) AggregateID() string { return string(e.ID) }
 
 // Apply makes the user active.
 func (e UserReactivated) Apply(u User) User {

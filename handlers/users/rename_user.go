@@ -1,5 +1,7 @@
 package users
 
+import "github.com/millrace/millrace/router/aggregate"
+
 // RenameUser asks for another name.
 type RenameUser struct {
 	ID   ID   `json:"id"`
@@ -9,11 +11,11 @@ type RenameUser struct {
 // Type is "renameUser".
 func (RenameUser) Type() string { return "renameUser" }
 
-// Stream is the user's id.
-func (c RenameUser) Stream() string { return string(c.ID) }
+// AggregateID is the user's id.
+func (c RenameUser) AggregateID() string { return string(c.ID) }
 
 // Decide renames a user who exists, active or not.
-func (c RenameUser) Decide(u User) (Event, error) {
+func (c RenameUser) Decide(u User) (aggregate.Event[User], error) {
 	if err := mustExist(u); err != nil {
 		return nil, err
 	}
@@ -32,8 +34,8 @@ type UserRenamed struct {
 // Type is "userRenamed".
 func (UserRenamed) Type() string { return "userRenamed" }
 
-// Stream is the user's id.
-func (e UserRenamed) Stream() string { return string(e.ID) }
+// AggregateID is the user's id.
+func (e UserRenamed) AggregateID() string { return string(e.ID) }
 
 // Apply gives the user the new name.
 func (e UserRenamed) Apply(u User) User {

@@ -1,18 +1,46 @@
-// Package users is the domain: what a user is, and the rules of the five
-// commands about one. It is pure (no clock, no random numbers, no I/O), so a
-// decision taken again is the same decision, and it stands on the standard
-// library alone.
+// Package users is the aggregate "user": the state of a user, and the rules of
+// the five commands about one. The package is pure (no clock, no random
+// numbers, no I/O) and imports nothing but the contract.
 //
 // A command and its event live in one file, named for the command. To add a
-// command, write such a file and add a line to [Commands] and one to [Events].
+// command, write such a file, and add a line to Commands and one to Events in
+// [Definition].
 package users
 
-import "errors"
+import "github.com/millrace/millrace/router/aggregate"
+
+// Aggregate is the aggregate "user", as a service registers it.
+var Aggregate = aggregate.Of(Definition)
+
+// Definition lists all that a user is made of.
+var Definition = aggregate.Definition[User]{
+	Name:   "user",
+	Plural: "users",
+	ParseID: func(text string) (string, error) {
+		id, err := ParseID(text)
+		return string(id), err
+	},
+	Commands: []func() aggregate.Command[User]{
+		func() aggregate.Command[User] { return new(CreateUser) },
+		func() aggregate.Command[User] { return new(RenameUser) },
+		func() aggregate.Command[User] { return new(DeactivateUser) },
+		func() aggregate.Command[User] { return new(ReactivateUser) },
+		func() aggregate.Command[User] { return new(DeleteUser) },
+	},
+	Events: []func() aggregate.Event[User]{
+		func() aggregate.Event[User] { return new(UserCreated) },
+		func() aggregate.Event[User] { return new(UserRenamed) },
+		func() aggregate.Event[User] { return new(UserDeactivated) },
+		func() aggregate.Event[User] { return new(UserReactivated) },
+		func() aggregate.Event[User] { return new(UserDeleted) },
+	},
+	Refusals: []*aggregate.Refusal{ErrExists, ErrNotFound, ErrDeleted, ErrAlreadyInactive, ErrAlreadyActive},
+}
 
 // Status says where a user is in life.
 type Status uint8
 
-// The states of a user. A deleted user stays deleted: an id is never used
+// The statuses of a user. A deleted user stays deleted: an id is never used
 // again.
 const (
 	Absent Status = iota
@@ -21,52 +49,9 @@ const (
 	Deleted
 )
 
-// User is the aggregate: what the write side has to know of a user to decide
-// its next command. The zero value is a user who was never created.
+// User is the state of a user: all that decides the user's next command. The
+// zero value is a user who was never created.
 type User struct {
-	Name   Name
-	Status Status
+	Name   Name   `json:"name,omitempty"`
+	Status Status `json:"status"`
 }
-
-// Command is a wish about one user.
-type Command interface {
-	// Type is the command's name on the wire, as "renameUser".
-	Type() string
-	// Stream names the user's history: the text of the user's id.
-	Stream() string
-	// Decide holds the rule. It returns the event that the command makes of
-	// this user, nil when there is nothing to change, or a [Refusal].
-	Decide(User) (Event, error)
-}
-
-// Event is what happened to one user.
-type Event interface {
-	// Type is the event's name on the wire, as "userRenamed".
-	Type() string
-	// Stream names the user's history: the text of the user's id.
-	Stream() string
-	// Apply returns the user after the event.
-	Apply(User) User
-}
-
-// Commands makes an empty command of each type.
-var Commands = []func() Command{
-	func() Command { return new(CreateUser) },
-	func() Command { return new(RenameUser) },
-	func() Command { return new(DeactivateUser) },
-	func() Command { return new(ReactivateUser) },
-	func() Command { return new(DeleteUser) },
-}
-
-// Events makes an empty event of each type.
-var Events = []func() Event{
-	func() Event { return new(UserCreated) },
-	func() Event { return new(UserRenamed) },
-	func() Event { return new(UserDeactivated) },
-	func() Event { return new(UserReactivated) },
-	func() Event { return new(UserDeleted) },
-}
-
-// ErrUnknownEvent is returned for an event type that this binary does not
-// know: a newer one wrote it.
-var ErrUnknownEvent = errors.New("unknown event type")

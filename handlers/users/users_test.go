@@ -8,98 +8,114 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/aggregate/aggregatetest"
 )
 
 // Given a user, when a command comes, then an event, nothing, or a refusal.
 func TestDecide(t *testing.T) {
+	const id = "1"
+	type history = []aggregate.AnyEvent
 	var (
-		absent   = User{}
-		active   = User{Name: "Alice", Status: Active}
-		inactive = User{Name: "Alice", Status: Inactive}
-		deleted  = User{Status: Deleted}
+		absent   = history{}
+		active   = history{UserCreated{ID: id, Name: "Alice"}}
+		inactive = append(active[:1:1], UserDeactivated{ID: id})
+		deleted  = append(active[:1:1], UserDeleted{ID: id})
 
-		create     = &CreateUser{ID: "1", Name: "Alice"}
-		rename     = &RenameUser{ID: "1", Name: "Bob"}
-		sameName   = &RenameUser{ID: "1", Name: "Alice"}
-		deactivate = &DeactivateUser{ID: "1"}
-		reactivate = &ReactivateUser{ID: "1"}
-		del        = &DeleteUser{ID: "1"}
+		isActive, isInactive, isDeleted = User{Name: "Alice", Status: Active}, User{Name: "Alice", Status: Inactive}, User{Status: Deleted}
+
+		create     = CreateUser{ID: id, Name: "Alice"}
+		rename     = RenameUser{ID: id, Name: "Bob"}
+		sameName   = RenameUser{ID: id, Name: "Alice"}
+		deactivate = DeactivateUser{ID: id}
+		reactivate = ReactivateUser{ID: id}
+		del        = DeleteUser{ID: id}
 	)
 	tests := []struct {
-		given User
-		when  Command
-		then  Event    // or
-		no    *Refusal // and, after the event:
+		given history
+		when  aggregate.AnyCommand
+		then  aggregate.AnyEvent // or
+		no    *aggregate.Refusal // and, after the event:
 		after User
 	}{
-		{given: absent, when: create, then: UserCreated{ID: "1", Name: "Alice"}, after: active},
+		{given: absent, when: create, then: UserCreated{ID: id, Name: "Alice"}, after: isActive},
 		{given: absent, when: rename, no: ErrNotFound},
 		{given: absent, when: deactivate, no: ErrNotFound},
 		{given: absent, when: reactivate, no: ErrNotFound},
 		{given: absent, when: del, no: ErrNotFound},
 
-		{given: active, when: create, no: ErrExists},
-		{given: active, when: rename, then: UserRenamed{ID: "1", Name: "Bob"}, after: User{Name: "Bob", Status: Active}},
-		{given: active, when: sameName, after: active},
-		{given: active, when: deactivate, then: UserDeactivated{ID: "1"}, after: inactive},
-		{given: active, when: reactivate, no: ErrAlreadyActive},
-		{given: active, when: del, then: UserDeleted{ID: "1"}, after: deleted},
+		{given: active, when: create, no: ErrExists, after: isActive},
+		{given: active, when: rename, then: UserRenamed{ID: id, Name: "Bob"}, after: User{Name: "Bob", Status: Active}},
+		{given: active, when: sameName, after: isActive},
+		{given: active, when: deactivate, then: UserDeactivated{ID: id}, after: isInactive},
+		{given: active, when: reactivate, no: ErrAlreadyActive, after: isActive},
+		{given: active, when: del, then: UserDeleted{ID: id}, after: isDeleted},
 
-		{given: inactive, when: create, no: ErrExists},
-		{given: inactive, when: rename, then: UserRenamed{ID: "1", Name: "Bob"}, after: User{Name: "Bob", Status: Inactive}},
-		{given: inactive, when: sameName, after: inactive},
-		{given: inactive, when: deactivate, no: ErrAlreadyInactive},
-		{given: inactive, when: reactivate, then: UserReactivated{ID: "1"}, after: active},
-		{given: inactive, when: del, then: UserDeleted{ID: "1"}, after: deleted},
+		{given: inactive, when: create, no: ErrExists, after: isInactive},
+		{given: inactive, when: rename, then: UserRenamed{ID: id, Name: "Bob"}, after: User{Name: "Bob", Status: Inactive}},
+		{given: inactive, when: sameName, after: isInactive},
+		{given: inactive, when: deactivate, no: ErrAlreadyInactive, after: isInactive},
+		{given: inactive, when: reactivate, then: UserReactivated{ID: id}, after: isActive},
+		{given: inactive, when: del, then: UserDeleted{ID: id}, after: isDeleted},
 
-		{given: deleted, when: create, no: ErrDeleted},
-		{given: deleted, when: rename, no: ErrDeleted},
-		{given: deleted, when: deactivate, no: ErrDeleted},
-		{given: deleted, when: reactivate, no: ErrDeleted},
-		{given: deleted, when: del, no: ErrDeleted},
+		{given: deleted, when: create, no: ErrDeleted, after: isDeleted},
+		{given: deleted, when: rename, no: ErrDeleted, after: isDeleted},
+		{given: deleted, when: deactivate, no: ErrDeleted, after: isDeleted},
+		{given: deleted, when: reactivate, no: ErrDeleted, after: isDeleted},
+		{given: deleted, when: del, no: ErrDeleted, after: isDeleted},
 	}
-	states := []string{"absent", "active", "inactive", "deleted"}
 	for _, test := range tests {
-		t.Run(states[test.given.Status]+"/"+test.when.Type(), func(t *testing.T) {
-			event, err := test.when.Decide(test.given)
-			if event != test.then {
-				t.Errorf("event %#v, want %#v", event, test.then)
-			}
-			var refusal *Refusal
-			errors.As(err, &refusal)
-			if refusal != test.no || (err != nil) != (test.no != nil) {
-				t.Errorf("refusal %v, want %v", err, test.no)
-			}
-			after := test.given
-			if event != nil {
-				after = event.Apply(after)
-				if event.Stream() != test.when.Stream() {
-					t.Errorf("stream %q of the command, %q of its event", test.when.Stream(), event.Stream())
-				}
-			}
-			if test.no == nil && after != test.after {
-				t.Errorf("then the user is %+v, want %+v", after, test.after)
+		name := "absent"
+		if n := len(test.given); n > 0 {
+			name = test.given[n-1].Type()
+		}
+		t.Run(name+"/"+test.when.Type(), func(t *testing.T) {
+			decision := aggregatetest.Given(t, Aggregate, test.given...).When(test.when)
+			switch {
+			case test.no != nil:
+				decision.ThenRefused(test.no).ThenState(test.after)
+			case test.then != nil:
+				decision.Then(test.then).ThenState(test.after)
+			default:
+				decision.ThenUnchanged().ThenState(test.after)
 			}
 		})
 	}
 }
 
-// Slugs are on the wire: they never change.
+// A user's whole life.
+func TestLife(t *testing.T) {
+	const id = "alice@example.org"
+	aggregatetest.Given(t, Aggregate).
+		When(CreateUser{ID: id, Name: "Alice"}).Then(UserCreated{ID: id, Name: "Alice"}).
+		When(DeactivateUser{ID: id}).Then(UserDeactivated{ID: id}).
+		When(RenameUser{ID: id, Name: "Bob"}).Then(UserRenamed{ID: id, Name: "Bob"}).
+		When(ReactivateUser{ID: id}).Then(UserReactivated{ID: id}).
+		ThenState(User{Name: "Bob", Status: Active}).
+		When(DeleteUser{ID: id}).Then(UserDeleted{ID: id}).
+		When(CreateUser{ID: id, Name: "Alice"}).ThenRefused(ErrDeleted)
+}
+
+// Slugs and kinds are on the wire: they never change.
 func TestRefusals(t *testing.T) {
-	for slug, refusal := range map[string]*Refusal{
-		"user-exists": ErrExists, "user-not-found": ErrNotFound, "user-deleted": ErrDeleted,
-		"user-already-inactive": ErrAlreadyInactive, "user-already-active": ErrAlreadyActive,
-	} {
-		if refusal.Slug != slug || refusal.Detail == "" || refusal.Error() != refusal.Detail {
-			t.Errorf("%+v, want slug %s", refusal, slug)
+	var got []string
+	for _, refusal := range Aggregate.Refusals() {
+		got = append(got, refusal.Slug+" "+refusal.Kind.String())
+		if refusal.Detail == "" || refusal.Error() != refusal.Detail {
+			t.Errorf("%+v has no detail", refusal)
 		}
+	}
+	want := "user-exists Conflict, user-not-found NotFound, user-deleted Gone, user-already-inactive Conflict, user-already-active Conflict"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 // The bodies of the log. They are written once and read for ever: a change
 // here is a break with every log there is.
 var eventBodies = []struct {
-	event     Event
+	event     aggregate.Event[User]
 	eventType string
 	body      string
 }{
@@ -112,31 +128,31 @@ var eventBodies = []struct {
 }
 
 func TestEventBodies(t *testing.T) {
+	missing := map[string]bool{}
+	for _, eventType := range Aggregate.EventTypes() {
+		missing[eventType] = true
+	}
 	for _, test := range eventBodies {
+		delete(missing, test.eventType)
 		t.Run(test.eventType, func(t *testing.T) {
 			if got := encode(t, test.event); got != test.body || test.event.Type() != test.eventType {
 				t.Errorf("got %s %s, want %s %s", test.event.Type(), got, test.eventType, test.body)
 			}
-			event, err := DecodeEvent(test.eventType, []byte(test.body))
+			event, err := Aggregate.DecodeEvent(test.eventType, []byte(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := encode(t, event), test.body; got != want || event.Stream() != test.event.Stream() {
+			if got, want := encode(t, event), test.body; got != want || event.AggregateID() != test.event.AggregateID() {
 				t.Errorf("read back as %s, want %s", got, want)
 			}
-			if got, want := event.Apply(User{Name: "x", Status: Inactive}), test.event.Apply(User{Name: "x", Status: Inactive}); got != want {
-				t.Errorf("read back, it makes %+v, want %+v", got, want)
+			before := User{Name: "x", Status: Inactive}
+			if got, want := Aggregate.Apply(before, event), test.event.Apply(before); got != want {
+				t.Errorf("read back, the event makes %+v, want %+v", got, want)
 			}
 		})
 	}
-	seen := map[string]bool{}
-	for _, test := range eventBodies {
-		seen[test.eventType] = true
-	}
-	for _, newEvent := range Events {
-		if !seen[newEvent().Type()] {
-			t.Errorf("no body of %s", newEvent().Type())
-		}
+	for eventType := range missing {
+		t.Errorf("no body of %s", eventType)
 	}
 }
 
@@ -152,40 +168,79 @@ func encode(t *testing.T, v any) string {
 	return strings.TrimSuffix(body.String(), "\n")
 }
 
+// The state as the state store keeps the state.
+func TestStateBody(t *testing.T) {
+	for want, user := range map[string]User{
+		`{"status":0}`:                {},
+		`{"name":"<Zoë>","status":1}`: {Name: "<Zoë>", Status: Active},
+		`{"status":3}`:                {Status: Deleted},
+	} {
+		if body, err := Aggregate.EncodeState(user); err != nil || string(body) != want {
+			t.Errorf("%+v is %s, %v, want %s", user, body, err, want)
+		}
+		if err := Aggregate.SurvivesEncoding(user); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestDecodeEvent(t *testing.T) {
-	event, err := DecodeEvent("userRenamed", []byte(`{"id":1,"name":"Bob","by":"a newer binary"}`))
+	event, err := Aggregate.DecodeEvent("userRenamed", []byte(`{"id":1,"name":"Bob","by":"a newer binary"}`))
 	if renamed, ok := event.(*UserRenamed); err != nil || !ok || *renamed != (UserRenamed{ID: "1", Name: "Bob"}) {
 		t.Errorf("got %#v, %v", event, err)
 	}
-	if _, err := DecodeEvent("userPromoted", []byte(`{"id":1}`)); !errors.Is(err, ErrUnknownEvent) {
+	if _, err := Aggregate.DecodeEvent("userPromoted", []byte(`{"id":1}`)); !errors.Is(err, aggregate.ErrUnknownEvent) {
 		t.Errorf("a newer binary's event: %v", err)
 	}
-	for _, body := range []string{``, `{`, `null`, `[]`, `{}`, `{"id":1}`, `{"id":null}`, `{"id":1.0}`, `{"id":"stats"}`, `{"id":1,"name":null}`, `{"id":1,"name":""}`} {
-		if event, err := DecodeEvent("userRenamed", []byte(body)); err == nil || errors.Is(err, ErrUnknownEvent) {
+	for _, body := range []string{
+		``, `{`, `null`, `[]`, `{}`, `{"id":1}`, `{"id":null}`, `{"id":1.0}`, `{"id":".","name":"Bob"}`, `{"id":1,"name":null}`, `{"id":1,"name":""}`,
+		`{"id":null,"name":"Bob"}`, `{"id":1.0,"name":"Bob"}`, `{"name":"Bob"}`,
+	} {
+		if event, err := Aggregate.DecodeEvent("userRenamed", []byte(body)); err == nil || errors.Is(err, aggregate.ErrUnknownEvent) {
 			t.Errorf("%s: got %#v, %v", body, event, err)
 		}
 	}
 }
 
-// The commands' and events' names on the wire, and each of them once.
-func TestTypes(t *testing.T) {
-	var commands, events []string
-	for _, newCommand := range Commands {
-		commands = append(commands, newCommand().Type())
+// The ids of a path, and the member of a command that has the id.
+func TestIDs(t *testing.T) {
+	for text, want := range map[string]string{"1": "1", "01": "01", "stats": "stats", "a/b": "a/b"} {
+		if id, err := Aggregate.ParseID(text); err != nil || id != want {
+			t.Errorf("%q is %q, %v", text, id, err)
+		}
 	}
-	for _, newEvent := range Events {
-		events = append(events, newEvent().Type())
+	for _, text := range []string{"", ".", "..", "a\n", strings.Repeat("a", 129)} {
+		if id, err := Aggregate.ParseID(text); id != "" || !errors.Is(err, ErrID) {
+			t.Errorf("%q is %q, %v", text, id, err)
+		}
 	}
-	if got, want := strings.Join(commands, " "), "createUser renameUser deactivateUser reactivateUser deleteUser"; got != want {
-		t.Errorf("commands %s, want %s", got, want)
-	}
-	if got, want := strings.Join(events, " "), "userCreated userRenamed userDeactivated userReactivated userDeleted"; got != want {
-		t.Errorf("events %s, want %s", got, want)
+	for _, create := range Aggregate.Commands() {
+		if got := Aggregate.IDMember(create().Type()); got != "id" {
+			t.Errorf("the id of %s is in %q", create().Type(), got)
+		}
 	}
 }
 
-// The domain knows nothing of the house around it.
-func TestStandardLibraryOnly(t *testing.T) {
+// The names on the wire never change.
+func TestTypes(t *testing.T) {
+	registry, err := aggregate.NewRegistry(Aggregate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(registry.CommandTypes(), " "), "createUser renameUser deactivateUser reactivateUser deleteUser"; got != want {
+		t.Errorf("commands %s, want %s", got, want)
+	}
+	if got, want := strings.Join(Aggregate.EventTypes(), " "), "userCreated userRenamed userDeactivated userReactivated userDeleted"; got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+	if Aggregate.Stream("1") != "user/1" || Aggregate.Plural() != "users" {
+		t.Errorf("%s of %s", Aggregate.Stream("1"), Aggregate.Plural())
+	}
+}
+
+// The domain knows nothing of the house around the domain but the contract.
+func TestContractAndStandardLibraryOnly(t *testing.T) {
+	const contract = "github.com/millrace/millrace/router/aggregate"
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files: %v", err)
@@ -196,8 +251,9 @@ func TestStandardLibraryOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, imported := range parsed.Imports {
-			first, _, _ := strings.Cut(strings.Trim(imported.Path.Value, `"`), "/")
-			if strings.Contains(first, ".") {
+			name := strings.Trim(imported.Path.Value, `"`)
+			first, _, _ := strings.Cut(name, "/")
+			if strings.Contains(first, ".") && name != contract && (name != contract+"/aggregatetest" || !strings.HasSuffix(file, "_test.go")) {
 				t.Errorf("%s imports %s", file, imported.Path.Value)
 			}
 		}

@@ -9,54 +9,55 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
-
-// Commands is what Kafka knows of commands that have no outcome in the rows.
-type Commands interface {
-	// Undecided says whether a command is among those that may have no
-	// outcome yet. All others were in the log before it was asked.
-	Undecided(ctx context.Context, stream, commandID string) (bool, error)
-	// LogEnd is where the log of a stream's partition ends.
-	LogEnd(ctx context.Context, stream string) (messaging.Position, error)
-}
 
 // lookTimeout bounds a look into Kafka.
 const lookTimeout = 5 * time.Second
 
 type queries struct {
 	*projections.Reader
-	commands Commands
+	registry *aggregate.Registry
 }
 
-// Routes adds GET /users/{id}/commands/{command id}.
-func Routes(router *mux.Router, reader *projections.Reader, commands Commands) {
-	q := queries{reader, commands}
-	q.Get(router, "/users/{id}/commands/{command}", q.status)
+// Model is the read model, for all aggregates of a registry. Its queries ask
+// [projections.Reader.Commands].
+func Model(registry *aggregate.Registry) projections.Model {
+	return projections.Model{
+		Projection: Projection,
+		Routes: func(router *mux.Router, reader *projections.Reader) {
+			q := queries{reader, registry}
+			for _, t := range registry.Types() {
+				q.Get(router, "/"+t.Plural()+"/{id}/commands/{command}", func(w http.ResponseWriter, r *http.Request) error {
+					return q.status(w, r, t)
+				})
+			}
+		},
+	}
 }
 
-// status answers GET /users/{id}/commands/{command id}: from the rows, and
-// from topic commands what isn't decided yet, so that a command has a status
-// as soon as it is accepted.
-func (q queries) status(w http.ResponseWriter, r *http.Request) error {
+// status answers GET /<plural>/{id}/commands/{command id} of a type of
+// aggregates: from the rows, and from topic commands what isn't decided yet, so
+// that a command has a status as soon as it is accepted.
+func (q queries) status(w http.ResponseWriter, r *http.Request, t *aggregate.Type) error {
 	if _, err := projections.Query(r); err != nil {
 		return err
 	}
-	user, isUser := projections.PathID(r)
+	of, isOf := projections.PathID(r, t)
+	stream := t.Stream(of)
 	id, isID := commandID(r)
 	var c *command
 	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
-		if !isUser || !isID {
+		if !isOf || !isID {
 			return notFound() // no command can have such an id
 		}
-		c, err = find(ctx, view, user, id)
+		c, err = q.find(ctx, view, stream, id)
 		return err
 	})
 	if err == nil && c == nil {
-		c, err = q.undecided(w, r, user, id)
+		c, err = q.undecided(w, r, stream, id)
 	}
 	if err != nil {
 		return err
@@ -70,22 +71,22 @@ func (q queries) status(w http.ResponseWriter, r *http.Request) error {
 // undecided is the status of a command that was not in the rows. If Kafka
 // doesn't hold it undecided, then its outcome was in the log by now, or there
 // is no such command: the rows tell, once they are as far as the log is now.
-func (q queries) undecided(w http.ResponseWriter, r *http.Request, user users.ID, id string) (c *command, err error) {
+func (q queries) undecided(w http.ResponseWriter, r *http.Request, stream, id string) (c *command, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
 	defer cancel()
-	waits, err := q.commands.Undecided(ctx, string(user), id)
+	waits, err := q.Commands.Undecided(ctx, stream, id)
 	if err != nil {
 		return nil, err
 	}
 	if waits {
-		return &command{ID: id, User: user, Status: accepted}, nil
+		return &command{ID: id, Stream: stream, Status: accepted}, nil
 	}
-	end, err := q.commands.LogEnd(ctx, string(user))
+	end, err := q.Commands.LogEnd(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
 	err = q.ReadAgain(w, r, Projection, end, func(ctx context.Context, view projections.View) (err error) {
-		if c, err = find(ctx, view, user, id); err == nil && c == nil {
+		if c, err = q.find(ctx, view, stream, id); err == nil && c == nil {
 			err = notFound()
 		}
 		return err
@@ -96,7 +97,7 @@ func (q queries) undecided(w http.ResponseWriter, r *http.Request, user users.ID
 func notFound() *web.Problem {
 	return &web.Problem{
 		Slug: "command-not-found", Status: http.StatusNotFound,
-		Title: "Command not found", Detail: "there is no such command of this user",
+		Title: "Command not found", Detail: "there is no such command of this stream",
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package commandstatus is the read model of how each command ended:
-// GET /users/{id}/commands/{command id}.
+// GET /<plural>/{id}/commands/{command id}, for aggregates of every type.
 package commandstatus
 
 import (
@@ -31,13 +31,12 @@ var Projection = &projections.Projection{
 			{Name: "stream", Type: projections.Text, Key: true},
 			{Name: "command_id", Type: projections.Text, Key: true},
 			{Name: "status", Type: projections.Text},
-			{Name: "version", Type: projections.Integer}, // the user's, after it
+			{Name: "version", Type: projections.Integer}, // the stream's, after it
 			{Name: "position", Type: projections.Text},   // of the outcome, as clients see it
 			{Name: "problem", Type: projections.Text},    // "" unless refused
 			{Name: "detail", Type: projections.Text},
 		},
 	}},
-	Keys:  func(projections.Event) []projections.RowKey { return nil }, // it looks at none
 	Apply: apply,
 }
 

@@ -4,29 +4,30 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
 // command is a command's status as clients see it, members in this order.
 type command struct {
-	ID     string   `json:"id"`
-	User   users.ID `json:"user"`
-	Status string   `json:"status"`
-	// Version is the user's after a command that succeeded, and Position
+	ID     string `json:"id"`
+	Stream string `json:"stream"`
+	Status string `json:"status"`
+	// Version is the stream's after a command that succeeded, and Position
 	// where in the log its outcome is.
 	Version  int64  `json:"version,omitempty"`
 	Position string `json:"position,omitempty"`
 	// Problem is why it was refused.
 	Problem *web.Problem `json:"problem,omitempty"`
-	// Stale says that the read model stopped at a later outcome of this user,
+	// Stale says that the read model stopped at a later outcome of this stream,
 	// which may be that of a parked command.
 	Stale bool `json:"stale,omitempty"`
 
-	at         string // where its outcome is, in any case
-	generation int    // of the rows that have it
+	refusal    *aggregate.Refusal // without its kind
+	at         string             // where its outcome is, in any case
+	generation int                // of the rows that have it
 }
 
 // state is another one whenever the status is.
@@ -42,15 +43,22 @@ func (c *command) state() string {
 }
 
 // find returns a command's status, nil if it has no outcome yet.
-func find(ctx context.Context, view projections.View, user users.ID, id string) (*command, error) {
-	c, err := row(ctx, view, user, id)
-	if err != nil || c != nil && c.Status != parked {
-		return c, err
+func (q queries) find(ctx context.Context, view projections.View, stream, id string) (*command, error) {
+	c, err := row(ctx, view, stream, id)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil && c.Status != parked {
+		if c.refusal != nil {
+			c.refusal.Kind = q.registry.KindOf(c.refusal.Slug)
+			c.Problem = web.CommandRefused(id, c.refusal)
+		}
+		return c, nil
 	}
 	// There may be more to know, but for what can't be applied.
-	head, err := view.Head(ctx, string(user))
+	head, err := view.Head(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("read a user's head: %w", err)
+		return nil, fmt.Errorf("read a stream's head: %w", err)
 	}
 	if c != nil {
 		c.Stale = head.Parked != ""
@@ -58,11 +66,11 @@ func find(ctx context.Context, view projections.View, user users.ID, id string) 
 	return c, nil
 }
 
-// Outcome returns where in the log a command's outcome is, nil if store has
-// none (see [projections.Reader]).
-func Outcome(ctx context.Context, store projections.Store, user users.ID, id string) (at messaging.Position, err error) {
+// Outcome returns where in the log the outcome of a stream's command is, nil if
+// store has none (see [projections.Reader.Outcome]).
+func Outcome(ctx context.Context, store projections.Store, stream, id string) (at messaging.Position, err error) {
 	err = store.View(ctx, Projection, func(view projections.View) error {
-		c, err := row(ctx, view, user, id)
+		c, err := row(ctx, view, stream, id)
 		if err == nil && c != nil {
 			at, err = messaging.ParsePosition(c.at)
 		}
@@ -71,9 +79,9 @@ func Outcome(ctx context.Context, store projections.Store, user users.ID, id str
 	return at, err
 }
 
-func row(ctx context.Context, view projections.View, user users.ID, id string) (*command, error) {
+func row(ctx context.Context, view projections.View, stream, id string) (*command, error) {
 	rows, err := view.Query(ctx, "SELECT status, version, position, problem, detail FROM {commands}"+
-		" WHERE stream = $1 AND command_id = $2", string(user), id)
+		" WHERE stream = $1 AND command_id = $2", stream, id)
 	if err != nil {
 		return nil, fmt.Errorf("read a command: %w", err)
 	}
@@ -81,7 +89,7 @@ func row(ctx context.Context, view projections.View, user users.ID, id string) (
 	if !rows.Next() {
 		return nil, rows.Err()
 	}
-	c := command{ID: id, User: user, generation: view.Generation()}
+	c := command{ID: id, Stream: stream, generation: view.Generation()}
 	var version int64
 	var problem, detail string
 	if err := rows.Scan(&c.Status, &version, &c.at, &problem, &detail); err != nil {
@@ -91,7 +99,7 @@ func row(ctx context.Context, view projections.View, user users.ID, id string) (
 	case succeeded:
 		c.Version, c.Position = version, c.at
 	case refused:
-		c.Problem = web.CommandRefused(id, problem, detail)
+		c.refusal = &aggregate.Refusal{Slug: problem, Detail: detail}
 	}
 	return &c, nil
 }

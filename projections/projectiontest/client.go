@@ -19,9 +19,6 @@ import (
 // PublicURL is where the read API of a [Client] believes to be found.
 const PublicURL = "https://read.example.org/api"
 
-// NotFound is the problem of a user who was never created.
-const NotFound = `{"type":"urn:millrace:problem:user-not-found","title":"User not found","status":404,"detail":"there is no such user"}`
-
 // Client asks a read model.
 type Client struct {
 	t      *testing.T

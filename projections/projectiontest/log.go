@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/messaging"
 )
 
-// partitions of a [Log]: enough for users to share rows across.
+// partitions of a [Log]: enough for streams to share rows across.
 const partitions = 3
 
 // Log is a log of accepted records, a second apart from noon of 2026-01-02

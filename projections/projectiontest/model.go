@@ -23,15 +23,16 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // Model is a read model in a store of its own.
 type Model struct {
 	t          testing.TB
+	events     projections.Decoder
 	projection *projections.Projection
 	Store      *sqlstore.Store
 }
 
-// Open makes a read model. Nothing is in it before the first Fold, not even
-// its tables.
-func Open(t testing.TB, p *projections.Projection) *Model {
+// Open makes a read model of events that a registry reads. Nothing is in it
+// before the first Fold, not even its tables.
+func Open(t testing.TB, events projections.Decoder, p *projections.Projection) *Model {
 	t.Helper()
-	return &Model{t: t, projection: p, Store: openStore(t)}
+	return &Model{t: t, events: events, projection: p, Store: openStore(t)}
 }
 
 // Fold has the engine fold what is new in the log.
@@ -43,7 +44,7 @@ func (m *Model) Fold(log *Log) {
 		m.t.Fatal(err)
 	}
 	engine := &projections.Engine{
-		Projection: m.projection, Store: m.Store, Log: log, Partitions: partitions,
+		Projection: m.projection, Store: m.Store, Log: log, Events: m.events, Partitions: partitions,
 		BatchSize: 4, Linger: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	}
 	for partition, records := range log.records {
@@ -113,9 +114,9 @@ func (m *Model) Rows(table projections.Table) string {
 
 // Golden folds a log, and compares its records and the rows made of them with
 // a file.
-func Golden(t *testing.T, p *projections.Projection, log *Log, file string) {
+func Golden(t *testing.T, events projections.Decoder, p *projections.Projection, log *Log, file string) {
 	t.Helper()
-	m := Open(t, p)
+	m := Open(t, events, p)
 	m.Fold(log)
 	var got strings.Builder
 	for _, r := range log.all {

@@ -8,11 +8,22 @@ import (
 	"github.com/millrace/millrace/projections"
 )
 
+// streamNames is the first line of every definition. A store of before v0.1.0,
+// where streams had other names, has definitions without the line, or empty ones.
+const streamNames = "streams named aggregate/id"
+
+// isOld says whether a generation was made before v0.1.0.
+func isOld(definition string) bool { return !strings.HasPrefix(definition, streamNames+"\n") }
+
 // definitionOf says what rows a projection makes, for each generation to keep:
-// its version, and a line "table: column type, …" for each table. Whoever
-// makes other rows has another one.
+// how streams are named, its version, the aggregates it is of, and a line
+// "table: column type, …" for each table. Whoever makes other rows has another
+// one.
 func definitionOf(p *projections.Projection) string {
-	lines := []string{fmt.Sprintf("version %d", p.Version)}
+	lines := []string{streamNames, fmt.Sprintf("version %d", p.Version)}
+	if len(p.Of) > 0 {
+		lines = append(lines, "of "+join(slices.Sorted(slices.Values(p.Of))))
+	}
 	for _, t := range p.Tables {
 		var columns []string
 		for _, c := range t.Columns {

@@ -20,11 +20,8 @@ type dialect interface {
 	// for as long as it takes. unlock is nil if somebody has it.
 	tryLock(ctx context.Context, name string) (unlock func(), err error)
 
-	// typeName is the type of a column, as columns tells it.
+	// typeName is the type of a column.
 	typeName(projections.Type) string
-	// columns asks for a table's columns in order: name, type, and whether it
-	// is part of the primary key. There are none if the table isn't there.
-	columns() string
 	// hasIndex counts the indexes of a name: 0 or 1.
 	hasIndex() string
 	// create makes a table.

@@ -80,6 +80,9 @@ func (s *Store) list(ctx context.Context, tx *transaction, p *projections.Projec
 		if err := rows.Scan(&g.Number, &g.State, &since, &g.Definition); err != nil {
 			return nil, err
 		}
+		if isOld(g.Definition) {
+			return nil, projections.ErrOldStore
+		}
 		g.Since = time.UnixMilli(since).UTC()
 		all = append(all, g)
 	}
@@ -112,12 +115,8 @@ func (s *Store) describe(ctx context.Context, tx *transaction, p *projections.Pr
 	return nil
 }
 
-// tablesOf are the names in the database of a generation's tables. Those of a
-// generation from before definitions were kept have no other names than these.
+// tablesOf are the names in the database of a generation's tables.
 func (m *model) tablesOf(definition string) (names []string) {
-	if definition == "" {
-		definition = m.mine
-	}
 	for table := range columnsOf(definition) {
 		names = append(names, m.name+"_"+table+"_"+fmt.Sprint(m.generation))
 	}

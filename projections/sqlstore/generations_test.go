@@ -352,35 +352,6 @@ func TestOneRebuildAtATime(t *testing.T) {
 	})
 }
 
-// A database from before there were generations.
-func TestOneGenerationFromBefore(t *testing.T) {
-	onEach(t, func(t *testing.T, open opener) {
-		p, ctx := people(), t.Context()
-		store := prepared(t, open(), p)
-		put(t, store, p, "person", person("1"))
-		if _, err := store.write.ExecContext(ctx, "UPDATE generations SET definition = ''"); err != nil {
-			t.Fatal(err)
-		}
-		other := people()
-		other.Tables[0].Columns[1].Name, other.Tables[0].Indexes = "nickname", nil
-		if store.anchor == nil { // in memory there is only the one store, which knows
-			if err := open().View(ctx, p, func(projections.View) error { return nil }); err == nil {
-				t.Error("it is read before anybody has looked at its tables")
-			}
-		}
-		if err := open().Prepare(ctx, other, 4); !errors.Is(err, projections.ErrOtherDefinition) || !strings.Contains(err.Error(), "nickname") {
-			t.Errorf("other columns: %v", err)
-		}
-		store = prepared(t, open(), people())
-		if diff := cmp.Diff([]string{"1"}, ids(t, store, p)); diff != "" {
-			t.Error(diff)
-		}
-		if err := open().Prepare(ctx, other, 4); !errors.Is(err, projections.ErrOtherDefinition) {
-			t.Errorf("other columns, later: %v", err)
-		}
-	})
-}
-
 // A view was begun on a generation that is swapped away and dropped before its
 // tables are looked at.
 func TestAGenerationIsDroppedUnderAView(t *testing.T) {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -36,12 +35,9 @@ type model struct {
 	kept atomic.Pointer[string]
 }
 
-// projectionName has no underscore: a table's name begins with it and one.
-var projectionName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
-
 func newModel(d dialect, p *projections.Projection, number int) (*model, error) {
-	if !projectionName.MatchString(p.Name) {
-		return nil, fmt.Errorf("projection %q: the name isn't lower-case letters and digits", p.Name)
+	if err := p.CheckForm(); err != nil {
+		return nil, fmt.Errorf("projection %q: %w", p.Name, err)
 	}
 	generation := strconv.Itoa(number)
 	m := &model{
@@ -58,9 +54,6 @@ func newModel(d dialect, p *projections.Projection, number int) (*model, error) 
 		t, err := newTable(d, name, def)
 		if err != nil {
 			return nil, fmt.Errorf("projection %s: table %q: %w", p.Name, def.Name, err)
-		}
-		if m.byName[def.Name] != nil {
-			return nil, fmt.Errorf("projection %s: table %s is there twice", p.Name, def.Name)
 		}
 		m.tables = append(m.tables, t)
 		m.byName[def.Name] = t

@@ -166,14 +166,6 @@ func (postgres) typeName(t projections.Type) string {
 	}
 }
 
-func (postgres) columns() string {
-	return `SELECT attname, format_type(atttypid, atttypmod), EXISTS (
-			SELECT FROM pg_index WHERE indrelid = attrelid AND indisprimary AND attnum = ANY (indkey))
-		FROM pg_attribute
-		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
-		ORDER BY attnum`
-}
-
 func (postgres) hasIndex() string {
 	return "SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)"
 }
@@ -194,7 +186,7 @@ func (postgres) isMissing(err error) bool {
 }
 
 // moveText first waits until no other update of the read model is under way.
-// Partitions may share rows, a count of all users, say: two of them that read
+// Partitions may share rows, a count of all orders, say: two of them that read
 // it at the same time would both count on from there. With READ COMMITTED each
 // statement sees what was committed before it, and so all of the updates that
 // came before this one. Of a checkpoint that a swap changed while this waited,
@@ -327,10 +319,10 @@ func column[T any](rows []projections.Row, i int) []T {
 
 // lastOfEach leaves out the rows that a later one with the same key replaces.
 func lastOfEach(keyColumns int, rows []projections.Row) []projections.Row {
-	at := make(map[[maxKey]any]int, len(rows))
+	at := make(map[[projections.MaxKey]any]int, len(rows))
 	last := make([]projections.Row, 0, len(rows))
 	for _, row := range rows {
-		var key [maxKey]any
+		var key [projections.MaxKey]any
 		copy(key[:], row[:keyColumns])
 		if i, ok := at[key]; ok {
 			last[i] = row

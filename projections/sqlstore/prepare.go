@@ -173,20 +173,8 @@ func (s *Store) check(ctx context.Context, tx *transaction, p *projections.Proje
 	if err != nil {
 		return ended(ctx, err)
 	}
-	if kept == "" { // it is older than definitions are
-		kept = m.mine
-		for _, t := range m.tables {
-			is, err := s.definition(ctx, tx, t)
-			if err != nil {
-				return err
-			}
-			if want := t.definition(s.dialect); is != want {
-				return fmt.Errorf("generation %d has columns (%s), and not (%s): %w", live, is, want, projections.ErrOtherDefinition)
-			}
-		}
-		if _, err := tx.exec(ctx, "UPDATE generations SET definition = $1 WHERE "+and(m.scope.conditions()), kept); err != nil {
-			return err
-		}
+	if isOld(kept) {
+		return projections.ErrOldStore
 	}
 	if kept != m.mine {
 		return fmt.Errorf("generation %d has (%s), and not (%s): %w", live, oneLine(kept), oneLine(m.mine), projections.ErrOtherDefinition)
@@ -198,24 +186,7 @@ func (s *Store) check(ctx context.Context, tx *transaction, p *projections.Proje
 	return s.index(ctx, tx, m)
 }
 
-func oneLine(definition string) string { return strings.ReplaceAll(definition, "\n", "; ") }
-
-// definition lists the columns of the table that is there, as
-// [table.definition] does: none if there is no table.
-func (s *Store) definition(ctx context.Context, tx *transaction, t *table) (string, error) {
-	rows, err := tx.query(ctx, s.dialect.columns(), t.name)
-	if err != nil {
-		return "", err
-	}
-	defer rows.Close()
-	var columns []string
-	for rows.Next() {
-		var name, typeName string
-		var key bool
-		if err := rows.Scan(&name, &typeName, &key); err != nil {
-			return "", err
-		}
-		columns = append(columns, describe(name, typeName, key))
-	}
-	return join(columns), rows.Err()
+// oneLine is a definition for people.
+func oneLine(definition string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(definition, streamNames+"\n"), "\n", "; ")
 }

@@ -139,3 +139,45 @@ func TestReadsBeforePrepare(t *testing.T) {
 		}
 	})
 }
+
+// A store of before v0.1.0 is refused by whatever is asked of it: without the
+// line about the names of streams in its definitions, or without definitions.
+func TestAStoreOfBefore(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p, ctx := people(), t.Context()
+		first := prepared(t, open(), p)
+		for _, definition := range []string{"", strings.TrimPrefix(definitionOf(p), streamNames+"\n")} {
+			if _, err := first.write.ExecContext(ctx, "UPDATE generations SET definition = $1", definition); err != nil {
+				t.Fatal(err)
+			}
+			store, p := open(), people()
+			_, checkpoints := store.Checkpoints(ctx, p)
+			_, generations := store.Generations(ctx, p)
+			for what, err := range map[string]error{
+				"Prepare": store.Prepare(ctx, p, 4), "Checkpoints": checkpoints, "Generations": generations, "Fits": store.Fits(ctx, p),
+				"View": store.View(ctx, p, func(projections.View) error { return nil }),
+			} {
+				if !errors.Is(err, projections.ErrOldStore) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s with definition %q: %v", what, definition, err)
+				}
+			}
+		}
+	})
+}
+
+// What a read model is of is a part of its definition, in any order.
+func TestPrepareRefusesAnotherOf(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		p.Of = []string{"order", "parcel"}
+		prepared(t, open(), p)
+		same := people()
+		same.Of = []string{"parcel", "order"}
+		if err := open().Prepare(t.Context(), same, 4); err != nil {
+			t.Error(err)
+		}
+		if err := open().Prepare(t.Context(), people(), 4); !errors.Is(err, projections.ErrOtherDefinition) {
+			t.Error(err)
+		}
+	})
+}

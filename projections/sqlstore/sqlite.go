@@ -187,10 +187,6 @@ func (sqlite) typeName(t projections.Type) string {
 	}
 }
 
-func (sqlite) columns() string {
-	return "SELECT name, type, pk > 0 FROM pragma_table_info($1) ORDER BY cid"
-}
-
 func (sqlite) hasIndex() string {
 	return "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = $1"
 }

@@ -2,10 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -66,53 +63,22 @@ func (s scope) conditions() (list []string) {
 // digestType is that of a column that holds a digest, in the bookkeeping.
 const digestType projections.Type = -1
 
-// maxKey is how many columns a primary key can have. Nobody needs more.
-const maxKey = 8
-
 // maxName is how long a name in the database can be: PostgreSQL cuts off what
 // is longer.
 const maxName = 63
 
-// snakeCase has no two underscores in a row: those are left to join names.
-var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-
-// newTable is a table of a read model.
+// newTable is a table of a read model, whose definition was checked.
 func newTable(d dialect, name string, def projections.Table) (*table, error) {
 	t := &table{name: name, columns: def.Columns, indexes: def.Indexes}
-	if !snakeCase.MatchString(def.Name) {
-		return nil, errors.New("the name isn't lower snake_case")
-	}
 	if len(name) > maxName {
 		return nil, fmt.Errorf("%s is too long a name: %d characters, and not up to %d", name, len(name), maxName)
 	}
-	var names []string
-	for i, c := range def.Columns {
-		switch {
-		case !snakeCase.MatchString(c.Name):
-			return nil, fmt.Errorf("column %q: the name isn't lower snake_case", c.Name)
-		case slices.Contains(names, c.Name):
-			return nil, fmt.Errorf("column %s is there twice", c.Name)
-		case c.Type < projections.Text || c.Type > projections.Boolean:
-			return nil, fmt.Errorf("column %s: there is no type %d", c.Name, c.Type)
-		case c.Key && i > len(t.key):
-			return nil, fmt.Errorf("column %s: those of the key come first", c.Name)
-		case c.Key:
+	for _, c := range def.Columns {
+		if c.Key {
 			t.key = append(t.key, c)
 		}
-		names = append(names, c.Name)
-	}
-	if len(t.key) == 0 || len(t.key) > maxKey {
-		return nil, fmt.Errorf("%d columns are a key, and not 1 to %d", len(t.key), maxKey)
 	}
 	for _, index := range def.Indexes {
-		if len(index) == 0 {
-			return nil, errors.New("an index has no columns")
-		}
-		for _, column := range index {
-			if !slices.Contains(names, column) {
-				return nil, fmt.Errorf("an index is over column %q, which isn't there", column)
-			}
-		}
 		if name := t.indexName(index); len(name) > maxName {
 			return nil, fmt.Errorf("%s is too long a name: %d characters, and not up to %d", name, len(name), maxName)
 		}
@@ -175,15 +141,7 @@ func (t *table) updates() []string {
 	return list
 }
 
-// definition lists columns for people, and to be compared.
-func (t *table) definition(d dialect) string {
-	var columns []string
-	for _, c := range t.columns {
-		columns = append(columns, describe(c.Name, d.typeName(c.Type), c.Key))
-	}
-	return join(columns)
-}
-
+// describe is a column in a definition.
 func describe(name, typeName string, key bool) string {
 	if key {
 		return name + " " + typeName + " key"

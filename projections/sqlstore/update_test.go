@@ -220,7 +220,7 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A row that two partitions change, a count of all users, say.
+// A row that two partitions change, a count of all orders, say.
 func TestPartitionsShareRows(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -112,8 +111,8 @@ func (m *model) definition(ctx context.Context, tx *transaction) (string, error)
 	if err := rows.Err(); err != nil {
 		return "", err
 	}
-	if kept == "" {
-		return "", errors.New("its tables were made by an older binary, and no query-service of this one has run yet")
+	if isOld(kept) {
+		return "", projections.ErrOldStore
 	}
 	m.kept.Store(&kept)
 	return kept, nil

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
@@ -21,8 +23,8 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
-// changes answers GET /users/changes: what happens to all users, as
-// server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+// changes answers GET /changes: what happens to the aggregates of all types, or
+// with ?of=<plural> of one type, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 type changes struct {
 	queries
 	feed *feed
@@ -33,7 +35,8 @@ type changes struct {
 // asks again with the last id that it has got: nothing is missing then, and
 // nothing comes twice.
 func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
-	if _, err := projections.Query(r); err != nil {
+	of, err := c.of(r)
+	if err != nil {
 		return err
 	}
 	from, err := lastEventID(r.Header)
@@ -52,7 +55,7 @@ func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 	if from == nil {
 		from = now
 	}
-	s := &stream{control: http.NewResponseController(w), w: w, at: maps.Clone(from)}
+	s := &stream{control: http.NewResponseController(w), w: w, of: of, at: maps.Clone(from)}
 	_ = s.control.SetReadDeadline(time.Time{}) // it ends when the client leaves, and not with a request's time
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -63,6 +66,23 @@ func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 		_ = c.send(r.Context(), s)
 	}
 	return nil
+}
+
+// of is the type of aggregates that the parameter of names by its plural, nil for
+// all.
+func (c changes) of(r *http.Request) (*aggregate.Type, error) {
+	parameters, err := projections.Query(r, "of")
+	if err != nil || !parameters.Has("of") {
+		return nil, err
+	}
+	if t := c.registry.ByPlural(parameters.Get("of")); t != nil {
+		return t, nil
+	}
+	var plurals []string
+	for _, t := range c.registry.Types() {
+		plurals = append(plurals, t.Plural())
+	}
+	return nil, projections.InvalidQuery([]web.FieldError{{Parameter: "of", Detail: "must be one of: " + strings.Join(plurals, ", ")}})
 }
 
 // lastEventID is the position that a client has come to, nil if it begins.
@@ -121,13 +141,16 @@ func (c changes) send(ctx context.Context, s *stream) error {
 			if !ok {
 				return errCut
 			}
+			quiet := s.sent
 			if err := s.page(page, nil); err != nil {
 				return err
 			}
 			who.taken(page)
-			alive.Reset(heartbeat)
+			if s.sent != quiet {
+				alive.Reset(heartbeat)
+			}
 		case <-alive.C:
-			if err := s.write([]byte(": alive\n\n")); err != nil {
+			if err := s.alive(); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -140,14 +163,36 @@ func (c changes) send(ctx context.Context, s *stream) error {
 type stream struct {
 	control *http.ResponseController
 	w       http.ResponseWriter
+	of      *aggregate.Type    // nil for all
 	at      messaging.Position // what it has got
+	passed  bool               // at is past changes of other types than of, and the client has not been told
+	sent    int                // how often something was
 	buffer  []byte
 }
 
 // begin tells where the client is, so that it can go on from there although
 // nothing may come for long.
 func (s *stream) begin() error {
+	s.passed = false
 	return s.write([]byte("id: " + messaging.EncodePosition(s.at) + "\n\n"))
+}
+
+// alive is a sign of life: a comment, or where the client is, if changes that are
+// not for the client went by. The client need not pass them again then.
+func (s *stream) alive() error {
+	if s.passed {
+		return s.begin()
+	}
+	return s.write([]byte(": alive\n\n"))
+}
+
+// wants says whether a change is for the client.
+func (s *stream) wants(c *change) bool {
+	if s.of == nil {
+		return true
+	}
+	name, _, _ := aggregate.SplitStream(c.Stream)
+	return name == s.of.Name()
 }
 
 // page sends those changes of a page that the client hasn't got.
@@ -159,6 +204,10 @@ func (s *stream) page(page []change, _ messaging.Position) error {
 			continue
 		}
 		s.at[c.partition] = c.offset + 1
+		if !s.wants(c) {
+			s.passed = true
+			continue
+		}
 		data, err := json.Marshal(c)
 		if err != nil {
 			return err
@@ -185,5 +234,6 @@ func (s *stream) write(text []byte) error {
 	if _, err := s.w.Write(text); err != nil {
 		return err
 	}
+	s.sent++
 	return s.control.Flush()
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/projectiontest"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 	"github.com/millrace/millrace/web"
 )
 
@@ -32,12 +33,12 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// serveChanges serves GET /users/changes of a read model, until stop is closed.
+// serveChanges serves GET /changes of a read model, until stop is closed.
 func serveChanges(t *testing.T, m *projectiontest.Model) (server *httptest.Server, stop chan struct{}) {
 	t.Helper()
 	stop = make(chan struct{})
 	router := web.NewRouter()
-	Routes(router, &projections.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler), Stopping: stop})
+	Model(orders.Registry).Routes(router, &projections.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler), Stopping: stop})
 	server = httptest.NewUnstartedServer(router)
 	server.Config.ReadTimeout = time.Second // which is over while they follow
 	server.Start()
@@ -54,7 +55,11 @@ type sse struct{ id, event, data string }
 // listen reads events until each returns false, or the stream ends. The first
 // has an id alone.
 func listen(ctx context.Context, url, lastEventID string, each func(sse) bool) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/users/changes", http.NoBody)
+	return listenTo(ctx, url+"/changes", lastEventID, each)
+}
+
+func listenTo(ctx context.Context, target, lastEventID string, each func(sse) bool) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func listen(ctx context.Context, url, lastEventID string, each func(sse) bool) e
 }
 
 func TestChanges(t *testing.T) {
-	m, log := projectiontest.Open(t, Projection), some()
+	m, log := projectiontest.Open(t, orders.Registry, Projection), some()
 	m.Fold(log)
 	server, stop := serveChanges(t, m)
 	var all []string
@@ -104,13 +109,13 @@ func TestChanges(t *testing.T) {
 		return len(all) < 7
 	})
 	want := []string{
-		`userCreated {"user":1,"version":1,"type":"userCreated","time":"2026-01-02T12:00:00.045Z","data":{"id":1,"name":"Alice"},"commandId":"c-1"}`,
-		`userCreated {"user":"a/b","version":1,"type":"userCreated","time":"2026-01-02T12:00:01.045Z","data":{"id":"a/b","name":"\u003cÄrger\u003e"},"commandId":"c-2"}`,
-		`userRenamed {"user":1,"version":2,"type":"userRenamed","time":"2026-01-02T12:00:04.045Z","data":{"id":1,"name":"Alison","addedByANewerBinary":true},"commandId":"c-5"}`,
-		`userDeactivated {"user":1,"version":3,"type":"userDeactivated","time":"2026-01-02T12:00:06.045Z","data":{"id":1},"commandId":"c-7"}`,
-		`userDeleted {"user":"a/b","version":2,"type":"userDeleted","time":"2026-01-02T12:00:07.045Z","data":{"id":"a/b"},"commandId":"c-8"}`,
-		`userReactivated {"user":1,"version":4,"type":"userReactivated","time":"2026-01-02T12:00:09.045Z","data":{"id":1},"commandId":"c-10"}`,
-		`userCreated {"user":"stale","version":1,"type":"userCreated","time":"2026-01-02T12:00:10.045Z","data":{"id":"stale","name":"` + "\uFFFD" + `"},"commandId":"c-11"}`,
+		`orderPlaced {"stream":"order/1","version":1,"type":"orderPlaced","time":"2026-01-02T12:00:00.045Z","data":{"id":"1","name":"Alice"},"commandId":"c-1"}`,
+		`orderPlaced {"stream":"order/a/b","version":1,"type":"orderPlaced","time":"2026-01-02T12:00:01.045Z","data":{"id":"a/b","name":"\u003cÄrger\u003e"},"commandId":"c-2"}`,
+		`orderRenamed {"stream":"order/1","version":2,"type":"orderRenamed","time":"2026-01-02T12:00:04.045Z","data":{"id":"1","name":"Alison","addedByANewerBinary":true},"commandId":"c-5"}`,
+		`orderRenamed {"stream":"order/1","version":3,"type":"orderRenamed","time":"2026-01-02T12:00:06.045Z","data":{"id":"1","name":"\u003cAl\u003e"},"commandId":"c-7"}`,
+		`orderCancelled {"stream":"order/a/b","version":2,"type":"orderCancelled","time":"2026-01-02T12:00:07.045Z","data":{"id":"a/b"},"commandId":"c-8"}`,
+		`parcelSent {"stream":"parcel/1","version":1,"type":"parcelSent","time":"2026-01-02T12:00:09.045Z","data":{"id":"1"},"commandId":"c-10"}`,
+		`orderPlaced {"stream":"order/stale","version":1,"type":"orderPlaced","time":"2026-01-02T12:00:10.045Z","data":{"id":"stale","name":"` + "\uFFFD" + `"},"commandId":"c-11"}`,
 	}
 	sorted := cmp.Transformer("sorted", func(list []string) map[string]int { // partitions come in any order
 		set := map[string]int{}
@@ -139,39 +144,43 @@ func TestChanges(t *testing.T) {
 		})
 	})
 	<-began
-	log.Add("userRenamed", "1", `{"id":1,"name":"Al"}`)
+	log.Add("orderRenamed", "order/1", `{"id":"1","name":"Al"}`)
 	m.Fold(log)
 	listening.Wait()
-	if fmt.Sprint(later) != "[userRenamed]" || err != nil {
+	if fmt.Sprint(later) != "[orderRenamed]" || err != nil {
 		t.Errorf("from now on: %s, %v", later, err)
 	}
 }
 
 func TestChangesRefuses(t *testing.T) {
-	m := projectiontest.Open(t, Projection)
+	m := projectiontest.Open(t, orders.Registry, Projection)
 	m.Fold(some())
-	c := m.Client(t, Routes)
+	c := m.Client(t, Model(orders.Registry).Routes)
 	for _, test := range []struct{ target, id, want string }{
-		{"/users/changes", "nonsense", `"parameter":"Last-Event-ID"`},
-		{"/users/changes", "", `"parameter":"Last-Event-ID"`},
-		{"/users/changes?since=1", "AQ", `"parameter":"since"`},
+		{"/changes", "nonsense", `"parameter":"Last-Event-ID"`},
+		{"/changes", "", `"parameter":"Last-Event-ID"`},
+		{"/changes?since=1", "AQ", `"parameter":"since"`},
+		{"/changes?of=planets", "AQ", `{"parameter":"of","detail":"must be one of: orders, parcels"}`},
+		{"/changes?of=order", "AQ", `{"parameter":"of","detail":"must be one of: orders, parcels"}`},
+		{"/changes?of=", "AQ", `{"parameter":"of","detail":"must be one of: orders, parcels"}`},
+		{"/changes?of=orders&of=parcels", "AQ", `{"parameter":"of","detail":"must be given once"}`},
 	} {
 		if got := c.Ask(http.MethodGet, test.target, "Last-Event-ID", test.id); got.Status != 400 || !strings.Contains(got.Body, test.want) {
 			t.Errorf("%s after %q: %d %s", test.target, test.id, got.Status, got.Body)
 		}
 	}
-	if got := c.Ask(http.MethodHead, "/users/changes"); got.Status != 200 || got.Body != "" {
+	if got := c.Ask(http.MethodHead, "/changes"); got.Status != 200 || got.Body != "" {
 		t.Errorf("HEAD: %d %s", got.Status, got.Body)
 	}
 }
 
 // Clients whose connections break all the time, and who go on behind the last
-// id they got, get each user's changes in order, all of them, and none twice.
+// id they got, get each stream's changes in order, all of them, and none twice.
 func TestChangesAfterBrokenConnections(t *testing.T) {
 	const streams, rounds, clients = 20, 60, 4
-	m, log := projectiontest.Open(t, Projection), new(projectiontest.Log)
+	m, log := projectiontest.Open(t, orders.Registry, Projection), new(projectiontest.Log)
 	for i := range streams {
-		log.Add("userCreated", fmt.Sprint(i), fmt.Sprintf(`{"id":%d,"name":"n"}`, i))
+		log.Add("orderPlaced", fmt.Sprint("order/", i), fmt.Sprintf(`{"id":"%d","name":"n"}`, i))
 	}
 	m.Fold(log)
 	server, _ := serveChanges(t, m)
@@ -188,15 +197,15 @@ func TestChangesAfterBrokenConnections(t *testing.T) {
 						return true
 					}
 					var change struct {
-						User    json.Number
+						Stream  string
 						Version int
 					}
 					if err := json.Unmarshal([]byte(e.data), &change); err != nil {
 						t.Error(err)
 					}
-					user := change.User.String()
-					if versions[user]++; versions[user] != change.Version {
-						t.Errorf("client %d got version %d of user %s, and not %d", n, change.Version, user, versions[user])
+					versions[change.Stream]++
+					if want := versions[change.Stream]; want != change.Version {
+						t.Errorf("client %d got version %d of %s, and not %d", n, change.Version, change.Stream, want)
 						return false
 					}
 					got++
@@ -213,7 +222,7 @@ func TestChangesAfterBrokenConnections(t *testing.T) {
 	}
 	for i := range rounds {
 		for j := range streams {
-			log.Add("userRenamed", fmt.Sprint(j), fmt.Sprintf(`{"id":%d,"name":"n%d"}`, j, i))
+			log.Add("orderRenamed", fmt.Sprint("order/", j), fmt.Sprintf(`{"id":"%d","name":"n%d"}`, j, i))
 		}
 		m.Fold(log)
 	}
@@ -223,12 +232,12 @@ func TestChangesAfterBrokenConnections(t *testing.T) {
 // A client that doesn't read is cut off, holds up nobody, and goes on later.
 func TestASlowClientIsCutOff(t *testing.T) {
 	const many, maxBehind = 2000, 1000 // and the sockets hold little
-	m, log := projectiontest.Open(t, Projection), new(projectiontest.Log)
-	log.Add("userCreated", "1", `{"id":1,"name":"n"}`)
+	m, log := projectiontest.Open(t, orders.Registry, Projection), new(projectiontest.Log)
+	log.Add("orderPlaced", "order/1", `{"id":"1","name":"n"}`)
 	m.Fold(log)
 	rd := &projections.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
-	rd.Get(router, "/users/changes", changes{queries{rd}, &feed{Reader: rd, maxBehind: maxBehind}}.serve)
+	rd.Get(router, "/changes", changes{queries{rd, orders.Registry}, &feed{Reader: rd, registry: orders.Registry, maxBehind: maxBehind}}.serve)
 	server := httptest.NewUnstartedServer(router)
 	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if err := tcp(c).SetWriteBuffer(4096); err != nil {
@@ -246,7 +255,7 @@ func TestASlowClientIsCutOff(t *testing.T) {
 	if err := tcp(slow).SetReadBuffer(4096); err != nil {
 		t.Error(err)
 	}
-	fmt.Fprint(slow, "GET /users/changes HTTP/1.1\r\nHost: x\r\nLast-Event-ID: AQ\r\n\r\n")
+	fmt.Fprint(slow, "GET /changes HTTP/1.1\r\nHost: x\r\nLast-Event-ID: AQ\r\n\r\n")
 	reader := bufio.NewReader(slow)
 	for line := ""; !strings.HasPrefix(line, "data: "); { // it follows now
 		if line, err = reader.ReadString('\n'); err != nil {
@@ -271,7 +280,7 @@ func TestASlowClientIsCutOff(t *testing.T) {
 	<-began
 	long := strings.Repeat("n", 200)
 	for i := range many {
-		log.Add("userRenamed", "1", fmt.Sprintf(`{"id":1,"name":"%s%d"}`, long[:190], i))
+		log.Add("orderRenamed", "order/1", fmt.Sprintf(`{"id":"1","name":"%s%d"}`, long[:190], i))
 		if i%100 == 99 {
 			m.Fold(log)
 		}
@@ -314,15 +323,15 @@ func (patientWriter) SetWriteDeadline(time.Time) error { return nil }
 func (patientWriter) SetReadDeadline(time.Time) error  { return nil }
 
 func TestHeartbeats(t *testing.T) {
-	m := projectiontest.Open(t, Projection)
+	m := projectiontest.Open(t, orders.Registry, Projection)
 	m.Fold(new(projectiontest.Log))
 	synctest.Test(t, func(t *testing.T) {
 		router := web.NewRouter()
-		Routes(router, &projections.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler)})
+		Model(orders.Registry).Routes(router, &projections.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler)})
 		ctx, leave := context.WithTimeout(t.Context(), 50*time.Second)
 		defer leave()
 		w := patientWriter{httptest.NewRecorder()}
-		router.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/users/changes", http.NoBody))
+		router.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/changes", http.NoBody))
 		if got, want := w.Body.String(), "id: AQ\n\n"+strings.Repeat(": alive\n\n", 3); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 const (
@@ -26,9 +26,9 @@ const (
 	feedRetry   = 250 * time.Millisecond
 )
 
-// change is an event as those see it who follow all users.
+// change is an event as followers see it.
 type change struct {
-	User users.ID `json:"user"`
+	Stream string `json:"stream"`
 	event
 
 	partition int32
@@ -38,6 +38,7 @@ type change struct {
 // feed reads what is new once for all who follow it, as long as anybody does.
 type feed struct {
 	*projections.Reader
+	registry  *aggregate.Registry
 	maxBehind int64 // changes
 
 	mu        sync.Mutex
@@ -175,7 +176,7 @@ func (f *feed) pages(ctx context.Context, from, to messaging.Position, each func
 				if from[partition] >= last {
 					continue
 				}
-				page, err = pageOf(ctx, view, partition, from[partition], last)
+				page, err = f.pageOf(ctx, view, partition, from[partition], last)
 				next = from.Max(messaging.Position{partition: last})
 				if len(page) == pageSize {
 					next = from.Max(messaging.Position{partition: page[pageSize-1].offset + 1})
@@ -209,7 +210,7 @@ func (f *feed) view(ctx context.Context, read func(context.Context, projections.
 
 // pageOf returns the first changes of a partition from an offset on, before
 // another.
-func pageOf(ctx context.Context, view projections.View, partition int32, from, to int64) ([]change, error) {
+func (f *feed) pageOf(ctx context.Context, view projections.View, partition int32, from, to int64) ([]change, error) {
 	rows, err := view.Query(ctx, "SELECT stream, version, type, time, data, command_id, log_offset FROM {events}"+
 		" WHERE log_partition = $1 AND log_offset >= $2 AND log_offset < $3 ORDER BY log_offset LIMIT $4",
 		int64(partition), from, to, pageSize)
@@ -221,10 +222,12 @@ func pageOf(ctx context.Context, view projections.View, partition int32, from, t
 	for rows.Next() {
 		c := change{partition: partition}
 		var data string
-		if err := rows.Scan(&c.User, &c.Version, &c.Type, &c.Time, &data, &c.CommandID, &c.offset); err != nil {
+		if err := rows.Scan(&c.Stream, &c.Version, &c.Type, &c.Time, &data, &c.CommandID, &c.offset); err != nil {
 			return nil, fmt.Errorf("read a change: %w", err)
 		}
-		c.Data = []byte(data)
+		if err := c.inTodaysForm(f.registry, c.Stream, data); err != nil {
+			return nil, err
+		}
 		page = append(page, c)
 	}
 	if err := rows.Err(); err != nil {

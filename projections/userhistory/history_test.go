@@ -9,62 +9,82 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/projections/projectiontest"
+	"github.com/millrace/millrace/projections/projectiontest/orders"
 )
 
-// some is a log of a user with some history, one who is deleted, one who was
-// only asked for, and two with an event that this binary can't read: the first
-// one, and a later one.
+// some is a log of an order with some history, one that is cancelled, one that
+// was only asked for, a parcel with an id that an order has too, and two orders
+// with an event that this binary can't read: the first one, and a later one.
 func some() *projectiontest.Log {
 	log := new(projectiontest.Log)
-	log.Add("userCreated", "1", `{"id":1,"name":"Alice"}`)
-	log.Add("userCreated", "a/b", `{"id":"a/b","name":"<Ärger>"}`)
-	log.Again("a/b")
-	log.Add("commandRefused", "1", `{"commandType":"createUser","problem":"user-exists","detail":""}`)
-	log.Add("userRenamed", "1", `{"id":1,"name":"Alison","addedByANewerBinary":true}`)
-	log.Add("commandUnchanged", "1", `{"commandType":"renameUser"}`)
-	log.Add("userDeactivated", "1", `{"id":1}`)
-	log.Add("userDeleted", "a/b", `{"id":"a/b"}`)
-	log.Add("commandRefused", "404", `{"commandType":"deleteUser","problem":"user-not-found","detail":""}`)
-	log.Add("userReactivated", "1", `{"id":1}`)
-	log.Add("userCreated", "stale", "{\"id\":\"stale\",\"name\":\"\xff\"}")
-	log.Add("userPainted", "stale", `{"id":"stale"}`)
-	log.Add("userRenamed", "stale", `{"id":"stale","name":"later"}`)
-	log.Add("userPainted", "unreadable", `{"id":"unreadable"}`)
+	log.Add("orderPlaced", "order/1", `{"id":"1","name":"Alice"}`)
+	log.Add("orderPlaced", "order/a/b", `{"id":"a/b","name":"<Ärger>"}`)
+	log.Again("order/a/b")
+	log.Add("commandRefused", "order/1", `{"commandType":"placeOrder","problem":"order-exists","detail":""}`)
+	log.Add("orderRenamed", "order/1", `{"id":"1","name":"Alison","addedByANewerBinary":true}`)
+	log.Add("commandUnchanged", "order/1", `{"commandType":"placeOrder"}`)
+	log.Add("orderNamed", "order/1", `{"id":"1","title":"<Al>"}`)
+	log.Add("orderCancelled", "order/a/b", `{"id":"a/b"}`)
+	log.Add("commandRefused", "order/404", `{"commandType":"placeOrder","problem":"order-not-found","detail":""}`)
+	log.Add("parcelSent", "parcel/1", `{"id":"1"}`)
+	log.Add("orderPlaced", "order/stale", "{\"id\":\"stale\",\"name\":\"\xff\"}")
+	log.Add("orderPainted", "order/stale", `{"id":"stale"}`)
+	log.Add("orderRenamed", "order/stale", `{"id":"stale","name":"later"}`)
+	log.Add("orderPainted", "order/unreadable", `{"id":"unreadable"}`)
 	return log
 }
 
+const notFound = `{"type":"urn:millrace:problem:order-not-found","title":"Order not found","status":404,"detail":"there is no such order"}`
+
 func TestProjection(t *testing.T) {
-	projectiontest.Golden(t, Projection, some(), "testdata/projection.golden")
+	projectiontest.Golden(t, orders.Registry, Projection, some(), "testdata/projection.golden")
 }
 
 func client(t *testing.T, log *projectiontest.Log) *projectiontest.Client {
 	t.Helper()
-	m := projectiontest.Open(t, Projection)
+	m := projectiontest.Open(t, orders.Registry, Projection)
 	m.Fold(log)
-	return m.Client(t, Routes)
+	return m.Client(t, Model(orders.Registry).Routes)
 }
 
 func TestHistory(t *testing.T) {
 	c := client(t, some())
-	c.Want("/users/1/history", 200, `[{"version":1,"type":"userCreated","time":"2026-01-02T12:00:00.045Z","data":{"id":1,"name":"Alice"},"commandId":"c-1"},`+
-		`{"version":2,"type":"userRenamed","time":"2026-01-02T12:00:04.045Z","data":{"id":1,"name":"Alison","addedByANewerBinary":true},"commandId":"c-5"},`+
-		`{"version":3,"type":"userDeactivated","time":"2026-01-02T12:00:06.045Z","data":{"id":1},"commandId":"c-7"},`+
-		`{"version":4,"type":"userReactivated","time":"2026-01-02T12:00:09.045Z","data":{"id":1},"commandId":"c-10"}]`)
-	c.Want("/users/a%2Fb/history", 200, `[{"version":1,"type":"userCreated","time":"2026-01-02T12:00:01.045Z","data":{"id":"a/b","name":"\u003cÄrger\u003e"},"commandId":"c-2"},`+
-		`{"version":2,"type":"userDeleted","time":"2026-01-02T12:00:07.045Z","data":{"id":"a/b"},"commandId":"c-8"}]`)
-	c.Want("/users/stale/history", 200, `[{"version":1,"type":"userCreated","time":"2026-01-02T12:00:10.045Z","data":{"id":"stale","name":"`+"\uFFFD"+`"},"commandId":"c-11","stale":true}]`)
-	c.Want("/users/unreadable/history", 503, `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"the read model stopped at the first event of this user"}`)
+	c.Want("/orders/1/history", 200, `[{"version":1,"type":"orderPlaced","time":"2026-01-02T12:00:00.045Z","data":{"id":"1","name":"Alice"},"commandId":"c-1"},`+
+		`{"version":2,"type":"orderRenamed","time":"2026-01-02T12:00:04.045Z","data":{"id":"1","name":"Alison","addedByANewerBinary":true},"commandId":"c-5"},`+
+		`{"version":3,"type":"orderRenamed","time":"2026-01-02T12:00:06.045Z","data":{"id":"1","name":"\u003cAl\u003e"},"commandId":"c-7"}]`)
+	c.Want("/orders/a%2Fb/history", 200, `[{"version":1,"type":"orderPlaced","time":"2026-01-02T12:00:01.045Z","data":{"id":"a/b","name":"\u003cÄrger\u003e"},"commandId":"c-2"},`+
+		`{"version":2,"type":"orderCancelled","time":"2026-01-02T12:00:07.045Z","data":{"id":"a/b"},"commandId":"c-8"}]`)
+	c.Want("/parcels/1/history", 200, `[{"version":1,"type":"parcelSent","time":"2026-01-02T12:00:09.045Z","data":{"id":"1"},"commandId":"c-10"}]`)
+	c.Want("/orders/stale/history", 200, `[{"version":1,"type":"orderPlaced","time":"2026-01-02T12:00:10.045Z","data":{"id":"stale","name":"`+"\uFFFD"+`"},"commandId":"c-11","stale":true}]`)
+	c.Want("/orders/unreadable/history", 503, `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"the read model stopped at the first event of this stream"}`)
 	for _, id := range []string{"404", "2", "stats", "%2E%2E", "%00", "%ff"} {
-		c.Want("/users/"+id+"/history", 404, projectiontest.NotFound)
+		c.Want("/orders/"+id+"/history", 404, notFound)
+	}
+	c.Want("/parcels/a%2Fb/history", 404, strings.NewReplacer("order", "parcel", "Order", "Parcel").Replace(notFound))
+}
+
+// A row of an event type that this binary does not know is shown as it is: a
+// newer query service wrote the row.
+func TestARowOfANewerBinary(t *testing.T) {
+	e := event{Type: "orderPainted"}
+	if err := e.inTodaysForm(orders.Registry, "order/1", `{"id":"1"}`); err != nil || e.Type != "orderPainted" || string(e.Data) != `{"id":"1"}` {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if err := e.inTodaysForm(orders.Registry, "planet/1", `{"id":"1"}`); err != nil || string(e.Data) != `{"id":"1"}` {
+		t.Errorf("%+v, %v", e, err)
+	}
+	e.Type = "orderNamed"
+	if err := e.inTodaysForm(orders.Registry, "order/1", `{"id":`); err == nil {
+		t.Errorf("a body that can't be upcast: %+v", e)
 	}
 }
 
 func TestNotModified(t *testing.T) {
 	c := client(t, some())
 	for target, etag := range map[string]string{
-		"/users/1/history":         `W/"1-4"`,
-		"/users/1/history?limit=2": `W/"1-4"`,
-		"/users/stale/history":     `W/"1-1-stale"`,
+		"/orders/1/history":         `W/"1-3"`,
+		"/orders/1/history?limit=2": `W/"1-3"`,
+		"/orders/stale/history":     `W/"1-1-stale"`,
 	} {
 		if got := c.Ask(http.MethodGet, target); got.Header.Get("ETag") != etag {
 			t.Errorf("GET %s: ETag %s, want %s", target, got.Header.Get("ETag"), etag)
@@ -78,10 +98,10 @@ func TestNotModified(t *testing.T) {
 // All pages together are the history, each event once.
 func TestPages(t *testing.T) {
 	log := new(projectiontest.Log)
-	log.Add("userCreated", "a/b", `{"id":"a/b","name":"0"}`)
-	log.Add("userCreated", "a", `{"id":"a","name":"another"}`)
+	log.Add("orderPlaced", "order/a/b", `{"id":"a/b","name":"0"}`)
+	log.Add("orderPlaced", "order/a", `{"id":"a","name":"another"}`)
 	for n := 1; n < 250; n++ {
-		log.Add("userRenamed", "a/b", fmt.Sprintf(`{"id":"a/b","name":"%d"}`, n))
+		log.Add("orderRenamed", "order/a/b", fmt.Sprintf(`{"id":"a/b","name":"%d"}`, n))
 	}
 	c := client(t, log)
 	for query, sizes := range map[string][]int{
@@ -90,7 +110,7 @@ func TestPages(t *testing.T) {
 		"?limit=250": {250},
 		"?limit=249": {249, 1},
 	} {
-		target, next := "/users/a%2Fb/history"+query, int64(1)
+		target, next := "/orders/a%2Fb/history"+query, int64(1)
 		for _, size := range sizes {
 			got := c.Ask(http.MethodGet, target)
 			var page []event
@@ -118,7 +138,7 @@ func TestPages(t *testing.T) {
 			target = link
 		}
 	}
-	c.Want("/users/a%2Fb/history?after="+encodeCursor(250), 200, `[]`)
+	c.Want("/orders/a%2Fb/history?after="+encodeCursor(250), 200, `[]`)
 }
 
 func TestWrongParameters(t *testing.T) {
@@ -132,7 +152,7 @@ func TestWrongParameters(t *testing.T) {
 		"after=":            `{"parameter":"after","detail":"must be a cursor as the Link header gave it"}`,
 		"limit=x&after=ATE": `{"parameter":"limit","detail":"must be an integer from 1 to 1000"}`,
 	} {
-		c.Want("/users/1/history?"+query, 400, `{"type":"urn:millrace:problem:invalid-request","title":"Invalid request","status":400,"detail":"the query parameters are not valid","errors":[`+detail+`]}`)
+		c.Want("/orders/1/history?"+query, 400, `{"type":"urn:millrace:problem:invalid-request","title":"Invalid request","status":400,"detail":"the query parameters are not valid","errors":[`+detail+`]}`)
 	}
 }
 
@@ -158,6 +178,6 @@ func TestCursors(t *testing.T) {
 }
 
 func TestNotPrepared(t *testing.T) {
-	c := projectiontest.Open(t, Projection).Client(t, Routes)
-	c.Want("/users/1/history", 503, `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"the read model isn't there yet"}`)
+	c := projectiontest.Open(t, orders.Registry, Projection).Client(t, Model(orders.Registry).Routes)
+	c.Want("/orders/1/history", 503, `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"the read model isn't there yet"}`)
 }

@@ -9,20 +9,34 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/web"
 )
 
-type queries struct{ *projections.Reader }
-
-// Routes adds GET /users/{id}/history and GET /users/changes.
-func Routes(router *mux.Router, reader *projections.Reader) {
-	q := queries{reader}
-	q.Get(router, "/users/changes", changes{q, &feed{Reader: reader, maxBehind: maxChangesBehind}}.serve)
-	q.GetPages(router, "/users/{id}/history", q.history)
+type queries struct {
+	*projections.Reader
+	registry *aggregate.Registry
 }
 
-// history answers GET /users/{id}/history.
-func (q queries) history(w http.ResponseWriter, r *http.Request) error {
+// Model is the read model, for all aggregates of a registry.
+func Model(registry *aggregate.Registry) projections.Model {
+	return projections.Model{
+		Projection: Projection,
+		Routes: func(router *mux.Router, reader *projections.Reader) {
+			q := queries{reader, registry}
+			f := &feed{Reader: reader, registry: registry, maxBehind: maxChangesBehind}
+			q.Get(router, "/changes", changes{q, f}.serve)
+			for _, t := range registry.Types() {
+				q.GetPages(router, "/"+t.Plural()+"/{id}/history", func(w http.ResponseWriter, r *http.Request) error {
+					return q.history(w, r, t)
+				})
+			}
+		},
+	}
+}
+
+// history answers GET /<plural>/{id}/history of a type of aggregates.
+func (q queries) history(w http.ResponseWriter, r *http.Request, t *aggregate.Type) error {
 	parameters, err := projections.Query(r, "limit", "after")
 	if err != nil {
 		return err
@@ -42,20 +56,21 @@ func (q queries) history(w http.ResponseWriter, r *http.Request) error {
 	var generation int
 	err = q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
 		generation = view.Generation()
-		id, ok := projections.PathID(r)
+		id, ok := projections.PathID(r, t)
 		if !ok {
-			return projections.UserNotFound()
+			return projections.NotFound(t)
 		}
-		if head, err = view.Head(ctx, string(id)); err != nil {
-			return fmt.Errorf("read a user's head: %w", err)
+		stream := t.Stream(id)
+		if head, err = view.Head(ctx, stream); err != nil {
+			return fmt.Errorf("read a stream's head: %w", err)
 		}
 		switch parked := head.Parked != ""; {
 		case head.Version == 0 && parked:
-			return web.Unavailable("the read model stopped at the first event of this user")
+			return web.Unavailable("the read model stopped at the first event of this stream")
 		case head.Version == 0:
-			return projections.UserNotFound()
+			return projections.NotFound(t)
 		}
-		page, err = history(ctx, view, id, after, limit+1) // one more tells whether there is a next page
+		page, err = q.events(ctx, view, stream, after, limit+1) // one more tells whether there is a next page
 		return err
 	})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package userhistory is the read model of what happened to each user:
-// GET /users/{id}/history.
+// Package userhistory is the read model of what happened to each aggregate, of
+// every type: GET /<plural>/{id}/history, and GET /changes.
 package userhistory
 
 import (
@@ -10,8 +10,10 @@ import (
 
 const table = "events"
 
-// Projection keeps a row for each event, as the log has it. What was refused,
-// or changed nothing, is no history. Events stay when their user is deleted.
+// Projection keeps a row for each event, in the form that the log has it in: an
+// old event is upcast when it is read, so that another upcast makes no other
+// rows. What was refused, or changed nothing, is no history. Events stay when
+// their aggregate is deleted.
 var Projection = &projections.Projection{
 	Name: "history",
 	Tables: []projections.Table{{
@@ -29,7 +31,6 @@ var Projection = &projections.Projection{
 		// All events in the log's order, from any position on.
 		Indexes: [][]string{{"log_partition", "log_offset"}},
 	}},
-	Keys:  func(projections.Event) []projections.RowKey { return nil }, // it looks at none
 	Apply: apply,
 }
 

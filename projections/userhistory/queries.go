@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
-	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // event is an event as clients see it, members in this order.
@@ -25,10 +26,33 @@ type event struct {
 	Stale bool `json:"stale,omitempty"`
 }
 
-// history returns up to limit events of a user, those behind a version.
-func history(ctx context.Context, view projections.View, id users.ID, after int64, limit int) ([]event, error) {
+// inTodaysForm sets type and data of an event that was read from a row. An event
+// that no upcast changes is shown as the log has it, members and all that only a
+// newer binary knows.
+func (e *event) inTodaysForm(registry *aggregate.Registry, stream, data string) error {
+	e.Data = json.RawMessage(data)
+	t, _ := registry.OfStream(stream)
+	if t == nil || slices.Contains(t.EventTypes(), e.Type) {
+		return nil
+	}
+	today, err := registry.DecodeEvent(stream, e.Type, e.Data)
+	if errors.Is(err, aggregate.ErrUnknownEvent) {
+		return nil // a newer query service wrote the row
+	}
+	if err != nil {
+		return fmt.Errorf("upcast an event of stream %q: %w", stream, err)
+	}
+	e.Type = today.Type()
+	if e.Data, err = json.Marshal(today); err != nil {
+		return fmt.Errorf("encode an event of stream %q: %w", stream, err)
+	}
+	return nil
+}
+
+// events returns up to limit events of a stream, those behind a version.
+func (q queries) events(ctx context.Context, view projections.View, stream string, after int64, limit int) ([]event, error) {
 	rows, err := view.Query(ctx, "SELECT version, type, time, data, command_id FROM {events}"+
-		" WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3", string(id), after, limit)
+		" WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3", stream, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
@@ -40,7 +64,9 @@ func history(ctx context.Context, view projections.View, id users.ID, after int6
 		if err := rows.Scan(&e.Version, &e.Type, &e.Time, &data, &e.CommandID); err != nil {
 			return nil, fmt.Errorf("read an event: %w", err)
 		}
-		e.Data = json.RawMessage(data)
+		if err := e.inTodaysForm(q.registry, stream, data); err != nil {
+			return nil, err
+		}
 		found = append(found, e)
 	}
 	if err := rows.Err(); err != nil {

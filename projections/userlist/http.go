@@ -2,6 +2,7 @@ package userlist
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/web"
 )
@@ -23,8 +25,13 @@ const (
 
 type queries struct{ *projections.Reader }
 
-// Routes adds GET /users and GET /users/{id}. Add /users/stats and the like
-// before, or they are taken for ids.
+//go:embed openapi.yaml
+var openAPI []byte
+
+// Model is the read model, with its queries.
+var Model = projections.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
+
+// Routes adds GET /users and GET /users/{id}.
 func Routes(router *mux.Router, reader *projections.Reader) {
 	q := queries{reader}
 	q.GetPages(router, "/users", q.list)
@@ -115,11 +122,11 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	if _, err := projections.Query(r); err != nil {
 		return err
 	}
-	id, isID := projections.PathID(r)
+	id, isID := projections.PathID(r, users.Aggregate)
 	if !isID { // no user can have it, and the answer says when that was so, too
-		return q.Read(w, r, Projection, func(context.Context, projections.View) error { return projections.UserNotFound() })
+		return q.Read(w, r, Projection, func(context.Context, projections.View) error { return userNotFound() })
 	}
-	found, err := q.Find(w, r, Projection, table, projections.Row{id.SortKey()}, string(id))
+	found, err := q.Find(w, r, Projection, table, projections.Row{users.ID(id).SortKey()}, users.Aggregate.Stream(id))
 	if err != nil {
 		return err
 	}
@@ -143,14 +150,25 @@ func present(found projections.Found) (user, error) {
 	case found.Row == nil && found.Parked:
 		return u, web.Unavailable("the read model stopped at the first event of this user")
 	case found.Row == nil:
-		return u, projections.UserNotFound()
+		return u, userNotFound()
 	case u.deleted:
-		return u, &web.Problem{
-			Slug: "user-deleted", Status: http.StatusGone,
-			Title: "User deleted", Detail: "the user is deleted, and the id is never used again",
-		}
+		return u, userGone()
 	default:
 		u.Stale = found.Parked
 		return u, nil
+	}
+}
+
+func userNotFound() *web.Problem {
+	return &web.Problem{
+		Slug: users.ErrNotFound.Slug, Status: http.StatusNotFound,
+		Title: "User not found", Detail: "there is no such user",
+	}
+}
+
+func userGone() *web.Problem {
+	return &web.Problem{
+		Slug: users.ErrDeleted.Slug, Status: http.StatusGone,
+		Title: "User deleted", Detail: "the user is deleted, and the id is never used again",
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/sqlstore"
@@ -92,7 +93,7 @@ func onEach(t *testing.T, test func(*testing.T, *readAPI)) {
 	})
 }
 
-// fold makes the read model of these events, and parks streams in it.
+// fold makes the read model of these events, and parks users in it.
 func (a *readAPI) fold(events []projections.Event, parked ...string) {
 	a.t.Helper()
 	ctx := a.t.Context()
@@ -136,7 +137,8 @@ func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, 
 		}
 		heads[e.Stream] = projections.StreamHead{Head: messaging.Head{Seq: e.Version, Version: e.Version}}
 	}
-	for _, stream := range parked {
+	for _, id := range parked {
+		stream := users.Aggregate.Stream(id)
 		head := heads[stream]
 		head.Parked = "it can't be read"
 		heads[stream] = head

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // foldMany makes so many users, each tenth of them not active.
@@ -21,9 +22,9 @@ func (a *readAPI) foldMany(n int) {
 	events := make([]projections.Event, 0, n)
 	for i := range n {
 		id := users.ID(fmt.Sprint(i))
-		add := func(version uint64, data users.Event) {
-			r := messaging.Record{Type: data.Type(), Stream: string(id), Version: version, Time: time.UnixMilli(1e12)}
-			events = append(events, projections.Event{Record: r, Data: data})
+		add := func(version uint64, data aggregate.AnyEvent) {
+			r := messaging.Record{Type: data.Type(), Stream: users.Aggregate.Stream(string(id)), Version: version, Time: time.UnixMilli(1e12)}
+			events = append(events, projections.Event{Record: r, AggregateID: string(id), Data: data})
 		}
 		add(1, &users.UserCreated{ID: id, Name: users.Name(fmt.Sprint("user ", i))})
 		if i%10 == 0 {

@@ -15,6 +15,7 @@ const table = "users"
 // the name, so that the read API can tell deleted from never created.
 var Projection = &projections.Projection{
 	Name: "users",
+	Of:   []string{"user"},
 	Tables: []projections.Table{{
 		Name: table,
 		Columns: []projections.Column{
@@ -52,17 +53,17 @@ func keys(e projections.Event) []projections.RowKey {
 	if e.Data == nil {
 		return nil
 	}
-	return []projections.RowKey{{Table: table, Key: projections.Row{users.ID(e.Stream).SortKey()}}}
+	return []projections.RowKey{{Table: table, Key: projections.Row{users.ID(e.AggregateID).SortKey()}}}
 }
 
 func apply(rows projections.Rows, e projections.Event) error {
 	if e.Data == nil {
 		return nil
 	}
-	var key, at any = users.ID(e.Stream).SortKey(), e.Time.UTC().Format(timeLayout)
+	var key, at any = users.ID(e.AggregateID).SortKey(), e.Time.UTC().Format(timeLayout)
 	row := rows.Get(table, key)
 	if data, ok := e.Data.(*users.UserCreated); ok {
-		row = projections.Row{key, e.Stream, string(data.Name), int64(0), true, false, at, at}
+		row = projections.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at}
 	}
 	if row == nil {
 		return fmt.Errorf("%s of a user who was never created", e.Type)

@@ -2,6 +2,7 @@ package userlist
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -31,21 +33,21 @@ func newHistory(t *testing.T) *history {
 	return &history{t: t, versions: map[string]uint64{}}
 }
 
-func (h *history) add(recordType, stream, body string) {
+func (h *history) add(recordType, id, body string) {
 	h.t.Helper()
-	e := projections.Event{Record: messaging.Record{
-		Offset: int64(len(h.events)), Type: recordType, Stream: stream, Body: []byte(body),
+	e := projections.Event{AggregateID: id, Record: messaging.Record{
+		Offset: int64(len(h.events)), Type: recordType, Stream: users.Aggregate.Stream(id), Body: []byte(body),
 		Time: time.Date(2026, 1, 2, 13, 0, len(h.events), 45e6, time.FixedZone("", 3600)),
 	}}
 	if messaging.IsEvent(recordType) {
-		data, err := users.DecodeEvent(recordType, e.Body)
+		data, err := users.Aggregate.DecodeEvent(recordType, e.Body)
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		h.versions[stream]++
+		h.versions[id]++
 		e.Data = data
 	}
-	e.Version = h.versions[stream]
+	e.Version = h.versions[id]
 	h.events = append(h.events, e)
 }
 
@@ -107,7 +109,7 @@ func TestProjection(t *testing.T) {
 		if err := m.apply(e); err != nil {
 			t.Fatal(err)
 		}
-		row, err := json.Marshal(m.rows[fmt.Sprint(table, []any{users.ID(e.Stream).SortKey()})])
+		row, err := json.Marshal(m.rows[fmt.Sprint(table, []any{users.ID(e.AggregateID).SortKey()})])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,8 +184,9 @@ func TestUnknownEventCountsOnly(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
 	h.events = append(h.events, projections.Event{
-		Record: messaging.Record{Type: "userPainted", Stream: "1", Version: 2, Time: time.Unix(0, 0)},
-		Data:   &newerEvent{},
+		Record:      messaging.Record{Type: "userPainted", Stream: "user/1", Version: 2, Time: time.Unix(0, 0)},
+		AggregateID: "1",
+		Data:        &newerEvent{},
 	})
 	m := &memory{rows: map[string]projections.Row{}}
 	for _, e := range h.events {
@@ -205,5 +208,12 @@ func TestEventBeforeCreation(t *testing.T) {
 	m := &memory{rows: map[string]projections.Row{}}
 	if err := m.apply(h.events[0]); err == nil || len(m.rows) > 0 {
 		t.Errorf("error %v, rows %v: want an error and no row", err, m.rows)
+	}
+}
+
+func TestModel(t *testing.T) {
+	registry, err := aggregate.NewRegistry(users.Aggregate)
+	if err := errors.Join(err, projections.Check([]projections.Model{Model}, registry)); err != nil || len(Model.OpenAPI) == 0 {
+		t.Errorf("%v, and %d bytes of OpenAPI", err, len(Model.OpenAPI))
 	}
 }

@@ -44,7 +44,7 @@ func list(ctx context.Context, view projections.View, f filter) ([]user, error) 
 	}
 	streams := make([]string, len(page))
 	for i, u := range page {
-		streams[i] = string(u.ID)
+		streams[i] = users.Aggregate.Stream(string(u.ID))
 	}
 	parked, err := view.Parked(ctx, streams)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestParseCursorRefuses(t *testing.T) {
 		"padding":         "ATE=",
 		"loose bits":      "ATF",
 		"a line break":    "AT\nE",
-		"no user's id":    encode([]byte("\x01stats")),
+		"no user's id":    encode([]byte("\x01.")),
 		"a control":       encode([]byte("\x01a\x00b")),
 		"not UTF-8":       encode([]byte("\x01\xff")),
 		"too long":        encode([]byte("\x01" + strings.Repeat("x", 129))),

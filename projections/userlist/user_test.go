@@ -22,8 +22,8 @@ func testUser(_ *testing.T, a *readAPI) {
 	a.want("/users/a%2Fb", 200, `{"id":"a/b","name":"100% \u003cslash\u003e","version":1,"active":true,"createdAt":"2026-01-02T12:00:06.045Z","updatedAt":"2026-01-02T12:00:06.045Z"}`)
 	a.want("/users/01", 410, gone)
 	for _, id := range []string{
-		"3", "001", "a%252Fb", "A%2Fb", "a+b", "1%20", // may be created
-		"stats", "changes", ".", "%2E%2E", "%00", "%ff", strings.Repeat("x", 129), // may not
+		"3", "001", "a%252Fb", "A%2Fb", "a+b", "1%20", "stats", "changes", // may be created
+		".", "%2E%2E", "%00", "%ff", strings.Repeat("x", 129), // may not
 	} {
 		a.want("/users/"+id, 404, notFound)
 	}
@@ -114,7 +114,7 @@ func TestPositionGoesOn(t *testing.T) {
 	a := newReadAPI(t)
 	a.fold(h.events)
 	before := a.ask(http.MethodGet, "/users/1")
-	a.fold([]projections.Event{{Record: messaging.Record{Type: "commandRefused", Stream: "1", Version: 1}}})
+	a.fold([]projections.Event{{Record: messaging.Record{Type: "commandRefused", Stream: "user/1", Version: 1}, AggregateID: "1"}})
 	after := a.ask(http.MethodGet, "/users/1", "If-None-Match", before.header.Get("ETag"))
 	if after.status != 304 || before.header.Get("Position") == after.header.Get("Position") {
 		t.Errorf("status %d, Position %s, then %s", after.status, before.header.Get("Position"), after.header.Get("Position"))

@@ -3,6 +3,7 @@ package userstats
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -38,13 +39,19 @@ type day struct {
 
 type queries struct{ *projections.Reader }
 
-// Routes adds GET /users/stats. Call it before GET /users/{id} is added.
+//go:embed openapi.yaml
+var openAPI []byte
+
+// Model is the read model, with its query.
+var Model = projections.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
+
+// Routes adds GET /stats/users.
 func Routes(router *mux.Router, reader *projections.Reader) {
 	q := queries{reader}
-	q.Get(router, "/users/stats", q.stats)
+	q.Get(router, "/stats/users", q.stats)
 }
 
-// stats answers GET /users/stats.
+// stats answers GET /stats/users.
 func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 	if _, err := projections.Query(r); err != nil {
 		return err

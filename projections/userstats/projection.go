@@ -1,5 +1,5 @@
 // Package userstats is the read model of how many users there are, and when
-// they signed up: GET /users/stats.
+// they signed up: GET /stats/users.
 package userstats
 
 import (
@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // The tables. Users of all partitions share the rows of counts and signups,
@@ -28,6 +29,7 @@ const (
 // counts users by state, and by the day (in UTC) when they were created.
 var Projection = &projections.Projection{
 	Name: "stats",
+	Of:   []string{"user"},
 	Tables: []projections.Table{
 		{Name: tableUsers, Columns: []projections.Column{
 			{Name: "stream", Type: projections.Text, Key: true},
@@ -67,7 +69,7 @@ func keys(e projections.Event) []projections.RowKey {
 
 // stateAfter is the state that an event moves its user to, "" if it moves
 // nobody.
-func stateAfter(event users.Event) string {
+func stateAfter(event aggregate.AnyEvent) string {
 	switch event.(type) {
 	case *users.UserCreated, *users.UserReactivated:
 		return active

@@ -11,7 +11,9 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // partitions is how many the log has: as many as Millrace's, if it isn't told
@@ -42,20 +44,32 @@ func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
 
 func (l *foldLog) close() { _ = l.done() } // it has been measured
 
+// registry is what the bench's own folds read events by.
+var registry = mustRegister(users.Aggregate)
+
+func mustRegister(types ...*aggregate.Type) *aggregate.Registry {
+	r, err := aggregate.NewRegistry(types...)
+	if err != nil {
+		panic(err) // it is what the shipped service registers
+	}
+	return r
+}
+
 // next makes the log's next record: of users in turn, all the others between
 // two of the same one.
-func (l *foldLog) next(users int) *messaging.Record {
-	user, kind := l.n%users, "userRenamed"
-	if l.n < users {
+func (l *foldLog) next(of int) *messaging.Record {
+	user, kind := l.n%of, "userRenamed"
+	if l.n < of {
 		kind = "userCreated"
 	}
-	stream := strconv.Itoa(user * 7919 % users) // in no order
+	id := strconv.Itoa(user * 7919 % of) // in no order
+	stream := users.Aggregate.Stream(id)
 	head := l.heads[stream]
 	r := &messaging.Record{
 		Type: kind, Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
 		Time: time.Now(), CommandID: "c-" + strconv.Itoa(l.n), CommandHash: "of no use here",
 		CommandPosition: messaging.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: int64(l.n)},
-		Body:            fmt.Appendf(nil, `{"id":%s,"name":"Name %d"}`, stream, l.n),
+		Body:            fmt.Appendf(nil, `{"id":%s,"name":"Name %d"}`, id, l.n),
 	}
 	r.Partition = messaging.PartitionOf(stream, partitions)
 	r.Offset = l.ends[r.Partition]

@@ -65,7 +65,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 		return nil, err
 	}
 	engine := &projections.Engine{
-		Projection: userlist.Projection, Store: store, Log: reader, Partitions: partitions,
+		Projection: userlist.Projection, Store: store, Log: reader, Events: registry, Partitions: partitions,
 		BatchSize: 1000, Linger: linger, Logger: slog.New(slog.DiscardHandler),
 	}
 	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), feed.Reader(reader), engine, projections.FlushTimeout)

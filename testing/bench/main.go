@@ -22,6 +22,7 @@ import (
 // bench is what a run is asked for.
 type bench struct {
 	commands, clients, runs, users, events int
+	against                                string // another build of Millrace, "" for none
 }
 
 // measure is one thing to measure. It returns rows of the table.
@@ -42,6 +43,7 @@ var measures = []measure{
 	{"restart", restart},
 	{"rebuild", rebuild},
 	{"lag", lag},
+	{"against", against},
 }
 
 // row is one line of the table.
@@ -58,8 +60,9 @@ func main() {
 	flag.IntVar(&b.commands, "commands", 60_000, "commands in a run")
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
-	flag.IntVar(&b.users, "users", users(), "the most users in a log; $BENCH_USERS sets it too")
+	flag.IntVar(&b.users, "users", usersAsked(), "the most users in a log; $BENCH_USERS sets it too")
 	flag.IntVar(&b.events, "events", 200_000, "events in the log that read models are rebuilt from")
+	flag.StringVar(&b.against, "against", "", "another build of Millrace, a `file`: measure \"against\" runs both in turn")
 	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
 	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
 	flag.Parse()
@@ -77,8 +80,8 @@ func main() {
 	}
 }
 
-// users is what the environment asks for, or few enough for a short run.
-func users() int {
+// usersAsked is what the environment asks for, or few enough for a short run.
+func usersAsked() int {
 	if n, err := strconv.Atoi(os.Getenv("BENCH_USERS")); err == nil {
 		return n
 	}

@@ -27,6 +27,11 @@ func startMillrace(ctx context.Context, dir string, settings ...string) (*target
 	if err != nil {
 		return nil, nil, err
 	}
+	return startBuild(ctx, dir, binary, settings...)
+}
+
+// startBuild starts a build of Millrace: the file is named by its whole path.
+func startBuild(ctx context.Context, dir, binary string, settings ...string) (*target, map[string]string, error) {
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
 		args = append(args, "--set", address+".address=localhost:0")

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
 )
 
@@ -67,7 +68,7 @@ func breakStream(ctx context.Context, kafka *messaging.Kafka, user string) error
 	}
 	defer func() { _ = bus.Close() }() // it has told how it went
 	r := &messaging.Record{
-		Type: "userCreated", Stream: user, Time: time.Now(), Seq: 1, Version: 1,
+		Type: "userCreated", Stream: users.Aggregate.Stream(user), Time: time.Now(), Seq: 1, Version: 1,
 		CommandID: "broken", CommandHash: "broken", CommandPosition: messaging.CommandPosition{TopicID: "none"}, Body: []byte("{"),
 	}
 	r.Seal()

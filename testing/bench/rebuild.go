@@ -148,7 +148,7 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
 		p := userlist.Projection
 		r := &projections.Rebuild{
-			Projection: p, Store: store, Log: reader, Partitions: partitions, Logger: slog.New(slog.DiscardHandler),
+			Projection: p, Store: store, Log: reader, Events: registry, Partitions: partitions, Logger: slog.New(slog.DiscardHandler),
 		}
 		generation, _, err := r.Begin(ctx)
 		if err != nil {
@@ -172,7 +172,7 @@ func (notBehind) End(context.Context, int32) (int64, error) { return 0, nil }
 // oneAtATime folds some events of one partition, a transaction each.
 func oneAtATime(ctx context.Context, store projections.Store, p *projections.Projection, log *foldLog, reader *messaging.LogReader, single *rates) error {
 	engine := &projections.Engine{
-		Projection: p, Store: store, Log: notBehind{reader}, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
+		Projection: p, Store: store, Log: notBehind{reader}, Events: registry, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
 	}
 	claim := messaging.NewClaim(ctx, 0, func(int64) {})
 	if _, err := engine.Setup(claim); err != nil {

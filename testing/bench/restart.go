@@ -26,7 +26,7 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		if err != nil {
 			return err
 		}
-		if err := os.RemoveAll(filepath.Join(dir, "data", "ledger")); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, "data", "state")); err != nil {
 			return err
 		}
 		fromLog, _, err := startTime(ctx, dir)

@@ -35,7 +35,7 @@ const (
 	pace = 20 * time.Millisecond
 	// patience is how long something may take that takes seconds.
 	patience = 90 * time.Second
-	// remembered is fewer than handlers.outcomes_per_user.
+	// remembered is fewer than handlers.outcomes_per_stream.
 	remembered = 100
 )
 

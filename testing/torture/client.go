@@ -30,7 +30,7 @@ type client struct {
 	http     *http.Client
 	commands []*process
 	queries  []*process
-	users    *users
+	users    *population
 	history  *recorder
 	poisons  bool // it sends commands that can't be decided
 	sent     int

@@ -95,7 +95,7 @@ func readCommands(ctx context.Context, brokers []string, topic string, partition
 		case <-ctx.Done():
 			return ctx.Err()
 		case m := <-messages.Messages():
-			key := history.CommandKey{User: string(m.Key), ID: header(m, messaging.HeaderCommandID)}
+			key := history.CommandKey{User: history.UserOf(string(m.Key)), ID: header(m, messaging.HeaderCommandID)}
 			all[m.Offset] = key
 			if err := readOperator(m, key, log); err != nil {
 				return fmt.Errorf("offset %d: %w", m.Offset, err)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -202,9 +203,9 @@ func (w *ward) held() error {
 		if err != nil {
 			return err
 		}
-		users, commands := metrics["millrace_ledger_parked_users"], metrics["millrace_ledger_held_commands"]
-		if users+commands > 0 {
-			return fmt.Errorf("%s says that %.0f commands wait, and that %.0f users are parked", p.name, commands, users)
+		streams, commands := metrics["millrace_state_parked_streams"], metrics["millrace_state_deferred_commands"]
+		if streams+commands > 0 {
+			return fmt.Errorf("%s says that %.0f commands wait, and that %.0f streams are parked", p.name, commands, streams)
 		}
 	}
 	return nil
@@ -218,9 +219,9 @@ func (w *ward) list(ctx context.Context) ([]parked, error) {
 
 func readList(out string) (all []parked) {
 	for line := range strings.Lines(out) {
-		// USER WAITING COMMAND TYPE SINCE REASON
-		if fields := strings.Fields(line); len(fields) > 5 && fields[0] != "USER" {
-			all = append(all, parked{fields[0], fields[2]})
+		// STREAM WAITING COMMAND TYPE SINCE REASON
+		if fields := strings.Fields(line); len(fields) > 5 && fields[0] != "STREAM" {
+			all = append(all, parked{history.UserOf(fields[0]), fields[2]})
 		}
 	}
 	return all
@@ -229,9 +230,10 @@ func readList(out string) (all []parked) {
 // operate is app parked requeue, or drop, and what the operator was told.
 func (w *ward) operate(ctx context.Context, kind string, p parked) history.Operation {
 	o := history.Operation{Client: -1, Instance: "operator", Kind: kind, User: p.user, CommandID: p.command, Call: w.history.now()}
-	args := []string{"requeue", p.user}
+	stream := users.Aggregate.Stream(p.user)
+	args := []string{"requeue", stream}
 	if kind == history.Drop {
-		args = []string{"drop", p.user, p.command}
+		args = []string{"drop", stream, p.command}
 	}
 	out, err := w.cluster.parked(ctx, args...)
 	o.Return = w.history.now()
@@ -241,7 +243,7 @@ func (w *ward) operate(ctx context.Context, kind string, p parked) history.Opera
 
 // fate is what an operator is told of the command at fault. It may be another
 // than the one that the list had, by then.
-var fate = regexp.MustCompile(`renameUser (\S+) (?:(succeeded); user \S+ is at version (\d+)|is (refused): (.*)|is (parked) again)`)
+var fate = regexp.MustCompile(`renameUser (\S+) (?:(succeeded); \S+ is at version (\d+)|is (refused): (.*)|is (parked) again)`)
 
 // readErrand notes what was told. All else, such as that nothing is parked any
 // more, says nothing.

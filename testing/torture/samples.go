@@ -168,7 +168,7 @@ func memoryBesideState(p *process, pid int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	state := 700*metrics["millrace_ledger_users"] + 200*metrics["millrace_ledger_outcomes"]
+	state := 700*metrics["millrace_state_streams"] + 200*metrics["millrace_state_outcomes"]
 	if p.log != "" {
 		messages, err := messagesAt(p.log)
 		if err != nil {

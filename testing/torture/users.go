@@ -45,7 +45,7 @@ func (u *user) tell(token string, version uint64) {
 }
 
 // spend takes more of the budget: a burst is many operations.
-func (us *users) spend(u *user, n int) {
+func (us *population) spend(u *user, n int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	u.left -= n
@@ -74,29 +74,29 @@ func (u *user) lastVersion() uint64 {
 	return u.version
 }
 
-// users are those that clients are at now, and those before.
-type users struct {
+// population is the users: those that clients are at now, and those before.
+type population struct {
 	mu  sync.Mutex
 	now []*user
 	all []*user
 }
 
-func newUsers(n int) *users {
-	us := &users{}
+func newUsers(n int) *population {
+	us := &population{}
 	for range n {
 		us.now = append(us.now, us.next())
 	}
 	return us
 }
 
-func (us *users) next() *user {
+func (us *population) next() *user {
 	u := &user{id: fmt.Sprintf("u%d", len(us.all)+1), left: budget, told: messaging.Position{}}
 	us.all = append(us.all, u)
 	return u
 }
 
 // pick takes one operation of a user's budget.
-func (us *users) pick(i int) *user {
+func (us *population) pick(i int) *user {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	i %= len(us.now)
@@ -108,7 +108,7 @@ func (us *users) pick(i int) *user {
 }
 
 // last are the latest ones.
-func (us *users) last(n int) []*user {
+func (us *population) last(n int) []*user {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	return us.all[max(0, len(us.all)-n):]

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/aggregate"
 )
 
 // versionMismatch is the refusal of a command whose expectedVersion is not the
@@ -29,7 +30,7 @@ func (c *command) decide(s state) verdict {
 	}
 	event, err := c.wish().Decide(s.User)
 	if err != nil {
-		var refusal *users.Refusal
+		var refusal *aggregate.Refusal
 		if errors.As(err, &refusal) {
 			return no(refusal.Slug)
 		}
@@ -45,7 +46,7 @@ func (c *command) decide(s state) verdict {
 func (c *command) expects(s state) bool { return c.Expected == nil || *c.Expected == s.version }
 
 // wish is the domain's command.
-func (c *command) wish() users.Command {
+func (c *command) wish() aggregate.Command[users.User] {
 	id, name := users.ID(c.User), users.Name(c.Name)
 	switch c.Kind {
 	case users.CreateUser{}.Type():

@@ -24,6 +24,9 @@ type Log struct {
 // CommandKey names a command: its id belongs to its user.
 type CommandKey struct{ User, ID string }
 
+// UserOf is the id of the user whose stream has a name.
+func UserOf(stream string) string { return strings.TrimPrefix(stream, users.Aggregate.Stream("")) }
+
 // state is a user after an accepted record.
 type state struct {
 	users.User
@@ -53,6 +56,7 @@ func foldLog(log *Log) (*fold, []Violation) {
 	heads := map[string]messaging.Head{}
 	for partition := range log.Partitions {
 		for _, r := range log.Records[partition] {
+			user := UserOf(r.Stream)
 			if r.Malformed != nil || r.Unreadable != nil {
 				wrong = append(wrong, violation("record unreadable", "partition %d, offset %d: %v %v", r.Partition, r.Offset, r.Malformed, r.Unreadable))
 				continue
@@ -63,13 +67,13 @@ func foldLog(log *Log) (*fold, []Violation) {
 				continue
 			}
 			heads[r.Stream] = head
-			next, err := f.at(r.Stream).apply(&r)
+			next, err := f.at(user).apply(&r)
 			if err != nil {
 				wrong = append(wrong, violation("record unreadable", "partition %d, offset %d: %v", r.Partition, r.Offset, err))
 			}
 			e := entry{r, next}
-			f.streams[r.Stream] = append(f.streams[r.Stream], e)
-			key := CommandKey{r.Stream, r.CommandID}
+			f.streams[user] = append(f.streams[user], e)
+			key := CommandKey{user, r.CommandID}
 			f.outcomes[key] = append(f.outcomes[key], e)
 		}
 	}
@@ -102,11 +106,11 @@ func (s state) apply(r *messaging.Record) (state, error) {
 	if !messaging.IsEvent(r.Type) {
 		return s, nil
 	}
-	event, err := users.DecodeEvent(r.Type, r.Body)
+	event, err := users.Aggregate.DecodeEvent(r.Type, r.Body)
 	if err != nil {
 		return s, err
 	}
-	s.User = event.Apply(s.User)
+	s.User, _ = users.Aggregate.Apply(s.User, event).(users.User)
 	return s, nil
 }
 

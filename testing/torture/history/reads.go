@@ -73,7 +73,7 @@ func (f *fold) checkAfter(o *Operation, at messaging.Position) []Violation {
 	if after.Command == nil {
 		return nil
 	}
-	outcomes := f.outcomes[CommandKey{after.Command.Stream, after.Command.ID}]
+	outcomes := f.outcomes[CommandKey{UserOf(after.Command.Stream), after.Command.ID}]
 	if len(outcomes) == 0 || outcomes[0].Offset >= at[outcomes[0].Partition] {
 		return []Violation{violation("stale", "client %d read user %s after command %s, and was given %v, which hasn't its outcome", o.Client, o.User, after.Command.ID, at)}
 	}

@@ -1,0 +1,14 @@
+package projections
+
+import "github.com/gorilla/mux"
+
+// Model is a read model with its queries: the one thing to list for a service
+// to keep a read model, and to answer from it.
+type Model struct {
+	*Projection
+	// Routes adds the queries to the read API.
+	Routes func(*mux.Router, *Reader)
+	// OpenAPI describes the queries: paths and components of OpenAPI 3.1, in
+	// YAML. Nil for none.
+	OpenAPI []byte
+}

@@ -1,0 +1,101 @@
+package aggregate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// EncodeState writes a state as JSON. The text of nil is empty.
+func (t *Type) EncodeState(state any) ([]byte, error) {
+	if state == nil {
+		return nil, nil
+	}
+	body, err := encode(state)
+	if err != nil {
+		return nil, fmt.Errorf("encode a state: %w", err)
+	}
+	return body, nil
+}
+
+// DecodeState reads what EncodeState writes.
+func (t *Type) DecodeState(body []byte) (state any, err error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	return t.decodeState(body)
+}
+
+// encode writes JSON in the one form that is stored and compared: texts stand
+// as they are.
+func encode(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+func decodeState[S any](body []byte) (any, error) {
+	var state S
+	if err := json.Unmarshal(body, &state); err != nil {
+		return nil, fmt.Errorf("decode a state: %w", err)
+	}
+	return state, nil
+}
+
+// SurvivesEncoding says why a state is another one after it was written and
+// read, or nil. Package aggregatetest asks for each state that a test makes.
+func (t *Type) SurvivesEncoding(state any) error {
+	if state == nil {
+		return nil
+	}
+	body, err := t.EncodeState(state)
+	if err != nil {
+		return err
+	}
+	again, err := t.DecodeState(body)
+	if err != nil {
+		return err
+	}
+	if reflect.DeepEqual(state, again) {
+		return nil
+	}
+	was, is := fmt.Sprintf("%+v", state), fmt.Sprintf("%+v", again)
+	if was == is {
+		return fmt.Errorf("the state %s is written as %s, and read as another state: an empty slice or map is not a nil one, and omitempty writes neither", was, body)
+	}
+	return fmt.Errorf("the state %s is written as %s, and read as %s", was, body, is)
+}
+
+// checkState says why S can't be stored.
+func checkState[S any]() (err error) {
+	var zero S
+	t := reflect.TypeFor[S]()
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panicked: %v", value)
+		}
+		if err != nil {
+			err = fmt.Errorf("state %s does not survive its encoding: %w", t, err)
+		}
+	}()
+	if err := lost(t, nil); err != nil {
+		return err
+	}
+	body, err := encode(zero)
+	if err != nil {
+		return err
+	}
+	again, err := decodeState[S](body)
+	if err != nil {
+		return fmt.Errorf("the zero value is written as %s, and can't be read: %w", body, err)
+	}
+	if !reflect.DeepEqual(any(zero), again) {
+		return fmt.Errorf("the zero value is written as %s, and read as another state", body)
+	}
+	return nil
+}
