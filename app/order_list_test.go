@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -40,6 +41,8 @@ var orderList = projections.Model{
 				row[2] = true
 			case nil:
 				return nil
+			default:
+				return fmt.Errorf("%s is no event of an order", e.Type)
 			}
 			rows.Put("orders", row)
 			return nil

@@ -60,6 +60,12 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 		}
 	}
 	s.waitForPieces(ids, 3)
+	s.add(old, "quiet", 0) // nothing happens to this one any more
+	s.waitForPieces([]string{"quiet"}, 1)
+	before, err := s.get("/orders/quiet/history")
+	if err != nil || !strings.Contains(before.body, `"type":"itemAdded"`) {
+		t.Errorf("the history of the quiet order: %s, %v", before, err)
+	}
 
 	// The newer release, beside the older.
 	t.Setenv(withOrders, "2")
@@ -74,8 +80,9 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 		s.add(both, id, 3)
 	}
 	byType := map[string]int{}
-	for _, records := range s.history() {
-		byType[records[3].Type]++
+	history := s.history()
+	for _, id := range ids {
+		byType[history["order/"+id][3].Type]++
 	}
 	if byType["itemAdded"] == 0 || byType["piecesAdded"] == 0 {
 		t.Fatalf("the two releases have not shared the partitions: %v", byType)
@@ -85,9 +92,7 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	// first command that stands behind a newer event.
 	newer.signal(t, syscall.SIGTERM)
 	newer.exit(t, patience)
-	if err := s.commandService.ready(); err != nil {
-		t.Errorf("the older release, before any command comes: %v", err)
-	}
+	s.commandService.waitUntilReady(t)
 	for _, id := range ids {
 		s.accept(fmt.Sprintf(`{"type":"addItem","payload":{"order":%q,"item":"Item 4"},"id":"%s-4"}`, id, id))
 	}
@@ -105,7 +110,7 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	for _, id := range ids { // what the older one has taken, the newer one decides
 		eventually(t, "order "+id+" goes on", func() error {
 			records := s.readLog()["order/"+id]
-			if last := records[len(records)-1]; last.Type != "piecesAdded" || last.CommandID != id+"-4" {
+			if last := records[len(records)-1]; last.CommandID != id+"-4" {
 				return fmt.Errorf("its last record is %s of %s", last.Type, last.CommandID)
 			}
 			return nil
@@ -113,6 +118,7 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 		if history, err := s.orderHistory(id); err != nil || len(history) < 3 { // from the older read API
 			t.Errorf("%v, %v", history, err)
 		}
+		s.add([]*service{newer, newer}, id, 5)
 	}
 	eventually(t, "the older query service parks what it can't read", func() error {
 		if list, code := s.app("projections", "parked", "orders"); code != exitOK || !strings.Contains(list, `unknown event type "piecesAdded"`) {
@@ -120,6 +126,8 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 		}
 		return nil
 	})
+
+	s.wantApp(exitOK, []string{"orders: proven", "this binary can go on there: app projections retry orders order/"}, "verify", "orders")
 
 	// The rest of the rolling upgrade.
 	for _, service := range []*service{s.commandService, s.queryService, s.readAPI} {
@@ -136,6 +144,20 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	s.wantApp(exitOK, []string{"nothing is parked"}, "parked", "list")
 	s.wantAllInTodaysForm(ids)
 	s.wantProven()
+	if after, err := s.getIfChanged("/orders/quiet/history", before.header.Get("ETag")); err != nil ||
+		!strings.Contains(after.body, `"data":{"order":"quiet","item":"Item 0","pieces":1}`) {
+		t.Errorf("who holds the history as the older release answered is answered by the newer one: %s, %v", after, err)
+	}
+}
+
+// getIfChanged asks the read API, as who holds an answer already.
+func (s *stack) getIfChanged(path, etag string) (answer, error) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+s.readAPI.at.Queries+path, http.NoBody)
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("If-None-Match", etag)
+	return do(s.client, request)
 }
 
 // waitForPieces waits until the read model has so many pieces in each order.
@@ -170,7 +192,7 @@ func (s *stack) wantAllInTodaysForm(ids []string) {
 	of := ordersOf("2")
 	for _, id := range ids {
 		stream, pieces, last := of.Stream(id), 0, outcome{}
-		for n := 5; last.status == 0 || last.status == http.StatusOK; n++ {
+		for n := 6; last.status == 0 || last.status == http.StatusOK; n++ {
 			last = s.add([]*service{s.commandService, s.commandService}, id, n)
 		}
 		want := []ordered{}
@@ -210,7 +232,7 @@ func (s *stack) wantAllInTodaysForm(ids []string) {
 			t.Errorf("the history of %s: %v (-want +got):\n%s", stream, err, diff)
 		}
 	}
-	changes, err := s.readChanges("/changes?of=orders", 6*len(ids))
+	changes, err := s.readChanges("/changes?of=orders", 7*len(ids)+1)
 	if err != nil || slices.ContainsFunc(changes, func(c change) bool { return c.Type != "piecesAdded" }) {
 		t.Errorf("GET /changes?of=orders: %v, %v", changes, err)
 	}

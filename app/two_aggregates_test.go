@@ -96,6 +96,12 @@ func TestTwoAggregates(t *testing.T) {
 	}
 	s.waitForUsers(history)
 	s.wantProven()
+	s.wantApp(exitOK, []string{"nothing is parked"}, "projections", "parked")
+	for _, b := range buyers {
+		if row, err := s.orderRow(b.id); err != nil || row.Pieces != fullOrder {
+			t.Errorf("order %s is %+v, %v", b.id, row, err)
+		}
+	}
 	s.wantChanges(history)
 }
 
