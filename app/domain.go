@@ -2,17 +2,18 @@ package main
 
 import (
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/userlist"
 	"github.com/millrace/millrace/projections/userstats"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/service"
 )
 
 // domain is all that this service is made of: the one file that lists it.
-var domain = Domain{
+var domain = service.Domain{
 	Aggregates: []*aggregate.Type{users.Aggregate},
-	Models:     []projections.Model{userlist.Model, userstats.Model},
-	Try: Try{
+	Models:     []query.Model{userlist.Model, userstats.Model},
+	Try: service.Try{
 		Command: `{"type":"createUser","payload":{"id":1,"name":"Alice"}}`,
 		Query:   "/users",
 	},

@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"net"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/millrace/millrace/router/config"
 )
 
 // composeFile is what these tests ask of docker-compose.yml. Engines have
@@ -135,7 +137,7 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 	if slices.Contains(s.Secrets, "postgres_url") {
 		flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
 	}
-	cfg, err := Load(filepath.Join("..", file.Configs[s.Configs[0].Source].File), nil, flags)
+	cfg, err := config.Load(filepath.Join("..", file.Configs[s.Configs[0].Source].File), nil, flags)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
@@ -147,16 +149,16 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 		t.Errorf("%s is killed after %s, and may take shutdown_timeout, %s", name, s.StopGracePeriod, cfg.ShutdownTimeout)
 	}
 	listens := []string{cfg.Admin.Address}
-	if cfg.Has(CommandService) {
+	if cfg.Has(config.CommandService) {
 		listens = append(listens, cfg.CommandService.Address)
 		if !slices.Contains(s.Volumes, cfg.DataDir) {
 			t.Errorf("%s: no volume for its snapshots in %s", name, cfg.DataDir)
 		}
 	}
-	if cfg.Has(QueryService) && s.Restart != "no" && !slices.Contains(s.Volumes, "/tmp") {
+	if cfg.Has(config.QueryService) && s.Restart != "no" && !slices.Contains(s.Volumes, "/tmp") {
 		t.Errorf("%s: no volume for the scratch database of app verify in /tmp", name)
 	}
-	if cfg.Has(ReadAPI) {
+	if cfg.Has(config.ReadAPI) {
 		listens = append(listens, cfg.ReadAPI.Address)
 	}
 	for _, port := range s.Ports {
@@ -249,7 +251,7 @@ func TestComposeTelemetry(t *testing.T) {
 		if slices.Contains(file.Services[name].Secrets, "postgres_url") {
 			flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
 		}
-		cfg, err := Load(filepath.Join("..", source.File), nil, flags)
+		cfg, err := config.Load(filepath.Join("..", source.File), nil, flags)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -1,7 +1,6 @@
-package config
+package config_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,9 +9,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write all.yaml and the golden files")
+	"github.com/millrace/millrace/router/config"
+)
 
 const allHeader = `# Every key there is, with its default. go run ./app needs none of it: put the
 # keys that you change in a file of your own, and start with --config FILE.
@@ -42,8 +41,8 @@ func renderAll(t *testing.T) string {
 			}
 		}
 	}
-	comment(reflect.TypeFor[Config](), "$")
-	out, err := yaml.MarshalWithOptions(Default(), yaml.IndentSequence(true), yaml.WithComment(comments))
+	comment(reflect.TypeFor[config.Config](), "$")
+	out, err := yaml.MarshalWithOptions(config.Default(), yaml.IndentSequence(true), yaml.WithComment(comments))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,11 +63,11 @@ func TestAllYAMLIsTheDefaults(t *testing.T) {
 	want := renderAll(t)
 	golden(t, "all.yaml", want)
 
-	got, err := Load("all.yaml", nil, nil)
+	got, err := config.Load("all.yaml", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Default(), got); diff != "" {
+	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Errorf("all.yaml is not the defaults (-default +loaded):\n%s", diff)
 	}
 }
@@ -80,28 +79,28 @@ func TestShippedFilesAreValid(t *testing.T) {
 	}
 	tests := []struct {
 		file   string
-		roles  []Role
+		roles  []config.Role
 		admin  string
 		driver string // of the roles that read or write rows
 	}{
-		{"all.yaml", []Role{Broker, CommandService, QueryService, ReadAPI}, "localhost:3003", SQLite},
-		{"broker.yaml", []Role{Broker}, "localhost:3006", ""},
-		{"command-service.yaml", []Role{CommandService}, "localhost:3004", ""},
-		{"query-service.yaml", []Role{QueryService}, "localhost:3003", SQLite},
-		{"read-api.yaml", []Role{ReadAPI}, "localhost:3005", SQLite},
-		{"compose/command-service.yaml", []Role{CommandService}, "0.0.0.0:3003", ""},
-		{"compose/query-service.yaml", []Role{QueryService}, "0.0.0.0:3003", Postgres},
-		{"compose/read-api.yaml", []Role{ReadAPI}, "0.0.0.0:3003", Postgres},
+		{"all.yaml", []config.Role{config.Broker, config.CommandService, config.QueryService, config.ReadAPI}, "localhost:3003", config.SQLite},
+		{"broker.yaml", []config.Role{config.Broker}, "localhost:3006", ""},
+		{"command-service.yaml", []config.Role{config.CommandService}, "localhost:3004", ""},
+		{"query-service.yaml", []config.Role{config.QueryService}, "localhost:3003", config.SQLite},
+		{"read-api.yaml", []config.Role{config.ReadAPI}, "localhost:3005", config.SQLite},
+		{"compose/command-service.yaml", []config.Role{config.CommandService}, "0.0.0.0:3003", ""},
+		{"compose/query-service.yaml", []config.Role{config.QueryService}, "0.0.0.0:3003", config.Postgres},
+		{"compose/read-api.yaml", []config.Role{config.ReadAPI}, "0.0.0.0:3003", config.Postgres},
 	}
 	tested := map[string]bool{}
 	for _, test := range tests {
 		tested[test.file] = true
 		t.Run(test.file, func(t *testing.T) {
 			flags := map[string]string{}
-			if test.driver == Postgres {
+			if test.driver == config.Postgres {
 				flags["store.postgres.url_file"] = secret
 			}
-			c, err := Load(test.file, nil, flags)
+			c, err := config.Load(test.file, nil, flags)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +113,7 @@ func TestShippedFilesAreValid(t *testing.T) {
 			if test.driver != "" && c.Store.Driver != test.driver {
 				t.Errorf("store.driver = %s, want %s", c.Store.Driver, test.driver)
 			}
-			if path := c.SQLitePath(); test.driver == SQLite && path != filepath.Join("data", "read.db") {
+			if path := c.SQLitePath(); test.driver == config.SQLite && path != filepath.Join("data", "read.db") {
 				t.Errorf("SQLitePath() = %s: not shared", path)
 			}
 		})
@@ -131,22 +130,5 @@ func TestShippedFilesAreValid(t *testing.T) {
 		if !tested[filepath.ToSlash(file)] {
 			t.Errorf("%s is not tested", file)
 		}
-	}
-}
-
-// golden compares got with a file, or writes it under -update.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/projection"
 )
 
 // bytesPerUser is what most take, and a little more.
 const bytesPerUser = 160
 
 // userOf is the user in a row, the zero value for none.
-func userOf(row projections.Row) (u user) {
+func userOf(row projection.Row) (u user) {
 	if row == nil {
 		return u
 	}

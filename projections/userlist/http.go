@@ -13,8 +13,10 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/web"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/web"
 )
 
 const (
@@ -23,16 +25,16 @@ const (
 	maxPrefix    = 200 // no name is longer
 )
 
-type queries struct{ *projections.Reader }
+type queries struct{ *query.Reader }
 
 //go:embed openapi.yaml
 var openAPI []byte
 
 // Model is the read model, with its queries.
-var Model = projections.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
+var Model = query.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
 
 // Routes adds GET /users and GET /users/{id}.
-func Routes(router *mux.Router, reader *projections.Reader) {
+func Routes(router *mux.Router, reader *query.Reader) {
 	q := queries{reader}
 	q.GetPages(router, "/users", q.list)
 	q.Get(router, "/users/{id}", q.user)
@@ -40,18 +42,18 @@ func Routes(router *mux.Router, reader *projections.Reader) {
 
 // list answers GET /users.
 func (q queries) list(w http.ResponseWriter, r *http.Request) error {
-	parameters, err := projections.Query(r, "limit", "after", "name", "active")
+	parameters, err := query.Query(r, "limit", "after", "name", "active")
 	if err != nil {
 		return err
 	}
 	f, wrong := parseFilter(parameters)
 	if len(wrong) > 0 {
-		return projections.InvalidQuery(wrong)
+		return query.InvalidQuery(wrong)
 	}
 	limit := f.limit
 	f.limit++ // one more tells whether there is a next page
 	var page []user
-	err = q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+	err = q.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) (err error) {
 		page, err = list(ctx, view, f)
 		return err
 	})
@@ -119,14 +121,14 @@ func isPrefix(text string) bool {
 
 // user answers GET /users/{id}.
 func (q queries) user(w http.ResponseWriter, r *http.Request) error {
-	if _, err := projections.Query(r); err != nil {
+	if _, err := query.Query(r); err != nil {
 		return err
 	}
-	id, isID := projections.PathID(r, users.Aggregate)
+	id, isID := query.PathID(r, users.Aggregate)
 	if !isID { // no user can have it, and the answer says when that was so, too
-		return q.Read(w, r, Projection, func(context.Context, projections.View) error { return userNotFound() })
+		return q.Read(w, r, Projection, func(context.Context, readmodel.View) error { return userNotFound() })
 	}
-	found, err := q.Find(w, r, Projection, table, projections.Row{users.ID(id).SortKey()}, users.Aggregate.Stream(id))
+	found, err := q.Find(w, r, Projection, table, projection.Row{users.ID(id).SortKey()}, users.Aggregate.Stream(id))
 	if err != nil {
 		return err
 	}
@@ -138,14 +140,14 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	if u.Stale {
 		state += "-stale" // it comes and goes at the same version
 	}
-	if !projections.NotModified(w, r, projections.ETag(found.Generation, state)) {
+	if !query.NotModified(w, r, query.ETag(found.Generation, state)) {
 		web.WriteEncoded(w, http.StatusOK, u.appendJSON(nil))
 	}
 	return nil
 }
 
 // present returns the user that was found. Who isn't there is a [web.Problem].
-func present(found projections.Found) (user, error) {
+func present(found query.Found) (user, error) {
 	switch u := userOf(found.Row); {
 	case found.Row == nil && found.Parked:
 		return u, web.Unavailable("the read model stopped at the first event of this user")

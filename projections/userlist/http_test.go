@@ -19,10 +19,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/projections/sqlstore"
-	"github.com/millrace/millrace/web"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/sqlstore"
+	"github.com/millrace/millrace/router/web"
 )
 
 const publicURL = "https://read.example.org/api"
@@ -30,7 +32,7 @@ const publicURL = "https://read.example.org/api"
 // readAPI is a read API over a store of its own.
 type readAPI struct {
 	t      *testing.T
-	store  projections.Store
+	store  readmodel.Store
 	server *httptest.Server
 	// position is what every answer that was read must carry.
 	position string
@@ -51,7 +53,7 @@ func readAPIOn(t *testing.T, store *sqlstore.Store, err error) *readAPI {
 		}
 	})
 	router := web.NewRouter()
-	Routes(router, &projections.Reader{Store: store, Log: slog.New(slog.DiscardHandler), PublicURL: publicURL})
+	Routes(router, &query.Reader{Store: store, Log: slog.New(slog.DiscardHandler), PublicURL: publicURL})
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	return &readAPI{t: t, store: store, server: server}
@@ -94,7 +96,7 @@ func onEach(t *testing.T, test func(*testing.T, *readAPI)) {
 }
 
 // fold makes the read model of these events, and parks users in it.
-func (a *readAPI) fold(events []projections.Event, parked ...string) {
+func (a *readAPI) fold(events []projection.Event, parked ...string) {
 	a.t.Helper()
 	ctx := a.t.Context()
 	if err := a.store.Prepare(ctx, Projection, 3); err != nil {
@@ -105,18 +107,18 @@ func (a *readAPI) fold(events []projections.Event, parked ...string) {
 		a.t.Fatal(err)
 	}
 	from := checkpoints[1]
-	to := projections.Checkpoint{Partition: 1, Next: from.Next + int64(len(events)), Digest: messaging.Digest{1}}
-	err = a.store.Update(ctx, Projection, []projections.Move{{From: from, To: to}}, func(tx projections.Tx) error {
+	to := readmodel.Checkpoint{Partition: 1, Next: from.Next + int64(len(events)), Digest: eventlog.Digest{1}}
+	err = a.store.Update(ctx, Projection, []readmodel.Move{{From: from, To: to}}, func(tx readmodel.Tx) error {
 		return foldTx(ctx, tx, events, parked)
 	})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.position = messaging.EncodePosition(messaging.Position{1: to.Next})
+	a.position = eventlog.EncodePosition(eventlog.Position{1: to.Next})
 }
 
-func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, parked []string) error {
-	var keys []projections.Row
+func foldTx(ctx context.Context, tx readmodel.Tx, events []projection.Event, parked []string) error {
+	var keys []projection.Row
 	for _, e := range events {
 		for _, key := range Projection.Keys(e) {
 			keys = append(keys, key.Key)
@@ -126,16 +128,16 @@ func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, 
 	if err != nil {
 		return err
 	}
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	for _, row := range before {
 		m.rows[fmt.Sprint(table, row[:1])] = row
 	}
-	heads := map[string]projections.StreamHead{}
+	heads := map[string]readmodel.StreamHead{}
 	for _, e := range events {
 		if err := m.apply(e); err != nil {
 			return err
 		}
-		heads[e.Stream] = projections.StreamHead{Head: messaging.Head{Seq: e.Version, Version: e.Version}}
+		heads[e.Stream] = readmodel.StreamHead{Head: eventlog.Head{Seq: e.Version, Version: e.Version}}
 	}
 	for _, id := range parked {
 		stream := users.Aggregate.Stream(id)
@@ -143,7 +145,7 @@ func foldTx(ctx context.Context, tx projections.Tx, events []projections.Event, 
 		head.Parked = "it can't be read"
 		heads[stream] = head
 	}
-	var after []projections.Row
+	var after []projection.Row
 	for _, row := range m.rows {
 		after = append(after, row)
 	}
@@ -183,7 +185,7 @@ func (a *readAPI) ask(method, target string, headers ...string) answer {
 		if token != a.position {
 			a.t.Errorf("%s %s: Position %q, want %q", method, target, token, a.position)
 		}
-		if _, err := messaging.ParsePosition(token); err != nil {
+		if _, err := eventlog.ParsePosition(token); err != nil {
 			a.t.Errorf("%s %s: Position %q: %v", method, target, token, err)
 		}
 		if got := response.Header.Get("Cache-Control"); got != "no-cache" {

@@ -12,19 +12,20 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
 )
 
 // foldMany makes so many users, each tenth of them not active.
 func (a *readAPI) foldMany(n int) {
-	events := make([]projections.Event, 0, n)
+	events := make([]projection.Event, 0, n)
 	for i := range n {
 		id := users.ID(fmt.Sprint(i))
 		add := func(version uint64, data aggregate.AnyEvent) {
-			r := messaging.Record{Type: data.Type(), Stream: users.Aggregate.Stream(string(id)), Version: version, Time: time.UnixMilli(1e12)}
-			events = append(events, projections.Event{Record: r, AggregateID: string(id), Data: data})
+			r := eventlog.Record{Type: data.Type(), Stream: users.Aggregate.Stream(string(id)), Version: version, Time: time.UnixMilli(1e12)}
+			events = append(events, projection.Event{Record: r, AggregateID: string(id), Data: data})
 		}
 		add(1, &users.UserCreated{ID: id, Name: users.Name(fmt.Sprint("user ", i))})
 		if i%10 == 0 {
@@ -48,7 +49,7 @@ func TestQueryPlans(t *testing.T) {
 		} {
 			f.limit = 101
 			where, args := f.where()
-			err := a.store.View(t.Context(), Projection, func(view projections.View) error {
+			err := a.store.View(t.Context(), Projection, func(view readmodel.View) error {
 				explain := "EXPLAIN "
 				if strings.HasPrefix(t.Name(), "TestQueryPlans/memory") {
 					explain = "EXPLAIN QUERY PLAN "

@@ -6,27 +6,27 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/projection"
 )
 
 const table = "users"
 
 // Projection keeps a row for each user. A deleted user keeps one too, without
 // the name, so that the read API can tell deleted from never created.
-var Projection = &projections.Projection{
+var Projection = &projection.Projection{
 	Name: "users",
 	Of:   []string{"user"},
-	Tables: []projections.Table{{
+	Tables: []projection.Table{{
 		Name: table,
-		Columns: []projections.Column{
-			{Name: "sort_key", Type: projections.Text, Key: true}, // users.ID.SortKey
-			{Name: "id", Type: projections.Text},
-			{Name: "name", Type: projections.Text},
-			{Name: "version", Type: projections.Integer},
-			{Name: "active", Type: projections.Boolean},
-			{Name: "deleted", Type: projections.Boolean},
-			{Name: "created_at", Type: projections.Text}, // see timeLayout
-			{Name: "updated_at", Type: projections.Text},
+		Columns: []projection.Column{
+			{Name: "sort_key", Type: projection.Text, Key: true}, // users.ID.SortKey
+			{Name: "id", Type: projection.Text},
+			{Name: "name", Type: projection.Text},
+			{Name: "version", Type: projection.Integer},
+			{Name: "active", Type: projection.Boolean},
+			{Name: "deleted", Type: projection.Boolean},
+			{Name: "created_at", Type: projection.Text}, // see timeLayout
+			{Name: "updated_at", Type: projection.Text},
 		},
 		// All that a list by name selects and sorts by.
 		Indexes: [][]string{{"name", "deleted", "active", "sort_key"}},
@@ -49,21 +49,21 @@ const (
 // timeLayout is RFC 3339 in UTC, to the millisecond.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-func keys(e projections.Event) []projections.RowKey {
+func keys(e projection.Event) []projection.RowKey {
 	if e.Data == nil {
 		return nil
 	}
-	return []projections.RowKey{{Table: table, Key: projections.Row{users.ID(e.AggregateID).SortKey()}}}
+	return []projection.RowKey{{Table: table, Key: projection.Row{users.ID(e.AggregateID).SortKey()}}}
 }
 
-func apply(rows projections.Rows, e projections.Event) error {
+func apply(rows projection.Rows, e projection.Event) error {
 	if e.Data == nil {
 		return nil
 	}
 	var key, at any = users.ID(e.AggregateID).SortKey(), e.Time.UTC().Format(timeLayout)
 	row := rows.Get(table, key)
 	if data, ok := e.Data.(*users.UserCreated); ok {
-		row = projections.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at}
+		row = projection.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at}
 	}
 	if row == nil {
 		return fmt.Errorf("%s of a user who was never created", e.Type)

@@ -15,9 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/query"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -26,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 type history struct {
 	t        *testing.T
 	versions map[string]uint64
-	events   []projections.Event
+	events   []projection.Event
 }
 
 func newHistory(t *testing.T) *history {
@@ -35,11 +36,11 @@ func newHistory(t *testing.T) *history {
 
 func (h *history) add(recordType, id, body string) {
 	h.t.Helper()
-	e := projections.Event{AggregateID: id, Record: messaging.Record{
+	e := projection.Event{AggregateID: id, Record: eventlog.Record{
 		Offset: int64(len(h.events)), Type: recordType, Stream: users.Aggregate.Stream(id), Body: []byte(body),
 		Time: time.Date(2026, 1, 2, 13, 0, len(h.events), 45e6, time.FixedZone("", 3600)),
 	}}
-	if messaging.IsEvent(recordType) {
+	if eventlog.IsEvent(recordType) {
 		data, err := users.Aggregate.DecodeEvent(recordType, e.Body)
 		if err != nil {
 			h.t.Fatal(err)
@@ -62,8 +63,8 @@ func (h *history) created(id, name string) {
 
 // memory is rows without a store, of which only keys may be looked at.
 type memory struct {
-	rows map[string]projections.Row
-	keys []projections.RowKey
+	rows map[string]projection.Row
+	keys []projection.RowKey
 }
 
 func (m *memory) check(table string, key []any) string {
@@ -75,13 +76,13 @@ func (m *memory) check(table string, key []any) string {
 	panic(fmt.Sprintf("row %v of %s was not named", key, table))
 }
 
-func (m *memory) Get(table string, key ...any) projections.Row {
+func (m *memory) Get(table string, key ...any) projection.Row {
 	return slices.Clone(m.rows[m.check(table, key)])
 }
-func (m *memory) Put(table string, row projections.Row) { m.rows[m.check(table, row[:1])] = row }
-func (m *memory) Delete(table string, key ...any)       { delete(m.rows, m.check(table, key)) }
+func (m *memory) Put(table string, row projection.Row) { m.rows[m.check(table, row[:1])] = row }
+func (m *memory) Delete(table string, key ...any)      { delete(m.rows, m.check(table, key)) }
 
-func (m *memory) apply(e projections.Event) error {
+func (m *memory) apply(e projection.Event) error {
 	m.keys = Projection.Keys(e)
 	return Projection.Apply(m, e)
 }
@@ -102,7 +103,7 @@ func TestProjection(t *testing.T) {
 	h.add("userDeleted", "1", `{"id":1}`)
 	h.add("commandRefused", "404", `{"slug":"user-not-found"}`)
 
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	var got strings.Builder
 	for _, e := range h.events {
 		fmt.Fprintf(&got, "%s %s %s\n", e.Stream, e.Type, e.Body)
@@ -135,7 +136,7 @@ func TestProjection(t *testing.T) {
 func TestRowsFitTheTable(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	if err := m.apply(h.events[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestRowsFitTheTable(t *testing.T) {
 			t.Fatalf("%d values for %d columns", len(row), len(columns))
 		}
 		for i, value := range row {
-			want := map[projections.Type]any{projections.Text: "", projections.Integer: int64(0), projections.Boolean: false}[columns[i].Type]
+			want := map[projection.Type]any{projection.Text: "", projection.Integer: int64(0), projection.Boolean: false}[columns[i].Type]
 			if reflect.TypeOf(value) != reflect.TypeOf(want) {
 				t.Errorf("%s is %T, want %T", columns[i].Name, value, want)
 			}
@@ -159,9 +160,9 @@ func TestApplyLeavesRowsAlone(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
 	h.add("userRenamed", "1", `{"id":1,"name":"Bob"}`)
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	for _, e := range h.events {
-		var before projections.Row
+		var before projection.Row
 		for _, before = range m.rows {
 		}
 		text := fmt.Sprint(before)
@@ -183,19 +184,19 @@ func (newerEvent) Type() string { return "userPainted" }
 func TestUnknownEventCountsOnly(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
-	h.events = append(h.events, projections.Event{
-		Record:      messaging.Record{Type: "userPainted", Stream: "user/1", Version: 2, Time: time.Unix(0, 0)},
+	h.events = append(h.events, projection.Event{
+		Record:      eventlog.Record{Type: "userPainted", Stream: "user/1", Version: 2, Time: time.Unix(0, 0)},
 		AggregateID: "1",
 		Data:        &newerEvent{},
 	})
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	for _, e := range h.events {
 		if err := m.apply(e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, row := range m.rows {
-		want := projections.Row{"00000000000000001", "1", "Alice", int64(2), true, false, "2026-01-02T12:00:00.045Z", "1970-01-01T00:00:00.000Z"}
+		want := projection.Row{"00000000000000001", "1", "Alice", int64(2), true, false, "2026-01-02T12:00:00.045Z", "1970-01-01T00:00:00.000Z"}
 		if diff := cmp.Diff(want, row); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -205,7 +206,7 @@ func TestUnknownEventCountsOnly(t *testing.T) {
 func TestEventBeforeCreation(t *testing.T) {
 	h := newHistory(t)
 	h.add("userRenamed", "1", `{"id":1,"name":"Bob"}`)
-	m := &memory{rows: map[string]projections.Row{}}
+	m := &memory{rows: map[string]projection.Row{}}
 	if err := m.apply(h.events[0]); err == nil || len(m.rows) > 0 {
 		t.Errorf("error %v, rows %v: want an error and no row", err, m.rows)
 	}
@@ -213,7 +214,7 @@ func TestEventBeforeCreation(t *testing.T) {
 
 func TestModel(t *testing.T) {
 	registry, err := aggregate.NewRegistry(users.Aggregate)
-	if err := errors.Join(err, projections.Check([]projections.Model{Model}, registry)); err != nil || len(Model.OpenAPI) == 0 {
+	if err := errors.Join(err, query.Check([]query.Model{Model}, registry)); err != nil || len(Model.OpenAPI) == 0 {
 		t.Errorf("%v, and %d bytes of OpenAPI", err, len(Model.OpenAPI))
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
 )
 
 func TestUser(t *testing.T) { onEach(t, testUser) }
@@ -114,7 +114,7 @@ func TestPositionGoesOn(t *testing.T) {
 	a := newReadAPI(t)
 	a.fold(h.events)
 	before := a.ask(http.MethodGet, "/users/1")
-	a.fold([]projections.Event{{Record: messaging.Record{Type: "commandRefused", Stream: "user/1", Version: 1}, AggregateID: "1"}})
+	a.fold([]projection.Event{{Record: eventlog.Record{Type: "commandRefused", Stream: "user/1", Version: 1}, AggregateID: "1"}})
 	after := a.ask(http.MethodGet, "/users/1", "If-None-Match", before.header.Get("ETag"))
 	if after.status != 304 || before.header.Get("Position") == after.header.Get("Position") {
 		t.Errorf("status %d, Position %s, then %s", after.status, before.header.Get("Position"), after.header.Get("Position"))

@@ -12,8 +12,9 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/web"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/web"
 )
 
 // stats are what clients see, members in this order.
@@ -37,28 +38,28 @@ type day struct {
 	Users int64  `json:"users"`
 }
 
-type queries struct{ *projections.Reader }
+type queries struct{ *query.Reader }
 
 //go:embed openapi.yaml
 var openAPI []byte
 
 // Model is the read model, with its query.
-var Model = projections.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
+var Model = query.Model{Projection: Projection, Routes: Routes, OpenAPI: openAPI}
 
 // Routes adds GET /stats/users.
-func Routes(router *mux.Router, reader *projections.Reader) {
+func Routes(router *mux.Router, reader *query.Reader) {
 	q := queries{reader}
 	q.Get(router, "/stats/users", q.stats)
 }
 
 // stats answers GET /stats/users.
 func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
-	if _, err := projections.Query(r); err != nil {
+	if _, err := query.Query(r); err != nil {
 		return err
 	}
 	var s stats
 	var generation int
-	err := q.Read(w, r, Projection, func(ctx context.Context, view projections.View) (err error) {
+	err := q.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) (err error) {
 		generation = view.Generation()
 		s, err = read(ctx, view)
 		return err
@@ -72,13 +73,13 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("encode stats: %w", err)
 	}
 	digest := sha256.Sum256(body)
-	if !projections.NotModified(w, r, projections.ETag(generation, hex.EncodeToString(digest[:8]))) {
+	if !query.NotModified(w, r, query.ETag(generation, hex.EncodeToString(digest[:8]))) {
 		web.WriteJSON(w, http.StatusOK, s)
 	}
 	return nil
 }
 
-func read(ctx context.Context, view projections.View) (stats, error) {
+func read(ctx context.Context, view readmodel.View) (stats, error) {
 	s := stats{SignUps: []day{}} // an empty list is [], and not null
 	err := counts(ctx, view, "SELECT state, users FROM {counts}", func(state string, users int64) {
 		switch state {
@@ -100,7 +101,7 @@ func read(ctx context.Context, view projections.View) (stats, error) {
 	if err != nil {
 		return s, err
 	}
-	err = view.EachParked(ctx, func(string, projections.StreamHead) error { return errOneIsEnough })
+	err = view.EachParked(ctx, func(string, readmodel.StreamHead) error { return errOneIsEnough })
 	if s.Stale = errors.Is(err, errOneIsEnough); s.Stale {
 		err = nil
 	}
@@ -110,7 +111,7 @@ func read(ctx context.Context, view projections.View) (stats, error) {
 var errOneIsEnough = errors.New("one is enough")
 
 // counts reads keys and their counts.
-func counts(ctx context.Context, view projections.View, query string, each func(key string, users int64)) error {
+func counts(ctx context.Context, view readmodel.View, query string, each func(key string, users int64)) error {
 	rows, err := view.Query(ctx, query)
 	if err != nil {
 		return fmt.Errorf("read counts: %w", err)

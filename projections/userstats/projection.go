@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/projection"
 )
 
 // The tables. Users of all partitions share the rows of counts and signups,
@@ -27,21 +27,21 @@ const (
 
 // Projection keeps the state of each user, to know where one moves from, and
 // counts users by state, and by the day (in UTC) when they were created.
-var Projection = &projections.Projection{
+var Projection = &projection.Projection{
 	Name: "stats",
 	Of:   []string{"user"},
-	Tables: []projections.Table{
-		{Name: tableUsers, Columns: []projections.Column{
-			{Name: "stream", Type: projections.Text, Key: true},
-			{Name: "state", Type: projections.Text},
+	Tables: []projection.Table{
+		{Name: tableUsers, Columns: []projection.Column{
+			{Name: "stream", Type: projection.Text, Key: true},
+			{Name: "state", Type: projection.Text},
 		}},
-		{Name: tableCounts, Columns: []projections.Column{
-			{Name: "state", Type: projections.Text, Key: true},
-			{Name: "users", Type: projections.Integer},
+		{Name: tableCounts, Columns: []projection.Column{
+			{Name: "state", Type: projection.Text, Key: true},
+			{Name: "users", Type: projection.Integer},
 		}},
-		{Name: tableSignups, Columns: []projections.Column{
-			{Name: "day", Type: projections.Text, Key: true}, // as 2026-01-02
-			{Name: "users", Type: projections.Integer},
+		{Name: tableSignups, Columns: []projection.Column{
+			{Name: "day", Type: projection.Text, Key: true}, // as 2026-01-02
+			{Name: "users", Type: projection.Integer},
 		}},
 	},
 	Keys:  keys,
@@ -49,20 +49,20 @@ var Projection = &projections.Projection{
 }
 
 // dayOf is the day of an event, in UTC.
-func dayOf(e *projections.Event) string { return e.Time.UTC().Format("2006-01-02") }
+func dayOf(e *projection.Event) string { return e.Time.UTC().Format("2006-01-02") }
 
-func keys(e projections.Event) []projections.RowKey {
+func keys(e projection.Event) []projection.RowKey {
 	if stateAfter(e.Data) == "" {
 		return nil
 	}
-	keys := []projections.RowKey{
-		{Table: tableUsers, Key: projections.Row{e.Stream}},
-		{Table: tableCounts, Key: projections.Row{active}},
-		{Table: tableCounts, Key: projections.Row{inactive}},
-		{Table: tableCounts, Key: projections.Row{deleted}},
+	keys := []projection.RowKey{
+		{Table: tableUsers, Key: projection.Row{e.Stream}},
+		{Table: tableCounts, Key: projection.Row{active}},
+		{Table: tableCounts, Key: projection.Row{inactive}},
+		{Table: tableCounts, Key: projection.Row{deleted}},
 	}
 	if _, created := e.Data.(*users.UserCreated); created {
-		keys = append(keys, projections.RowKey{Table: tableSignups, Key: projections.Row{dayOf(&e)}})
+		keys = append(keys, projection.RowKey{Table: tableSignups, Key: projection.Row{dayOf(&e)}})
 	}
 	return keys
 }
@@ -82,7 +82,7 @@ func stateAfter(event aggregate.AnyEvent) string {
 	}
 }
 
-func apply(rows projections.Rows, e projections.Event) error {
+func apply(rows projection.Rows, e projection.Event) error {
 	to := stateAfter(e.Data)
 	if to == "" {
 		return nil
@@ -98,15 +98,15 @@ func apply(rows projections.Rows, e projections.Event) error {
 		add(rows, tableCounts, row[1], -1)
 	}
 	add(rows, tableCounts, to, 1)
-	rows.Put(tableUsers, projections.Row{e.Stream, to})
+	rows.Put(tableUsers, projection.Row{e.Stream, to})
 	return nil
 }
 
 // add adds to the count that a table has under a key.
-func add(rows projections.Rows, table string, key any, n int64) {
+func add(rows projection.Rows, table string, key any, n int64) {
 	if row := rows.Get(table, key); row != nil {
 		before, _ := row[1].(int64)
 		n += before
 	}
-	rows.Put(table, projections.Row{key, n})
+	rows.Put(table, projection.Row{key, n})
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/projections/projectiontest"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/projection/projectiontest"
+	"github.com/millrace/millrace/router/query"
 )
 
 var registry = func() *aggregate.Registry {
@@ -120,7 +120,7 @@ func TestCountsAreExact(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	if err := projections.Check([]projections.Model{Model}, registry); err != nil || len(Model.OpenAPI) == 0 {
+	if err := query.Check([]query.Model{Model}, registry); err != nil || len(Model.OpenAPI) == 0 {
 		t.Errorf("%v, and %d bytes of OpenAPI", err, len(Model.OpenAPI))
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
 // realBrokers are the brokers of $KAFKA_BROKERS. If there are any, all logs are
@@ -35,8 +36,8 @@ func where() string {
 // logIn is the log of what works in a folder. On a real cluster its topics and
 // groups begin with the folder's name, which no two runs share; an embedded
 // broker has but one log, and who started it knows where it listens.
-func logIn(dir string) *messaging.Kafka {
-	k := &messaging.Kafka{Brokers: realBrokers(), Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
+func logIn(dir string) *kafka.Kafka {
+	k := &kafka.Kafka{Brokers: realBrokers(), Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
 	if k.Brokers != nil {
 		k.Prefix = filepath.Base(dir) + "."
 	}
@@ -45,10 +46,10 @@ func logIn(dir string) *messaging.Kafka {
 
 // openLog makes the topics of the log in dir. An embedded broker is started for
 // them if there is no real one; it keeps them where a Millrace in dir would.
-func openLog(ctx context.Context, dir string) (k *messaging.Kafka, done func() error, err error) {
+func openLog(ctx context.Context, dir string) (k *kafka.Kafka, done func() error, err error) {
 	k, done = logIn(dir), func() error { return nil }
 	if k.Brokers == nil {
-		broker, err := messaging.StartBroker("localhost:0", filepath.Join(dir, "data", "broker"), false, messaging.Security{}, k.Log)
+		broker, err := embedded.Start("localhost:0", filepath.Join(dir, "data", "broker"), false, embedded.Security{}, k.Log)
 		if err != nil {
 			return nil, nil, err
 		}

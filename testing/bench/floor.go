@@ -20,7 +20,8 @@ import (
 	"github.com/rcrowley/go-metrics"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // The floor is what the libraries themselves cost: a command's way through
@@ -39,7 +40,7 @@ const (
 
 // floorLine is the floor, wired.
 type floorLine struct {
-	log       *messaging.Kafka
+	log       *kafka.Kafka
 	config    *sarama.Config
 	producer  sarama.AsyncProducer
 	consumers []sarama.Consumer // one a topic: those of a client wait for one another
@@ -73,7 +74,7 @@ func serveFloor(ctx context.Context, dir string, out io.Writer) error {
 	return f.close()
 }
 
-func newFloor(ctx context.Context, log *messaging.Kafka, db *sql.DB, running *errgroup.Group) (*floorLine, error) {
+func newFloor(ctx context.Context, log *kafka.Kafka, db *sql.DB, running *errgroup.Group) (*floorLine, error) {
 	config := sarama.NewConfig()
 	config.Version = sarama.V2_8_0_0
 	config.Producer.RequiredAcks = sarama.WaitForAll
@@ -104,9 +105,9 @@ func newFloor(ctx context.Context, log *messaging.Kafka, db *sql.DB, running *er
 	events := make(chan UserCreated, floorBatch)
 	running.Go(func() error { return f.project(context.WithoutCancel(ctx), db, events) })
 	var readers sync.WaitGroup
-	err = f.read(messaging.TopicCommands, &readers, f.handle)
+	err = f.read(eventlog.TopicCommands, &readers, f.handle)
 	if err == nil {
-		err = f.read(messaging.TopicEvents, &readers, func(m *sarama.ConsumerMessage) error {
+		err = f.read(eventlog.TopicEvents, &readers, func(m *sarama.ConsumerMessage) error {
 			var e UserCreated
 			err := json.Unmarshal(m.Value, &e)
 			events <- e
@@ -173,7 +174,7 @@ func (f *floorLine) handle(m *sarama.ConsumerMessage) error {
 	if err != nil {
 		return err
 	}
-	f.producer.Input() <- &sarama.ProducerMessage{Topic: f.log.Topic(messaging.TopicEvents), Key: sarama.ByteEncoder(m.Key), Value: sarama.ByteEncoder(body)}
+	f.producer.Input() <- &sarama.ProducerMessage{Topic: f.log.Topic(eventlog.TopicEvents), Key: sarama.ByteEncoder(m.Key), Value: sarama.ByteEncoder(body)}
 	return nil
 }
 
@@ -222,7 +223,7 @@ func write(ctx context.Context, db *sql.DB, insert *sql.Stmt, batch []UserCreate
 
 func (f *floorLine) http() http.Handler {
 	router := mux.NewRouter()
-	topic := f.log.Topic(messaging.TopicCommands)
+	topic := f.log.Topic(eventlog.TopicCommands)
 	router.HandleFunc("/commands", func(w http.ResponseWriter, r *http.Request) {
 		var c command
 		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {

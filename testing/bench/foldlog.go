@@ -12,8 +12,9 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // partitions is how many the log has: as many as Millrace's, if it isn't told
@@ -27,9 +28,9 @@ const eventsAUser = 4
 // foldLog is a log without a Millrace: on a real cluster, or on an embedded
 // broker in this process.
 type foldLog struct {
-	*messaging.Kafka
+	*kafka.Kafka
 	done  func() error // closes the broker, if it is ours
-	heads map[string]messaging.Head
+	heads map[string]eventlog.Head
 	ends  [partitions]int64
 	n     int
 }
@@ -39,7 +40,7 @@ func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &foldLog{Kafka: k, done: done, heads: map[string]messaging.Head{}}, nil
+	return &foldLog{Kafka: k, done: done, heads: map[string]eventlog.Head{}}, nil
 }
 
 func (l *foldLog) close() { _ = l.done() } // it has been measured
@@ -57,7 +58,7 @@ func mustRegister(types ...*aggregate.Type) *aggregate.Registry {
 
 // next makes the log's next record: of users in turn, all the others between
 // two of the same one.
-func (l *foldLog) next(of int) *messaging.Record {
+func (l *foldLog) next(of int) *eventlog.Record {
 	user, kind := l.n%of, "userRenamed"
 	if l.n < of {
 		kind = "userCreated"
@@ -65,16 +66,16 @@ func (l *foldLog) next(of int) *messaging.Record {
 	id := strconv.Itoa(user * 7919 % of) // in no order
 	stream := users.Aggregate.Stream(id)
 	head := l.heads[stream]
-	r := &messaging.Record{
+	r := &eventlog.Record{
 		Type: kind, Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
 		Time: time.Now(), CommandID: "c-" + strconv.Itoa(l.n), CommandHash: "of no use here",
-		CommandPosition: messaging.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: int64(l.n)},
+		CommandPosition: eventlog.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: int64(l.n)},
 		Body:            fmt.Appendf(nil, `{"id":%s,"name":"Name %d"}`, id, l.n),
 	}
-	r.Partition = messaging.PartitionOf(stream, partitions)
+	r.Partition = eventlog.PartitionOf(stream, partitions)
 	r.Offset = l.ends[r.Partition]
 	r.Seal()
-	l.heads[stream] = messaging.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
+	l.heads[stream] = eventlog.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
 	l.ends[r.Partition]++
 	l.n++
 	return r
@@ -118,7 +119,7 @@ func (l *foldLog) decode() error {
 		if left == 0 {
 			continue
 		}
-		from, err := consumer.ConsumePartition(l.Topic(messaging.TopicEvents), int32(partition), sarama.OffsetOldest)
+		from, err := consumer.ConsumePartition(l.Topic(eventlog.TopicEvents), int32(partition), sarama.OffsetOldest)
 		if err != nil {
 			return err
 		}

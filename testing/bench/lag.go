@@ -11,9 +11,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
 	"github.com/millrace/millrace/projections/userlist"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/readmodel"
 )
 
 // lagRate is how many events a second are appended.
@@ -64,16 +64,16 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	if err := store.Prepare(ctx, userlist.Projection, partitions); err != nil {
 		return nil, err
 	}
-	engine := &projections.Engine{
+	engine := &readmodel.Engine{
 		Projection: userlist.Projection, Store: store, Log: reader, Events: registry, Partitions: partitions,
 		BatchSize: 1000, Linger: linger, Logger: slog.New(slog.DiscardHandler),
 	}
-	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), feed.Reader(reader), engine, projections.FlushTimeout)
+	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), feed.Reader(reader), engine, readmodel.FlushTimeout)
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
 	}
-	router.AddConsumerHandler("lag", log.Topic(messaging.TopicEvents), subscription, engine.Handle)
+	router.AddConsumerHandler("lag", log.Topic(eventlog.TopicEvents), subscription, engine.Handle)
 	routed := make(chan error, 1)
 	go func() { routed <- router.Run(context.WithoutCancel(ctx)) }()
 	<-router.Running()

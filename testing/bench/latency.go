@@ -13,8 +13,8 @@ import (
 	"github.com/IBM/sarama"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace/millrace/config"
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 const (
@@ -138,7 +138,7 @@ type roundTrip struct {
 	waiting map[int64]chan struct{} // by offset: closed when it has come
 }
 
-func newRoundTrip(k *messaging.Kafka) (r *roundTrip, err error) {
+func newRoundTrip(k *kafka.Kafka) (r *roundTrip, err error) {
 	config := sarama.NewConfig()
 	config.Version = sarama.V2_8_0_0
 	config.Producer.RequiredAcks = sarama.WaitForAll

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // millrace is bin/millrace, all roles in one process, with these settings
@@ -79,7 +79,7 @@ func ready(ctx context.Context, admin string) error {
 }
 
 // logAt is the log of the Millrace in dir that listens there.
-func logAt(dir string, urls map[string]string) *messaging.Kafka {
+func logAt(dir string, urls map[string]string) *kafka.Kafka {
 	k := logIn(dir)
 	if k.Brokers == nil {
 		embedded, _, _ := strings.Cut(urls["kafka"], ",") // more is said of it behind that

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 const (
@@ -61,15 +62,15 @@ func parked(ctx context.Context, b *bench) (rows []row, err error) {
 
 // breakStream makes a user nobody can decide for: the log has a record of
 // theirs that counts and can't be read.
-func breakStream(ctx context.Context, kafka *messaging.Kafka, user string) error {
+func breakStream(ctx context.Context, kafka *kafka.Kafka, user string) error {
 	bus, err := kafka.EventBus()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = bus.Close() }() // it has told how it went
-	r := &messaging.Record{
+	r := &eventlog.Record{
 		Type: "userCreated", Stream: users.Aggregate.Stream(user), Time: time.Now(), Seq: 1, Version: 1,
-		CommandID: "broken", CommandHash: "broken", CommandPosition: messaging.CommandPosition{TopicID: "none"}, Body: []byte("{"),
+		CommandID: "broken", CommandHash: "broken", CommandPosition: eventlog.CommandPosition{TopicID: "none"}, Body: []byte("{"),
 	}
 	r.Seal()
 	appended := make(chan error, 1)

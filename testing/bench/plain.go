@@ -16,14 +16,15 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	wmkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/gorilla/mux"
 	_ "modernc.org/sqlite" // the driver
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // The plain contender is what a team writes from Watermill's own documentation
@@ -82,7 +83,7 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	if err := p.commands.Send(ctx, &CreateUser{}); err != nil {
 		return err
 	}
-	if !messaging.Reached(ctx, 1, projected.Load) {
+	if !kafka.Reached(ctx, 1, projected.Load) {
 		return ctx.Err()
 	}
 	projected.Store(0)
@@ -100,21 +101,21 @@ type pipeline struct {
 	commands  *cqrs.CommandBus
 }
 
-func newPipeline(log *messaging.Kafka, project func(context.Context, *UserCreated) error) (p pipeline, err error) {
+func newPipeline(log *kafka.Kafka, project func(context.Context, *UserCreated) error) (p pipeline, err error) {
 	logger := watermill.NopLogger{}
-	onKafka := kafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message) (string, error) {
+	onKafka := wmkafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message) (string, error) {
 		return m.Metadata.Get(partitionKey), nil
 	})
-	producer := kafka.DefaultSaramaSyncPublisherConfig()
+	producer := wmkafka.DefaultSaramaSyncPublisherConfig()
 	producer.Producer.RequiredAcks = sarama.WaitForAll // Millrace's; all else is Watermill's
-	p.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: log.Brokers, Marshaler: onKafka, OverwriteSaramaConfig: producer}, logger)
+	p.publisher, err = wmkafka.NewPublisher(wmkafka.PublisherConfig{Brokers: log.Brokers, Marshaler: onKafka, OverwriteSaramaConfig: producer}, logger)
 	if err != nil {
 		return p, err
 	}
 	subscriber := func(group string) (message.Subscriber, error) {
-		consumer := kafka.DefaultSaramaSubscriberConfig()
+		consumer := wmkafka.DefaultSaramaSubscriberConfig()
 		consumer.Consumer.Offsets.Initial = sarama.OffsetOldest // or what came before its group would be lost
-		return kafka.NewSubscriber(kafka.SubscriberConfig{
+		return wmkafka.NewSubscriber(wmkafka.SubscriberConfig{
 			Brokers: log.Brokers, Unmarshaler: onKafka, ConsumerGroup: log.Prefix + group, OverwriteSaramaConfig: consumer,
 		}, logger)
 	}
@@ -126,7 +127,7 @@ func newPipeline(log *messaging.Kafka, project func(context.Context, *UserCreate
 	marshaler := cqrs.JSONMarshaler{GenerateName: cqrs.StructName}
 	p.commands, err = cqrs.NewCommandBusWithConfig(p.publisher, cqrs.CommandBusConfig{
 		GeneratePublishTopic: func(cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
-			return log.Topic(messaging.TopicCommands), nil
+			return log.Topic(eventlog.TopicCommands), nil
 		},
 		OnSend: func(params cqrs.CommandBusOnSendParams) error {
 			command := params.Command.(*CreateUser) //nolint:errcheck // there is no other
@@ -140,7 +141,7 @@ func newPipeline(log *messaging.Kafka, project func(context.Context, *UserCreate
 	}
 	events, err := cqrs.NewEventBusWithConfig(p.publisher, cqrs.EventBusConfig{
 		GeneratePublishTopic: func(cqrs.GenerateEventPublishTopicParams) (string, error) {
-			return log.Topic(messaging.TopicEvents), nil
+			return log.Topic(eventlog.TopicEvents), nil
 		},
 		OnPublish: func(params cqrs.OnEventSendParams) error {
 			event := params.Event.(*UserCreated) //nolint:errcheck // there is no other
@@ -154,7 +155,7 @@ func newPipeline(log *messaging.Kafka, project func(context.Context, *UserCreate
 	}
 	commandProcessor, err := cqrs.NewCommandProcessorWithConfig(p.router, cqrs.CommandProcessorConfig{
 		GenerateSubscribeTopic: func(cqrs.CommandProcessorGenerateSubscribeTopicParams) (string, error) {
-			return log.Topic(messaging.TopicCommands), nil
+			return log.Topic(eventlog.TopicCommands), nil
 		},
 		SubscriberConstructor: func(params cqrs.CommandProcessorSubscriberConstructorParams) (message.Subscriber, error) {
 			return subscriber(params.HandlerName)
@@ -172,7 +173,7 @@ func newPipeline(log *messaging.Kafka, project func(context.Context, *UserCreate
 	}
 	eventProcessor, err := cqrs.NewEventGroupProcessorWithConfig(p.router, cqrs.EventGroupProcessorConfig{
 		GenerateSubscribeTopic: func(cqrs.EventGroupProcessorGenerateSubscribeTopicParams) (string, error) {
-			return log.Topic(messaging.TopicEvents), nil
+			return log.Topic(eventlog.TopicEvents), nil
 		},
 		SubscriberConstructor: func(params cqrs.EventGroupProcessorSubscriberConstructorParams) (message.Subscriber, error) {
 			return subscriber(params.EventGroupName)

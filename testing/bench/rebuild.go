@@ -13,10 +13,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/millrace/millrace/messaging"
-	"github.com/millrace/millrace/projections"
-	"github.com/millrace/millrace/projections/sqlstore"
 	"github.com/millrace/millrace/projections/userlist"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/sqlstore"
 )
 
 // oneByOne is how many events are folded a transaction each: enough to know how
@@ -147,7 +149,7 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 		}
 		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
 		p := userlist.Projection
-		r := &projections.Rebuild{
+		r := &readmodel.Rebuild{
 			Projection: p, Store: store, Log: reader, Events: registry, Partitions: partitions, Logger: slog.New(slog.DiscardHandler),
 		}
 		generation, _, err := r.Begin(ctx)
@@ -165,25 +167,25 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 }
 
 // notBehind is a log in which nothing is to be caught up with in bulk.
-type notBehind struct{ *messaging.LogReader }
+type notBehind struct{ *kafka.LogReader }
 
 func (notBehind) End(context.Context, int32) (int64, error) { return 0, nil }
 
 // oneAtATime folds some events of one partition, a transaction each.
-func oneAtATime(ctx context.Context, store projections.Store, p *projections.Projection, log *foldLog, reader *messaging.LogReader, single *rates) error {
-	engine := &projections.Engine{
+func oneAtATime(ctx context.Context, store readmodel.Store, p *projection.Projection, log *foldLog, reader *kafka.LogReader, single *rates) error {
+	engine := &readmodel.Engine{
 		Projection: p, Store: store, Log: notBehind{reader}, Events: registry, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
 	}
-	claim := messaging.NewClaim(ctx, 0, func(int64) {})
+	claim := kafka.NewClaim(ctx, 0, func(int64) {})
 	if _, err := engine.Setup(claim); err != nil {
 		return err
 	}
 	defer engine.Cleanup(claim)
 	n := min(oneByOne, log.ends[0])
-	var records []messaging.Record
+	var records []eventlog.Record
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	err := reader.Follow(reading, 0, 0, func(some []messaging.Record) error {
+	err := reader.Follow(reading, 0, 0, func(some []eventlog.Record) error {
 		if records = append(records, some...); int64(len(records)) >= n {
 			stop()
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -33,7 +33,7 @@ func TestAReadBeginsBeforeItLooksWhatToAskAfter(t *testing.T) {
 		queries: []*process{{name: "read-api", url: "http://read-api"}},
 	}
 	var looked time.Duration
-	c.read(&user{id: "u", told: messaging.Position{}}, history.Read, func() string {
+	c.read(&user{id: "u", told: eventlog.Position{}}, history.Read, func() string {
 		looked = h.now()
 		return ""
 	})

@@ -11,7 +11,8 @@ import (
 	"github.com/IBM/sarama"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -19,14 +20,14 @@ import (
 func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	kafka := &messaging.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
-	log := &history.Log{Partitions: partitions, Records: map[int32][]messaging.Record{}, Commands: map[int32]map[int64]history.CommandKey{}, Operators: map[history.CommandKey]history.OperatorCommand{}}
+	kafka := &kafka.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
+	log := &history.Log{Partitions: partitions, Records: map[int32][]eventlog.Record{}, Commands: map[int32]map[int64]history.CommandKey{}, Operators: map[history.CommandKey]history.OperatorCommand{}}
 	reader, err := kafka.LogReader()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reader.Close() }()
-	records := make([][]messaging.Record, partitions)
+	records := make([][]eventlog.Record, partitions)
 	var reads errgroup.Group
 	for partition := range int32(partitions) {
 		reads.Go(func() (err error) {
@@ -39,20 +40,20 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	}
 	for partition := range int32(partitions) {
 		log.Records[partition] = records[partition]
-		if err = readCommands(ctx, brokers, kafka.Topic(messaging.TopicCommands), partition, log); err != nil {
+		if err = readCommands(ctx, brokers, kafka.Topic(eventlog.TopicCommands), partition, log); err != nil {
 			return nil, fmt.Errorf("read the commands: %w", err)
 		}
 	}
 	return log, nil
 }
 
-func readRecords(ctx context.Context, reader *messaging.LogReader, partition int32) (all []messaging.Record, err error) {
+func readRecords(ctx context.Context, reader *kafka.LogReader, partition int32) (all []eventlog.Record, err error) {
 	end, err := reader.End(ctx, partition)
 	if err != nil || end == 0 {
 		return nil, err
 	}
 	atEnd := errors.New("at the end")
-	err = reader.Follow(ctx, partition, 0, func(records []messaging.Record) error {
+	err = reader.Follow(ctx, partition, 0, func(records []eventlog.Record) error {
 		all = append(all, records...)
 		if records[len(records)-1].Offset >= end-1 {
 			return atEnd
@@ -95,7 +96,7 @@ func readCommands(ctx context.Context, brokers []string, topic string, partition
 		case <-ctx.Done():
 			return ctx.Err()
 		case m := <-messages.Messages():
-			key := history.CommandKey{User: history.UserOf(string(m.Key)), ID: header(m, messaging.HeaderCommandID)}
+			key := history.CommandKey{User: history.UserOf(string(m.Key)), ID: header(m, eventlog.HeaderCommandID)}
 			all[m.Offset] = key
 			if err := readOperator(m, key, log); err != nil {
 				return fmt.Errorf("offset %d: %w", m.Offset, err)
@@ -109,7 +110,7 @@ func readCommands(ctx context.Context, brokers []string, topic string, partition
 
 // readOperator notes what an operator sent.
 func readOperator(m *sarama.ConsumerMessage, key history.CommandKey, log *history.Log) error {
-	o := history.OperatorCommand{Type: header(m, messaging.HeaderType)}
+	o := history.OperatorCommand{Type: header(m, eventlog.HeaderType)}
 	if o.Type != history.Requeue && o.Type != history.Drop {
 		return nil
 	}

@@ -7,14 +7,14 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
 // A client that comes through a proxy is told of nothing but the proxy, of
 // brokers and of coordinators.
 func TestRelayHidesTheBroker(t *testing.T) {
 	t.Parallel()
-	broker, err := messaging.StartBroker("localhost:0", t.TempDir(), false, messaging.Security{}, slog.New(slog.DiscardHandler))
+	broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
@@ -183,7 +183,7 @@ func memoryBesideState(p *process, pid int) (float64, error) {
 func messagesAt(broker string) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	k := &messaging.Kafka{Brokers: []string{broker}, Partitions: partitions, Log: slog.New(slog.DiscardHandler)}
+	k := &kafka.Kafka{Brokers: []string{broker}, Partitions: partitions, Log: slog.New(slog.DiscardHandler)}
 	commands, err := k.CommandReader()
 	if err != nil {
 		return 0, err

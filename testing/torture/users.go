@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // budget is how many operations a user gets: an order of them is searched, and
@@ -16,9 +16,9 @@ type user struct {
 	id string
 
 	mu      sync.Mutex
-	told    messaging.Position // all that any client was told of it
-	version uint64             // as last told
-	waits   bool               // its commands do, for an operator, as last told
+	told    eventlog.Position // all that any client was told of it
+	version uint64            // as last told
+	waits   bool              // its commands do, for an operator, as last told
 	left    int
 }
 
@@ -29,12 +29,12 @@ func (u *user) after() string {
 	if len(u.told) == 0 {
 		return ""
 	}
-	return messaging.EncodePosition(u.told)
+	return eventlog.EncodePosition(u.told)
 }
 
 // tell shares what a client was told. A token of a command is none.
 func (u *user) tell(token string, version uint64) {
-	position, err := messaging.ParsePosition(token)
+	position, err := eventlog.ParsePosition(token)
 	if err != nil {
 		return
 	}
@@ -90,7 +90,7 @@ func newUsers(n int) *population {
 }
 
 func (us *population) next() *user {
-	u := &user{id: fmt.Sprintf("u%d", len(us.all)+1), left: budget, told: messaging.Position{}}
+	u := &user{id: fmt.Sprintf("u%d", len(us.all)+1), left: budget, told: eventlog.Position{}}
 	us.all = append(us.all, u)
 	return u
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // world is a Millrace that keeps its promises, with one client, and the
@@ -23,12 +23,12 @@ type world struct {
 
 const alice = "alice"
 
-var partition = messaging.PartitionOf(alice, 4)
+var partition = eventlog.PartitionOf(alice, 4)
 
 func newWorld() *world {
 	return &world{log: &Log{
 		Partitions: 4,
-		Records:    map[int32][]messaging.Record{},
+		Records:    map[int32][]eventlog.Record{},
 		Commands:   map[int32]map[int64]CommandKey{partition: {}},
 	}}
 }
@@ -44,7 +44,7 @@ func (w *world) fold() *fold {
 }
 
 // append puts a record that counts into the log.
-func (w *world) append(commandID, recordType string, body []byte) *messaging.Record {
+func (w *world) append(commandID, recordType string, body []byte) *eventlog.Record {
 	records := w.log.Records[partition]
 	offset := int64(len(records))
 	at := offset // of the command
@@ -53,14 +53,14 @@ func (w *world) append(commandID, recordType string, body []byte) *messaging.Rec
 			at = before.CommandPosition.Offset
 		}
 	}
-	r := messaging.Record{
+	r := eventlog.Record{
 		Partition: partition, Offset: offset, Type: recordType, Stream: alice, Seq: uint64(offset) + 1,
-		CommandID: commandID, CommandPosition: messaging.CommandPosition{TopicID: "t", Offset: at}, Body: body,
+		CommandID: commandID, CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: at}, Body: body,
 	}
 	if offset > 0 {
 		r.Prev, r.Version = records[offset-1].Digest, records[offset-1].Version
 	}
-	if messaging.IsEvent(recordType) {
+	if eventlog.IsEvent(recordType) {
 		r.Version++
 	}
 	r.Seal()
@@ -79,7 +79,7 @@ func (w *world) command(id, kind, name string) *Operation {
 	}
 	r := w.append(id, v.recordType, body)
 	o.HTTP, o.Slug, o.Version = http.StatusOK, v.slug, r.Version
-	o.Position = messaging.EncodePosition(messaging.Position{partition: r.Offset + 1})
+	o.Position = eventlog.EncodePosition(eventlog.Position{partition: r.Offset + 1})
 	if v.slug != "" {
 		o.HTTP, o.Version, o.Position = http.StatusConflict, 0, ""
 	}
@@ -92,7 +92,7 @@ func (w *world) command(id, kind, name string) *Operation {
 // read reads after all that is there.
 func (w *world) read() *Operation {
 	is := w.fold().at(alice)
-	at := messaging.EncodePosition(messaging.Position{partition: int64(len(w.log.Records[partition]))})
+	at := eventlog.EncodePosition(eventlog.Position{partition: int64(len(w.log.Records[partition]))})
 	o := Operation{
 		Kind: Read, User: alice, Call: w.tick(), After: at, Position: at,
 		HTTP: http.StatusOK, Version: is.version, ReadName: string(is.Name), Active: is.Status == users.Active,
@@ -106,7 +106,7 @@ func (w *world) read() *Operation {
 }
 
 func (w *world) status(id, slug string) *Operation {
-	at := messaging.EncodePosition(messaging.Position{partition: int64(len(w.log.Records[partition]))})
+	at := eventlog.EncodePosition(eventlog.Position{partition: int64(len(w.log.Records[partition]))})
 	w.operations = append(w.operations, Operation{Kind: Status, User: alice, CommandID: id, HTTP: http.StatusOK, Slug: slug, Position: at, Call: w.tick(), Return: w.tick()})
 	return &w.operations[len(w.operations)-1]
 }
@@ -172,7 +172,7 @@ func TestCheck(t *testing.T) {
 			w.operations = append(w.operations, Operation{Kind: "renameUser", User: alice, CommandID: "c9", Name: "Eve", HTTP: 202, Call: w.tick(), Return: w.tick()})
 		}, []string{"lost"}},
 		{"a command in Kafka has no outcome", func(w *world) { w.log.Commands[partition][9] = CommandKey{alice, "c9"} }, []string{"never decided"}},
-		{"a command is decided again", func(w *world) { w.append("c5", messaging.TypeCommandUnchanged, []byte(`{}`)) }, []string{"decided twice", "wrong decision"}},
+		{"a command is decided again", func(w *world) { w.append("c5", eventlog.TypeCommandUnchanged, []byte(`{}`)) }, []string{"decided twice", "wrong decision"}},
 		{"what was refused took effect", func(w *world) {
 			w.of("c5").HTTP, w.of("c5").Slug = 409, "user-exists"
 		}, []string{"refused, and took effect", "not linearizable"}},
@@ -211,7 +211,7 @@ func TestCheck(t *testing.T) {
 		{"a read without what was sent", func(w *world) {
 			r, before := w.lastRead(), w.of("c4").Position
 			r.Position, r.Version, r.Active = before, 2, true
-			r.After = messaging.EncodeSentCommand(messaging.SentCommand{Stream: alice, ID: "c5", CommandPlace: messaging.CommandPlace{Partition: partition, CommandPosition: messaging.CommandPosition{TopicID: "t", Offset: 4}}})
+			r.After = eventlog.EncodeSentCommand(eventlog.SentCommand{Stream: alice, ID: "c5", CommandPlace: eventlog.CommandPlace{Partition: partition, CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: 4}}})
 		}, []string{"not linearizable", "stale"}},
 		{"rows behind their checkpoint", func(w *world) { w.lastRead().Active = true }, []string{"not linearizable", "not the fold of its position"}},
 		{"rows before their checkpoint", func(w *world) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // never is later than all that happens.
@@ -101,7 +101,7 @@ func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation
 	}
 	slug := slugOf(&is.Record)
 	switch {
-	case result == Parked && !slices.ContainsFunc(records, func(e entry) bool { return e.Type == messaging.TypeCommandParked }):
+	case result == Parked && !slices.ContainsFunc(records, func(e entry) bool { return e.Type == eventlog.TypeCommandParked }):
 		return []Violation{violation("another outcome", "%s was answered that it is parked, and never was", c)}
 	case result == Refused && slug == "":
 		return []Violation{violation("refused, and took effect", "%s was refused (%s), and is %s in version %d", c, try.Slug, is.Type, is.Version)}
@@ -110,7 +110,7 @@ func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation
 		return []Violation{violation("another outcome", "%s was answered with %d %s version %d, and is %s %s version %d",
 			c, try.HTTP, try.Slug, try.Version, is.Type, slug, is.Version)}
 	case result == Succeeded:
-		want := messaging.EncodePosition(messaging.Position{is.Partition: is.Offset + 1})
+		want := eventlog.EncodePosition(eventlog.Position{is.Partition: is.Offset + 1})
 		if try.Position != want {
 			return []Violation{violation("another outcome", "%s was told position %s, and its record is at %s", c, try.Position, want)}
 		}

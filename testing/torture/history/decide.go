@@ -4,8 +4,8 @@ import (
 	"errors"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // versionMismatch is the refusal of a command whose expectedVersion is not the
@@ -23,7 +23,7 @@ type verdict struct {
 // decide asks the domain what a command makes of a user.
 func (c *command) decide(s state) verdict {
 	no := func(slug string) verdict {
-		return verdict{recordType: messaging.TypeCommandRefused, slug: slug, after: s}
+		return verdict{recordType: eventlog.TypeCommandRefused, slug: slug, after: s}
 	}
 	if !c.expects(s) {
 		return no(versionMismatch)
@@ -34,10 +34,10 @@ func (c *command) decide(s state) verdict {
 		if errors.As(err, &refusal) {
 			return no(refusal.Slug)
 		}
-		return verdict{recordType: messaging.TypeCommandParked, after: s}
+		return verdict{recordType: eventlog.TypeCommandParked, after: s}
 	}
 	if event == nil {
-		return verdict{recordType: messaging.TypeCommandUnchanged, after: s}
+		return verdict{recordType: eventlog.TypeCommandUnchanged, after: s}
 	}
 	return verdict{event.Type(), "", marshal(event), state{event.Apply(s.User), s.version + 1}}
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // Log is what Kafka has in the end.
 type Log struct {
 	Partitions int32
 	// Records are all of topic events, by partition, in order.
-	Records map[int32][]messaging.Record
+	Records map[int32][]eventlog.Record
 	// Commands are the streams and ids of topic commands, by partition and
 	// offset.
 	Commands map[int32]map[int64]CommandKey
@@ -35,7 +35,7 @@ type state struct {
 
 // entry is an accepted record, with the user after it.
 type entry struct {
-	messaging.Record
+	eventlog.Record
 	after state
 }
 
@@ -53,7 +53,7 @@ type fold struct {
 func foldLog(log *Log) (*fold, []Violation) {
 	f := &fold{Log: log, streams: map[string][]entry{}, outcomes: map[CommandKey][]entry{}}
 	var wrong []Violation
-	heads := map[string]messaging.Head{}
+	heads := map[string]eventlog.Head{}
 	for partition := range log.Partitions {
 		for _, r := range log.Records[partition] {
 			user := UserOf(r.Stream)
@@ -101,9 +101,9 @@ func (f *fold) before(stream string, offset int64) state {
 	return s
 }
 
-func (s state) apply(r *messaging.Record) (state, error) {
+func (s state) apply(r *eventlog.Record) (state, error) {
 	s.version = r.Version
-	if !messaging.IsEvent(r.Type) {
+	if !eventlog.IsEvent(r.Type) {
 		return s, nil
 	}
 	event, err := users.Aggregate.DecodeEvent(r.Type, r.Body)
@@ -115,9 +115,9 @@ func (s state) apply(r *messaging.Record) (state, error) {
 }
 
 // slugOf is why a record says no, "" if it doesn't.
-func slugOf(r *messaging.Record) string {
+func slugOf(r *eventlog.Record) string {
 	switch r.Type {
-	case messaging.TypeCommandRefused:
+	case eventlog.TypeCommandRefused:
 		var body struct {
 			Problem string `json:"problem"`
 		}
@@ -125,7 +125,7 @@ func slugOf(r *messaging.Record) string {
 			return "unreadable"
 		}
 		return body.Problem
-	case messaging.TypeCommandParked, messaging.TypeCommandQueued:
+	case eventlog.TypeCommandParked, eventlog.TypeCommandQueued:
 		return "command-parked"
 	default:
 		return ""

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // Poison is the name that a renameUser can't be decided with, as long as the
@@ -26,8 +26,8 @@ const (
 func (c *command) poisoned() bool { return c.Kind == "renameUser" && c.Name == Poison }
 
 // isHeld says whether a record says that its command waits.
-func isHeld(r *messaging.Record) bool {
-	return r.Type == messaging.TypeCommandParked || r.Type == messaging.TypeCommandQueued
+func isHeld(r *eventlog.Record) bool {
+	return r.Type == eventlog.TypeCommandParked || r.Type == eventlog.TypeCommandQueued
 }
 
 // outcomeOf is what a command ended as, of all its records that count; nil if
@@ -44,9 +44,9 @@ func outcomeOf(records []entry) *entry {
 // those behind it.
 type line struct {
 	held    []*command
-	parked  bool                                   // they wait for an operator
-	dropped *command                               // ends without being decided
-	known   map[*command]messaging.CommandPosition // by the first record of each
+	parked  bool                                  // they wait for an operator
+	dropped *command                              // ends without being decided
+	known   map[*command]eventlog.CommandPosition // by the first record of each
 }
 
 // take asks whether a record of a client's command may be where it is, and is
@@ -60,15 +60,15 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 	switch {
 	case i < 0 && known:
 		rule = "decided twice"
-	case i < 0 && len(l.held) > 0 && e.Type != messaging.TypeCommandQueued:
+	case i < 0 && len(l.held) > 0 && e.Type != eventlog.TypeCommandQueued:
 		rule, is = "decided past a held one", true
 	case i > 0:
 		rule, is = "held out of order", true
 	case i == 0 && l.parked:
 		rule, is = "let go by nobody", true
-	case c == l.dropped && messaging.IsEvent(e.Type):
+	case c == l.dropped && eventlog.IsEvent(e.Type):
 		rule, is = "dropped, and took effect", true
-	case e.Type == messaging.TypeCommandParked && want.recordType != e.Type:
+	case e.Type == eventlog.TypeCommandParked && want.recordType != e.Type:
 		rule, is = "parked for no reason", true
 	}
 	if rule != "" {
@@ -97,15 +97,15 @@ func (l *line) String() string {
 // expect is what a command should end as, which is number i of the held ones.
 func (l *line) expect(e *entry, c *command, before state, i int) verdict {
 	waits := func(recordType string) verdict {
-		return verdict{recordType: recordType, slug: slugOf(&messaging.Record{Type: recordType}), body: c.heldBody(), after: before}
+		return verdict{recordType: recordType, slug: slugOf(&eventlog.Record{Type: recordType}), body: c.heldBody(), after: before}
 	}
 	switch {
 	case i < 0 && len(l.held) > 0:
-		return waits(messaging.TypeCommandQueued)
+		return waits(eventlog.TypeCommandQueued)
 	case c == l.dropped:
-		return verdict{recordType: messaging.TypeCommandRefused, slug: dropped, after: before}
-	case e.Type == messaging.TypeCommandParked && c.poisoned() && c.expects(before):
-		return waits(messaging.TypeCommandParked)
+		return verdict{recordType: eventlog.TypeCommandRefused, slug: dropped, after: before}
+	case e.Type == eventlog.TypeCommandParked && c.poisoned() && c.expects(before):
+		return waits(eventlog.TypeCommandParked)
 	default:
 		return c.decide(before)
 	}
@@ -114,12 +114,12 @@ func (l *line) expect(e *entry, c *command, before state, i int) verdict {
 // fold takes a record of a client's command in.
 func (l *line) fold(e *entry, c *command, i int) {
 	if l.known == nil {
-		l.known = map[*command]messaging.CommandPosition{}
+		l.known = map[*command]eventlog.CommandPosition{}
 	}
 	if _, known := l.known[c]; !known {
 		l.known[c] = e.CommandPosition
 	}
-	l.parked = l.parked || e.Type == messaging.TypeCommandParked
+	l.parked = l.parked || e.Type == eventlog.TypeCommandParked
 	switch {
 	case isHeld(&e.Record) && i < 0:
 		l.held = append(l.held, c)
@@ -144,7 +144,7 @@ type heldBody struct {
 }
 
 // sameBody compares a record's body with what is wanted, nil for anything.
-func sameBody(r *messaging.Record, want []byte) bool {
+func sameBody(r *eventlog.Record, want []byte) bool {
 	if want == nil {
 		return true
 	}
@@ -181,13 +181,13 @@ func (l *line) operate(e *entry, o OperatorCommand) []Violation {
 	if len(l.held) > 0 {
 		first = l.held[0].CommandID
 	}
-	recordType, slug := messaging.TypeCommandRefused, notParked
+	recordType, slug := eventlog.TypeCommandRefused, notParked
 	switch {
 	case !l.parked:
 	case o.Type == Requeue:
-		recordType, slug = messaging.TypeParkedRequeued, ""
+		recordType, slug = eventlog.TypeParkedRequeued, ""
 	case o.CommandID == first:
-		recordType, slug = messaging.TypeParkedDropped, ""
+		recordType, slug = eventlog.TypeParkedDropped, ""
 	}
 	var body struct {
 		CommandID string `json:"commandId"`
@@ -199,7 +199,7 @@ func (l *line) operate(e *entry, o OperatorCommand) []Violation {
 	if slug == "" {
 		l.parked = false
 	}
-	if e.Type == messaging.TypeParkedDropped {
+	if e.Type == eventlog.TypeParkedDropped {
 		l.dropped = l.held[0]
 	}
 	return nil
@@ -247,7 +247,7 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 	records := f.outcomes[CommandKey{o.User, o.CommandID}]
 	is, parked := outcomeOf(records), 0
 	for _, r := range records {
-		if r.Type == messaging.TypeCommandParked {
+		if r.Type == eventlog.TypeCommandParked {
 			parked++
 		}
 	}
@@ -256,7 +256,7 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 	case Succeeded:
 		ok = is != nil && slugOf(&is.Record) == "" && is.Version == o.Version
 	case Refused:
-		ok = is != nil && is.Type == messaging.TypeCommandRefused
+		ok = is != nil && is.Type == eventlog.TypeCommandRefused
 	case Parked:
 		ok = parked > 1
 	case Unexpected:
@@ -318,7 +318,7 @@ func (c *command) heldUntil(is *entry, told []*Operation) time.Duration {
 		}
 	}
 	for _, o := range told {
-		at, err := messaging.ParsePosition(o.Position)
+		at, err := eventlog.ParsePosition(o.Position)
 		if err == nil && at[is.Partition] > is.Offset {
 			until = min(until, o.Return)
 		}

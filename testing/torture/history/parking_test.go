@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // held is a life in which two commands are parked, as records: of c2, which is
@@ -105,11 +105,11 @@ func (w *world) body(id, recordType, about string) []byte {
 		c.Operation = &w.operations[i]
 	}
 	switch recordType {
-	case messaging.TypeCommandRefused:
+	case eventlog.TypeCommandRefused:
 		return fmt.Appendf(nil, `{"problem":%q}`, about)
-	case messaging.TypeParkedRequeued, messaging.TypeParkedDropped:
+	case eventlog.TypeParkedRequeued, eventlog.TypeParkedDropped:
 		return fmt.Appendf(nil, `{"commandId":%q}`, about)
-	case messaging.TypeCommandParked, messaging.TypeCommandQueued:
+	case eventlog.TypeCommandParked, eventlog.TypeCommandQueued:
 		return append(c.heldBody()[:len(c.heldBody())-1], `,"reason":"it panicked"}`...)
 	default:
 		return c.decide(w.fold().at(alice)).body
@@ -272,7 +272,7 @@ func TestCheckParked(t *testing.T) {
 
 // at is the token of an offset.
 func (w *world) at(offset int64) string {
-	return messaging.EncodePosition(messaging.Position{partition: offset})
+	return eventlog.EncodePosition(eventlog.Position{partition: offset})
 }
 
 // last is the last try of a command, or the last status of it.

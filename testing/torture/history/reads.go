@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/messaging"
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // checkReads compares what was read with the log up to the position that the
@@ -21,7 +21,7 @@ func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 			wrong = append(wrong, violation("unexpected answer", "%s of user %s: %d %s", o.Kind, o.User, o.HTTP, o.Slug))
 			continue
 		}
-		at, err := messaging.ParsePosition(o.Position)
+		at, err := eventlog.ParsePosition(o.Position)
 		if err != nil {
 			wrong = append(wrong, violation("unexpected answer", "%s of user %s, with position %q: %v", o.Kind, o.User, o.Position, err))
 			continue
@@ -37,8 +37,8 @@ func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 }
 
 // checkState: rows and checkpoint are of one moment.
-func (f *fold) checkState(o *Operation, at messaging.Position) []Violation {
-	partition := messaging.PartitionOf(o.User, f.Partitions)
+func (f *fold) checkState(o *Operation, at eventlog.Position) []Violation {
+	partition := eventlog.PartitionOf(o.User, f.Partitions)
 	if want := f.before(o.User, at[partition]); !want.shows(o) {
 		return []Violation{violation("not the fold of its position", "client %d read user %s as %d version %d %q active %t, at offset %d of partition %d, where the log says version %d %q status %d",
 			o.Client, o.User, o.HTTP, o.Version, o.ReadName, o.Active, at[partition], partition, want.version, want.Name, want.Status)}
@@ -59,11 +59,11 @@ func (s state) shows(o *Operation) bool {
 }
 
 // checkAfter: the answer includes what the client named.
-func (f *fold) checkAfter(o *Operation, at messaging.Position) []Violation {
+func (f *fold) checkAfter(o *Operation, at eventlog.Position) []Violation {
 	if o.After == "" {
 		return nil
 	}
-	after, err := messaging.ParseAwaited(o.After)
+	after, err := eventlog.ParseAwaited(o.After)
 	if err != nil {
 		return []Violation{violation("unexpected answer", "a client was given position %q: %v", o.After, err)}
 	}
@@ -82,7 +82,7 @@ func (f *fold) checkAfter(o *Operation, at messaging.Position) []Violation {
 
 // checkStatus: a command that was answered is known, and its status is what the
 // log says of it before the position that the answer names.
-func (f *fold) checkStatus(o *Operation, at messaging.Position) []Violation {
+func (f *fold) checkStatus(o *Operation, at eventlog.Position) []Violation {
 	if o.HTTP != http.StatusOK {
 		return []Violation{violation("status lost", "command %s of user %s: %d", o.CommandID, o.User, o.HTTP)}
 	}

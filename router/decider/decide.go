@@ -1,0 +1,152 @@
+package decider
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// decide makes the one record that a command ends as, in the stream's next
+// slot. It is pure: time and ids come from the command's own message, so the
+// same command on the same stream is the same record, whoever decides.
+func decide(registry *aggregate.Registry, s *stream, c *eventlog.Command, wish aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
+	recordType, body := operate(s, c, wish)
+	switch {
+	case recordType != "":
+	case s.held != nil:
+		recordType, body = eventlog.TypeCommandQueued, EncodeBody(held(c, "an earlier command of this stream is parked", ""))
+	default:
+		recordType, body = decideNow(registry, s, c, wish)
+	}
+	return seal(s, c, at, recordType, body)
+}
+
+// decideHeld makes the record that the stream's first held command ends as.
+func decideHeld(registry *aggregate.Registry, s *stream) eventlog.Record {
+	h := &s.held.first
+	recordType, body := resume(registry, s, h)
+	return seal(s, &h.Command, h.At, recordType, body)
+}
+
+// seal puts an outcome into the stream's next slot.
+func seal(s *stream, c *eventlog.Command, at eventlog.CommandPosition, recordType string, body []byte) eventlog.Record {
+	r := eventlog.Record{
+		Partition:       c.Partition,
+		Type:            recordType,
+		Stream:          c.Stream,
+		Time:            c.Time,
+		Seq:             s.head.Seq + 1,
+		Prev:            s.head.Digest,
+		Version:         s.head.Version,
+		CommandID:       c.ID,
+		CommandHash:     c.Hash,
+		CommandPosition: at,
+		Body:            body,
+	}
+	if eventlog.IsEvent(recordType) {
+		r.Version++
+	}
+	r.Seal()
+	return r
+}
+
+// decideNow asks the domain. What it can't decide is parked.
+func decideNow(registry *aggregate.Registry, s *stream, c *eventlog.Command, wish aggregate.AnyCommand) (recordType string, body []byte) {
+	if s.unreadable != nil {
+		return eventlog.TypeCommandParked, EncodeBody(held(c, s.unreadable.Error(), ""))
+	}
+	if c.ExpectedVersion != nil && *c.ExpectedVersion != s.head.Version {
+		return refused(c, versionMismatch(s.head.Version, *c.ExpectedVersion))
+	}
+	event, body, err := decideSafely(registry, s, c.Stream, wish)
+	var no *aggregate.Refusal
+	var panicked *panicError
+	switch {
+	case errors.As(err, &no):
+		return refused(c, no)
+	case errors.As(err, &panicked):
+		return eventlog.TypeCommandParked, EncodeBody(held(c, panicked.Error(), panicked.stack))
+	case err != nil:
+		return eventlog.TypeCommandParked, EncodeBody(held(c, err.Error(), ""))
+	case event == nil:
+		return eventlog.TypeCommandUnchanged, EncodeBody(unchangedBody{CommandType: c.Type})
+	default:
+		return event.Type(), body
+	}
+}
+
+func versionMismatch(is, expected uint64) *aggregate.Refusal {
+	return &aggregate.Refusal{
+		Slug:   aggregate.SlugVersionMismatch,
+		Detail: fmt.Sprintf("the stream has version %d, not %d", is, expected),
+		Kind:   aggregate.PreconditionFailed,
+	}
+}
+
+func refused(c *eventlog.Command, no *aggregate.Refusal) (string, []byte) {
+	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{CommandType: c.Type, Problem: no.Slug, Detail: no.Detail})
+}
+
+func held(c *eventlog.Command, reason, stack string) heldBody {
+	return heldBody{
+		CommandType: c.Type, Payload: c.Body, ExpectedVersion: c.ExpectedVersion,
+		Reason: reason, Stack: stack,
+	}
+}
+
+// panicError is a decision that panicked. Trying again changes nothing: it is
+// pure.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked: %v", e.value) }
+
+// decideSafely asks the domain, and makes sure that the event can be read back
+// and applied: one that can't would stop the stream for good.
+func decideSafely(registry *aggregate.Registry, s *stream, name string, wish aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			event, body, err = nil, nil, &panicError{value, domainStack()}
+		}
+	}()
+	t, _ := registry.OfStream(name)
+	if t == nil {
+		return nil, nil, fmt.Errorf("this binary does not know the aggregate of stream %q", name)
+	}
+	if event, err = t.Decide(s.state, wish); err != nil || event == nil {
+		return nil, nil, err
+	}
+	if body, err = t.EncodeEvent(event); err != nil {
+		return nil, nil, err
+	}
+	again, err := registry.DecodeEvent(name, event.Type(), body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the event could not be read back: %w", err)
+	}
+	t.Apply(s.state, again)
+	return event, body, nil
+}
+
+// domainStack is where the domain panicked. It stops where the domain begins, and has
+// no goroutines, addresses or folders: the same panic is the same record,
+// whoever decides.
+func domainStack() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var text strings.Builder
+	for more := true; more; {
+		var f runtime.Frame
+		if f, more = frames.Next(); strings.Contains(f.Function, "/router/aggregate.") {
+			break
+		}
+		fmt.Fprintf(&text, "%s\n\t%s:%d\n", f.Function, path.Base(f.File), f.Line)
+	}
+	return text.String()
+}

@@ -1,0 +1,353 @@
+package decider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+)
+
+// service is a command service at work on the fake log.
+type service struct {
+	t      *testing.T
+	ledger *Ledger
+	desk   *desk
+	stop   func() // and nothing more comes of it, as if it were killed
+
+	mu     sync.Mutex
+	marked int64
+}
+
+// serve starts a service that has claimed the partition.
+func serve(t *testing.T, log *fakeLog) *service {
+	t.Helper()
+	return serveWith(t, NewLedger(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
+}
+
+// serveWith starts a service with this ledger.
+func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	s := &service{t: t, ledger: ledger}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.ledger.Run(ctx) })
+	s.stop = func() {
+		cancel()
+		running.Wait()
+		if s.desk != nil {
+			s.desk.close(ctx) // it would send again what failed
+		}
+	}
+	t.Cleanup(s.stop)
+	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.ledger, log.append, quiet)
+	claim := kafka.NewClaim(ctx, 0, func(next int64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if next < s.marked {
+			t.Errorf("marked %d after %d", next, s.marked)
+		}
+		s.marked = next
+	})
+	if _, err := d.Setup(claim); err != nil {
+		t.Fatal(err)
+	}
+	s.desk = d.desks[0].desk
+	return s
+}
+
+func (s *service) take(commands ...eventlog.Command) {
+	s.t.Helper()
+	for _, c := range commands {
+		wish := NewCommand(registry, c.Type)
+		if err := json.Unmarshal(c.Body, wish); err != nil {
+			s.t.Fatal(err)
+		}
+		s.desk.take(c, wish)
+	}
+}
+
+// sameTopic is a topic that is never made anew.
+func sameTopic(context.Context) (string, error) { return "topic", nil }
+
+// drain closes the desk, and fails if commands are left on it.
+func (s *service) drain() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	if left := s.desk.close(ctx); left > 0 {
+		s.t.Fatalf("%d commands left on the desk", left)
+	}
+}
+
+// topic makes commands, in the order of their offsets.
+type topic struct{ next int64 }
+
+func (tp *topic) command(commandType, user, name, id string) eventlog.Command {
+	body := fmt.Sprintf(`{"id":%q,"name":%q}`, user, name)
+	if slices.Contains(operatorTypes, commandType) {
+		body = fmt.Sprintf(`{"stream":"user/%s"}`, user)
+	}
+	c := eventlog.Command{
+		Offset: tp.next, ID: id, Type: commandType, Stream: "user/" + user,
+		Time: time.UnixMilli(tp.next).UTC(), Hash: commandType + body, Body: []byte(body),
+	}
+	tp.next++
+	return c
+}
+
+func (tp *topic) expecting(c eventlog.Command, version uint64) eventlog.Command {
+	c.ExpectedVersion = &version
+	return c
+}
+
+// manyCommands creates users and renames them in turn.
+func manyCommands(usersCount, n int) []eventlog.Command {
+	var tp topic
+	var commands []eventlog.Command
+	for i := range n {
+		user := fmt.Sprintf("u%d", i%usersCount)
+		kind := "renameUser"
+		if i < usersCount {
+			kind = "createUser"
+		}
+		commands = append(commands, tp.command(kind, user, fmt.Sprintf("n%d", i), fmt.Sprintf("c%d", i)))
+	}
+	return commands
+}
+
+// checkOutcomes fails unless each command has one accepted outcome, in the
+// order of the commands.
+func checkOutcomes(t *testing.T, log *fakeLog, commands []eventlog.Command) {
+	t.Helper()
+	want := map[string][]string{}
+	for _, c := range commands {
+		want[c.Stream] = append(want[c.Stream], c.ID)
+	}
+	got := log.accepted()
+	for stream, ids := range want {
+		if len(got[stream]) != len(ids) {
+			t.Fatalf("stream %s: %d accepted records for %d commands", stream, len(got[stream]), len(ids))
+		}
+		for i, id := range ids {
+			if r := got[stream][i]; r.CommandID != id {
+				t.Fatalf("stream %s: record %d is the outcome of %s, want %s", stream, i, r.CommandID, id)
+			}
+		}
+	}
+}
+
+func TestManyCommandsAtOnceKeepEachUsersOrder(t *testing.T) {
+	log := newFakeLog()
+	s := serve(t, log)
+	commands := manyCommands(17, 5000)
+	s.take(commands...)
+	s.drain()
+	checkOutcomes(t, log, commands)
+	if s.marked != 5000 {
+		t.Errorf("marked %d, want 5000", s.marked)
+	}
+	if n := len(log.records); n != 5000 {
+		t.Errorf("%d appends for 5000 commands", n)
+	}
+}
+
+func TestFailedAppendsAreSentAgain(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			log := newFakeLog()
+			luck := rand.New(rand.NewPCG(seed, 1))
+			log.fate = func() fate {
+				switch luck.IntN(20) {
+				case 0:
+					return fails
+				case 1:
+					return ackLost
+				default:
+					return lands
+				}
+			}
+			s := serve(t, log)
+			commands := manyCommands(5, 300)
+			s.take(commands...)
+			s.drain()
+			checkOutcomes(t, log, commands)
+		})
+	}
+}
+
+// Two services that both believe to own the partition decide everything.
+func TestTwoOwnersHaveOneOutcome(t *testing.T) {
+	log := newFakeLog()
+	a, b := serve(t, log), serve(t, log)
+	commands := manyCommands(3, 2000)
+	var both sync.WaitGroup
+	both.Go(func() { a.take(commands...) })
+	both.Go(func() { b.take(commands...) })
+	both.Wait()
+	a.drain()
+	b.drain()
+	checkOutcomes(t, log, commands)
+}
+
+// A writer with other rules takes slots in between.
+func TestAnotherWritersRecordsAreStackedOn(t *testing.T) {
+	log := newFakeLog()
+	s := serve(t, log)
+	commands := manyCommands(1, 500)
+	s.take(commands[0])
+	rival := serve(t, log)
+	var both sync.WaitGroup
+	both.Go(func() { s.take(commands[1:]...) })
+	both.Go(func() {
+		for i := range int64(50) {
+			tp := topic{next: 10_000 + i}
+			rival.take(tp.command("renameUser", "u0", fmt.Sprintf("rival %d", i), fmt.Sprintf("r%d", i)))
+		}
+	})
+	both.Wait()
+	s.drain()
+	rival.drain()
+	seen := map[string]int{}
+	for _, r := range log.accepted()["user/u0"] {
+		seen[r.CommandID]++
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("command %s has %d outcomes", id, n)
+		}
+	}
+}
+
+func TestRedeliveryFromTheStartDecidesNothing(t *testing.T) {
+	log := newFakeLog()
+	s := serve(t, log)
+	commands := manyCommands(3, 900) // more than are remembered
+	s.take(commands...)
+	s.drain()
+	again := serve(t, log)
+	again.take(commands...)
+	again.drain()
+	if n := len(log.records); n != len(commands) {
+		t.Errorf("%d records for %d commands that came twice", n, len(commands))
+	}
+	if again.marked != int64(len(commands)) {
+		t.Errorf("marked %d", again.marked)
+	}
+}
+
+func TestRepeatedCommandIDsHaveOneOutcome(t *testing.T) {
+	log := newFakeLog()
+	s := serve(t, log)
+	var tp topic
+	commands := []eventlog.Command{
+		tp.command("createUser", "u", "Ann", "one"),
+		tp.command("createUser", "u", "Ann", "one"), // while the first is under way
+		tp.command("renameUser", "u", "Eve", "two"),
+		tp.command("createUser", "u", "Bob", "one"), // and with another body
+	}
+	s.take(commands...)
+	s.drain()
+	again := tp.command("createUser", "u", "Ann", "one") // long after
+	s = serve(t, log)
+	s.take(again)
+	s.drain()
+	if got := log.accepted()["user/u"]; len(got) != 2 || got[0].Type != "userCreated" || got[1].Type != "userRenamed" {
+		t.Errorf("accepted %+v, want one userCreated and one userRenamed", got)
+	}
+}
+
+func TestExpectedVersion(t *testing.T) {
+	log := newFakeLog()
+	s := serve(t, log)
+	var tp topic
+	s.take(
+		tp.expecting(tp.command("createUser", "u", "Ann", "1"), 0),
+		tp.expecting(tp.command("renameUser", "u", "Bea", "2"), 1),
+		tp.expecting(tp.command("renameUser", "u", "Cat", "3"), 1),
+		tp.expecting(tp.command("createUser", "u", "Dan", "4"), 0),
+	)
+	s.drain()
+	var got []string
+	for _, r := range log.accepted()["user/u"] {
+		got = append(got, fmt.Sprintf("%s@%d", r.Type, r.Version))
+	}
+	if want := "[userCreated@1 userRenamed@2 commandRefused@2 commandRefused@2]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if o, _ := s.ledger.partitions[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
+		t.Errorf("a create that expects no user was refused with %+v: the version comes before anything else", o.Refusal)
+	}
+}
+
+// A desk that is full lets nobody in, until it has room or the partition goes.
+func TestFullDeskHoldsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog()
+		held := make(chan func(), 2*maxAtDesk)
+		s := serve(t, log)
+		s.desk.append = func(r *eventlog.Record, delivered func(error)) {
+			held <- func() { log.append(r, delivered) }
+		}
+		commands := manyCommands(10, maxAtDesk+1)
+		s.take(commands[:maxAtDesk]...)
+		entered := make(chan struct{})
+		go func() {
+			defer close(entered)
+			s.take(commands[maxAtDesk])
+		}()
+		synctest.Wait()
+		select {
+		case <-entered:
+			t.Fatal("a full desk took one more")
+		default:
+		}
+		(<-held)()
+		<-entered
+		for range maxAtDesk {
+			(<-held)()
+		}
+		s.drain()
+		checkOutcomes(t, log, commands)
+	})
+}
+
+// What a newer binary has written can't be decided on, and is not parked: this
+// one leaves, and says so.
+func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
+	log, tp := newFakeLog(), new(topic)
+	r := eventlog.Record{Type: "userPromoted", Stream: "user/u", Seq: 1, Version: 1, CommandID: "new", CommandPosition: eventlog.CommandPosition{TopicID: "topic"}, Body: []byte("{}")}
+	r.Seal()
+	log.append(&r, func(error) {})
+	tp.next = 1
+	s := serve(t, log)
+	left := make(chan error, 1)
+	s.desk.outdated = func(why error) {
+		select {
+		case left <- why:
+		default:
+		}
+	}
+	s.take(tp.command("renameUser", "u", "Bea", "2"), tp.command("createUser", "other", "Oz", "3"))
+	if why := <-left; !errors.Is(why, aggregate.ErrUnknownEvent) {
+		t.Errorf("it leaves because: %v", why)
+	}
+	settled(t, log, "user/other", 1)
+	if got := log.accepted()["user/u"]; len(got) != 1 {
+		t.Errorf("it decided all the same: %v", typesOf(got))
+	}
+	if s.marked > 1 {
+		t.Errorf("marked %d: what it left is above", s.marked)
+	}
+}

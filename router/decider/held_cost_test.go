@@ -1,0 +1,155 @@
+package decider
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// allocatedBy is how many bytes something allocates.
+func allocatedBy(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// Four times as many held commands take four times as much, not 16 times: when
+// they come one by one, when they go on, and when they are dropped one by one,
+// each time with the next parked again.
+func TestHeldCommandsCostTheSameEach(t *testing.T) {
+	measure := func(n int) map[string]uint64 {
+		taken := map[string]uint64{}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			mended := withBrokenRule(t)
+			d, log := slowDesk(t, 16)
+			tp := new(topic)
+			take := func(c eventlog.Command) {
+				log.take(t, d, c)
+				log.landAll(d.ledger)
+				if s := d.ledger.streams["user/u"]; s.places != nil && len(s.places) != len(s.outcomes) {
+					t.Fatalf("%d of %d outcomes have places", len(s.places), len(s.outcomes))
+				}
+			}
+			hold := func(prefix string) {
+				for i := range n {
+					take(tp.command("breakUser", "u", fmt.Sprint("Name ", i), fmt.Sprintf("%s%05d", prefix, i)))
+				}
+			}
+			take(tp.command("createUser", "u", "Ann", "0"))
+			taken["hold"] = allocatedBy(func() { hold("a") })
+			s := d.ledger.streams["user/u"]
+			for i := range s.outcomes {
+				if got := s.index(s.outcomes[i].CommandID); got != i {
+					t.Fatalf("outcome %d is found at %d", i, got)
+				}
+			}
+			*mended = true
+			taken["requeue"] = allocatedBy(func() { take(tp.command("requeueParked", "u", "", "r")) })
+			*mended = false
+			hold("b")
+			taken["drop"] = allocatedBy(func() {
+				for i := range n {
+					c := tp.command("dropParked", "u", "", fmt.Sprintf("d%05d", i))
+					c.Body = fmt.Appendf(nil, `{"stream":"user/u","commandId":"b%05d"}`, i)
+					take(c)
+				}
+			})
+			if s.held != nil || s.parked {
+				t.Errorf("%d commands are held still", s.held.len())
+			}
+			take(tp.command("renameUser", "u", "Last", "last"))
+			if len(s.outcomes) != 16 || s.places != nil {
+				t.Errorf("in the end %d outcomes are remembered, with %d places", len(s.outcomes), len(s.places))
+			}
+		})
+		return taken
+	}
+	few, many := measure(500), measure(2000)
+	for what, is := range many {
+		if ratio := float64(is) / float64(few[what]); ratio > 7 || few[what] == 0 {
+			t.Errorf("%s: four times as many commands allocate %.1f times as much", what, ratio)
+		}
+	}
+}
+
+// A command is found among many as fast as among few. What is compared is the
+// best of many times, and of 50 times as many: no load of the machine comes near.
+func TestFindingAmongManyHeld(t *testing.T) {
+	of := func(n int) *stream {
+		s := new(stream)
+		for i := range n {
+			r := eventlog.Record{Type: eventlog.TypeCommandParked, CommandID: fmt.Sprintf("%05d", i), Body: []byte(`{}`)}
+			o, err := s.apply(registry, &r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.remember(o, 16)
+		}
+		return s
+	}
+	few, many := of(500), of(25_000)
+	for name, find := range map[string]func(*stream) int{
+		"the last outcome":  func(s *stream) int { return s.index(s.outcomes[len(s.outcomes)-1].CommandID) },
+		"no outcome":        func(s *stream) int { return s.index("other") },
+		"the first held":    func(s *stream) int { return s.indexHeld(s.held.first.ID) },
+		"none that is held": func(s *stream) int { return s.indexHeld("other") },
+	} {
+		best := func(s *stream) time.Duration {
+			var took []time.Duration
+			for range 20 {
+				began := time.Now()
+				for range 5 {
+					find(s)
+				}
+				took = append(took, time.Since(began))
+			}
+			return slices.Min(took)
+		}
+		if a, b := best(few), best(many); b > 12*a+time.Microsecond {
+			t.Errorf("%s: %v among few, %v among many", name, a, b)
+		}
+	}
+}
+
+// What is held, but isn't the first, is found all the same: no desk asks for it,
+// but a log may.
+func TestHeldBehindTheFirst(t *testing.T) {
+	for name, test := range map[string]struct {
+		record eventlog.Record
+		want   string
+	}{
+		"parked again": {eventlog.Record{Type: eventlog.TypeCommandParked, CommandID: "1", Body: []byte(`{"reason":"again"}`)}, "[0 false 1again false 2 false]"},
+		"ended":        {eventlog.Record{Type: eventlog.TypeCommandUnchanged, CommandID: "1"}, "[0 false 2 false]"},
+		"dropped":      {eventlog.Record{Type: eventlog.TypeParkedDropped, CommandID: "d", Body: []byte(`{"commandId":"2"}`)}, "[0 false 1 false 2 true]"},
+		"new":          {eventlog.Record{Type: eventlog.TypeCommandQueued, CommandID: "3", Body: []byte(`{}`)}, "[0 false 1 false 2 false 3 false]"},
+		"ended twice":  {eventlog.Record{Type: eventlog.TypeCommandUnchanged, CommandID: "before"}, "[0 false 1 false 2 false]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stream{outcomes: []Outcome{{CommandID: "before"}}}
+			for i := range 3 {
+				r := eventlog.Record{Type: eventlog.TypeCommandQueued, CommandID: fmt.Sprint(i), Body: []byte(`{}`)}
+				o, err := s.apply(registry, &r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.remember(o, 2)
+			}
+			if _, err := s.apply(registry, &test.record); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, h := range s.held.all() {
+				got = append(got, fmt.Sprintf("%s%s %t", h.ID, h.Reason, h.Dropped))
+			}
+			if fmt.Sprint(got) != test.want {
+				t.Errorf("got %v, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,89 @@
+package decider
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// tape is a meter that remembers.
+type tape struct {
+	Unmetered
+	mu      sync.Mutex
+	decided []string
+	appends map[bool]int // by whether they went well
+}
+
+func (m *tape) Decided(commandType string, r *eventlog.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.decided = append(m.decided, fmt.Sprintf("%s: %s", commandType, r.Type))
+}
+
+func (m *tape) Appended(_ time.Duration, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.appends == nil {
+		m.appends = map[bool]int{}
+	}
+	m.appends[err == nil]++
+}
+
+// Each outcome is told of once, with the type of its command, whatever was
+// sent again or asked again; and the ledger counts who waits.
+func TestMeter(t *testing.T) {
+	mended := withBrokenRule(t)
+	log, tp := newFakeLog(), new(topic)
+	parkOne(t, log, tp)
+	s := serve(t, log)
+	want := Standing{Folded: 5, Streams: 2, Outcomes: 5, Parked: 1, Held: 3}
+	if diff := cmp.Diff(want, s.ledger.Standing()); diff != "" {
+		t.Error("one is parked: " + diff)
+	}
+	*mended = true
+	meter := new(tape)
+	s.desk.meter = meter
+	s.take(
+		tp.command("requeueParked", "u", "", "r"),
+		tp.command("createUser", "v", "Bob", "1"),
+		tp.command("createUser", "v", "Bob", "1"),
+		tp.command("createUser", "v", "Bob", "2"),
+	)
+	settled(t, log, "user/u", 8)
+	s.drain()
+	meter.mu.Lock()
+	defer meter.mu.Unlock()
+	counts := map[string]int{}
+	for _, d := range meter.decided {
+		counts[d]++
+	}
+	if diff := cmp.Diff(map[string]int{
+		"requeueParked: parkedRequeued": 1, "breakUser: userRenamed": 1, "renameUser: userRenamed": 2,
+		"createUser: userCreated": 1, "createUser: commandRefused": 1,
+	}, counts); diff != "" {
+		t.Error("decided: " + diff)
+	}
+	if diff := cmp.Diff(map[bool]int{true: 6}, meter.appends); diff != "" {
+		t.Error("appends: " + diff)
+	}
+	if got := s.ledger.Standing(); got.Parked != 0 || got.Held != 0 || got.Streams != 3 || got.Folded != 11 {
+		t.Errorf("it is mended: %+v", got)
+	}
+}
+
+// A restart from snapshots knows who waits.
+func TestStandingOfARestoredLedger(t *testing.T) {
+	var p ledgerPartition
+	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
+		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, held: newHeldQueue(make([]heldCommand, 2))}, "c": {held: newHeldQueue(make([]heldCommand, 1))},
+	}})
+	l := &Ledger{partitions: []*ledgerPartition{&p}}
+	if diff := cmp.Diff(Standing{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Held: 3}, l.Standing()); diff != "" {
+		t.Error(diff)
+	}
+}

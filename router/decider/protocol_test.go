@@ -1,0 +1,291 @@
+package decider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/testing/protocol"
+)
+
+// Package protocol says what a desk should do, and searches that for faults.
+// Here real desks go random ways through its scenarios, and must append the
+// same records and mark the same offsets at each step.
+func TestDesksFollowTheProtocol(t *testing.T) {
+	binary := runsBinary(t)
+	for _, scenario := range protocol.Scenarios() {
+		t.Run(scenario.Name, func(t *testing.T) {
+			for seed := range uint64(200) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWalk(t, scenario, binary)
+					for step := range protocol.Walk(scenario, seed) {
+						w.story = append(w.story, step.Text...)
+						if err := w.step(&step); err != nil {
+							t.Fatalf("seed %d: %v after:\n%s", seed, err, strings.Join(w.story, "\n"))
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// walk is a scenario in the hands of two command services.
+type walk struct {
+	t        *testing.T
+	scenario *protocol.Scenario
+	binary   *protocol.Binary // what decides at this step
+	services [2]*walker
+	topic    uint8 // of the two topics commands, the one that is there
+
+	log      []eventlog.Record
+	accepted []bool // by the gate, of the log's records
+	heads    map[string]eventlog.Head
+	records  map[int]*eventlog.Record // by the ids that the model gives them
+	story    []string
+}
+
+// walker is one command service.
+type walker struct {
+	ledger *Ledger
+	folded int // records of the log
+	desk   *desk
+	marked int
+	sent   []sentRecord
+	air    []sentRecord
+}
+
+// sentRecord is an append whose end is not known.
+type sentRecord struct {
+	record    *eventlog.Record
+	delivered func(error)
+}
+
+func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary) *walk {
+	w := &walk{
+		t: t, scenario: scenario, binary: binary,
+		heads: map[string]eventlog.Head{}, records: map[int]*eventlog.Record{0: {}},
+	}
+	for i := range w.services {
+		w.restart(i)
+	}
+	w.claim(0, 0)
+	return w
+}
+
+func (w *walk) restart(who int) {
+	w.services[who] = &walker{ledger: NewLedger(nil, registry, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
+}
+
+// step does what the model did, and compares.
+func (w *walk) step(step *protocol.Step) error {
+	*w.binary = w.scenario.Handlers[step.Who]
+	s := w.services[step.Who]
+	switch step.Deed {
+	case protocol.Takes:
+		if command, wish := w.command(step.At); !s.desk.take(command, wish) {
+			return errors.New("it was not taken")
+		}
+	case protocol.Lands:
+		s.drop(w.records[step.Append.ID])(nil)
+		return w.land(step)
+	case protocol.Lingers:
+		return w.land(step)
+	case protocol.Hears:
+		s.drop(w.records[step.Append.ID])(errors.New("no ack"))
+		synctest.Wait()
+		if s.desk.retry != nil {
+			s.desk.retry.Stop() // the model says when
+		}
+	case protocol.Retries:
+		s.desk.sendAgain()
+	case protocol.Reads:
+		for !w.accepted[s.folded] {
+			w.read(s)
+		}
+		w.read(s)
+	case protocol.Claims:
+		w.claim(step.Who, step.At)
+	case protocol.Crashes:
+		w.restart(step.Who)
+	case protocol.Recreate:
+		w.topic = 1
+	}
+	return w.compare(step)
+}
+
+// command is what the gateway would make of a scenario's command.
+func (w *walk) command(at int) (eventlog.Command, aggregate.AnyCommand) {
+	c := w.scenario.Commands[at]
+	user := users.ID(fmt.Sprint(c.User))
+	name := users.Aggregate.Stream(string(user))
+	var wish aggregate.AnyCommand
+	switch c.Verb {
+	case protocol.Requeue:
+		wish = &RequeueParked{Stream: name}
+	case protocol.Drop:
+		wish = &DropParked{Stream: name, CommandID: idText(c.Drops)}
+	default:
+		wish = &walkersWish{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
+	}
+	body := EncodeBody(wish)
+	command := eventlog.Command{
+		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: wish.Type(), Stream: name,
+		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
+	}
+	if c.Expects > 0 {
+		version := uint64(c.Expects - 1)
+		command.ExpectedVersion = &version
+	}
+	return command, wish
+}
+
+func idText(id uint8) string { return fmt.Sprint("id", id) }
+
+// land puts a record into the log.
+func (w *walk) land(step *protocol.Step) error {
+	r := *w.records[step.Append.ID]
+	r.Offset = int64(len(w.log))
+	head, accepted := w.heads[r.Stream].Accept(&r)
+	w.heads[r.Stream] = head
+	w.log, w.accepted = append(w.log, r), append(w.accepted, accepted)
+	if accepted != step.Accepted {
+		return fmt.Errorf("accepted is %v, the model says %v", accepted, step.Accepted)
+	}
+	return nil
+}
+
+// read folds the next record.
+func (w *walk) read(s *walker) {
+	r := w.log[s.folded]
+	s.folded++
+	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
+		r.Body = []byte("{") // as good as a type that it doesn't know
+	}
+	s.ledger.partitions[0].fold([]eventlog.Record{r}, s.ledger.logger)
+}
+
+// claim does what [Dispatcher.Setup] does, and before that Cleanup.
+func (w *walk) claim(who, next int) {
+	s := w.services[who]
+	if s.desk != nil {
+		ended, cancel := context.WithCancel(w.t.Context())
+		cancel()
+		s.desk.close(ended)
+	}
+	for s.folded < len(w.log) {
+		w.read(s)
+	}
+	topic, start := w.topic, 0
+	if topic == 1 {
+		start = int(w.scenario.Recreated)
+	}
+	s.marked, s.air = next, nil
+	claim := kafka.NewClaim(w.t.Context(), 0, func(next int64) { s.marked = start + int(next) })
+	ledger := s.ledger.partitions[0]
+	s.desk = newDesk(claim, fmt.Sprint("topic", topic), ledger, func(r *eventlog.Record, delivered func(error)) {
+		s.sent = append(s.sent, sentRecord{r, delivered})
+	}, s.ledger.logger)
+	s.desk.most = protocol.MaxHeld
+	ledger.desk = s.desk
+	s.desk.resumeAll()
+}
+
+// drop takes an append out of the air, and returns who is to be told.
+func (s *walker) drop(r *eventlog.Record) (delivered func(error)) {
+	i := slices.IndexFunc(s.air, func(a sentRecord) bool { return a.record.Digest == r.Digest })
+	delivered = s.air[i].delivered
+	s.air = slices.Delete(s.air, i, i+1)
+	return delivered
+}
+
+// compare holds what was appended and marked against the model.
+func (w *walk) compare(step *protocol.Step) error {
+	for i, s := range w.services {
+		if s.desk != nil && s.marked != step.Marked[i] {
+			return fmt.Errorf("%d has marked %d, the model %d", i, s.marked, step.Marked[i])
+		}
+	}
+	s := w.services[step.Who]
+	sent := s.sent
+	s.air, s.sent = append(s.air, sent...), nil
+	if len(sent) != len(step.Sent) {
+		return fmt.Errorf("it sent %d records, the model %d", len(sent), len(step.Sent))
+	}
+	byStream := func(a, b sentRecord) int { return strings.Compare(a.record.Stream, b.record.Stream) }
+	slices.SortStableFunc(sent, byStream) // the desk's order is any
+	for i, want := range step.Sent {
+		if err := w.same(sent[i].record, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) same(got *eventlog.Record, want protocol.Append) error {
+	c := w.scenario.Commands[want.Command]
+	known := w.records[want.ID]
+	switch {
+	case got.Stream != users.Aggregate.Stream(fmt.Sprint(c.User)), got.CommandID != idText(c.ID), got.Seq != uint64(want.Seq), got.Version != uint64(want.Version):
+	case got.Prev != w.records[want.Prev].Digest:
+	case known == nil || known.Digest == got.Digest:
+		w.records[want.ID] = got
+		return nil
+	}
+	return fmt.Errorf("it sent %+v, the model %+v", *got, want)
+}
+
+// walkersWish is a command that a binary decides as the model does.
+type walkersWish struct {
+	ID   users.ID      `json:"id"`
+	Name users.Name    `json:"name"`
+	Verb protocol.Verb `json:"verb"`
+}
+
+// walkersBinary is what decides a walker's commands.
+var walkersBinary *protocol.Binary
+
+const newerName = "newer "
+
+func (walkersWish) Type() string          { return "walkUser" }
+func (c walkersWish) AggregateID() string { return string(c.ID) }
+
+func (c walkersWish) Decide(u users.User) (aggregate.Event[users.User], error) {
+	exists, name := u.Status != users.Absent, c.Name
+	if walkersBinary.New {
+		name = newerName + name
+	}
+	switch {
+	case c.Verb == protocol.Touchy && !walkersBinary.New:
+		panic("touchy")
+	case c.Verb == protocol.Create && exists:
+		return nil, users.ErrExists
+	case c.Verb == protocol.Rename && !exists:
+		return nil, users.ErrNotFound
+	case !exists:
+		return users.UserCreated{ID: c.ID, Name: name}, nil
+	case name == u.Name:
+		return nil, nil
+	default:
+		return users.UserRenamed{ID: c.ID, Name: name}, nil
+	}
+}
+
+// runsBinary makes walkersWish a command of the domain, for held ones are read
+// anew, and returns the binary that decides it.
+func runsBinary(t *testing.T) *protocol.Binary {
+	t.Helper()
+	walkersBinary = new(protocol.Binary)
+	withCommand(t, func() aggregate.Command[users.User] { return new(walkersWish) })
+	return walkersBinary
+}

@@ -1,0 +1,78 @@
+package decider
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+func TestWatchTellsOfOutcomes(t *testing.T) {
+	log, tp := newFakeLog(), new(topic)
+	s := serve(t, log)
+	w := s.ledger.Watch("user/u", "1")
+	defer w.Close()
+	s.take(tp.command("createUser", "u", "Ann", "1"))
+	if o := <-w.C; o.Kind != Succeeded || o.Version != 1 {
+		t.Errorf("told %+v", o)
+	}
+	known := s.ledger.Watch("user/u", "1")
+	defer known.Close()
+	if o := <-known.C; o.Version != 1 {
+		t.Errorf("told %+v of what is known", o)
+	}
+}
+
+// Thousands wait, and cost no goroutine and no timer: the fold tells them.
+func TestThousandsWait(t *testing.T) {
+	const n = 5000
+	for _, test := range []struct {
+		name     string
+		commands int
+	}{{"for a command each", n}, {"all for the same one", 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			var tp topic
+			var records []eventlog.Record
+			for i := range test.commands {
+				c := tp.command("createUser", fmt.Sprint("u", i), "Ann", fmt.Sprint("c", i))
+				records = append(records, decide(registry, new(stream), &c, &users.CreateUser{ID: users.ID(idOf(c.Stream)), Name: "Ann"}, eventlog.CommandPosition{}))
+				records[i].Offset = int64(i)
+			}
+			quiet := slog.New(slog.DiscardHandler)
+			ledger := NewLedger(newFakeLog(), registry, 1, 128, quiet)
+			p := ledger.partitions[0]
+			goroutines := runtime.NumGoroutine()
+			var watches []*Watch
+			for i := range n {
+				r := records[i%test.commands]
+				watches = append(watches, ledger.Watch(r.Stream, r.CommandID))
+			}
+			if len(p.waiting) != test.commands {
+				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
+			}
+			p.fold(records, quiet)
+			if got := runtime.NumGoroutine(); got > goroutines {
+				t.Errorf("%d goroutines more", got-goroutines)
+			}
+			for i, w := range watches {
+				select {
+				case o := <-w.C:
+					if o.CommandID != records[i%test.commands].CommandID || o.Kind != Succeeded {
+						t.Fatalf("waiter %d was told %+v", i, o)
+					}
+				default:
+					t.Fatalf("waiter %d was not told", i)
+				}
+				if !w.Close() {
+					t.Fatalf("waiter %d did not wait", i)
+				}
+			}
+			if len(p.waiting) != 0 {
+				t.Errorf("%d commands are still waited for", len(p.waiting))
+			}
+		})
+	}
+}

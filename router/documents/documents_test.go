@@ -1,0 +1,141 @@
+package documents_test
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/documents"
+)
+
+var update = flag.Bool("update", false, "write the documents in ../docs")
+
+type object = map[string]any
+
+func as[T any](t *testing.T, v any) T {
+	t.Helper()
+	of, ok := v.(T)
+	if !ok {
+		t.Fatalf("%v is no %T", v, of)
+	}
+	return of
+}
+
+// at is what a document has below these members.
+func at(t *testing.T, text []byte, members ...string) object {
+	t.Helper()
+	var doc object
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range members {
+		doc = as[object](t, doc[member])
+	}
+	return doc
+}
+
+func validatorOf(t *testing.T, text []byte) validator.Validator {
+	t.Helper()
+	doc, err := libopenapi.NewDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, errs := validator.NewValidator(doc)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return check
+}
+
+// The document is OpenAPI, whole and in parts, with one aggregate and two, with
+// fragments and without.
+func TestOpenAPIIsValid(t *testing.T) {
+	t.Parallel()
+	bare := documents.Description{Title: "Bare", Version: "2", Registry: registryOf(t, parcels)}
+	for name, text := range map[string][]byte{
+		"whole":    documents.OpenAPI(shipped(t)),
+		"commands": documents.OpenAPI(shipped(t), "/commands", "/openapi.json"),
+		"two":      documents.OpenAPI(both(t)),
+		"bare":     documents.OpenAPI(bare),
+	} {
+		if _, wrong := validatorOf(t, text).ValidateDocument(); len(wrong) > 0 {
+			t.Errorf("%s: %v", name, wrong)
+		}
+	}
+}
+
+// Each aggregate has the machine's paths.
+func TestPathsOfEachAggregate(t *testing.T) {
+	t.Parallel()
+	text := documents.OpenAPI(both(t))
+	got := map[string]string{}
+	for path, item := range at(t, text, "paths") {
+		if get, ok := as[object](t, item)["get"].(object); ok && strings.Contains(path, "s/") {
+			got[path] = as[string](t, get["operationId"])
+		}
+	}
+	want := map[string]string{
+		"/users/{id}": "getUser", "/stats/users": "getStats",
+		"/users/{id}/history": "getUserHistory", "/users/{id}/commands/{command}": "getUserCommandStatus",
+		"/parcels/{id}/history": "getParcelHistory", "/parcels/{id}/commands/{command}": "getParcelCommandStatus",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]any{"users", "parcels"}, at(t, text, "components", "parameters", "Of", "schema")["enum"]); diff != "" {
+		t.Errorf("the aggregates that changes can be of (-want +got):\n%s", diff)
+	}
+	if enum := problemsOf(t, text, "/parcels/{id}/history", "get", "404"); !slices.Contains(enum, any("urn:millrace:problem:parcel-not-found")) {
+		t.Errorf("the history of no parcel: %v", enum)
+	}
+}
+
+// problemsOf are the types of an operation's problems of a status.
+func problemsOf(t *testing.T, text []byte, path, method, status string) []any {
+	t.Helper()
+	schema := at(t, text, "paths", path, method, "responses", status, "content", "application/problem+json", "schema")
+	own := as[object](t, as[[]any](t, schema["allOf"])[1])
+	return as[[]any](t, as[object](t, as[object](t, own["properties"])["type"])["enum"])
+}
+
+// A command is answered with each refusal, by the status of its kind, and with
+// no other status.
+func TestRefusalsAreAnswers(t *testing.T) {
+	t.Parallel()
+	d := documents.Description{Title: "Bare", Version: "1", Registry: registryOf(t, parcels), Refusals: []*aggregate.Refusal{
+		{Slug: "version-mismatch", Detail: "another version", Kind: aggregate.PreconditionFailed},
+	}}
+	text := documents.OpenAPI(d)
+	for status, slug := range map[string]string{"410": "parcel-lost", "412": "version-mismatch"} {
+		if got := problemsOf(t, text, "/commands", "post", status); len(got) != 1 || got[0] != "urn:millrace:problem:"+slug {
+			t.Errorf("%s: %v", status, got)
+		}
+	}
+	if responses := at(t, text, "paths", "/commands", "post", "responses"); responses["404"] != nil || responses["409"] != nil {
+		t.Errorf("there are answers for refusals that nobody has: %v", slices.Sorted(maps.Keys(responses)))
+	}
+}
+
+// An id in a path is what the aggregate's commands take.
+func TestIDsInPaths(t *testing.T) {
+	t.Parallel()
+	check := validatorOf(t, documents.OpenAPI(both(t)))
+	for _, plural := range []string{"users", "parcels"} {
+		for _, id := range []string{"1", "9007199254740992", "01", "-1", "1.5", "nobody", "a%2Fb", "true", "zo%C3%AB", "%E2%80%A8x", "null"} {
+			r := httptest.NewRequest(http.MethodGet, "http://localhost:3002/"+plural+"/"+id+"/history", http.NoBody)
+			if ok, wrong := check.ValidateHttpRequest(r); !ok {
+				t.Errorf("%s %s: %v", plural, id, wrong)
+			}
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/web"
+)
+
+// commandServer is a gateway in front of a service that decides on the fake
+// log. What the gateway sends goes to the desk, or is held back.
+type commandServer struct {
+	http.Handler
+	*deciding
+	gateway  *Gateway
+	stopping chan struct{}
+	// sending is asked before a command is on the topic.
+	sending func(*eventlog.Command) error
+
+	mu   sync.Mutex
+	hold bool
+	sent []eventlog.Command // by offset
+	next int                // the first that the desk has not seen
+}
+
+func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer {
+	t.Helper()
+	s := &commandServer{deciding: newDeciding(t, newFakeLog()), stopping: make(chan struct{})}
+	s.sending = func(*eventlog.Command) error { return nil }
+	s.gateway = &Gateway{
+		Registry: registry,
+		Send:     aside(s.send), Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
+		Ledger: func() *decider.Ledger { return s.ledger }, Stopping: s.stopping,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	if adjust != nil {
+		adjust(s)
+	}
+	router := web.NewRouter()
+	s.gateway.Routes(router)
+	s.Handler = router
+	return s
+}
+
+func (s *commandServer) send(c *eventlog.Command) error {
+	if err := s.sending(c); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copied := *c
+	copied.Offset = int64(len(s.sent))
+	s.sent = append(s.sent, copied)
+	s.bring()
+	return nil
+}
+
+// holdBack keeps what is sent from the desk, until letGo.
+func (s *commandServer) holdBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = true
+}
+
+func (s *commandServer) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = false
+	s.bring()
+}
+
+func (s *commandServer) bring() {
+	for !s.hold && s.next < len(s.sent) {
+		s.take(s.sent[s.next])
+		s.next++
+	}
+}
+
+func (s *commandServer) sentIDs() (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.sent {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+func newPost(ctx context.Context, body string, headers ...string) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/commands", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+// post asks, and returns the answer and how long it took.
+func (s *commandServer) post(t *testing.T, body string, headers ...string) (*httptest.ResponseRecorder, time.Duration) {
+	t.Helper()
+	start, w := time.Now(), httptest.NewRecorder()
+	s.ServeHTTP(w, newPost(t.Context(), body, headers...))
+	return w, time.Since(start)
+}

@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+)
+
+// deciding is a command service that decides on the fake log, for a gateway in
+// front of it.
+type deciding struct {
+	t          *testing.T
+	ledger     *decider.Ledger
+	dispatcher *decider.Dispatcher
+}
+
+func newDeciding(t *testing.T, log *fakeLog) *deciding {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	d := &deciding{t: t, ledger: decider.NewLedger(log, registry, 1, 128, quiet)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = d.ledger.Run(ctx) })
+	topicID := func(context.Context) (string, error) { return "topic", nil }
+	d.dispatcher = decider.NewDispatcher(&kafka.Kafka{Partitions: 1}, topicID, d.ledger, log.append, quiet)
+	claim := kafka.NewClaim(ctx, 0, func(int64) {})
+	if _, err := d.dispatcher.Setup(claim); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		d.dispatcher.Cleanup(claim)
+	})
+	return d
+}
+
+func (d *deciding) take(commands ...eventlog.Command) {
+	d.t.Helper()
+	for _, c := range commands {
+		wish := decider.NewCommand(registry, c.Type)
+		if err := json.Unmarshal(c.Body, wish); err != nil {
+			d.t.Fatal(err)
+		}
+		if err := d.dispatcher.Take(c, wish); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}

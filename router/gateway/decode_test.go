@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/web"
+)
+
+// The hash is on the wire and in every ledger: it never changes.
+func TestHash(t *testing.T) {
+	const (
+		created  = "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e"
+		expected = "1181118f33bfd6767aaded3158e7a1690f04019787f1d2bfc65221be6601314f"
+		other    = "86ba7f4c4db3034361a1a83a78bdb62a455fbe90fa22a80e55a09e8c179d2fb5"
+	)
+	tests := []struct{ name, body, want string }{
+		{"as written", `{"type":"createUser","payload":{"id":1,"name":"Alice"}}`, created},
+		{"members in another order", `{"payload":{"name":"Alice","id":1},"type":"createUser"}`, created},
+		{"white space and escapes", " {\n\"type\" : \"create\\u0055ser\", \"payload\":{\"id\":\"1\",\"name\":\" \\u0041lice \"} }\n", created},
+		{"the command's id is no part of it", `{"id":"a","type":"createUser","payload":{"id":1,"name":"Alice"}}`, created},
+		{"expected version", `{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":0}`, expected},
+		{"another payload", `{"type":"createUser","payload":{"id":1,"name":"alice"}}`, other},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, wrong := decodeRequest(registry, []byte(test.body))
+			if wrong != nil {
+				t.Fatalf("refused: %v", wrong)
+			}
+			if c.Hash != test.want {
+				t.Errorf("got %s, want %s", c.Hash, test.want)
+			}
+		})
+	}
+}
+
+func TestHashTellsApart(t *testing.T) {
+	seen := map[string]string{}
+	for _, body := range []string{
+		`{"type":"createUser","payload":{"id":1,"name":"Alice"}}`,
+		`{"type":"renameUser","payload":{"id":1,"name":"Alice"}}`,
+		`{"type":"createUser","payload":{"id":2,"name":"Alice"}}`,
+		`{"type":"createUser","payload":{"id":"01","name":"Alice"}}`,
+		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":0}`,
+		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":1}`,
+		`{"type":"deleteUser","payload":{"id":1}}`,
+		`{"type":"deleteUser","payload":{"id":1},"expectedVersion":1}`,
+		`{"type":"deactivateUser","payload":{"id":1}}`,
+	} {
+		c, wrong := decodeRequest(registry, []byte(body))
+		if wrong != nil {
+			t.Fatalf("%s refused: %v", body, wrong)
+		}
+		if before, ok := seen[c.Hash]; ok {
+			t.Errorf("%s and %s have the same hash", before, body)
+		}
+		seen[c.Hash] = body
+	}
+}
+
+// A field that reads itself says in plain words what it takes; decodeRequest
+// matches members to fields by their tags.
+func TestCommandFields(t *testing.T) {
+	for _, newCommand := range users.Aggregate.Commands() {
+		command := reflect.TypeOf(newCommand()).Elem()
+		for i := range command.NumField() {
+			field := command.Field(i)
+			if field.Tag.Get("json") == "" || field.Type.Kind() == reflect.Pointer {
+				t.Errorf("%s.%s: want a json tag, and no pointer: each member of a payload is required", command, field.Name)
+			}
+			if !reflect.PointerTo(field.Type).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+				t.Errorf("%s.%s is a %s, which checks nothing", command, field.Name, field.Type)
+			}
+		}
+	}
+}
+
+// A command to come may have members of the plain types.
+func TestDecodeMembersOfPlainTypes(t *testing.T) {
+	type plain struct {
+		Text   string          `json:"text"`
+		Flag   bool            `json:"flag"`
+		Count  uint8           `json:"count"`
+		List   []string        `json:"list"`
+		Nested struct{ A int } `json:"nested"`
+		Maybe  *string         `json:"maybe"`
+	}
+	at := func(member, detail string) web.FieldError {
+		return web.FieldError{Pointer: "/payload/" + member, Detail: detail}
+	}
+	tests := []struct {
+		name, text, flag, count, list, nested string
+		want                                  []web.FieldError
+	}{
+		{"right", `"a"`, `true`, `255`, `["a"]`, `{"A":1}`, nil},
+		{"null", `null`, `null`, `null`, `null`, `null`, []web.FieldError{
+			at("text", "must be a string"), at("flag", "must be true or false"),
+			at("count", "must be a number that fits here"), at("list", "must be an array"), at("nested", "must be an object"),
+		}},
+		{"of wrong types", `1`, `"true"`, `256`, `{}`, `[]`, []web.FieldError{
+			at("text", "must be a string"), at("flag", "must be true or false"),
+			at("count", "must be a number that fits here"), at("list", "must be an array"), at("nested", "must be an object"),
+		}},
+		{"unknown within", `""`, `false`, `0`, `[]`, `{"a":1}`, []web.FieldError{
+			at("nested/A", "is required"), at("nested/a", "is not known; known are A"),
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			given := []member{
+				{"text", jsontext.Value(test.text)}, {"flag", jsontext.Value(test.flag)}, {"count", jsontext.Value(test.count)},
+				{"list", jsontext.Value(test.list)}, {"nested", jsontext.Value(test.nested)},
+			}
+			if diff := cmp.Diff(test.want, decodeMembers(given, "/payload", new(plain))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is accepted is said again by its normalised form, and another reader of
+// JSON reads the same in it.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		alice,
+		`{"type":"renameUser","payload":{"id":"<\u00e9>","name":" \ud83d\ude00 "},"id":"a","expectedVersion":9007199254740991}`,
+		`{"type":"deactivateUser","payload":{"id":"01"}}`,
+		`{"type":"reactivateUser","payload":{"id":9007199254740991},"expectedVersion":0}`,
+		`{"type":"deleteUser","payload":{"id":"a\u2028b"}}`,
+		`{"type":"deleteUser","type":"deleteUser"}`, `{"payload":{"id":[[]]}}`, `{"type":"\ud800"}`, `{}{}`, `null`, "\ufeff{}", ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, wrong := decodeRequest(registry, body)
+		if (c == nil) == (wrong == nil) {
+			t.Fatalf("both or neither of command %v and errors %v", c, wrong)
+		}
+		if c == nil {
+			return
+		}
+		again := fmt.Sprintf(`{"type":%q,"payload":%s}`, c.Type, c.Body)
+		if c.ExpectedVersion != nil {
+			again = fmt.Sprintf(`{"type":%q,"payload":%s,"expectedVersion":%d}`, c.Type, c.Body, *c.ExpectedVersion)
+		}
+		second, wrong := decodeRequest(registry, []byte(again))
+		if wrong != nil {
+			t.Fatalf("%s refused, after %s: %v", again, body, wrong)
+		}
+		second.ID = c.ID
+		if diff := cmp.Diff(c, second); diff != "" {
+			t.Errorf("%s is not %s (-first +second):\n%s", again, body, diff)
+		}
+		if diff := cmp.Diff(readOtherwise(t, body), c); diff != "" {
+			t.Errorf("%s (-encoding/json +ours):\n%s", body, diff)
+		}
+	})
+}
+
+// readOtherwise makes a command of a body as encoding/json reads it, which
+// shares nothing with the decoder but the types of the domain.
+func readOtherwise(t *testing.T, body []byte) *eventlog.Command {
+	t.Helper()
+	var envelope struct {
+		Type            string
+		ID              string
+		ExpectedVersion *uint64
+		Payload         json.RawMessage
+	}
+	if err := json.Unmarshal(body, &envelope); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	for _, newCommand := range users.Aggregate.Commands() {
+		command := newCommand()
+		if command.Type() != envelope.Type {
+			continue
+		}
+		if err := json.Unmarshal(envelope.Payload, command); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		c := &eventlog.Command{
+			Type: envelope.Type, Stream: users.Aggregate.Stream(command.AggregateID()), ID: envelope.ID,
+			ExpectedVersion: envelope.ExpectedVersion, Body: decider.EncodeBody(command),
+		}
+		c.Hash = hashOf(c)
+		return c
+	}
+	t.Fatalf("%s: no such type", body)
+	return nil
+}

@@ -1,0 +1,308 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/web"
+)
+
+const (
+	// importWindow is how many lines of one import are under way at once.
+	importWindow = 512
+	// importSenders send lines side by side; one stream's all by the same one.
+	importSenders = 64
+	// importPatience is how long a client may take for a line, or to read
+	// results, and how long a line waits for a place.
+	importPatience = 30 * time.Second
+	// importLinger is how long what a client still sends is dropped after it
+	// was cut off: if the connection closed at once, it might not read why.
+	importLinger = time.Second
+)
+
+// importer is an import under way: one goroutine reads lines, some send them,
+// and one writes their results.
+type importer struct {
+	*Gateway
+	control *http.ResponseController
+	wait    time.Duration
+	lines   chan *importLine // in order, read and not answered
+
+	senders [importSenders]chan *importLine // nil until needed
+}
+
+// importLine is a line on its way.
+type importLine struct {
+	number int
+	ticket *ticket       // nil if the line is wrong
+	sent   chan struct{} // closed when err says how sending went
+	err    error
+}
+
+// postMany takes a command a line, and answers with a result a line, in the
+// same order, as they come (NDJSON). A line that is wrong is reported in its
+// place. The client is read as fast as commands are taken.
+func (g *Gateway) postMany(w http.ResponseWriter, r *http.Request) error {
+	if len(r.Header.Values(headerIdempotencyKey)) > 0 {
+		return invalid("many commands can't share one id", web.FieldError{
+			Parameter: headerIdempotencyKey, Detail: "must not be given with " + mediaNDJSON + "; give each line its id",
+		})
+	}
+	i := &importer{
+		Gateway: g, control: http.NewResponseController(w), wait: preferredWait(r.Header),
+		lines: make(chan *importLine, importWindow),
+	}
+	if err := i.control.EnableFullDuplex(); err != nil {
+		return err
+	}
+	if r.Header.Get("Expect") != "" {
+		w.WriteHeader(http.StatusContinue) // net/http itself sends it no more once the answer has begun
+	}
+	w.Header().Set("Content-Type", mediaNDJSON)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Connection", "close") // the rest of a body that isn't read to its end must not pass for a request
+	applyWait(w.Header(), i.wait)
+	w.WriteHeader(http.StatusOK)
+
+	// Not the request's context, which ends when a client has closed its
+	// sending side: it may read on. If it doesn't, writing tells.
+	ctx, giveUp := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer giveUp()
+	var writing sync.WaitGroup
+	writing.Go(func() { i.write(ctx, w, giveUp) })
+	defer writing.Wait()
+	i.read(ctx, r.Body) // here, where a panic over what a client sent is recovered from
+	return nil
+}
+
+var errEnding = errors.New("no more lines are taken")
+
+// read takes lines until the body ends, the client stalls or is gone, or the
+// service stops.
+func (i *importer) read(ctx context.Context, body io.Reader) {
+	defer close(i.lines)
+	defer i.stopSenders()
+	defer i.interruptReading(ctx)()
+	in := bufio.NewReaderSize(body, maxBody+len("\r\n"))
+	for number := 1; ; number++ {
+		text, long, err := i.nextLine(ctx, in)
+		switch {
+		case errors.Is(err, errEnding):
+			i.report(number, web.Unavailable("the service is stopping; send this line and the rest again"))
+			return
+		case err != nil && !errors.Is(err, io.EOF):
+			i.report(number, invalid("the body ended, or stalled, before it was complete"))
+			return
+		case long:
+			i.report(number, tooLarge())
+		case len(text) > 0:
+			i.take(ctx, number, text)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// interruptReading ends the read under way when the service stops or the
+// client is gone, until stop is called.
+func (i *importer) interruptReading(ctx context.Context) (stop func()) {
+	var interrupter sync.WaitGroup
+	stopped := make(chan struct{})
+	interrupter.Go(func() {
+		select {
+		case <-i.Stopping:
+		case <-ctx.Done():
+		case <-stopped:
+			return
+		}
+		_ = i.control.SetReadDeadline(time.Unix(1, 0)) // long ago
+	})
+	return func() {
+		close(stopped)
+		interrupter.Wait()
+	}
+}
+
+// nextLine reads a line in the time that a client may take for one.
+func (i *importer) nextLine(ctx context.Context, in *bufio.Reader) (text []byte, long bool, err error) {
+	_ = i.control.SetReadDeadline(time.Now().Add(importPatience))
+	// After the deadline is set: whoever interrupts from here on has the last word.
+	if !i.ending(ctx) {
+		text, long, err = readLine(in)
+	}
+	if i.ending(ctx) {
+		err = errEnding
+	}
+	return text, long, err
+}
+
+func (i *importer) ending(ctx context.Context) bool {
+	select {
+	case <-i.Stopping:
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// readLine reads a line without its end, and skips one that is too long. The
+// line is good until the next is read.
+func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
+	text, err = in.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		text, long = nil, true
+		_, err = in.ReadSlice('\n')
+	}
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	if len(text) > maxBody {
+		text, long = nil, true
+	}
+	return text, long, err
+}
+
+// report puts a wrong line's problem in its place.
+func (i *importer) report(number int, problem *web.Problem) {
+	line := &importLine{number: number, sent: make(chan struct{}), err: problem}
+	close(line.sent)
+	i.lines <- line
+}
+
+// take decodes a line and has it sent.
+func (i *importer) take(ctx context.Context, number int, text []byte) {
+	c, wrong := decodeRequest(i.Registry, text)
+	if len(wrong) > 0 {
+		i.report(number, invalid("the line is wrong at the places in errors", wrong...))
+		return
+	}
+	if err := i.stamp(c); err != nil {
+		i.report(number, unknown(c))
+		return
+	}
+	line := &importLine{number: number, ticket: i.begin(c, i.wait, i.imported, i.undecided), sent: make(chan struct{})}
+	i.lines <- line
+	sender := eventlog.PartitionOf(c.Stream, importSenders)
+	if i.senders[sender] == nil {
+		i.senders[sender] = make(chan *importLine, importWindow)
+		go i.sendLines(ctx, i.senders[sender])
+	}
+	i.senders[sender] <- line
+}
+
+func (i *importer) stopSenders() {
+	for _, sender := range i.senders {
+		if sender != nil {
+			close(sender)
+		}
+	}
+}
+
+// sendLines sends lines one after the other. Once a line was not sent, or it
+// is not known whether it was, the later ones of its stream are not: they would
+// overtake it.
+func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
+	stuck := map[string]bool{}
+	for line := range lines {
+		stream := line.ticket.command.Stream
+		if i.ending(ctx) || stuck[stream] {
+			line.err = notSent(line.ticket.command)
+		} else if line.err = line.ticket.send(ctx, i.awaitPlace); line.err != nil {
+			stuck[stream] = true
+		}
+		close(line.sent)
+	}
+}
+
+func (i *importer) awaitPlace(p places) bool { return p.await(importPatience, i.Stopping) }
+
+func notSent(c *eventlog.Command) *web.Problem {
+	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this stream may not have been taken; " +
+		"send what is not known to be taken again, in this order, with these ids")
+	p.ID = c.ID
+	return p
+}
+
+// lineResult is the answer to one line: what a POST of its own would have
+// been told.
+type lineResult struct {
+	Line int `json:"line"`
+	*commandAnswer
+	Problem *web.Problem `json:"problem,omitempty"`
+}
+
+// write writes the lines' results, in order, and sends them on whenever the
+// next one has to be waited for. A client that is gone, or doesn't read, it
+// gives up: then the lines left go unanswered.
+func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
+	results := json.NewEncoder(w)
+	allow := func() { _ = i.control.SetWriteDeadline(time.Now().Add(importPatience)) }
+	flush := func() error {
+		allow()
+		return i.control.Flush()
+	}
+	err := flush() // for clients that wait for the answer to begin
+	for line := range i.lines {
+		if err == nil && !line.ready() {
+			err = flush()
+		}
+		if err == nil {
+			result := line.result(ctx)
+			allow()
+			err = results.Encode(result)
+		}
+		if err == nil && len(i.lines) == 0 {
+			err = flush()
+		}
+		if err != nil {
+			giveUp()
+		}
+		line.close()
+	}
+	if err == nil {
+		_ = flush()                                                 // with time for the end, which net/http writes
+		_ = i.control.SetReadDeadline(time.Now().Add(importLinger)) // and for what is still sent
+	}
+}
+
+// ready says whether the result needs no waiting for.
+func (l *importLine) ready() bool {
+	select {
+	case <-l.sent:
+		return l.err != nil || l.ticket.watch == nil || l.ticket.decided()
+	default:
+		return false
+	}
+}
+
+// result waits for a line's result.
+func (l *importLine) result(ctx context.Context) lineResult {
+	<-l.sent
+	result := lineResult{Line: l.number}
+	err := l.err
+	if err == nil {
+		var answer commandAnswer
+		if answer, err = l.ticket.answer(ctx); err == nil {
+			result.commandAnswer = &answer
+		}
+	}
+	if err != nil && !errors.As(err, &result.Problem) {
+		result.Problem = unknown(l.ticket.command)
+	}
+	return result
+}
+
+func (l *importLine) close() {
+	if l.ticket != nil {
+		l.ticket.close()
+	}
+}

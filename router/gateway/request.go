@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/web"
+)
+
+const (
+	// maxBody is how long a command may be, in bytes.
+	maxBody = 64 << 10
+
+	headerIdempotencyKey = "Idempotency-Key"
+
+	mediaJSON   = "application/json"
+	mediaNDJSON = "application/x-ndjson"
+)
+
+// read makes a command of a request, or a problem.
+func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Command, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	key, keyErrors := idempotencyKey(r.Header)
+	c, bodyErrors := decodeRequest(g.Registry, body)
+	if wrong := slices.Concat(keyErrors, bodyErrors); len(wrong) > 0 {
+		return nil, invalid("the request is wrong at the places in errors", wrong...)
+	}
+	switch {
+	case c.ID != "" && key != "" && c.ID != key:
+		return nil, invalid("the command has two ids", web.FieldError{
+			Pointer: "/id", Detail: "must be the same as the header " + headerIdempotencyKey + ", where both are given",
+		})
+	case c.ID == "":
+		c.ID = key
+	}
+	return c, g.stamp(c)
+}
+
+// stamp gives a command its time, and an id if it has none.
+func (g *Gateway) stamp(c *eventlog.Command) error {
+	if c.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("make a command id: %w", err)
+		}
+		c.ID = id.String()
+	}
+	c.Time = g.Now().UTC().Truncate(time.Millisecond)
+	return nil
+}
+
+// mediaOf takes one command as JSON or many as NDJSON, in UTF-8, as they are.
+func mediaOf(h http.Header) (string, error) {
+	types := h.Values("Content-Type")
+	if len(types) != 1 {
+		return "", unsupported("the request must have one Content-Type, " + mediaJSON + " or " + mediaNDJSON)
+	}
+	mediaType, parameters, err := types[0], map[string]string(nil), error(nil)
+	if mediaType != mediaJSON { // as nearly all have it
+		mediaType, parameters, err = mime.ParseMediaType(types[0])
+	}
+	if err != nil || mediaType != mediaJSON && mediaType != mediaNDJSON {
+		return "", unsupported("the Content-Type must be " + mediaJSON + " or " + mediaNDJSON)
+	}
+	if charset, given := parameters["charset"]; given && !strings.EqualFold(charset, "utf-8") {
+		return "", unsupported("the charset must be utf-8")
+	}
+	for _, coding := range h.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return "", unsupported("the body must not be compressed or encoded otherwise")
+		}
+	}
+	return mediaType, nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBody {
+		w.Header().Set("Connection", "close") // or net/http would wait for it before it answers
+		return nil, tooLarge()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, invalid("the body ended before it was complete")
+	}
+	return body, nil
+}
+
+// commandID is what a command id looks like.
+var commandID = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
+
+const commandIDDetail = "must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
+
+// idempotencyKey is the command id in the header of that name, "" without
+// one: a string as structured fields have it (RFC 9651, 3.3.3), or bare.
+func idempotencyKey(h http.Header) (string, []web.FieldError) {
+	values := h.Values(headerIdempotencyKey)
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 {
+		return "", []web.FieldError{{Parameter: headerIdempotencyKey, Detail: "must not be repeated"}}
+	}
+	key := values[0]
+	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' {
+		key = key[1 : n-1] // what may stand inside needs no unescaping
+	}
+	if !commandID.MatchString(key) {
+		return "", []web.FieldError{{Parameter: headerIdempotencyKey, Detail: commandIDDetail}}
+	}
+	return key, nil
+}
+
+func invalid(detail string, wrong ...web.FieldError) *web.Problem {
+	return &web.Problem{
+		Slug: "invalid-request", Status: http.StatusBadRequest,
+		Title: "Invalid request", Detail: detail, Errors: wrong,
+	}
+}
+
+func unsupported(detail string) *web.Problem {
+	return &web.Problem{
+		Slug: "unsupported-media-type", Status: http.StatusUnsupportedMediaType,
+		Title: "Unsupported media type", Detail: detail,
+	}
+}
+
+func tooLarge() *web.Problem {
+	return &web.Problem{
+		Slug: "too-large", Status: http.StatusRequestEntityTooLarge, Title: "Too large",
+		Detail: fmt.Sprintf("a command is at most %d bytes long", maxBody),
+	}
+}

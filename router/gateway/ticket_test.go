@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// wantTaken asks for a command, and fails unless it is taken.
+func (s *commandServer) wantTaken(t *testing.T, id string) {
+	t.Helper()
+	if w, _ := s.post(t, commandOf("createUser", id, "1", "Ann")); w.Code != http.StatusAccepted {
+		t.Errorf("command %s: got %d %s, want 202", id, w.Code, w.Body)
+	}
+}
+
+// wantNotTaken asks for a command, and fails unless the answer is 503 at once
+// for this reason.
+func (s *commandServer) wantNotTaken(t *testing.T, id, slug string) {
+	t.Helper()
+	w, took := s.post(t, commandOf("createUser", id, "1", "Ann"), "Prefer", "wait=5")
+	var title, detail string
+	switch slug {
+	case "overloaded":
+		title, detail = "Overloaded", "too many commands are under way; send this one again, with this id"
+	case "unavailable":
+		title, detail = "Service unavailable", "it is not known whether the command was taken; it is safe to send it again with this id"
+	}
+	wantAnswer(t, w, 503, fmt.Sprintf(`{"type":"urn:millrace:problem:%s","title":%q,"status":503,"detail":%q,"id":%q}`, slug, title, detail, id))
+	if w.Header().Get("Retry-After") != "1" || took != 0 {
+		t.Errorf("command %s: Retry-After %q, after %v", id, w.Header().Get("Retry-After"), took)
+	}
+	wantApplied(t, w, "")
+}
+
+func (s *commandServer) wantPlaces(t *testing.T, undecided int) {
+	t.Helper()
+	synctest.Wait()
+	if got := len(s.gateway.undecided); got != undecided {
+		t.Errorf("%d places are taken, want %d", got, undecided)
+	}
+	if n := s.ledger.Waiting(); n != undecided {
+		t.Errorf("%d wait in the ledger, want %d", n, undecided)
+	}
+}
+
+func withMaxUndecided(n int) func(*commandServer) {
+	return func(s *commandServer) { s.gateway.MaxUndecided = n }
+}
+
+func TestUndecidedCommandsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(3))
+		for round := range 3 {
+			s.holdBack()
+			for i := range 3 {
+				s.wantTaken(t, fmt.Sprintf("c%d-%d", round, i))
+			}
+			s.wantNotTaken(t, "one-more", "overloaded")
+			s.wantPlaces(t, 3)
+			if n := len(s.sentIDs()); n != 3*(round+1) {
+				t.Errorf("sent %d commands, want %d", n, 3*(round+1))
+			}
+			s.letGo()
+			s.wantPlaces(t, 0)
+		}
+	})
+}
+
+// A place is free again for any outcome: refused, parked, queued.
+func TestAnyOutcomeGivesThePlaceBack(t *testing.T) {
+	withPanicUser(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		for _, body := range []string{commandOf("renameUser", "a", "1", "Ann"), panicOne, commandOf("renameUser", "b", "1", "Ann")} {
+			if w, _ := s.post(t, body); w.Code != 202 {
+				t.Errorf("%s: got %d", body, w.Code)
+			}
+			s.wantPlaces(t, 0)
+		}
+	})
+}
+
+func TestRepeatedIDTakesNoPlaceForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		s.wantTaken(t, "c1")
+		s.wantPlaces(t, 0)
+		s.holdBack()
+		for range 3 { // sent again, for nobody waits, but decided already
+			s.wantTaken(t, "c1")
+			s.wantPlaces(t, 0)
+		}
+		s.wantTaken(t, "c2")
+		s.wantNotTaken(t, "c3", "overloaded")
+		if w, _ := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=5"); w.Code != 200 {
+			t.Errorf("got %d for what is known, with no place free", w.Code)
+		}
+		s.letGo()
+		s.wantPlaces(t, 0)
+	})
+}
+
+// Two under way with the same id take a place each, and give both back.
+func TestRepeatedIDUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(2))
+		s.holdBack()
+		s.wantTaken(t, "c1")
+		s.wantTaken(t, "c1")
+		s.wantNotTaken(t, "c1", "overloaded")
+		s.letGo()
+		s.wantPlaces(t, 0)
+	})
+}
+
+func TestFailedSendGivesItsPlaceBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		s.sending = func(c *eventlog.Command) error {
+			if c.ID == "lost" {
+				return errors.New("no brokers")
+			}
+			return nil
+		}
+		for range 3 {
+			s.wantNotTaken(t, "lost", "unavailable")
+			s.wantPlaces(t, 0)
+		}
+		s.wantTaken(t, "c1")
+	})
+}
+
+// A send that failed though Kafka holds the command, which is decided already.
+func TestFailedSendOfWhatIsDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		s.gateway.Send = aside(func(c *eventlog.Command) error {
+			_ = s.send(c)
+			synctest.Wait()
+			return errors.New("the ack was lost")
+		})
+		for range 2 {
+			w, _ := s.post(t, create("a", "1"))
+			if w.Code != 503 {
+				t.Errorf("got %d", w.Code)
+			}
+			s.wantPlaces(t, 0)
+		}
+		if w, _ := s.post(t, create("a", "1"), "Prefer", "wait=1"); w.Code != 200 {
+			t.Errorf("got %d for what is decided", w.Code)
+		}
+	})
+}
+
+// A send that was given up, and arrived all the same, gives its place back
+// once.
+func TestLateSendGivesItsPlaceBackOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, withMaxUndecided(1))
+		late := make(chan struct{})
+		s.sending = func(c *eventlog.Command) error {
+			if c.ID == "late" {
+				<-late
+			}
+			return nil
+		}
+		if w, took := s.post(t, commandOf("createUser", "late", "1", "Ann")); w.Code != 503 || took != s.gateway.Timeout {
+			t.Errorf("got %d after %v", w.Code, took)
+		}
+		s.wantPlaces(t, 0)
+		s.holdBack()
+		s.wantTaken(t, "c2")
+		close(late)
+		s.wantPlaces(t, 1)
+		s.letGo()
+		s.wantPlaces(t, 0)
+	})
+}
+
+// Sends that hang take the places of sends, and give those of the undecided
+// back.
+func TestHungSendsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung := make(chan struct{})
+		s := newCommandServer(t, func(s *commandServer) {
+			s.gateway.MaxInFlight = 2
+			s.sending = func(*eventlog.Command) error { <-hung; return nil }
+		})
+		var asking sync.WaitGroup
+		for i := range 2 {
+			asking.Go(func() {
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, newPost(t.Context(), commandOf("createUser", fmt.Sprint("c", i), "1", "Ann")))
+				if w.Code != 503 {
+					t.Errorf("got %d", w.Code)
+				}
+			})
+		}
+		synctest.Wait()
+		s.wantNotTaken(t, "c3", "overloaded")
+		s.wantPlaces(t, 2)
+		asking.Wait()
+		s.wantPlaces(t, 0)
+		s.wantNotTaken(t, "c3", "overloaded")
+		close(hung)
+		synctest.Wait()
+		s.wantTaken(t, "c3")
+		s.wantPlaces(t, 0)
+	})
+}
+
+// Before Kafka is reached nobody can say when a command is decided: a place
+// is taken while it is sent, and a wait is not applied.
+func TestWithoutALedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, func(s *commandServer) {
+			s.gateway.MaxUndecided = 1
+			s.gateway.Ledger = noLedger
+		})
+		for i := range 3 {
+			w, took := s.post(t, commandOf("createUser", fmt.Sprint("c", i), "1", "Ann"), "Prefer", "wait=5")
+			if w.Code != 202 || took != 0 {
+				t.Errorf("got %d after %v", w.Code, took)
+			}
+			wantApplied(t, w, "")
+			s.wantPlaces(t, 0)
+		}
+	})
+}
+
+// An outcome that comes before the bus has said that it holds the command is
+// not missed.
+func TestOutcomeBeforeTheSendReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCommandServer(t, nil)
+		s.gateway.Timeout = time.Minute
+		s.gateway.Send = aside(func(c *eventlog.Command) error {
+			defer time.Sleep(10 * time.Second)
+			return s.send(c)
+		})
+		if w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=1"); w.Code != 200 || took != 10*time.Second {
+			t.Errorf("got %d after %v", w.Code, took)
+		}
+		s.wantPlaces(t, 0)
+	})
+}

@@ -1,0 +1,298 @@
+package kafka
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// Nothing comes before Setup has returned, of any partition; meanwhile the
+// group keeps its member.
+func TestSetupHoldsBack(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
+	messagesIn(t, k, eventlog.TopicCommands, 2, 1)
+	release := make(chan struct{})
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition == 1 {
+			<-release
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, eventlog.TopicCommands, c, nil)
+	eventually(t, "set up", func() bool { return c.setups.Load() == partitions })
+	select {
+	case at := <-m.places:
+		t.Errorf("%v came before it is set up", at)
+	case <-time.After(700 * time.Millisecond): // longer than a heartbeat takes
+	}
+	if m.Ready() == nil {
+		t.Error("ready before it is set up")
+	}
+	close(release)
+	got := []Place{m.next(t), m.next(t)}
+	if !slices.Contains(got, Place{1, 0}) || !slices.Contains(got, Place{2, 0}) {
+		t.Errorf("%v came", got)
+	}
+	if n := c.setups.Load(); n != partitions {
+		t.Errorf("set up %d times, want once for each of %d partitions", n, partitions)
+	}
+}
+
+// An abandoned claim is set up anew, and with it all the others of this member.
+func TestAbandon(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 3)
+	c := &claimant{}
+	m := join(t, k, eventlog.TopicCommands, c, func(*message.Message) error { return nil })
+	m.next(t)
+	first := c.claim(1)
+	first.Abandon()
+	first.Abandon() // once is enough
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != first
+	})
+	if first.Context.Err() == nil {
+		t.Error("abandoned, and its context lives on")
+	}
+	// Nothing was marked: it all comes again.
+	eventually(t, "from the start", func() bool { return m.next(t) == Place{1, 0} })
+	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
+	if setups, cleanups := c.setups.Load(), c.cleanups.Load(); setups != 2*partitions || cleanups != partitions {
+		t.Errorf("%d setups and %d cleanups, want 12 and 6", setups, cleanups)
+	}
+}
+
+// A claim that is abandoned with a message at a handler waits for that.
+func TestAbandonAtWork(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 3)
+	c := &claimant{}
+	arrived, release := make(chan Place, 10), make(chan struct{})
+	m := join(t, k, eventlog.TopicCommands, c, func(msg *message.Message) error {
+		arrived <- PlaceOf(msg)
+		<-release
+		return nil
+	})
+	receive(t, arrived, "a message")
+	first := c.claim(1)
+	first.Abandon()
+	if c.cleanups.Load() > 0 {
+		t.Error("cleaned up with a message at work")
+	}
+	close(release)
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != first
+	})
+	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
+}
+
+// A Setup that fails is tried again, later each time; Ready says why. The
+// group's other members are left alone.
+func TestSetupFails(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	other := &claimant{}
+	join(t, k, eventlog.TopicCommands, other, nil)
+	eventually(t, "the other has all partitions", func() bool { return other.claims() == partitions })
+
+	down := errors.New("the store is away")
+	var mu sync.Mutex
+	failing := true
+	tries := map[int32][]time.Time{}
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		tries[claim.Partition] = append(tries[claim.Partition], time.Now())
+		if failing {
+			return 0, down
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, eventlog.TopicCommands, c, nil)
+	eventually(t, "tried four times", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, at := range tries {
+			if len(at) == 4 {
+				failing = false
+			}
+		}
+		return !failing
+	})
+	if err := m.Ready(); !errors.Is(err, down) || !strings.Contains(err.Error(), "partition ") {
+		t.Errorf("not ready, because: %v", err)
+	}
+	eventually(t, "ready", func() bool { return m.Ready() == nil && c.claims() == partitions/2 })
+	mu.Lock()
+	for partition, at := range tries {
+		for i := range len(at) - 1 {
+			if wait := at[i+1].Sub(at[i]); wait < 100*time.Millisecond<<i {
+				t.Errorf("partition %d: tried again after %v", partition, wait)
+			}
+		}
+	}
+	mu.Unlock()
+	if n := other.setups.Load(); n != partitions+partitions/2 {
+		t.Errorf("the other member was set up %d times, want once for its 6 partitions, and for the 3 it kept", n)
+	}
+	for partition := range k.Partitions {
+		messagesIn(t, k, eventlog.TopicCommands, partition, 1)
+	}
+	for range partitions / 2 {
+		m.next(t)
+	}
+	m.leave(t)
+	if n := c.cleanups.Load(); n != partitions/2 {
+		t.Errorf("%d cleanups of 3 partitions", n)
+	}
+}
+
+// A member for which no partition is left is ready to take over.
+func TestMemberWithoutPartitions(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	k.Partitions = 1
+	ensureTopics(t, k)
+	a, b := &claimant{}, &claimant{}
+	first := join(t, k, eventlog.TopicCommands, a, nil)
+	eventually(t, "the first is ready", func() bool { return first.Ready() == nil })
+	second := join(t, k, eventlog.TopicCommands, b, nil)
+	eventually(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil && a.claims()+b.claims() == 1 })
+	busy, idle := first, second
+	if b.claims() == 1 {
+		busy, idle = second, first
+	}
+	busy.leave(t)
+	messagesIn(t, k, eventlog.TopicCommands, 0, 1)
+	idle.next(t)
+}
+
+// Two members share the partitions; when one leaves, the other has them all,
+// and goes on where the marks are.
+func TestMembersShare(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	var mu sync.Mutex
+	handled := map[Place]int{}
+	marking := func(c *claimant) message.NoPublishHandlerFunc {
+		return func(msg *message.Message) error {
+			at := PlaceOf(msg)
+			mu.Lock()
+			handled[at]++
+			mu.Unlock()
+			if claim := c.claim(at.Partition); claim != nil {
+				claim.Mark(at.Offset + 1)
+			}
+			return nil
+		}
+	}
+	all := func(n int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(handled) == n
+		}
+	}
+	a, b := &claimant{}, &claimant{}
+	join(t, k, eventlog.TopicCommands, a, marking(a))
+	eventually(t, "the first member has all", func() bool { return a.claims() == partitions })
+	for partition := range k.Partitions {
+		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by the first", all(2*partitions))
+
+	second := join(t, k, eventlog.TopicCommands, b, marking(b))
+	eventually(t, "half each", func() bool { return a.claims() == partitions/2 && b.claims() == partitions/2 })
+	for partition := range k.Partitions {
+		if (a.claim(partition) == nil) == (b.claim(partition) == nil) {
+			t.Errorf("partition %d is not with one of them", partition)
+		}
+		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by both", all(4*partitions))
+	if len(second.places) == 0 {
+		t.Error("the second member handled nothing")
+	}
+
+	second.leave(t)
+	eventually(t, "the first member has all again", func() bool { return a.claims() == partitions })
+	for partition := range k.Partitions {
+		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
+	}
+	eventually(t, "all are handled by the one left", all(6*partitions))
+	mu.Lock()
+	defer mu.Unlock()
+	if again := slices.DeleteFunc(slices.Collect(maps.Values(handled)), func(n int) bool { return n == 1 }); len(again) > 0 {
+		t.Errorf("%d messages came again, though they were marked", len(again))
+	}
+}
+
+// A session that is lost while a message is at a handler: the claim's context
+// says so at once, and so does Ready, though the handler hangs.
+func TestSessionLostAtWork(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 2)
+	c := &claimant{}
+	arrived, release := make(chan Place, 10), make(chan struct{})
+	m := join(t, e.Kafka, eventlog.TopicCommands, c, func(msg *message.Message) error {
+		arrived <- PlaceOf(msg)
+		<-release
+		return nil
+	})
+	receive(t, arrived, "a message")
+	lost := c.claim(1)
+	e.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
+	receive(t, lost.Context.Done(), "the end of the claim")
+	if m.Ready() == nil {
+		t.Error("ready without its partitions")
+	}
+	if c.cleanups.Load() > 0 {
+		t.Error("cleaned up with a message at work")
+	}
+	close(release)
+	eventually(t, "claimed anew", func() bool {
+		claim := c.claim(1)
+		return claim != nil && claim != lost
+	})
+	eventually(t, "it came again, and the next", func() bool { return m.next(t) == Place{1, 1} })
+	if err := m.Ready(); err != nil {
+		t.Errorf("at work, and not ready: %v", err)
+	}
+}
+
+// Partitions beyond those configured belong to no stream.
+func TestClaimBeyondPartitions(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	createTopic(t, k, eventlog.TopicCommands, partitions+1, 1, nil)
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition >= partitions {
+			t.Errorf("partition %d is set up", claim.Partition)
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, eventlog.TopicCommands, c, nil)
+	eventually(t, "it says what is wrong", func() bool { return errors.Is(m.Ready(), ErrTopic) })
+	if err := m.Ready(); !strings.Contains(err.Error(), "partitions") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q", err)
+	}
+}

@@ -1,0 +1,74 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/components/cqrs"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// CommandBus sends commands.
+type CommandBus struct {
+	bus       *cqrs.CommandBus
+	publisher *asyncPublisher
+	topicID   string
+}
+
+// CommandBus opens Watermill's command bus over topic commands, which has
+// this id.
+func (k *Kafka) CommandBus(topicID string) (*CommandBus, error) {
+	publisher, err := newAsyncPublisher(k)
+	if err != nil {
+		return nil, err
+	}
+	bus, err := cqrs.NewCommandBusWithConfig(publisher, cqrs.CommandBusConfig{
+		GeneratePublishTopic: func(cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
+			return k.Topic(eventlog.TopicCommands), nil
+		},
+		Marshaler: CommandMarshaler{},
+		Logger:    WatermillLog(k.Log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("command bus: %w", err)
+	}
+	return &CommandBus{bus, publisher, topicID}, nil
+}
+
+// Post sends a command, and returns at once. Commands are written in the order
+// in which they are handed over. sent is called once: with the command's place
+// when all in-sync replicas hold it, or with an error when Kafka may hold it
+// or not. It must not wait for anything.
+func (b *CommandBus) Post(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+	ctx := whenDelivered(context.Background(), func(at Place, err error) {
+		if err != nil {
+			sent(eventlog.CommandPlace{}, err)
+			return
+		}
+		sent(eventlog.CommandPlace{Partition: at.Partition, CommandPosition: eventlog.CommandPosition{TopicID: b.topicID, Offset: at.Offset}}, nil)
+	})
+	if err := b.bus.Send(ctx, c); err != nil {
+		sent(eventlog.CommandPlace{}, err)
+	}
+}
+
+// Send returns a command's place once all in-sync replicas hold it. After an
+// error, the context's included, Kafka may hold it or not, now or later.
+func (b *CommandBus) Send(ctx context.Context, c *eventlog.Command) (eventlog.CommandPlace, error) {
+	type result struct {
+		place eventlog.CommandPlace
+		err   error
+	}
+	sent := make(chan result, 1)
+	b.Post(c, func(place eventlog.CommandPlace, err error) { sent <- result{place, err} })
+	select {
+	case r := <-sent:
+		return r.place, r.err
+	case <-ctx.Done():
+		return eventlog.CommandPlace{}, ctx.Err()
+	}
+}
+
+// Close sends what is under way.
+func (b *CommandBus) Close() error { return b.publisher.Close() }

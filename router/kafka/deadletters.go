@@ -1,0 +1,108 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// Headers that the dead letters add to the message as it came, beside those
+// of Watermill's poison queue.
+const (
+	headerPoisonedPartition = "partition_poisoned"
+	headerPoisonedOffset    = "offset_poisoned"
+)
+
+// DeadLetter is a message that could never be decoded.
+type DeadLetter struct {
+	Place             // in topic dead-letters
+	Time    time.Time // when it came there
+	Key     string
+	Headers map[string]string // as it came
+	Body    []byte
+	// Reason says why it is here, and From where it came from.
+	Reason string
+	From   string
+}
+
+// ReadDeadLetters hands over all dead letters that there are now.
+func (k *Kafka) ReadDeadLetters(ctx context.Context, fn func(DeadLetter) error) error {
+	reader, err := k.reader(eventlog.TopicDeadLetters)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	for partition := range k.Partitions {
+		first, err := reader.start(ctx, partition)
+		if err != nil {
+			return err
+		}
+		end, err := reader.End(ctx, partition)
+		if err != nil {
+			return err
+		}
+		if first >= end {
+			continue
+		}
+		done := errors.New("done")
+		err = reader.follow(ctx, partition, first, func(messages []*sarama.ConsumerMessage) error {
+			for _, m := range messages {
+				if err := fn(deadLetterOf(m)); err != nil {
+					return err
+				}
+				if m.Offset >= end-1 {
+					return done
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, done) {
+			return err
+		}
+	}
+	return nil
+}
+
+func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
+	d := DeadLetter{Place: Place{m.Partition, m.Offset}, Time: m.Timestamp, Key: string(m.Key), Headers: map[string]string{}, Body: m.Value}
+	var topic, partition, offset string
+	for _, h := range m.Headers {
+		switch key, value := string(h.Key), string(h.Value); key {
+		case middleware.ReasonForPoisonedKey:
+			d.Reason = value
+		case middleware.PoisonedTopicKey:
+			topic = value
+		case headerPoisonedPartition:
+			partition = value
+		case headerPoisonedOffset:
+			offset = value
+		case middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey:
+		default:
+			d.Headers[key] = value
+		}
+	}
+	d.From = fmt.Sprintf("%s %s/%s", topic, partition, offset)
+	return d
+}
+
+// DropDeadLetters removes a partition's dead letters up to and including the
+// one there: Kafka removes from the front only.
+func (k *Kafka) DropDeadLetters(ctx context.Context, upTo Place) error {
+	return within(ctx, func() error {
+		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		if err != nil {
+			return fmt.Errorf("drop dead letters: %w", err)
+		}
+		defer func() { _ = admin.Close() }()
+		if err := admin.DeleteRecords(k.Topic(eventlog.TopicDeadLetters), map[int32]int64{upTo.Partition: upTo.Offset + 1}); err != nil {
+			return fmt.Errorf("drop dead letters: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,155 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// deadLetters are all dead letters, by partition.
+func deadLetters(t *testing.T, k *Kafka) (all []DeadLetter) {
+	t.Helper()
+	err := k.ReadDeadLetters(t.Context(), func(d DeadLetter) error {
+		all = append(all, d)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// bury handles messages of topic commands by putting them into the dead
+// letters, as the command handlers do.
+func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
+	t.Helper()
+	for _, m := range messages {
+		m.Topic = k.Topic(eventlog.TopicCommands)
+	}
+	produce(t, k, messages...)
+	publisher, err := k.DeadLetterPublisher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = publisher.Close() }()
+	poison, err := middleware.PoisonQueue(publisher, k.Topic(eventlog.TopicDeadLetters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := join(t, k, eventlog.TopicCommands, &claimant{}, nil, poison, func(message.HandlerFunc) message.HandlerFunc {
+		return func(*message.Message) ([]*message.Message, error) { return nil, errors.New("it can't be decoded") }
+	})
+	eventually(t, "buried", func() bool { return len(deadLetters(t, k)) == len(messages) })
+	m.leave(t)
+}
+
+// A dead letter is the message as it came, with the reason, and where it came
+// from.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	if none := deadLetters(t, k); len(none) != 0 {
+		t.Errorf("there are dead letters already: %v", none)
+	}
+	binary := string([]byte{0, 1, 0xff, '\n'})
+	// With what comes on top, more than a producer and a broker take by default.
+	large := strings.Repeat("x", 1_048_400)
+	began := time.Now().Add(-time.Minute)
+	bury(t, k,
+		&sarama.ProducerMessage{
+			Partition: 2, Key: sarama.StringEncoder(binary), Value: sarama.StringEncoder(binary),
+			Headers: []sarama.RecordHeader{
+				{Key: []byte("ce_type"), Value: []byte("renameUser")}, {Key: []byte("any"), Value: []byte(binary)},
+			},
+		},
+		&sarama.ProducerMessage{Partition: 2},
+		&sarama.ProducerMessage{Partition: 3, Key: sarama.StringEncoder("large"), Value: sarama.StringEncoder(large)},
+	)
+	want := map[string]DeadLetter{}
+	for _, d := range []DeadLetter{
+		{Key: binary, Headers: map[string]string{"ce_type": "renameUser", "any": binary}, Body: []byte(binary), From: k.Topic(eventlog.TopicCommands) + " 2/0"},
+		{Key: "no key", Headers: map[string]string{}, From: k.Topic(eventlog.TopicCommands) + " 2/1"},
+		{Key: "large", Headers: map[string]string{}, Body: []byte(large), From: k.Topic(eventlog.TopicCommands) + " 3/0"},
+	} {
+		d.Reason = "it can't be decoded"
+		want[d.From] = d
+	}
+	got := map[string]DeadLetter{}
+	for _, d := range deadLetters(t, k) {
+		if d.Time.Before(began) {
+			t.Errorf("%s came at %v", d.From, d.Time)
+		}
+		if d.Partition != eventlog.PartitionOf(d.Key, partitions) {
+			t.Errorf("%s lies in partition %d", d.From, d.Partition)
+		}
+		d.Time, d.Place = time.Time{}, Place{}
+		if len(d.Body) == 0 {
+			d.Body = nil
+		}
+		got[d.From] = d
+	}
+	for from := range want {
+		if string(got[from].Body) != string(want[from].Body) {
+			t.Errorf("%s: %d bytes, want %d", from, len(got[from].Body), len(want[from].Body))
+		}
+		w, g := want[from], got[from]
+		w.Body, g.Body = nil, nil
+		if diff := cmp.Diff(w, g); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// Reading stops where it is told to, and dropping takes a partition's dead
+// letters up to one.
+func TestDropDeadLetters(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	var messages []*sarama.ProducerMessage
+	for partition := int32(0); partition < 2; partition++ {
+		for i := range 3 {
+			messages = append(messages, &sarama.ProducerMessage{
+				Topic: k.Topic(eventlog.TopicDeadLetters), Partition: partition, Value: sarama.StringEncoder(fmt.Sprint(i)),
+			})
+		}
+	}
+	produce(t, k, messages...)
+	read := 0
+	if err := k.ReadDeadLetters(t.Context(), func(DeadLetter) error { read++; return errEnough }); !errors.Is(err, errEnough) || read != 1 {
+		t.Errorf("read %d, and ended with: %v", read, err)
+	}
+	left := func() (places []Place) {
+		for _, d := range deadLetters(t, k) {
+			places = append(places, d.Place)
+		}
+		return places
+	}
+	for _, step := range []struct {
+		drop Place
+		fail bool
+		left []Place
+	}{
+		{Place{1, 1}, false, []Place{{0, 0}, {0, 1}, {0, 2}, {1, 2}}},
+		{Place{1, 1}, false, []Place{{0, 0}, {0, 1}, {0, 2}, {1, 2}}},
+		{Place{1, 3}, true, []Place{{0, 0}, {0, 1}, {0, 2}, {1, 2}}},
+		{Place{partitions, 0}, true, []Place{{0, 0}, {0, 1}, {0, 2}, {1, 2}}},
+		{Place{1, 2}, false, []Place{{0, 0}, {0, 1}, {0, 2}}},
+		{Place{0, 2}, false, nil},
+	} {
+		if err := k.DropDeadLetters(t.Context(), step.drop); (err != nil) != step.fail {
+			t.Errorf("drop up to %v: %v", step.drop, err)
+		}
+		if diff := cmp.Diff(step.left, left()); diff != "" {
+			t.Errorf("left after %v (-want +got):\n%s", step.drop, diff)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package kafka
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// sent is a message as Kafka hands it over, of what a producer was given.
+func sent(m *sarama.ProducerMessage, at *sarama.ConsumerMessage) *sarama.ConsumerMessage {
+	key, _ := m.Key.Encode()
+	value, _ := m.Value.Encode()
+	out := &sarama.ConsumerMessage{Key: key, Value: value, Partition: at.Partition, Offset: at.Offset}
+	for _, h := range m.Headers {
+		out.Headers = append(out.Headers, &h)
+	}
+	return out
+}
+
+// No message of topic commands, however strange, stops a subscription by a
+// panic. What is read as a command is the same when it is sent again, and what
+// is not can be put away as it came.
+func FuzzDecodeCommand(f *testing.F) {
+	for _, c := range goldenCommands {
+		f.Add(golden(f, c.Type), int32(0))
+	}
+	f.Add([]byte("key: \n\n"), int32(-1))
+	f.Add([]byte("key: 1\nce_subject: 1\nce_type: a\nce_type: b\n\n{}"), int32(3))
+	f.Add([]byte("key: 1\nce_subject: 1\nce_specversion: 1.0\nce_type: a\nce_commandid: c\nce_commandhash: h\nce_time: 2026-09-21T09:11:12.345Z\nce_expectedversion: 9223372036854775807\n\n"), int32(0))
+	f.Fuzz(func(t *testing.T, form []byte, shift int32) {
+		m := kafkaMessage(form)
+		m.Partition += shift
+		msg := commandMessage(t.Context(), m, partitions)
+		c, err := CommandFromMessage(msg)
+		if err != nil {
+			dead, err := deadLetterMarshaler{}.Marshal(eventlog.TopicDeadLetters, msg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if put := sent(dead, m); !bytes.Equal(put.Value, m.Value) || len(m.Key) > 0 && !bytes.Equal(put.Key, m.Key) {
+				t.Errorf("put away as %q %q, and came as %q %q", put.Key, put.Value, m.Key, m.Value)
+			}
+			return
+		}
+		again, err := CommandMarshaler{}.Marshal(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := KafkaMarshaler{}.Marshal(eventlog.TopicCommands, again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := eventlog.DecodeCommand(rawFromKafka(sent(out, m)), partitions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c, second); diff != "" {
+			t.Errorf("(-first +second):\n%s", diff)
+		}
+	})
+}

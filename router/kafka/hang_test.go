@@ -1,0 +1,55 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// hang has the broker answer nobody any more, until the test ends.
+func (e *embeddedKafka) hang(t *testing.T) {
+	t.Helper()
+	hung := make(chan struct{})
+	var once sync.Once // a second fetch may come as the test ends
+	e.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		once.Do(func() { close(hung) })
+		<-t.Context().Done()
+		return nil, nil, false
+	})
+	receive(t, hung, "a fetch")
+}
+
+// Nobody who leaves a group, or ends a read, waits for a broker that hangs.
+func TestLeavingAHungBroker(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 1)
+	m.next(t)
+	reader, err := e.LogReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	followed := make(chan error, 1)
+	go func() { followed <- reader.Follow(ctx, 0, 0, func([]eventlog.Record) error { return nil }) }()
+	e.hang(t)
+
+	began := time.Now()
+	cancel()
+	if err := receive(t, followed, "the read to end"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_ = reader.Close() // it may have had to give up
+	m.leave(t)
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

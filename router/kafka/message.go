@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+func headerParts(h *sarama.RecordHeader) (key, value []byte) { return h.Key, h.Value }
+
+func rawFromKafka(m *sarama.ConsumerMessage) eventlog.RawMessage {
+	return rawInto(nil, m)
+}
+
+// rawInto uses the room of headers that nobody uses any more.
+func rawInto(room []eventlog.Header, m *sarama.ConsumerMessage) eventlog.RawMessage {
+	raw := eventlog.RawMessage{Partition: m.Partition, Offset: m.Offset, Key: string(m.Key), Body: m.Value}
+	raw.Headers, raw.Malformed = eventlog.ReadHeaders(room[:0], m.Headers, headerParts, raw.Key)
+	return raw
+}
+
+// delivery is what a message that came from Kafka carries in its context.
+type delivery struct {
+	at      Place // of the first, where there are more
+	key     []byte
+	headers []eventlog.Header
+
+	command     eventlog.Command
+	undecodable error // why there is no command
+
+	records []eventlog.Record
+}
+
+type deliveryKey struct{}
+
+func deliveryOf(msg *message.Message) *delivery {
+	if d, ok := msg.Context().Value(deliveryKey{}).(*delivery); ok {
+		return d
+	}
+	return new(delivery)
+}
+
+// newDelivered makes Watermill's message of a delivery. Its metadata are the
+// type, and headers of others: what the decoder has read needs no map.
+func newDelivered(ctx context.Context, d *delivery, id, messageType string, body []byte) *message.Message {
+	msg := message.NewMessageWithContext(context.WithValue(ctx, deliveryKey{}, d), id, body)
+	msg.Metadata[eventlog.HeaderType] = messageType
+	for _, h := range d.headers {
+		if !strings.HasPrefix(h.Key, eventlog.HeaderPrefix) {
+			msg.Metadata[h.Key] = h.Value
+		}
+	}
+	return msg
+}
+
+// commandMessage decodes a message of topic commands.
+func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions int32) *message.Message {
+	raw := rawFromKafka(m)
+	d := &delivery{at: Place{m.Partition, m.Offset}, key: m.Key, headers: raw.Headers}
+	d.command, d.undecodable = eventlog.DecodeCommand(raw, partitions)
+	return newDelivered(ctx, d, raw.Get(eventlog.HeaderID), raw.Get(eventlog.HeaderType), m.Value)
+}
+
+// recordsMessage carries records of topic events.
+func recordsMessage(ctx context.Context, of []eventlog.Record) *message.Message {
+	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: of}
+	return newDelivered(ctx, d, of[0].ID, eventlog.TopicEvents, nil)
+}
+
+// CommandFromMessage is what a message of a [Kafka.CommandSubscription] says.
+// An error is [ErrUndecodable].
+func CommandFromMessage(msg *message.Message) (eventlog.Command, error) {
+	d := deliveryOf(msg)
+	if d.undecodable != nil {
+		return d.command, fmt.Errorf("%w: %w", ErrUndecodable, d.undecodable)
+	}
+	return d.command, nil
+}
+
+// RecordsFromMessage are the records of a message of a
+// [Kafka.LogSubscription], in log order.
+func RecordsFromMessage(msg *message.Message) []eventlog.Record { return deliveryOf(msg).records }
+
+// PlaceOf is where a message that came from Kafka stands.
+func PlaceOf(msg *message.Message) Place { return deliveryOf(msg).at }
+
+// Place is where a message stands in its topic.
+type Place struct {
+	Partition int32
+	Offset    int64
+}
+
+// KafkaMarshaler carries Watermill messages to Kafka: metadata are the
+// headers, as they are, by key, and the subject is the key.
+type KafkaMarshaler struct{}
+
+var _ kafka.Marshaler = KafkaMarshaler{}
+
+// Marshal implements [kafka.Marshaler].
+func (KafkaMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+	key := msg.Metadata[eventlog.HeaderSubject]
+	if key == "" {
+		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, eventlog.HeaderSubject)
+	}
+	return newProducerMessage(topic, []byte(key), msg.Metadata, msg.Payload), nil
+}
+
+func newProducerMessage(topic string, key []byte, metadata message.Metadata, body []byte) *sarama.ProducerMessage {
+	out := &sarama.ProducerMessage{
+		Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body),
+		Headers: make([]sarama.RecordHeader, 0, len(metadata)+2),
+	}
+	size := 0
+	for name, value := range metadata {
+		size += len(name) + len(value)
+	}
+	text := make([]byte, 0, size) // of all of them
+	part := func(s string) []byte {
+		text = append(text, s...)
+		return text[len(text)-len(s) : len(text) : len(text)]
+	}
+	for name, value := range metadata {
+		out.Headers = append(out.Headers, sarama.RecordHeader{Key: part(name), Value: part(value)})
+	}
+	slices.SortFunc(out.Headers, func(a, b sarama.RecordHeader) int { return bytes.Compare(a.Key, b.Key) })
+	return out
+}
+
+// deadLetterMarshaler keeps a message as it came, under whatever key it had,
+// with the metadata that it got since.
+type deadLetterMarshaler struct{}
+
+var _ kafka.Marshaler = deadLetterMarshaler{}
+
+// Marshal implements [kafka.Marshaler].
+func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+	d := deliveryOf(msg)
+	key := d.key
+	if len(key) == 0 {
+		key = []byte("no key")
+	}
+	metadata := message.Metadata{}
+	for _, h := range d.headers {
+		metadata[h.Key] = h.Value
+	}
+	for name, value := range msg.Metadata {
+		if name != eventlog.HeaderType { // as it came, or not at all
+			metadata[name] = value
+		}
+	}
+	out := newProducerMessage(topic, key, metadata, msg.Payload)
+	out.Headers = append(out.Headers,
+		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(d.at.Partition), 10)},
+		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, d.at.Offset, 10)})
+	return out, nil
+}
+
+func newMessage(headers []eventlog.Header, body []byte) *message.Message {
+	msg := message.NewMessage("", body)
+	msg.Metadata = make(message.Metadata, len(headers))
+	for _, h := range headers {
+		msg.Metadata[h.Key] = h.Value
+	}
+	msg.UUID = msg.Metadata[eventlog.HeaderID]
+	return msg
+}

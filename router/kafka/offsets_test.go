@@ -1,0 +1,145 @@
+package kafka
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// A claim starts where Setup says, before or behind the group's offset, or at
+// that.
+func TestClaimStart(t *testing.T) {
+	t.Parallel()
+	const none = -1
+	tests := map[string]struct {
+		committed, start, first int64
+	}{
+		"back":                    {3, 1, 1},
+		"back to the start":       {3, 0, 0},
+		"forward":                 {3, 5, 5},
+		"as committed":            {3, Committed, 3},
+		"as it happens":           {3, 3, 3},
+		"forward, none committed": {none, 4, 4},
+		"none committed":          {none, Committed, 0},
+	}
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 6)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if test.committed != none {
+				commit(t, k, k.Prefix+testGroup+t.Name(), eventlog.TopicCommands, 1, test.committed)
+			}
+			c := &claimant{setup: func(claim *Claim) (int64, error) {
+				if first := claim.First(); first >= 0 {
+					t.Errorf("the first message is known before it is set up: %d", first)
+				}
+				if claim.Partition == 1 {
+					return test.start, nil
+				}
+				return Committed, nil
+			}}
+			m := joinAs(t, k, testGroup+t.Name(), eventlog.TopicCommands, c, nil)
+			for offset := test.first; offset < 6; offset++ {
+				if at := m.next(t); at != (Place{1, offset}) {
+					t.Errorf("%v came, want offset %d", at, offset)
+				}
+			}
+			first := c.claim(1).First()
+			if nobodySaid := test.committed == none && test.start == Committed; nobodySaid && first >= 0 || !nobodySaid && first != test.first {
+				t.Errorf("the first message is %d, want %d", first, test.first)
+			}
+		})
+	}
+}
+
+// Where a claim ends is for its marks to say: acks say nothing. What is marked
+// while it is cleaned up counts too.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 6)
+	consume := func(c *claimant, from int64) *member {
+		t.Helper()
+		m := join(t, k, eventlog.TopicCommands, c, nil)
+		for offset := from; offset < 6; offset++ {
+			if at := m.next(t); at != (Place{1, offset}) {
+				t.Errorf("%v came, want offset %d", at, offset)
+			}
+		}
+		return m
+	}
+	group := k.Prefix + testGroup
+
+	consume(&claimant{}, 0).leave(t)
+	c := &claimant{}
+	m := consume(c, 0)
+	if marks := committed(t, k, group, eventlog.TopicCommands); marks[1] > 0 {
+		t.Errorf("marked by acks: %v", marks)
+	}
+	c.claim(1).Mark(2)
+	eventually(t, "the mark, while the claim is held", func() bool { return committed(t, k, group, eventlog.TopicCommands)[1] == 2 })
+	c.claim(1).Mark(3)
+	c.claim(1).Mark(1) // it has gone on
+	m.leave(t)
+	consume(&claimant{cleanup: func(claim *Claim) {
+		if claim.Partition == 1 {
+			claim.Mark(5)
+		}
+	}}, 3).leave(t)
+	consume(&claimant{}, 5)
+}
+
+// The group's offset may be one that the log doesn't have: its topic was made
+// anew, or trimmed.
+func TestCommittedOffsetGone(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ committed, trimmed, first int64 }{
+		"below the start": {1, 3, 3},
+		"beyond the end":  {100, 0, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newLog(t)
+			messagesIn(t, k, eventlog.TopicCommands, 1, 5)
+			if test.trimmed > 0 {
+				if err := newAdmin(t, k).DeleteRecords(k.Topic(eventlog.TopicCommands), map[int32]int64{1: test.trimmed}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			commit(t, k, k.Prefix+testGroup, eventlog.TopicCommands, 1, test.committed)
+			m := join(t, k, eventlog.TopicCommands, &claimant{}, nil)
+			if at := m.next(t); at != (Place{1, test.first}) {
+				t.Errorf("%v came, want offset %d", at, test.first)
+			}
+		})
+	}
+}
+
+// A handler's start that the log doesn't have is another matter: it folds, and
+// must not start elsewhere.
+func TestClaimStartGone(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicEvents, 1, 5)
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition == 1 {
+			return 100, nil
+		}
+		return Committed, nil
+	}}
+	began := time.Now()
+	m := join(t, k, eventlog.TopicEvents, c, nil)
+	eventually(t, "it says what is wrong", func() bool { return errors.Is(m.Ready(), ErrOffsetGone) })
+	eventually(t, "it tries again", func() bool { return c.setups.Load() == 2*partitions })
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("tried again after %v", took)
+	}
+	m.leave(t)
+	if len(m.places) > 0 {
+		t.Errorf("%v came", m.next(t))
+	}
+}

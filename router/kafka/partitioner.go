@@ -1,0 +1,34 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// partitioner sends a keyed message to its stream's partition, and refuses to
+// send while the topic has another number of partitions than configured: the
+// streams would be torn in two.
+type partitioner struct{ partitions int32 }
+
+func newPartitioner(partitions int32) sarama.PartitionerConstructor {
+	return func(string) sarama.Partitioner { return partitioner{partitions} }
+}
+
+func (p partitioner) Partition(msg *sarama.ProducerMessage, n int32) (int32, error) {
+	if n != p.partitions {
+		return 0, fmt.Errorf("topic %s has %d partitions, and kafka.partitions is %d", msg.Topic, n, p.partitions)
+	}
+	if msg.Key == nil || msg.Key.Length() == 0 {
+		return 0, fmt.Errorf("a message for topic %s has no key", msg.Topic)
+	}
+	key, err := msg.Key.Encode()
+	if err != nil {
+		return 0, fmt.Errorf("encode key: %w", err)
+	}
+	return eventlog.PartitionOf(string(key), n), nil
+}
+
+func (partitioner) RequiresConsistency() bool { return true }

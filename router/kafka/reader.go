@@ -1,0 +1,334 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// ErrOffsetGone is returned when the log no longer has, or never had, the
+// offset that a fold goes on from: it was trimmed, cut, or made anew.
+var ErrOffsetGone = errors.New("the log does not have this offset")
+
+// maxRead bounds the records handed over at once.
+const maxRead = 1000
+
+// reader reads partitions of a topic straight from Kafka, in bulk, belonging
+// to no consumer group.
+type reader struct {
+	log      *slog.Logger
+	topic    string
+	client   sarama.Client
+	consumer sarama.Consumer
+
+	mu      sync.Mutex
+	stopped context.Context // ends when the reader is closed
+	stop    context.CancelFunc
+	reads   sync.WaitGroup
+}
+
+func (k *Kafka) reader(topic string) (*reader, error) {
+	client, err := sarama.NewClient(k.Brokers, k.sarama())
+	if err != nil {
+		return nil, fmt.Errorf("open a reader of %s: %w", topic, err)
+	}
+	consumer, err := sarama.NewConsumerFromClient(client)
+	if err != nil {
+		_ = client.Close()
+		return nil, fmt.Errorf("open a reader of %s: %w", topic, err)
+	}
+	stopped, stop := context.WithCancel(context.Background())
+	return &reader{log: k.Log, topic: k.Topic(topic), client: client, consumer: consumer, stopped: stopped, stop: stop}, nil
+}
+
+// readPatience is how long the end of a read may wait for a broker. Nothing is
+// lost if it is given up.
+const readPatience = time.Second
+
+// Close ends all reads. It doesn't wait for a broker that hangs.
+func (r *reader) Close() error {
+	r.mu.Lock()
+	r.stop()
+	r.mu.Unlock()
+	r.reads.Wait()
+	return givenUp(readPatience, func() error { return errors.Join(r.consumer.Close(), r.client.Close()) })
+}
+
+// begin starts a read: its context ends when the reader is closed, too.
+func (r *reader) begin(ctx context.Context) (reading context.Context, end func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped.Err() != nil {
+		return nil, nil, errClosed
+	}
+	r.reads.Add(1)
+	reading, cancel := context.WithCancelCause(ctx)
+	detach := context.AfterFunc(r.stopped, func() { cancel(errClosed) })
+	return reading, func() {
+		detach()
+		cancel(nil)
+		r.reads.Done()
+	}, nil
+}
+
+// End is the offset after the last message of a partition.
+func (r *reader) End(ctx context.Context, partition int32) (int64, error) {
+	return r.offset(ctx, partition, sarama.OffsetNewest)
+}
+
+// start is the offset of the first message of a partition that is still there.
+func (r *reader) start(ctx context.Context, partition int32) (int64, error) {
+	return r.offset(ctx, partition, sarama.OffsetOldest)
+}
+
+func (r *reader) offset(ctx context.Context, partition int32, which int64) (int64, error) {
+	var at int64
+	err := within(ctx, func() (err error) {
+		at, err = offsetOf(ctx, r.client, r.topic, partition, which)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.topic, err)
+	}
+	return at, nil
+}
+
+// follow hands over the messages of a partition, from an offset on, as they
+// come, up to 1,000 at once, until the context ends. Brokers that are away
+// are waited for. It returns the context's error, that of fn, or
+// [ErrOffsetGone].
+func (r *reader) follow(ctx context.Context, partition int32, from int64, fn func([]*sarama.ConsumerMessage) error) error {
+	ctx, end, err := r.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
+	}
+	defer end()
+	var consumer sarama.PartitionConsumer
+	err = within(ctx, func() (err error) {
+		consumer, err = r.consumer.ConsumePartition(r.topic, partition, from)
+		if err == nil && ctx.Err() != nil {
+			go func() { _ = consumer.Close() }() // nobody may be there to do it any more
+		}
+		return err
+	})
+	if err != nil {
+		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
+			return fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, from, ErrOffsetGone)
+		}
+		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
+	}
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		ended <- r.errorsOf(consumer, partition)
+	}()
+	err = r.consume(reading, consumer, fn)
+	cancel()
+	consumer.AsyncClose()
+	go func() {
+		for range consumer.Messages() { // sarama wants it emptied
+		}
+	}()
+	if gone := await(ctx, ended); gone != nil {
+		return gone
+	}
+	return err
+}
+
+// await waits for the end of a read; once its context has ended, no longer than
+// its patience lasts: a broker may hang.
+func await(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(readPatience):
+		return nil
+	}
+}
+
+// errorsOf logs what passes, and returns what doesn't.
+func (r *reader) errorsOf(consumer sarama.PartitionConsumer, partition int32) error {
+	for e := range consumer.Errors() {
+		if errors.Is(e.Err, sarama.ErrOffsetOutOfRange) {
+			return fmt.Errorf("partition %d of %s: %w", partition, r.topic, ErrOffsetGone)
+		}
+		r.log.Debug("reading", "topic", r.topic, "partition", partition, "error", e.Err)
+	}
+	return nil
+}
+
+func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer, fn func([]*sarama.ConsumerMessage) error) error {
+	batch := make([]*sarama.ConsumerMessage, 0, maxRead)
+	for {
+		batch = batch[:0]
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case m, ok := <-consumer.Messages():
+			if !ok {
+				return fmt.Errorf("reading %s ended", r.topic)
+			}
+			batch = append(batch, m)
+		}
+		if err := fn(fill(batch, consumer.Messages())); err != nil {
+			return err
+		}
+	}
+}
+
+// fill adds what is there already.
+func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) []*sarama.ConsumerMessage {
+	for len(batch) < cap(batch) {
+		select {
+		case m, ok := <-from:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, m)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// CommandReader tells what topic commands has.
+type CommandReader struct{ *reader }
+
+// Range is the offset of a partition's first command that is still there, and
+// the one after its last.
+func (r *CommandReader) Range(ctx context.Context, partition int32) (first, end int64, err error) {
+	if first, err = r.start(ctx, partition); err != nil {
+		return 0, 0, err
+	}
+	end, err = r.End(ctx, partition)
+	return first, end, err
+}
+
+// CommandReader opens a reader of topic commands.
+func (k *Kafka) CommandReader() (*CommandReader, error) {
+	r, err := k.reader(eventlog.TopicCommands)
+	if err != nil {
+		return nil, err
+	}
+	return &CommandReader{r}, nil
+}
+
+// LogReader reads topic events in bulk. It serves folds that every process
+// does for itself.
+type LogReader struct {
+	*reader
+	partitions int32
+}
+
+// LogReader opens a reader of the log.
+func (k *Kafka) LogReader() (*LogReader, error) {
+	r, err := k.reader(eventlog.TopicEvents)
+	if err != nil {
+		return nil, err
+	}
+	return &LogReader{r, k.Partitions}, nil
+}
+
+// Follow hands over the records of a partition, from an offset on, as they
+// come, up to 1,000 at once, until the context ends. Brokers that are away
+// are waited for. It returns the context's error, that of fn, or
+// [ErrOffsetGone].
+func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
+	records := make([]eventlog.Record, 0, maxRead)
+	var headers []eventlog.Header
+	return r.follow(ctx, partition, from, func(messages []*sarama.ConsumerMessage) error {
+		records = records[:0]
+		for _, m := range messages {
+			raw := rawInto(headers, m)
+			records, headers = append(records, eventlog.DecodeRecord(raw, r.partitions)), raw.Headers
+		}
+		return fn(records)
+	})
+}
+
+// At returns the record at an offset, or [ErrOffsetGone].
+func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error) {
+	var m *sarama.ConsumerMessage
+	err := within(ctx, func() (err error) {
+		m, err = r.fetch(partition, offset)
+		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
+			m, err = r.fetch(partition, offset) // the leader had moved
+		}
+		return err
+	})
+	if err != nil {
+		return eventlog.Record{}, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, offset, err)
+	}
+	return eventlog.DecodeRecord(rawFromKafka(m), r.partitions), nil
+}
+
+// fetch gets one message.
+func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
+	messages, _, err := fetch(r.client, r.topic, partition, offset, 1) // one byte is one batch (KIP-74)
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) == 0 || messages[0].Offset != offset {
+		return nil, ErrOffsetGone
+	}
+	return messages[0], nil
+}
+
+// fetch asks a partition's leader for messages from an offset on, none at the
+// end, and where to go on behind them. A consumer takes a while to start and to end, and reads a
+// partition once at a time.
+func fetch(client sarama.Client, topic string, partition int32, offset int64, maxBytes int32) (messages []*sarama.ConsumerMessage, next int64, err error) {
+	leader, err := client.Leader(topic, partition)
+	if err != nil {
+		return nil, 0, err
+	}
+	// Session epoch -1 is no session (KIP-227).
+	request := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: maxBytes, SessionEpoch: -1}
+	request.AddBlock(topic, partition, offset, maxBytes, -1)
+	response, err := leader.Fetch(request)
+	if err != nil {
+		_ = leader.Close()
+		return nil, 0, err
+	}
+	block := response.GetBlock(topic, partition)
+	switch {
+	case block == nil:
+		return nil, 0, sarama.ErrIncompleteResponse
+	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
+		return nil, 0, ErrOffsetGone
+	case !errors.Is(block.Err, sarama.ErrNoError):
+		return nil, 0, block.Err
+	}
+	next = offset
+	for _, records := range block.RecordsSet {
+		batch := records.RecordBatch
+		if batch == nil {
+			continue
+		}
+		next = max(next, batch.LastOffset()+1)
+		if batch.Control {
+			continue
+		}
+		for _, m := range batch.Records {
+			if at := batch.FirstOffset + m.OffsetDelta; at >= offset { // a batch comes as a whole
+				messages = append(messages, &sarama.ConsumerMessage{Topic: topic, Partition: partition, Offset: at, Key: m.Key, Value: m.Value, Headers: m.Headers})
+			}
+		}
+	}
+	return messages, next, nil
+}

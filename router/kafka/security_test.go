@@ -1,0 +1,130 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/millrace/millrace/router/kafka/embedded"
+	"github.com/millrace/millrace/testing/certs"
+)
+
+// refuses checks that a client of that security is not let in.
+func refuses(t *testing.T, address string, security Security) {
+	t.Helper()
+	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Log: quiet}
+	if err := k.Ping(t.Context()); err == nil {
+		t.Error("it was let in")
+	}
+}
+
+func TestSecurity(t *testing.T) {
+	authority, other := certs.New(t), certs.New(t)
+	trust := func(a *certs.Authority, own ...tls.Certificate) *tls.Config {
+		return &tls.Config{RootCAs: a.Pool(), Certificates: own, MinVersion: tls.VersionTLS12}
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{authority.Pair("localhost")}, MinVersion: tls.VersionTLS12}
+	mutual := server.Clone()
+	mutual.ClientAuth, mutual.ClientCAs = tls.RequireAndVerifyClientCert, authority.Pool()
+	tests := []struct {
+		name           string
+		broker, client Security
+		refused        map[string]Security
+	}{
+		{
+			"TLS", Security{TLS: server}, Security{TLS: trust(authority)},
+			map[string]Security{"plain text": {}, "another authority": {TLS: trust(other)}, "another name": {TLS: &tls.Config{
+				RootCAs: authority.Pool(), ServerName: "elsewhere.example", MinVersion: tls.VersionTLS12,
+			}}},
+		},
+		{
+			"TLS on both sides", Security{TLS: mutual}, Security{TLS: trust(authority, authority.Pair("client"))},
+			map[string]Security{"no certificate": {TLS: trust(authority)}, "one of another authority": {TLS: trust(authority, other.Pair("client"))}},
+		},
+		{
+			"TLS and SCRAM-SHA-512", Security{server, ScramSHA512, "millrace", "hunter2"}, Security{trust(authority), ScramSHA512, "millrace", "hunter2"},
+			map[string]Security{
+				"nobody": {TLS: trust(authority)}, "wrong password": {trust(authority), ScramSHA512, "millrace", "hunter3"},
+				"unknown user": {trust(authority), ScramSHA512, "eve", "hunter2"}, "another mechanism": {trust(authority), ScramSHA256, "millrace", "hunter2"},
+			},
+		},
+		{
+			"SCRAM-SHA-256 alone", Security{nil, ScramSHA256, "millrace", "hunter2"}, Security{nil, ScramSHA256, "millrace", "hunter2"},
+			map[string]Security{"nobody": {}, "in plain text": {nil, Plain, "millrace", "hunter2"}},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security(test.broker), quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = broker.Close() }()
+			k := &Kafka{Brokers: []string{broker.Addr()}, Partitions: partitions, Replication: 1, Security: test.client, Log: quiet}
+			if _, err := k.EnsureTopics(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for name, security := range test.refused {
+				t.Run(name, func(t *testing.T) { refuses(t, broker.Addr(), security) })
+			}
+		})
+	}
+}
+
+// Other brokers take passwords as they are.
+func TestSASLPlain(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.EnableSASL(), kfake.Superuser(Plain, "millrace", "hunter2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	k := &Kafka{
+		Brokers: cluster.ListenAddrs(), Partitions: partitions, Replication: 1, Log: quiet,
+		Security: Security{Mechanism: Plain, User: "millrace", Password: "hunter2"},
+	}
+	if _, err := k.EnsureTopics(t.Context()); err != nil {
+		t.Error(err)
+	}
+	refuses(t, k.Brokers[0], Security{Mechanism: Plain, User: "millrace", Password: "hunter3"})
+
+	dir := t.TempDir()
+	if _, err := embedded.Start("localhost:0", dir, false, embedded.Security(k.Security), quiet); !errors.Is(err, embedded.ErrMechanism) {
+		t.Errorf("the embedded broker takes PLAIN: %v", err)
+	}
+	again, err := embedded.Start("localhost:0", dir, false, embedded.Security{}, quiet)
+	if err != nil {
+		t.Fatalf("the folder stays locked: %v", err)
+	}
+	_ = again.Close()
+}
+
+// A new password counts, whatever the broker has written down.
+func TestBrokerForgetsPasswords(t *testing.T) {
+	dir := t.TempDir()
+	old := Security{nil, ScramSHA512, "millrace", "hunter2"}
+	broker, err := embedded.Start("localhost:0", dir, false, embedded.Security(old), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "sasl.json")); err != nil {
+		t.Fatalf("it writes its users down elsewhere: %v", err)
+	}
+	changed := Security{nil, ScramSHA512, "millrace", "hunter3"}
+	if broker, err = embedded.Start("localhost:0", dir, false, embedded.Security(changed), quiet); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = broker.Close() }()
+	k := &Kafka{Brokers: []string{broker.Addr()}, Partitions: partitions, Security: changed, Log: quiet}
+	if err := k.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	refuses(t, broker.Addr(), old)
+}

@@ -1,0 +1,355 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+const testGroup = "group"
+
+// claimant is told of claims.
+type claimant struct {
+	// setup and cleanup, where they are set, have their say first.
+	setup   func(*Claim) (int64, error)
+	cleanup func(*Claim)
+
+	setups, cleanups atomic.Int64
+
+	mu   sync.Mutex
+	held map[int32]*Claim
+}
+
+func (c *claimant) Setup(claim *Claim) (start int64, err error) {
+	c.setups.Add(1)
+	start = Committed
+	if c.setup != nil {
+		start, err = c.setup(claim)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		if c.held == nil {
+			c.held = map[int32]*Claim{}
+		}
+		c.held[claim.Partition] = claim
+	}
+	return start, err
+}
+
+func (c *claimant) Cleanup(claim *Claim) {
+	c.cleanups.Add(1)
+	if c.cleanup != nil {
+		c.cleanup(claim)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, claim.Partition)
+}
+
+// claim is the claim that it holds, or nil.
+func (c *claimant) claim(partition int32) *Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[partition]
+}
+
+func (c *claimant) claims() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held)
+}
+
+// member is a process in a consumer group: a subscription behind Watermill's
+// router, as a service has it.
+type member struct {
+	*claimant
+	*Subscription
+	router *message.Router
+	places chan Place
+	close  sync.Once
+}
+
+// join makes a member. Messages that it has handled come to places; handle,
+// where it is set, has its say first.
+func join(t *testing.T, k *Kafka, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
+	t.Helper()
+	return joinAs(t, k, testGroup, topic, c, handle, middleware...)
+}
+
+func joinAs(t *testing.T, k *Kafka, group, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
+	t.Helper()
+	subscription := k.CommandSubscription(k.Prefix+group, c, patience)
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: patience}, WatermillLog(quiet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{claimant: c, Subscription: subscription, router: router, places: make(chan Place, 1<<16)}
+	router.AddMiddleware(middleware...)
+	router.AddConsumerHandler(topic, k.Topic(topic), subscription, func(msg *message.Message) error {
+		at := PlaceOf(msg)
+		if handle != nil {
+			if err := handle(msg); err != nil {
+				return err
+			}
+		}
+		m.places <- at
+		return nil
+	})
+	ran := make(chan error, 1)
+	go func() { ran <- router.Run(context.WithoutCancel(t.Context())) }()
+	receive(t, router.Running(), "the router")
+	t.Cleanup(func() {
+		m.leave(t)
+		if err := receive(t, ran, "the router to end"); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// leave ends a member.
+func (m *member) leave(t *testing.T) {
+	t.Helper()
+	m.close.Do(func() {
+		if err := errors.Join(m.router.Close(), m.Subscription.Close()); err != nil {
+			t.Errorf("leave: %v", err)
+		}
+	})
+}
+
+func (m *member) next(t *testing.T) Place {
+	t.Helper()
+	return receive(t, m.places, "a message")
+}
+
+// messagesIn writes n messages into a partition.
+func messagesIn(t *testing.T, k *Kafka, topic string, partition int32, n int) {
+	t.Helper()
+	var messages []*sarama.ProducerMessage
+	for i := range n {
+		messages = append(messages, &sarama.ProducerMessage{Topic: k.Topic(topic), Partition: partition, Value: sarama.StringEncoder(fmt.Sprint(i))})
+	}
+	produce(t, k, messages...)
+}
+
+// Each partition's messages come in order, one at a time; one that fails comes
+// again before the next.
+func TestSubscriptionOrder(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	const n = 50
+	for partition := range k.Partitions {
+		messagesIn(t, k, eventlog.TopicCommands, partition, n)
+	}
+	var mu sync.Mutex
+	atWork := map[int32]bool{}
+	next := map[int32]int64{}
+	failed := map[Place]bool{}
+	m := join(t, k, eventlog.TopicCommands, &claimant{}, func(msg *message.Message) error {
+		at := PlaceOf(msg)
+		mu.Lock()
+		if atWork[at.Partition] {
+			t.Errorf("%v comes while another is at work", at)
+		}
+		atWork[at.Partition] = true
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			atWork[at.Partition] = false
+			mu.Unlock()
+		}()
+		mu.Lock()
+		defer mu.Unlock()
+		if at.Offset != next[at.Partition] {
+			t.Errorf("%v comes, want offset %d", at, next[at.Partition])
+		}
+		if at.Offset%20 == 7 && !failed[at] {
+			failed[at] = true
+			return errors.New("try again")
+		}
+		next[at.Partition] = at.Offset + 1
+		return nil
+	})
+	for range n * k.Partitions {
+		m.next(t)
+	}
+	if len(failed) != 3*partitions {
+		t.Errorf("%d messages failed: this tests nothing", len(failed))
+	}
+}
+
+// Brokers that are away when it subscribes are waited for.
+func TestSubscriptionBeforeTheBroker(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	e.stop(t)
+	m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+	eventually(t, "it says why it is not ready", func() bool {
+		err := m.Ready()
+		return err != nil && strings.Contains(err.Error(), "connection refused")
+	})
+	e.start(t)
+	eventually(t, "ready", func() bool { return m.Ready() == nil })
+}
+
+// Closing takes nothing away from a handler: its message's context lives on, and
+// its mark counts.
+func TestSubscriptionCloseDrains(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 10)
+	c := &claimant{}
+	arrived, release := make(chan *message.Message, 10), make(chan struct{})
+	m := join(t, k, eventlog.TopicCommands, c, func(msg *message.Message) error {
+		arrived <- msg
+		<-release
+		c.claim(1).Mark(PlaceOf(msg).Offset + 1)
+		return msg.Context().Err()
+	})
+	msg := receive(t, arrived, "a message")
+	if err := m.Ready(); err != nil {
+		t.Errorf("at work, and not ready: %v", err)
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		m.leave(t)
+	}()
+	receive(t, m.intake.Done(), "closing")
+	select {
+	case <-left:
+		t.Error("closed with a message at work")
+	case <-msg.Context().Done():
+		t.Error("the context of a message at work has ended")
+	case <-arrived:
+		t.Error("another message came")
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(release)
+	select {
+	case <-left:
+	case <-time.After(patience):
+		t.Fatal("never closed")
+	}
+	if at := m.next(t); at != (Place{1, 0}) || len(m.places) > 0 {
+		t.Errorf("handled %v and %d more, want the one at work", at, len(m.places))
+	}
+	if diff := cmp.Diff(eventlog.Position{1: 1}, committed(t, k, k.Prefix+testGroup, eventlog.TopicCommands)); diff != "" {
+		t.Errorf("marks (-want +got):\n%s", diff)
+	}
+	if m.Ready() == nil {
+		t.Error("ready when closed")
+	}
+	if m.cleanups.Load() != m.setups.Load() {
+		t.Errorf("%d setups, %d cleanups", m.setups.Load(), m.cleanups.Load())
+	}
+}
+
+// A handler that never ends is not waited for for ever.
+func TestSubscriptionCloseIsBounded(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
+	s := k.CommandSubscription(k.Prefix+testGroup, &claimant{}, 50*time.Millisecond)
+	messages, err := s.Subscribe(t.Context(), k.Topic(eventlog.TopicCommands))
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := receive(t, messages, "a message")
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	if err := receive(t, closed, "the subscription to close"); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-msg.Context().Done():
+	default:
+		t.Error("closed, and the message's context lives on")
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+// Closing doesn't wait for a broker that is gone, nor for a Setup: its claim's
+// context ends.
+func TestSubscriptionCloseWithoutWork(t *testing.T) {
+	t.Parallel()
+	t.Run("broker gone", func(t *testing.T) {
+		t.Parallel()
+		e := newEmbedded(t)
+		ensureTopics(t, e.Kafka)
+		m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+		eventually(t, "ready", func() bool { return m.Ready() == nil })
+		e.stop(t)
+		m.leave(t)
+	})
+	t.Run("broker never there", func(t *testing.T) {
+		t.Parallel()
+		k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Log: quiet}
+		m := join(t, k, eventlog.TopicCommands, &claimant{}, nil)
+		eventually(t, "it has tried", func() bool { return strings.Contains(m.Ready().Error(), "refused") })
+		m.leave(t)
+	})
+	t.Run("setup fails", func(t *testing.T) {
+		t.Parallel()
+		c := &claimant{setup: func(*Claim) (int64, error) { return 0, errors.New("the store is away") }}
+		m := join(t, newLog(t), eventlog.TopicCommands, c, nil)
+		eventually(t, "in setup", func() bool { return c.setups.Load() > 0 })
+		m.leave(t)
+	})
+	t.Run("in setup", func(t *testing.T) {
+		t.Parallel()
+		k := newLog(t)
+		c := &claimant{setup: func(claim *Claim) (int64, error) {
+			<-claim.Context.Done()
+			return 0, claim.Context.Err()
+		}}
+		m := join(t, k, eventlog.TopicCommands, c, nil)
+		eventually(t, "in setup", func() bool { return c.setups.Load() == partitions })
+		m.leave(t)
+	})
+}
+
+// The broker goes, and comes back: the member says so, and goes on where its
+// marks are.
+func TestSubscriptionThroughRestart(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded(t)
+	ensureTopics(t, e.Kafka)
+	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 2)
+	c := &claimant{}
+	m := join(t, e.Kafka, eventlog.TopicCommands, c, func(msg *message.Message) error {
+		c.claim(1).Mark(PlaceOf(msg).Offset + 1)
+		return nil
+	})
+	for want := range int64(2) {
+		if at := m.next(t); at != (Place{1, want}) {
+			t.Errorf("%v came, want offset %d", at, want)
+		}
+	}
+	eventually(t, "marked", func() bool { return committed(t, e.Kafka, testGroup, eventlog.TopicCommands)[1] == 2 })
+	e.stop(t)
+	eventually(t, "not ready without a broker", func() bool { return m.Ready() != nil })
+	e.start(t)
+	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 1)
+	if at := m.next(t); at != (Place{1, 2}) {
+		t.Errorf("%v came, want offset 2", at)
+	}
+	if err := m.Ready(); err != nil {
+		t.Errorf("at work, and not ready: %v", err)
+	}
+}

@@ -1,0 +1,176 @@
+package kafka
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// ErrTopic is a topic that isn't as it must be: waiting doesn't mend it.
+var ErrTopic = errors.New("topic")
+
+// Topics are the topics of one log, as they are on the cluster.
+type Topics struct {
+	// CommandsID is the id of topic commands: a recreated one has another.
+	CommandsID string
+	// EventsID is the id of topic events.
+	EventsID string
+}
+
+// EnsureTopics creates the topics that aren't there and checks those that
+// are. An error that is [ErrTopic] says in one line what is wrong with a
+// topic; any other, that the brokers can't be asked now.
+func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
+	return k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
+		for _, name := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
+			if err := k.createTopic(admin, k.Topic(name)); err != nil {
+				return Topics{}, err
+			}
+		}
+		for try := 0; ; try++ {
+			topics, err := k.checkTopics(admin)
+			// Brokers hear of a new topic a little later than its maker; busy ones, seconds later.
+			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+				if err == nil {
+					err = k.checkStreamNames(ctx, client)
+				}
+				return topics, err
+			}
+		}
+	})
+}
+
+// CommandsID is the id that topic commands has now.
+func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
+	topics, err := k.askTopics(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) { return k.checkTopics(admin) })
+	return topics.CommandsID, err
+}
+
+// askTopics asks the cluster about the topics, while the context lasts.
+func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
+	var topics Topics
+	err := within(ctx, func() error {
+		client, err := sarama.NewClient(k.Brokers, k.sarama())
+		if err != nil {
+			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		defer func() { _ = client.Close() }()
+		admin, err := sarama.NewClusterAdminFromClient(client)
+		if err != nil {
+			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		topics, err = ask(client, admin)
+		return err
+	})
+	if err != nil {
+		return Topics{}, err
+	}
+	return topics, nil
+}
+
+func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
+	insync := "1"
+	if k.Replication >= 3 {
+		insync = "2"
+	}
+	forever := "-1" // commands are trimmed by hand, below what is decided
+	policy := "delete"
+	config := map[string]*string{
+		"cleanup.policy":      &policy,
+		"retention.ms":        &forever,
+		"retention.bytes":     &forever,
+		"min.insync.replicas": &insync,
+	}
+	if topic == k.Topic(eventlog.TopicDeadLetters) {
+		size := strconv.Itoa(maxDeadLetter)
+		config["max.message.bytes"] = &size
+	}
+	err := admin.CreateTopic(topic, &sarama.TopicDetail{
+		NumPartitions:     k.Partitions,
+		ReplicationFactor: k.Replication,
+		ConfigEntries:     config,
+	}, false)
+	switch {
+	case err == nil:
+		k.Log.Info("created topic", "topic", topic, "partitions", k.Partitions, "replication", k.Replication)
+		return nil
+	case errors.Is(err, sarama.ErrTopicAlreadyExists):
+		return nil
+	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
+		return fmt.Errorf("%w %s: can't be created with kafka.replication %d: there are fewer brokers", ErrTopic, topic, k.Replication)
+	default:
+		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+}
+
+func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
+	names := []string{k.Topic(eventlog.TopicCommands), k.Topic(eventlog.TopicEvents), k.Topic(eventlog.TopicDeadLetters)}
+	described, err := admin.DescribeTopics(names)
+	if err != nil {
+		return Topics{}, fmt.Errorf("describe topics: %w", err)
+	}
+	ids := map[string]string{}
+	for _, topic := range described {
+		if !errors.Is(topic.Err, sarama.ErrNoError) {
+			return Topics{}, fmt.Errorf("describe topic %s: %w", topic.Name, topic.Err)
+		}
+		if n := len(topic.Partitions); n != int(k.Partitions) {
+			return Topics{}, fmt.Errorf("%w %s: has %d partitions, and kafka.partitions is %d; their number is fixed for the life of a log", ErrTopic, topic.Name, n, k.Partitions)
+		}
+		for _, p := range topic.Partitions {
+			if len(p.Replicas) < int(k.Replication) {
+				return Topics{}, fmt.Errorf("%w %s: partition %d has %d replicas, and kafka.replication is %d", ErrTopic, topic.Name, p.ID, len(p.Replicas), k.Replication)
+			}
+		}
+		if err := k.checkConfig(admin, topic.Name); err != nil {
+			return Topics{}, err
+		}
+		ids[topic.Name] = base64.RawURLEncoding.EncodeToString(topic.Uuid[:])
+	}
+	return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, nil
+}
+
+// checkConfig refuses settings under which the log would lose its past.
+func (k *Kafka) checkConfig(admin sarama.ClusterAdmin, topic string) error {
+	entries, err := topicConfig(admin, topic)
+	if err != nil {
+		return err
+	}
+	want := map[string]string{"cleanup.policy": "delete", "unclean.leader.election.enable": "false"}
+	if topic != k.Topic(eventlog.TopicDeadLetters) {
+		want["retention.ms"], want["retention.bytes"] = "-1", "-1"
+	}
+	for _, entry := range entries {
+		if value, ok := want[entry.Name]; ok && entry.Value != value {
+			return fmt.Errorf("%w %s: %s is %s, and must be %s", ErrTopic, topic, entry.Name, entry.Value, value)
+		}
+		if entry.Name == "min.insync.replicas" && k.Replication >= 3 {
+			if n, err := strconv.Atoi(entry.Value); err != nil || n < 2 {
+				return fmt.Errorf("%w %s: min.insync.replicas is %s, and must be 2 or more with kafka.replication %d", ErrTopic, topic, entry.Value, k.Replication)
+			}
+		}
+	}
+	return nil
+}
+
+func topicConfig(admin sarama.ClusterAdmin, topic string) ([]sarama.ConfigEntry, error) {
+	resource := &sarama.ConfigResource{Type: sarama.TopicResource, Name: topic}
+	described, err := admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{})
+	if err == nil && len(described) != 1 {
+		err = fmt.Errorf("%d answers to one question", len(described))
+	}
+	if err == nil && described[0].ErrorCode != sarama.ErrNoError {
+		err = described[0].ErrorCode
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe the configuration of topic %s: %w", topic, err)
+	}
+	return described[0].Configs, nil
+}

@@ -1,0 +1,69 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// TrimCommands removes the oldest commands of a partition that came before a
+// time and are decided, up to the first that isn't both. It returns how many.
+func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.Time, decided func(eventlog.Command) bool) (int64, error) {
+	r, err := k.reader(eventlog.TopicCommands)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = r.Close() }()
+	first, err := r.start(ctx, partition)
+	if err != nil {
+		return 0, err
+	}
+	end, err := r.End(ctx, partition)
+	if err != nil || first >= end {
+		return 0, err
+	}
+	keepFrom := first
+	enough := errors.New("enough")
+	err = r.follow(ctx, partition, first, func(messages []*sarama.ConsumerMessage) error {
+		for _, m := range messages {
+			if !m.Timestamp.Before(before) {
+				return enough
+			}
+			// What can't be decoded went to the dead letters before the next
+			// decided command was taken.
+			if c, err := eventlog.DecodeCommand(rawFromKafka(m), k.Partitions); err == nil {
+				if !decided(c) {
+					return enough
+				}
+				keepFrom = m.Offset + 1
+			}
+			if m.Offset >= end-1 {
+				return enough
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		return 0, err
+	}
+	if keepFrom == first {
+		return 0, nil
+	}
+	err = within(ctx, func() error {
+		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		if err != nil {
+			return fmt.Errorf("trim commands: %w", err)
+		}
+		defer func() { _ = admin.Close() }()
+		if err := admin.DeleteRecords(r.topic, map[int32]int64{partition: keepFrom}); err != nil {
+			return fmt.Errorf("trim commands: %w", err)
+		}
+		return nil
+	})
+	return keepFrom - first, err
+}

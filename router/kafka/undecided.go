@@ -1,0 +1,201 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/IBM/sarama"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+const (
+	// maxLooks is how many looks into topic commands may be under way at once.
+	maxLooks = 16
+	// lookBytes is how much of it is fetched at once.
+	lookBytes = 1 << 20
+)
+
+// CommandFinder tells whether a command waits in topic commands, to those who
+// don't decide it. It connects when it is asked for the first time, and is
+// safe for concurrent use.
+type CommandFinder struct {
+	kafka *Kafka
+	group string
+	looks *semaphore.Weighted
+
+	mu     sync.Mutex
+	client sarama.Client // nil until it is connected
+	admin  sarama.ClusterAdmin
+	closed bool
+}
+
+// CommandFinder finds commands that a consumer group hasn't decided.
+func (k *Kafka) CommandFinder(group string) *CommandFinder {
+	return &CommandFinder{kafka: k, group: group, looks: semaphore.NewWeighted(maxLooks)}
+}
+
+// Undecided says whether a command is in topic commands, behind what the group
+// has committed. The group commits what has its outcome in the log: so a
+// command that isn't there had its outcome in the log before, or was not in
+// the topic when it was asked.
+func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string) (found bool, err error) {
+	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
+	waits := false
+	err = f.look(ctx, func(ctx context.Context) (err error) {
+		waits, err = f.find(ctx, partition, stream, commandID)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for a command in partition %d: %w", partition, err)
+	}
+	return waits, nil
+}
+
+// LogEnd is the position behind the last record that the partition of a stream
+// has in the log.
+func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (eventlog.Position, error) {
+	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
+	var end int64
+	err := f.look(ctx, func(ctx context.Context) (err error) {
+		end, err = offsetOf(ctx, f.client, f.kafka.Topic(eventlog.TopicEvents), partition, sarama.OffsetNewest)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("end of partition %d of the log: %w", partition, err)
+	}
+	return eventlog.Position{partition: end}, nil
+}
+
+// Close disconnects, and ends all looks.
+func (f *CommandFinder) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	if f.client == nil {
+		return nil
+	}
+	return f.client.Close()
+}
+
+// look does something that asks Kafka, once more if a leader had moved. It
+// gives up waiting when the context ends; the turn is taken until it is over.
+func (f *CommandFinder) look(ctx context.Context, ask func(context.Context) error) error {
+	if err := f.looks.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	return within(ctx, func() error {
+		defer f.looks.Release(1)
+		if err := f.connect(); err != nil {
+			return err
+		}
+		err := ask(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		refreshed := errors.Join(
+			f.client.RefreshMetadata(f.kafka.Topic(eventlog.TopicCommands), f.kafka.Topic(eventlog.TopicEvents)),
+			f.client.RefreshCoordinator(f.group))
+		if refreshed != nil {
+			return err
+		}
+		return ask(ctx)
+	})
+}
+
+func (f *CommandFinder) connect() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return errClosed
+	}
+	if f.client != nil {
+		return nil
+	}
+	client, err := sarama.NewClient(f.kafka.Brokers, f.kafka.sarama())
+	if err != nil {
+		return err
+	}
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	f.client, f.admin = client, admin
+	return nil
+}
+
+// find looks from where the group has committed to where the partition ends
+// now.
+func (f *CommandFinder) find(ctx context.Context, partition int32, stream, commandID string) (bool, error) {
+	topic := f.kafka.Topic(eventlog.TopicCommands)
+	from, err := f.committed(topic, partition) // before the end: it moves
+	if err != nil {
+		return false, err
+	}
+	first, err := offsetOf(ctx, f.client, topic, partition, sarama.OffsetOldest)
+	if err != nil {
+		return false, err
+	}
+	end, err := offsetOf(ctx, f.client, topic, partition, sarama.OffsetNewest)
+	if err != nil {
+		return false, err
+	}
+	if from < first || from > end { // nothing is committed, or of another topic
+		from = first
+	}
+	for from < end && ctx.Err() == nil {
+		messages, next, err := fetch(f.client, topic, partition, from, lookBytes)
+		if err != nil {
+			return false, err
+		}
+		for _, m := range messages {
+			if isCommand(m, stream, commandID) {
+				return true, nil
+			}
+		}
+		if next == from {
+			return false, sarama.ErrIncompleteResponse
+		}
+		from = next
+	}
+	return false, ctx.Err()
+}
+
+// committed is the offset that the group has committed, -1 if it has none.
+func (f *CommandFinder) committed(topic string, partition int32) (int64, error) {
+	offsets, err := f.admin.ListConsumerGroupOffsets(f.group, map[string][]int32{topic: {partition}})
+	if errors.Is(err, sarama.ErrGroupIDNotFound) { // as the embedded broker has it
+		return -1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !errors.Is(offsets.Err, sarama.ErrNoError) {
+		return 0, offsets.Err
+	}
+	block := offsets.GetBlock(topic, partition)
+	if block == nil {
+		return -1, nil
+	}
+	if !errors.Is(block.Err, sarama.ErrNoError) {
+		return 0, block.Err
+	}
+	return block.Offset, nil
+}
+
+// isCommand says whether a message is a command of this id and stream. The key
+// is the stream.
+func isCommand(m *sarama.ConsumerMessage, stream, commandID string) bool {
+	if string(m.Key) != stream {
+		return false
+	}
+	for _, h := range m.Headers {
+		if string(h.Key) == eventlog.HeaderCommandID {
+			return string(h.Value) == commandID
+		}
+	}
+	return false
+}

@@ -1,0 +1,240 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/web"
+)
+
+const (
+	headerLastEventID = "Last-Event-ID"
+	// heartbeat is how long nothing is sent before a sign of life is.
+	heartbeat = 15 * time.Second
+	// writeTimeout is how long a client may take to read what is sent at once.
+	writeTimeout = 30 * time.Second
+)
+
+// changes answers GET /changes: what happens to the aggregates of all types, or
+// with ?of=<plural> of one type, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+type changes struct {
+	queries
+	feed *feed
+}
+
+// serve sends what comes behind Last-Event-ID, or from now on, until the
+// client leaves, is too slow, or the service stops. A client that was cut off
+// asks again with the last id that it has got: nothing is missing then, and
+// nothing comes twice.
+func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
+	of, err := c.of(r)
+	if err != nil {
+		return err
+	}
+	from, err := lastEventID(r.Header)
+	if err != nil {
+		return err
+	}
+	var now eventlog.Position
+	err = c.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) error {
+		checkpoints, err := view.Checkpoints(ctx)
+		now = readmodel.PositionOf(checkpoints)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if from == nil {
+		from = now
+	}
+	s := &stream{control: http.NewResponseController(w), w: w, of: of, at: maps.Clone(from)}
+	_ = s.control.SetReadDeadline(time.Time{}) // it ends when the client leaves, and not with a request's time
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold it back
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		// What goes wrong from here on, the end of the answer tells.
+		_ = c.send(r.Context(), s)
+	}
+	return nil
+}
+
+// of is the type of aggregates that the parameter of names by its plural, nil for
+// all.
+func (c changes) of(r *http.Request) (*aggregate.Type, error) {
+	parameters, err := query.Query(r, "of")
+	if err != nil || !parameters.Has("of") {
+		return nil, err
+	}
+	if t := c.registry.ByPlural(parameters.Get("of")); t != nil {
+		return t, nil
+	}
+	var plurals []string
+	for _, t := range c.registry.Types() {
+		plurals = append(plurals, t.Plural())
+	}
+	return nil, query.InvalidQuery([]web.FieldError{{Parameter: "of", Detail: "must be one of: " + strings.Join(plurals, ", ")}})
+}
+
+// lastEventID is the position that a client has come to, nil if it begins.
+func lastEventID(h http.Header) (eventlog.Position, error) {
+	values := h.Values(headerLastEventID)
+	if len(values) == 0 {
+		return nil, nil
+	}
+	detail := "must be given once"
+	if len(values) == 1 {
+		from, err := eventlog.ParsePosition(values[0])
+		if err == nil {
+			return from, nil
+		}
+		detail = err.Error()
+	}
+	return nil, &web.Problem{
+		Slug: "invalid-request", Status: http.StatusBadRequest,
+		Title: "Invalid request", Detail: "the header " + headerLastEventID + " is not valid",
+		Errors: []web.FieldError{{Parameter: headerLastEventID, Detail: detail}},
+	}
+}
+
+var errCut = errors.New("the client reads too slowly")
+
+// send sends what was there before, and then what the feed brings.
+func (c changes) send(ctx context.Context, s *stream) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-c.Stopping:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if _, err := c.feed.pages(ctx, s.at, nil, s.page); err != nil {
+		return err
+	}
+	who, err := c.feed.follow(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
+	if err != nil {
+		return err
+	}
+	defer c.feed.unfollow(who)
+	if _, err := c.feed.pages(ctx, s.at, who.from, s.page); err != nil { // what came meanwhile
+		return err
+	}
+	alive := time.NewTicker(heartbeat)
+	defer alive.Stop()
+	for {
+		select {
+		case page, ok := <-who.pages:
+			if !ok {
+				return errCut
+			}
+			quiet := s.sent
+			if err := s.page(page, nil); err != nil {
+				return err
+			}
+			who.taken(page)
+			if s.sent != quiet {
+				alive.Reset(heartbeat)
+			}
+		case <-alive.C:
+			if err := s.alive(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// stream is the events on their way to one client.
+type stream struct {
+	control *http.ResponseController
+	w       http.ResponseWriter
+	of      *aggregate.Type   // nil for all
+	at      eventlog.Position // what it has got
+	passed  bool              // at is past changes of other types than of, and the client has not been told
+	sent    int               // how often something was
+	buffer  []byte
+}
+
+// begin tells where the client is, so that it can go on from there although
+// nothing may come for long.
+func (s *stream) begin() error {
+	s.passed = false
+	return s.write([]byte("id: " + eventlog.EncodePosition(s.at) + "\n\n"))
+}
+
+// alive is a sign of life: a comment, or where the client is, if changes that are
+// not for the client went by. The client need not pass them again then.
+func (s *stream) alive() error {
+	if s.passed {
+		return s.begin()
+	}
+	return s.write([]byte(": alive\n\n"))
+}
+
+// wants says whether a change is for the client.
+func (s *stream) wants(c *change) bool {
+	if s.of == nil {
+		return true
+	}
+	name, _, _ := aggregate.SplitStream(c.Stream)
+	return name == s.of.Name()
+}
+
+// page sends those changes of a page that the client hasn't got.
+func (s *stream) page(page []change, _ eventlog.Position) error {
+	out := s.buffer[:0]
+	for i := range page {
+		c := &page[i]
+		if c.offset < s.at[c.partition] {
+			continue
+		}
+		s.at[c.partition] = c.offset + 1
+		if !s.wants(c) {
+			s.passed = true
+			continue
+		}
+		data, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		out = append(out, "id: "...)
+		out = append(out, eventlog.EncodePosition(s.at)...)
+		out = append(out, "\nevent: "...)
+		out = append(out, c.Type...)
+		out = append(out, "\ndata: "...)
+		out = append(out, data...)
+		out = append(out, "\n\n"...)
+	}
+	s.buffer = out
+	if len(out) == 0 {
+		return nil
+	}
+	return s.write(out)
+}
+
+func (s *stream) write(text []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	s.sent++
+	return s.control.Flush()
+}

@@ -1,0 +1,58 @@
+package readmodel_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// timedStore takes so long for each update, and tells when they began.
+type timedStore struct {
+	awayWith
+	started time.Time
+	takes   []time.Duration
+	began   []time.Duration
+}
+
+func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+	s.mu.Lock()
+	takes := s.takes[len(s.began)]
+	s.began = append(s.began, time.Since(s.started))
+	s.mu.Unlock()
+	time.Sleep(takes)
+	return s.awayWith.Update(ctx, p, moves, fn)
+}
+
+// A batch gathers for four times as long as the one before took, but for no
+// longer than it may, and not at all if that is long ago.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		log := newPartitioned(1, 4)
+		store := &timedStore{
+			awayWith: awayWith{partition: -1, next: map[int32]int64{}},
+			started:  time.Now(), takes: []time.Duration{3 * ms, 30 * ms, ms, ms},
+		}
+		g := joinAll(t, store, log, names(new(atomic.Bool)))
+		g.Linger = 20 * ms
+		for i, at := range []time.Duration{0, 4 * ms, 20 * ms, 500 * ms} {
+			time.Sleep(at - time.Since(store.started))
+			g.Take(log[0].records[i])
+		}
+		time.Sleep(time.Second)
+		g.leave()
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		want := []time.Duration{0, 3*ms + 4*3*ms, 15*ms + 30*ms + 20*ms, 500 * ms}
+		if diff := cmp.Diff(want, store.began); diff != "" {
+			t.Errorf("updates began (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package readmodel
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+)
+
+// movingStore is a store of checkpoints that move.
+type movingStore struct {
+	Store
+	mu     sync.Mutex
+	at     map[int32]int64
+	parked string       // why every stream is
+	head   StreamHead   // of every stream
+	looks  atomic.Int32 // at the store
+}
+
+func (s *movingStore) move(partition int32, next int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[partition] = next
+}
+
+func (s *movingStore) View(_ context.Context, _ *projection.Projection, fn func(View) error) error {
+	s.looks.Add(1)
+	s.mu.Lock()
+	view := movingView{head: s.head}
+	view.head.Parked = s.parked
+	for partition, next := range s.at {
+		view.checkpoints = append(view.checkpoints, Checkpoint{Partition: partition, Next: next})
+	}
+	s.mu.Unlock()
+	return fn(view)
+}
+
+func (s *movingStore) Checkpoints(ctx context.Context, p *projection.Projection) (all []Checkpoint, err error) {
+	err = s.View(ctx, p, func(v View) error {
+		all, err = v.Checkpoints(ctx)
+		return err
+	})
+	return all, err
+}
+
+type movingView struct {
+	View
+	checkpoints []Checkpoint
+	head        StreamHead
+}
+
+func (v movingView) Checkpoints(context.Context) ([]Checkpoint, error) { return v.checkpoints, nil }
+
+func (v movingView) Head(context.Context, string) (StreamHead, error) {
+	return v.head, nil
+}
+
+func (v movingView) Heads(_ context.Context, streams []string) (map[string]StreamHead, error) {
+	heads := map[string]StreamHead{}
+	for _, stream := range streams {
+		heads[stream] = v.head
+	}
+	return heads, nil
+}
+
+var anyModel = &projection.Projection{Name: "any"}
+
+// decide is what a fold does that decides a command.
+func (s *movingStore) decide(topicID string, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[0]++
+	s.head.Decided = eventlog.CommandPosition{TopicID: topicID, Offset: offset}
+}

@@ -1,0 +1,37 @@
+package readmodel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+)
+
+// checkOrigin makes sure that a checkpoint can be gone on from: the log must
+// still have the record that it stands behind.
+func checkOrigin(ctx context.Context, log Log, p *projection.Projection, at Checkpoint) error {
+	if at.Next == 0 {
+		return nil
+	}
+	end, err := log.End(ctx, at.Partition)
+	if err != nil {
+		return err
+	}
+	last := at.Next - 1
+	if at.Next > end {
+		return fmt.Errorf("read model %s has the log up to offset %d of partition %d, and the log ends at %d: it lost its tail or was made anew", p.Name, last, at.Partition, end)
+	}
+	record, err := log.At(ctx, at.Partition, last)
+	if errors.Is(err, kafka.ErrOffsetGone) {
+		return fmt.Errorf("read model %s has the log up to offset %d of partition %d, and that record isn't in the log any more: it was trimmed or made anew", p.Name, last, at.Partition)
+	}
+	if err != nil {
+		return err
+	}
+	if record.Digest != at.Digest {
+		return fmt.Errorf("read model %s was made of another log: the record at offset %d of partition %d has another digest", p.Name, last, at.Partition)
+	}
+	return nil
+}

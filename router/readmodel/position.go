@@ -1,0 +1,12 @@
+package readmodel
+
+import "github.com/millrace/millrace/router/eventlog"
+
+// PositionOf is the position that these checkpoints have reached.
+func PositionOf(checkpoints []Checkpoint) eventlog.Position {
+	p := make(eventlog.Position, len(checkpoints))
+	for _, c := range checkpoints {
+		p[c.Partition] = c.Next
+	}
+	return p
+}

@@ -1,0 +1,321 @@
+package readmodel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+)
+
+// Verifier proves read models: it folds the log anew, from its start, with the
+// projections' own functions, to exactly the checkpoints of the live read
+// model, and compares all rows and heads. Others may write meanwhile.
+type Verifier struct {
+	Live Store
+	// Scratch is an empty store of its own.
+	Scratch    Store
+	Log        Log
+	Events     projection.Decoder
+	Partitions int32
+	// Max is how many differences, and parked streams, a proof names.
+	Max int
+	// Progress, if not nil, is told how many records are folded, of how many.
+	Progress func(folded, all int64)
+
+	shadows   int
+	done, all atomic.Int64
+}
+
+// Proof is what verifying a read model has shown.
+type Proof struct {
+	Name        string
+	Generation  int
+	Checkpoints []Checkpoint
+	// Records are those of the log up to the checkpoints. The gate accepted
+	// some of them and ignored others; Held are those of parked streams, from
+	// the one on that each stopped at; Others are those of aggregates that the
+	// read model is not of.
+	Records, Accepted, Ignored, Held, Others int64
+	// Streams and Rows are how many heads and rows were compared.
+	Streams, Rows int64
+	// Digest is of all rows and heads, as the log makes them: the same for
+	// the same log up to the same checkpoints, in any store.
+	Digest eventlog.Digest
+	// Parked are the first of the parked streams, ParkedStreams how many there
+	// are.
+	Parked        []ParkedProof
+	ParkedStreams int64
+	// Differences are the first of them, between the read model and the log,
+	// and Differ is how many rows, heads and checkpoints have one.
+	Differences []Difference
+	Differ      int64
+	// Repaired are the first differences that were mended, and Mended how many
+	// rows, heads and checkpoints had one.
+	Repaired []Difference
+	Mended   int64
+	Took     time.Duration
+}
+
+// ParkedProof is a parked stream. Its rows are compared as they stood when it
+// stopped.
+type ParkedProof struct {
+	ParkedStream
+	// Applies says that this binary can apply what the stream stopped at, so
+	// that [Retry] will mend it.
+	Applies bool
+}
+
+// errAnew asks for a shadow that begins anew.
+var errAnew = errors.New("the read model went back, or parked streams were redone")
+
+const (
+	// nearEnough is how many records may be missing when a view is opened.
+	nearEnough = 10_000
+	// tries is how often verifying goes on with what others upset.
+	tries = 5
+)
+
+// Verify proves read models. With repair it mends those that differ, and
+// verifies them again. What differs is no error, but a proof that says so.
+func (v *Verifier) Verify(ctx context.Context, models []*projection.Projection, repair bool) ([]*Proof, error) {
+	began := time.Now()
+	shadows := make([]*shadow, 0, len(models))
+	for _, p := range models {
+		s, err := v.shadow(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		shadows = append(shadows, s)
+	}
+	if err := v.foldNear(ctx, shadows); err != nil {
+		return nil, err
+	}
+	proofs := make([]*Proof, 0, len(models))
+	for _, s := range shadows {
+		proof, err := v.verify(ctx, s, repair)
+		if err != nil {
+			return nil, fmt.Errorf("read model %s: %w", s.live.Name, err)
+		}
+		proof.Took = time.Since(began)
+		proofs = append(proofs, proof)
+	}
+	return proofs, nil
+}
+
+func (v *Verifier) shadow(ctx context.Context, p *projection.Projection) (*shadow, error) {
+	v.shadows++
+	s := newShadow(p, v.shadows)
+	err := v.Scratch.Prepare(ctx, s.copy, v.Partitions)
+	if err == nil {
+		s.at, err = v.Scratch.Checkpoints(ctx, s.copy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scratch store: %w", err)
+	}
+	return s, nil
+}
+
+// foldNear folds shadows until they are near to where the live read models
+// are, all in the same passes over the log.
+func (v *Verifier) foldNear(ctx context.Context, shadows []*shadow) error {
+	for try := range tries {
+		targets := make([]target, 0, len(shadows))
+		missing := int64(0)
+		for i, s := range shadows {
+			var t target
+			err := v.Live.View(ctx, s.live, func(live View) (err error) {
+				t, _, err = v.target(ctx, s, live)
+				return err
+			})
+			if errors.Is(err, errAnew) {
+				if shadows[i], err = v.shadow(ctx, s.live); err == nil {
+					err = errAnew
+				}
+			}
+			if errors.Is(err, errAnew) {
+				missing = nearEnough + 1 // once more, with all of them
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("read model %s: %w", s.live.Name, err)
+			}
+			targets = append(targets, t)
+			missing = max(missing, t.missing())
+		}
+		if missing == 0 || try > 0 && missing <= nearEnough {
+			return nil
+		}
+		v.done.Store(0)
+		v.all.Store(missing)
+		if err := v.refold(ctx, targets...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target is where a view of the live read model stands. What is wrong with its
+// checkpoints is told as differences.
+func (v *Verifier) target(ctx context.Context, s *shadow, live View) (t target, wrong []Difference, err error) {
+	if !live.Own() {
+		return t, nil, fmt.Errorf("generation %d: %w", live.Generation(), ErrOtherDefinition)
+	}
+	checkpoints, err := live.Checkpoints(ctx)
+	if err != nil {
+		return t, nil, err
+	}
+	if len(checkpoints) != int(v.Partitions) {
+		return t, nil, fmt.Errorf("it has checkpoints of %d partitions, and not of %d", len(checkpoints), v.Partitions)
+	}
+	t = target{s, slices.Clone(checkpoints)}
+	for i := range t.to {
+		end, err := v.Log.End(ctx, t.to[i].Partition)
+		if err != nil {
+			return t, nil, err
+		}
+		if t.to[i].Next > end {
+			wrong = append(wrong, Difference{Table: tableOfCheckpoints, Key: projection.Row{int64(i)}, Column: "next_offset", Live: t.to[i].Next, Log: end})
+			t.to[i].Next = end
+		}
+	}
+	parked, err := parkedIn(ctx, live, v.Partitions)
+	if err != nil {
+		return t, nil, err
+	}
+	if !s.follows(t.to, parked) {
+		return t, nil, errAnew
+	}
+	return t, wrong, nil
+}
+
+// missing is how many records it has yet to fold.
+func (t target) missing() (n int64) {
+	for i := range t.to {
+		n += t.to[i].Next - t.at[i].Next
+	}
+	return n
+}
+
+func (v *Verifier) folded(n int) {
+	if done := v.done.Add(int64(n)); v.Progress != nil {
+		v.Progress(done, max(done, v.all.Load()))
+	}
+}
+
+// verify proves one read model, or mends it until it is proven.
+func (v *Verifier) verify(ctx context.Context, s *shadow, repair bool) (proof *Proof, err error) {
+	var mended mends
+	for range tries {
+		proof, err = v.prove(ctx, s)
+		if err == nil {
+			proof.Repaired, proof.Mended = mended.first, mended.n
+			if proof.Differ == 0 || !repair {
+				return proof, v.tryParked(ctx, s, proof)
+			}
+			err = v.repair(ctx, s, &mended)
+		}
+		if errors.Is(err, errAnew) {
+			s, err = v.anew(ctx, s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if proof == nil {
+		err = errors.New("it changes faster than it can be verified")
+	}
+	return proof, err
+}
+
+func (v *Verifier) anew(ctx context.Context, s *shadow) (*shadow, error) {
+	s, err := v.shadow(ctx, s.live)
+	if err != nil {
+		return nil, err
+	}
+	shadows := []*shadow{s}
+	err = v.foldNear(ctx, shadows)
+	return shadows[0], err
+}
+
+// prove compares a read model with its shadow, in one view.
+func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err error) {
+	err = v.Live.View(ctx, s.live, func(live View) error {
+		proof = &Proof{Name: s.live.Name, Generation: live.Generation()}
+		t, wrong, err := v.target(ctx, s, live)
+		if err != nil {
+			return err
+		}
+		if proof.Checkpoints, err = live.Checkpoints(ctx); err != nil {
+			return err
+		}
+		if err := v.refold(ctx, t); err != nil {
+			return err
+		}
+		for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
+			proof.differs(v.Max, d)
+		}
+		proof.Held, proof.Others = s.held, s.others
+		for _, c := range s.at {
+			proof.Records += c.Next
+		}
+		return v.compare(ctx, s, live, proof, func(c change) error {
+			proof.differs(v.Max, c.differences()...)
+			return nil
+		})
+	})
+	if proof != nil {
+		proof.Ignored = proof.Records - proof.Accepted - proof.Held - proof.Others
+	}
+	return proof, err
+}
+
+// otherDigests are the checkpoints whose last record the log has otherwise.
+func (t target) otherDigests(live []Checkpoint) (wrong []Difference) {
+	for i, c := range live {
+		if c.Next == t.at[i].Next && c.Digest != t.at[i].Digest {
+			wrong = append(wrong, Difference{Table: tableOfCheckpoints, Key: projection.Row{int64(i)}, Column: "digest", Live: c.Digest.String(), Log: t.at[i].Digest.String()})
+		}
+	}
+	return wrong
+}
+
+// differs notes what differs of one row, head or checkpoint.
+func (p *Proof) differs(most int, differences ...Difference) {
+	p.Differ++
+	p.Differences = appendUpTo(most, p.Differences, differences...)
+}
+
+func appendUpTo[T any](most int, list []T, more ...T) []T {
+	return append(list, more[:max(0, min(len(more), most-len(list)))]...)
+}
+
+// tryParked says which parked streams this binary could apply. The shadow is
+// of no use afterwards.
+func (v *Verifier) tryParked(ctx context.Context, s *shadow, proof *Proof) error {
+	if len(proof.Parked) == 0 {
+		return nil
+	}
+	streams := make([]ParkedStream, 0, len(proof.Parked))
+	for _, parked := range proof.Parked {
+		streams = append(streams, parked.ParkedStream)
+	}
+	s.parked = nil
+	now, err := Retry(ctx, v.Scratch, v.Log, v.Events, s.copy, streams, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	for _, stream := range now {
+		for i := range proof.Parked {
+			if proof.Parked[i].Stream == stream.Stream {
+				proof.Parked[i].Applies = stream.Parked == "" || stream.ParkedOffset > proof.Parked[i].ParkedOffset
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package readmodel
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+)
+
+// Difference is one between a read model and the log.
+type Difference struct {
+	// Table is the projection's, or "stream" for a head and "partition" for a
+	// checkpoint.
+	Table string
+	// Key says which row of it.
+	Key projection.Row
+	// Column is the one that differs, "" if the row is missing or there is
+	// none in the log.
+	Column string
+	// Live and Log are the two values, nil if there is no row.
+	Live, Log any
+}
+
+const (
+	tableOfHeads       = "stream"
+	tableOfCheckpoints = "partition"
+)
+
+// String tells it in a line.
+func (d Difference) String() string {
+	keys := make([]string, len(d.Key))
+	for i, value := range d.Key {
+		keys[i] = shown(value)
+	}
+	row := d.Table + " " + strings.Join(keys, ", ")
+	switch {
+	case d.Column != "":
+		return fmt.Sprintf("%s: %s is %s, and the log makes it %s", row, d.Column, shown(d.Live), shown(d.Log))
+	case d.Live == nil:
+		return row + ": is missing"
+	default:
+		return row + ": is there, and the log doesn't make it"
+	}
+}
+
+// SameRow says whether both are of one row.
+func (d Difference) SameRow(other Difference) bool {
+	return d.Table == other.Table && slices.Equal(d.Key, other.Key)
+}
+
+// shown is a value on one line.
+func shown(value any) string {
+	if text, ok := value.(string); ok {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprint(value)
+}
+
+// change is what makes a row of the live read model that of the log.
+type change struct {
+	table     string
+	columns   []projection.Column
+	key       projection.Row
+	live, log projection.Row // nil if there is none
+
+	isHead            bool
+	stream            string
+	liveHead, logHead StreamHead
+}
+
+// differences are the columns that differ, or the whole row.
+func (c change) differences() (all []Difference) {
+	d := Difference{Table: c.table, Key: c.key}
+	switch {
+	case c.live == nil:
+		d.Log = c.log
+		return []Difference{d}
+	case c.log == nil:
+		d.Live = c.live
+		return []Difference{d}
+	}
+	for i, column := range c.columns {
+		if c.live[i] != c.log[i] {
+			d.Column, d.Live, d.Log = column.Name, c.live[i], c.log[i]
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// headColumns are those of a head as a row.
+var headColumns = []projection.Column{
+	{Name: "stream", Key: true}, {Name: "seq"}, {Name: "version"}, {Name: "digest"}, {Name: "parked_offset"}, {Name: "parked"}, {Name: "decided"},
+}
+
+func headRow(stream string, h StreamHead) projection.Row {
+	return projection.Row{stream, int64(h.Seq), int64(h.Version), h.Digest.String(), h.ParkedOffset, h.Parked, h.Decided.String()}
+}
+
+type namedHead struct {
+	stream string
+	StreamHead
+}
+
+// compare hands over what differs between a view of the live read model and
+// its shadow, and counts.
+func (v *Verifier) compare(ctx context.Context, s *shadow, live View, proof *Proof, found func(change) error) error {
+	return v.Scratch.View(ctx, s.copy, func(scratch View) error {
+		sum := sha256.New()
+		for i := range s.live.Tables {
+			table := &s.live.Tables[i]
+			each := func(v View) func(func(projection.Row) error) error {
+				return func(fn func(projection.Row) error) error { return v.Each(ctx, table.Name, fn) }
+			}
+			keyed := func(row projection.Row) projection.Row { return table.KeyOf(row) }
+			err := merge(each(live), each(scratch), keyed, func(live, log *projection.Row) error {
+				c := change{table: table.Name, columns: table.Columns}
+				if log != nil {
+					proof.Rows++
+					c.log, c.key = *log, keyed(*log)
+					addRow(sum, table.Name, *log)
+				}
+				if live != nil {
+					c.live, c.key = *live, keyed(*live)
+				}
+				if c.live != nil && c.log != nil && equalRows(c.live, c.log) {
+					return nil
+				}
+				return found(c)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if err := v.compareHeads(ctx, live, scratch, proof, sum, found); err != nil {
+			return err
+		}
+		sum.Sum(proof.Digest[:0])
+		return nil
+	})
+}
+
+func (v *Verifier) compareHeads(ctx context.Context, live, scratch View, proof *Proof, sum hash.Hash, found func(change) error) error {
+	each := func(v View) func(func(namedHead) error) error {
+		return func(fn func(namedHead) error) error {
+			return v.EachHead(ctx, func(stream string, head StreamHead) error { return fn(namedHead{stream, head}) })
+		}
+	}
+	keyed := func(h namedHead) projection.Row { return projection.Row{h.stream} }
+	return merge(each(live), each(scratch), keyed, func(live, log *namedHead) error {
+		c := change{table: tableOfHeads, columns: headColumns, isHead: true}
+		if log != nil {
+			proof.Streams++
+			proof.Accepted += int64(log.Seq)
+			c.stream, c.logHead = log.stream, log.StreamHead
+			c.log, c.key = headRow(log.stream, log.StreamHead), keyed(*log)
+			addRow(sum, tableOfHeads, c.log[:5]) // a reason may have a stack in it
+		}
+		if live != nil {
+			c.stream, c.liveHead = live.stream, live.StreamHead
+			c.live, c.key = headRow(live.stream, live.StreamHead), keyed(*live)
+			if live.Parked != "" {
+				proof.ParkedStreams++
+				partition := eventlog.PartitionOf(live.stream, v.Partitions)
+				proof.Parked = appendUpTo(v.Max, proof.Parked, ParkedProof{ParkedStream: ParkedStream{live.stream, partition, live.StreamHead}})
+			}
+		}
+		if c.live != nil && c.log != nil && equalRows(c.live, c.log) {
+			return nil
+		}
+		return found(c)
+	})
+}
+
+func equalRows(a, b projection.Row) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// addRow adds a row to a digest, so that no two rows are alike.
+func addRow(sum hash.Hash, table string, row projection.Row) {
+	var buffer [256]byte
+	b := appendText(buffer[:0], table)
+	for _, value := range row {
+		switch value := value.(type) {
+		case string:
+			b = appendText(append(b, 's'), value)
+		case int64:
+			b = binary.BigEndian.AppendUint64(append(b, 'i'), uint64(value))
+		case bool:
+			if value {
+				b = append(b, 't')
+			} else {
+				b = append(b, 'f')
+			}
+		}
+	}
+	sum.Write(b)
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// merge walks through two lists in the order of their keys, and hands over
+// what has the same key: nil where one of them has none.
+func merge[T any](live, log func(func(T) error) error, key func(T) projection.Row, fn func(live, log *T) error) error {
+	next, stop := pull(log)
+	defer stop()
+	at, more, err := next()
+	if err != nil {
+		return err
+	}
+	err = live(func(row T) error {
+		for more && compareKeys(key(at), key(row)) < 0 {
+			if err := fn(nil, &at); err != nil {
+				return err
+			}
+			if at, more, err = next(); err != nil {
+				return err
+			}
+		}
+		if !more || compareKeys(key(at), key(row)) > 0 {
+			return fn(&row, nil)
+		}
+		if err := fn(&row, &at); err != nil {
+			return err
+		}
+		at, more, err = next()
+		return err
+	})
+	for err == nil && more {
+		if err = fn(nil, &at); err == nil {
+			at, more, err = next()
+		}
+	}
+	return err
+}
+
+var errStopped = errors.New("stopped")
+
+// pull turns a list that is handed over into one that is asked for.
+func pull[T any](each func(func(T) error) error) (next func() (T, bool, error), stop func()) {
+	var failed error
+	ask, stop := iter.Pull(func(yield func(T) bool) {
+		err := each(func(one T) error {
+			if !yield(one) {
+				return errStopped
+			}
+			return nil
+		})
+		if !errors.Is(err, errStopped) {
+			failed = err
+		}
+	})
+	return func() (T, bool, error) {
+		one, ok := ask()
+		if ok {
+			return one, true, nil
+		}
+		return one, false, failed
+	}, stop
+}
+
+// compareKeys orders keys as stores do.
+func compareKeys(a, b projection.Row) int {
+	for i := range a {
+		var order int
+		switch x := a[i].(type) {
+		case string:
+			y, _ := b[i].(string)
+			order = cmp.Compare(x, y)
+		case int64:
+			y, _ := b[i].(int64)
+			order = cmp.Compare(x, y)
+		case bool:
+			if y, _ := b[i].(bool); x != y {
+				order = 1
+				if y {
+					order = -1
+				}
+			}
+		}
+		if order != 0 {
+			return order
+		}
+	}
+	return 0
+}

@@ -1,0 +1,116 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/router/web"
+)
+
+// health knows whether the process is ready, and what is not.
+type health struct {
+	mu     sync.Mutex
+	checks []healthCheck // in the order in which work goes through the roles
+	ending bool
+}
+
+type healthCheck struct {
+	name  string
+	check func(context.Context) error
+}
+
+// add adds a check: an error says what it waits for.
+func (h *health) add(name string, check func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks = append(h.checks, healthCheck{name, check})
+}
+
+// names are those of all checks.
+func (h *health) names() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names := make([]string, 0, len(h.checks))
+	for _, c := range h.checks {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// stopping makes the process not ready, for good.
+func (h *health) stopping() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ending = true
+}
+
+// checkTimeout bounds all checks together.
+const checkTimeout = 2 * time.Second
+
+// check returns what is not ready, and why.
+func (h *health) check(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	h.mu.Lock()
+	checks, ending := slices.Clone(h.checks), h.ending
+	h.mu.Unlock()
+	failing := map[string]error{}
+	if ending {
+		failing["process"] = errors.New("stopping")
+		return failing
+	}
+	for _, c := range checks {
+		if err := c.check(ctx); err != nil {
+			failing[c.name] = err
+		}
+	}
+	return failing
+}
+
+// adminRoutes are those of the admin address.
+func (m *Process) adminRoutes(status *modelStatus) *mux.Router {
+	routes := m.health.routes(m.Log)
+	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
+	if status.store != nil {
+		status.routes(routes)
+	}
+	return routes
+}
+
+// routes are those that tell how the process is.
+func (h *health) routes(log *slog.Logger) *mux.Router {
+	r := web.NewRouter()
+	get := func(path string, handler http.HandlerFunc) {
+		r.Handle(path, handler).Methods(http.MethodGet, http.MethodHead)
+	}
+	get("/livez", func(w http.ResponseWriter, _ *http.Request) {
+		web.WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	get("/readyz", func(w http.ResponseWriter, req *http.Request) {
+		failing := h.check(req.Context())
+		if len(failing) == 0 {
+			web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+			return
+		}
+		why := map[string]string{}
+		for name, err := range failing {
+			why[name] = err.Error()
+		}
+		log.Debug("not ready", "waiting for", why)
+		web.WriteJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waitingFor": why})
+	})
+	get("/debug/pprof/cmdline", pprof.Cmdline)
+	get("/debug/pprof/profile", pprof.Profile)
+	get("/debug/pprof/symbol", pprof.Symbol)
+	get("/debug/pprof/trace", pprof.Trace)
+	r.PathPrefix("/debug/pprof/").Methods(http.MethodGet, http.MethodHead).HandlerFunc(pprof.Index)
+	return r
+}

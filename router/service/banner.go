@@ -1,0 +1,75 @@
+package service
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/millrace/millrace/router/config"
+)
+
+// banner says what runs, where, where the data is, and what to try.
+func banner(w io.Writer, try Try, cfg config.Config, at Addresses) {
+	roles := make([]string, 0, len(cfg.Roles))
+	for _, role := range cfg.Roles {
+		roles = append(roles, string(role))
+	}
+	fmt.Fprintf(w, "\nMillrace: %s\n\n", strings.Join(roles, ", "))
+	line := func(what, where string) {
+		if where != "" {
+			fmt.Fprintf(w, "  %-9s %s\n", what, where)
+		}
+	}
+	commands, queries, admin := httpURL(cfg, at.Commands), httpURL(cfg, at.Queries), httpURL(cfg, at.Admin)
+	line("commands", commands)
+	line("queries", queries)
+	line("admin", admin)
+	if at.Broker != "" {
+		line("kafka", at.Broker+", embedded, in "+cfg.BrokerDir())
+	} else if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
+		line("kafka", strings.Join(cfg.Kafka.Brokers, ", "))
+	}
+	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
+		line("store", storeText(cfg))
+	}
+	if commands == "" {
+		commands = httpURL(cfg, "localhost:3001")
+	}
+	if queries == "" {
+		queries = cfg.ReadAPI.PublicURL
+	}
+	token := ""
+	if len(cfg.Auth.Tokens) > 0 || cfg.Auth.JWT.Issuer != "" {
+		token = `-H "Authorization: Bearer $TOKEN" `
+	}
+	fmt.Fprint(w, "\nTry:\n")
+	if try.Command != "" {
+		fmt.Fprintf(w, "  curl %s-X POST %s/commands -H \"Content-Type: application/json\" -d '%s'\n", token, commands, try.Command)
+	}
+	if try.Query != "" {
+		fmt.Fprintf(w, "  curl %s%s%s\n", token, queries, try.Query)
+	}
+	fmt.Fprintf(w, "  curl %s/readyz\n\n", admin)
+}
+
+func storeText(cfg config.Config) string {
+	switch cfg.Store.Driver {
+	case config.Postgres:
+		return "PostgreSQL"
+	case config.Memory:
+		return "in memory: gone when this ends"
+	default:
+		return "SQLite, in " + cfg.SQLitePath()
+	}
+}
+
+func httpURL(cfg config.Config, address string) string {
+	if address == "" {
+		return ""
+	}
+	scheme := "http://"
+	if cfg.TLS.Cert != "" {
+		scheme = "https://"
+	}
+	return scheme + strings.Replace(dialable(address), "127.0.0.1:", "localhost:", 1)
+}

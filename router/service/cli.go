@@ -1,0 +1,181 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+
+	"github.com/millrace/millrace/router/config"
+)
+
+// cli is the command line.
+type cli struct {
+	Config string            `help:"Configuration file, YAML. Without it: the built-in defaults." placeholder:"FILE" env:"MILLRACE_CONFIG" completion-predictor:"file"`
+	Set    map[string]string `help:"Set a key of the configuration, above file and environment." placeholder:"KEY=VALUE" mapsep:"none" completion-predictor:"key"`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
+	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
+	Parked      parkedCmd      `cmd:"" help:"Commands that could not be decided: look at them, requeue them, drop them."`
+	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
+	Projections projectionsCmd `cmd:"" help:"The read models."`
+	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or mend them; exit 1 if one differs."`
+	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
+	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+	Docs        docsCmd        `cmd:"" help:"Documents for machines."`
+	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this command line: bash, zsh or fish."`
+}
+
+// invocation is what a command stands in.
+type invocation struct {
+	ctx            context.Context
+	cli            *cli
+	service        *registered
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+func (in *invocation) load() (config.Config, error) {
+	return config.Load(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
+}
+
+var (
+	errUsage = errors.New("see app --help") // a command line that can't be understood
+	errDone  = errors.New("done")           // all is printed
+)
+
+// command parses a command line, runs it, and returns the exit code.
+func command(ctx context.Context, d Domain, args, environ []string, stdout, stderr io.Writer) int {
+	service, err := d.register()
+	if err != nil {
+		fmt.Fprintf(stderr, "app: the service can't start: %s\n", err)
+		return exitFailed
+	}
+	in := &invocation{ctx: ctx, cli: new(cli), service: service, environ: environ, stdout: stdout, stderr: stderr}
+	done := -1
+	parser, err := kong.New(in.cli,
+		kong.Name("app"),
+		kong.Description(`Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models.
+
+Without a command it runs all of it on this machine, and keeps its data in ./data.`),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { done = code; panic(errDone) }), // --help and the like
+		kong.Vars{"version": version()},
+		kong.Bind(in),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	err = untilDone(func() error {
+		completions(parser)
+		parsed, err := parser.Parse(args)
+		if err != nil {
+			return fmt.Errorf("%w; %w", err, errUsage)
+		}
+		return parsed.Run()
+	})
+	if done >= 0 {
+		return done
+	}
+	return exitCode(err, stderr)
+}
+
+// untilDone lets kong end the program where it has printed help, or the like,
+// without ending the process.
+func untilDone(run func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != errDone { //nolint:errorlint // the very value
+				panic(r)
+			}
+		}
+	}()
+	return run()
+}
+
+// exitCode prints an error, in plain lines, and says how to exit.
+func exitCode(err error, stderr io.Writer) int {
+	var wrong *config.Errors
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, wrong)
+		return exitUsage
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "app: %s\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "app: %s\n", err)
+		return exitFailed
+	}
+}
+
+type serveCmd struct{}
+
+// Help says which roles run.
+func (serveCmd) Help() string {
+	return `Without a configuration all four roles run in this process: broker, command-service, query-service and read-api. A
+file or --set roles=read-api,query-service picks some of them.
+
+It ends on Ctrl-C or SIGTERM, once what is under way is done; a second one ends it at once. Exit codes: 0 ended as told,
+1 failed, 2 the configuration or the command line is wrong.`
+}
+
+// Run runs the roles until the process is told to stop.
+func (serveCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	m := &Process{Service: in.service, Config: cfg, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
+	return m.Run(in.ctx)
+}
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Check the configuration and print it whole, secrets masked."`
+	Keys  configKeysCmd  `cmd:"" help:"List all keys: type, default, environment variable, meaning."`
+}
+
+type configCheckCmd struct{}
+
+// Run prints the configuration in force.
+func (configCheckCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(in.stdout, cfg.Masked())
+	return err
+}
+
+type configKeysCmd struct{}
+
+// Run lists the keys.
+func (configKeysCmd) Run(in *invocation) error {
+	table := tabwriter.NewWriter(in.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tDEFAULT\tENVIRONMENT\tMEANING")
+	for _, key := range config.Keys() {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.Name, key.Default, key.Environment, key.Description)
+	}
+	return table.Flush()
+}
+
+// isTerminal says whether somebody looks at what is written there.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,241 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/gateway"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/web"
+)
+
+// commandService is the role: the gateway, the ledger, and the handlers.
+type commandService struct {
+	*Process
+	server *web.Server
+
+	bus    atomic.Pointer[kafka.CommandBus]            // nil until Kafka is reached
+	ledger atomic.Pointer[decider.Ledger]              // likewise
+	status atomic.Pointer[func(context.Context) error] // why the handlers aren't ready
+}
+
+var errKafkaAway = errors.New("kafka has not been reached yet")
+
+func newCommandService(m *Process, server *web.Server) *commandService {
+	s := &commandService{Process: m, server: server}
+	m.health.add("command-service", func(ctx context.Context) error {
+		if status := s.status.Load(); status != nil {
+			return (*status)(ctx)
+		}
+		return errKafkaAway
+	})
+	return s
+}
+
+func (s *commandService) run(ctx context.Context) error {
+	gateway := &gateway.Gateway{
+		Registry:     s.Service.registry,
+		Send:         s.send,
+		Timeout:      s.Config.CommandService.PublishTimeout,
+		MaxInFlight:  s.Config.CommandService.MaxInFlight,
+		MaxUndecided: s.Config.CommandService.MaxUndecided,
+		Ledger:       s.ledger.Load,
+		Visible:      s.awaitVisible(),
+		Stopping:     ctx.Done(),
+		StatusURL:    s.Config.ReadAPI.PublicURL,
+		Now:          time.Now,
+		Log:          s.Log,
+		Meter:        s.metrics.WriteSide(),
+	}
+	if s.traces != nil {
+		gateway.Tracer = s.traces
+	}
+	router, err := s.commandRoutes(gateway)
+	if err != nil {
+		return err
+	}
+	s.standing.gateway.Store(gateway)
+	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
+	defer s.stopIntake("command-service", s.server)
+	err = s.handle(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it was told to stop while it waited for Kafka
+	}
+	return err
+}
+
+// commandRoutes are those of the commands' address.
+func (m *Process) commandRoutes(gateway *gateway.Gateway) (*mux.Router, error) {
+	router := web.NewRouter()
+	gateway.Routes(router)
+	return router, m.describe(router)
+}
+
+// awaitVisible is nil where the read models are another process's.
+func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
+	if !s.Config.Has(config.QueryService) {
+		return nil
+	}
+	return func(ctx context.Context, partition int32, offset int64) {
+		if visible := s.visible.Load(); visible != nil {
+			(*visible)(ctx, partition, offset)
+		}
+	}
+}
+
+func (s *commandService) send(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+	if bus := s.bus.Load(); bus != nil {
+		bus.Post(c, sent)
+		return
+	}
+	sent(eventlog.CommandPlace{}, errKafkaAway)
+}
+
+// handle decides commands until the context ends.
+func (s *commandService) handle(ctx context.Context) error {
+	topics, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	k, err := s.open(ctx, topics)
+	if err != nil {
+		return err
+	}
+	defer k.close(s.Log)
+
+	ledger := decider.NewLedger(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
+	ledger.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
+	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
+	dispatcher.Meter = s.metrics.WriteSide()
+	if s.traces != nil {
+		dispatcher.Tracer = s.traces
+	}
+	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, decider.DrainTimeout)
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, kafka.WatermillLog(s.Log))
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	if err := dispatcher.Register(router, subscription, k.deadLetters); err != nil {
+		return err
+	}
+	status := func(ctx context.Context) error {
+		return errors.Join(subscription.Ready(), dispatcher.Ready(ctx, k.commands))
+	}
+	s.status.Store(&status)
+	s.ledger.Store(ledger)
+	s.standing.ledger.Store(ledger)
+	s.standing.dispatcher.Store(dispatcher)
+	s.bus.Store(k.bus)
+
+	// The ledger outlives the handlers: what is under way ends in it.
+	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
+	ledgerDone := make(chan error, 1)
+	go func() { ledgerDone <- ledger.Run(ledgerCtx) }()
+	routerDone := make(chan error, 1)
+	go func() { routerDone <- router.Run(context.WithoutCancel(ctx)) }()
+
+	trimCtx, stopTrim := context.WithCancel(ctx)
+	defer stopTrim()
+	if keep := s.Config.Kafka.CommandsKeep; keep > 0 {
+		go dispatcher.TrimCommands(trimCtx, keep)
+	}
+
+	left := dispatcher.Left()
+	for wait := true; wait; {
+		select {
+		case <-ctx.Done():
+			wait = false
+		case <-left: // the gateway goes on
+			left = nil
+			if err := router.Close(); err != nil {
+				s.Log.Warn("leaving the group", "error", err)
+			}
+		case err = <-ledgerDone:
+			ledgerDone <- nil
+			wait = false
+		}
+	}
+	s.stopIntake("command-service", s.server)
+	<-router.Running()
+	// The router closes the subscription, but doesn't wait for it to leave.
+	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
+	stopLedger()
+	return errors.Join(err, <-ledgerDone)
+}
+
+// writeSide is what the command service has open on Kafka.
+type writeSide struct {
+	bus         *kafka.CommandBus
+	deadLetters message.Publisher
+	events      *kafka.EventBus
+	reader      *kafka.FeedReader
+	commands    *kafka.CommandReader
+}
+
+// open opens them, and waits for brokers that went away since the topics were
+// checked.
+func (s *commandService) open(ctx context.Context, topics kafka.Topics) (k writeSide, err error) {
+	err = s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
+		defer func() {
+			if err != nil {
+				k.close(s.Log)
+				k = writeSide{}
+			}
+		}()
+		if k.bus, err = s.kafka.CommandBus(topics.CommandsID); err != nil {
+			return err
+		}
+		if k.deadLetters, err = s.kafka.DeadLetterPublisher(); err != nil {
+			return err
+		}
+		if k.events, err = s.kafka.EventBus(); err != nil {
+			return err
+		}
+		if k.reader, err = s.feed.reader(s.kafka); err != nil {
+			return err
+		}
+		k.commands, err = s.kafka.CommandReader()
+		return err
+	})
+	return k, err
+}
+
+// close closes all at once: each may have to wait for a broker that hangs.
+func (k writeSide) close(log *slog.Logger) {
+	var closing sync.WaitGroup
+	closeIt := func(what string, it io.Closer) {
+		closing.Go(func() {
+			if err := it.Close(); err != nil {
+				log.Warn("close the write side", "what", what, "error", err)
+			}
+		})
+	}
+	if k.bus != nil {
+		closeIt("commands", k.bus)
+	}
+	if k.deadLetters != nil {
+		closeIt("dead letters", k.deadLetters)
+	}
+	if k.events != nil {
+		closeIt("events", k.events)
+	}
+	if k.reader != nil {
+		closeIt("reader of the log", k.reader)
+	}
+	if k.commands != nil {
+		closeIt("reader of the commands", k.commands)
+	}
+	closing.Wait()
+}

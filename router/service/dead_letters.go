@@ -1,0 +1,116 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace/millrace/router/kafka"
+)
+
+type deadLettersCmd struct {
+	List deadLettersListCmd `cmd:"" help:"List the messages that could never be decoded."`
+	Show deadLettersShowCmd `cmd:"" help:"Show a dead letter: why it is here, and all of it."`
+	Drop deadLettersDropCmd `cmd:"" help:"Drop a dead letter, and all before it in its partition."`
+}
+
+type deadLettersListCmd struct{}
+
+// Run lists the dead letters.
+func (deadLettersListCmd) Run(in *invocation) error {
+	table := tabwriter.NewWriter(in.stdout, 0, 0, 2, ' ', 0)
+	n := 0
+	err := eachDeadLetter(in, func(d kafka.DeadLetter) error {
+		if n++; n == 1 {
+			fmt.Fprintln(table, "LETTER\tSINCE\tFROM\tKEY\tREASON")
+		}
+		fmt.Fprintf(table, "%d/%d\t%s\t%s\t%s\t%s\n", d.Partition, d.Offset, d.Time.UTC().Format(time.RFC3339), d.From, d.Key, d.Reason)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		fmt.Fprintln(in.stdout, "there are no dead letters")
+	}
+	return table.Flush()
+}
+
+// letter is a dead letter's place on the command line: partition/offset.
+type letter struct {
+	Letter string `arg:"" help:"Which one: PARTITION/OFFSET, as list shows it."`
+}
+
+func (l letter) place() (at kafka.Place, err error) {
+	partition, offset, ok := strings.Cut(l.Letter, "/")
+	p, perr := strconv.ParseInt(partition, 10, 32)
+	o, oerr := strconv.ParseInt(offset, 10, 64)
+	if !ok || perr != nil || oerr != nil || p < 0 || o < 0 {
+		return at, fmt.Errorf("%q is not PARTITION/OFFSET", l.Letter)
+	}
+	return kafka.Place{Partition: int32(p), Offset: o}, nil
+}
+
+type deadLettersShowCmd struct{ letter }
+
+// Run shows one dead letter.
+func (c deadLettersShowCmd) Run(in *invocation) error {
+	at, err := c.place()
+	if err != nil {
+		return err
+	}
+	found := errors.New("found")
+	err = eachDeadLetter(in, func(d kafka.DeadLetter) error {
+		if d.Place != at {
+			return nil
+		}
+		fmt.Fprintf(in.stdout, "reason  %s\nfrom    %s\nkey     %q\n", d.Reason, d.From, d.Key)
+		for _, name := range sortedKeys(d.Headers) {
+			fmt.Fprintf(in.stdout, "header  %s: %q\n", name, d.Headers[name])
+		}
+		fmt.Fprintf(in.stdout, "body    %q\n", d.Body)
+		return found
+	})
+	switch {
+	case errors.Is(err, found):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return fmt.Errorf("there is no dead letter %s", c.Letter)
+	}
+}
+
+type deadLettersDropCmd struct{ letter }
+
+// Run drops dead letters.
+func (c deadLettersDropCmd) Run(in *invocation) error {
+	at, err := c.place()
+	if err != nil {
+		return err
+	}
+	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.DropDeadLetters(ctx, at) })
+}
+
+func eachDeadLetter(in *invocation, fn func(kafka.DeadLetter) error) error {
+	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.ReadDeadLetters(ctx, fn) })
+}
+
+// onKafka does something with the configured cluster.
+func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	k, err := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, operatorTimeout)
+	defer cancel()
+	return do(ctx, k)
+}

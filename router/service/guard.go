@@ -1,0 +1,131 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"time"
+
+	"github.com/rs/cors"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/web"
+	"github.com/millrace/millrace/router/web/guard"
+)
+
+// secure is what stands between the HTTP addresses and their callers. The
+// zero value is nothing.
+type secure struct {
+	http         config.HTTPConfig
+	certificates *web.Certificates // nil for plain HTTP
+	commands     *guard.Guard
+	queries      *guard.Guard
+	operators    *guard.Guard
+	cors         *cors.Cors // nil for no pages from elsewhere
+}
+
+// newSecure reads the files that the configuration names.
+func (m *Process) newSecure(ctx context.Context) (s secure, err error) {
+	cfg := m.Config
+	s.http = cfg.HTTP
+	if cfg.TLS.Cert != "" {
+		if s.certificates, err = web.LoadCertificates(cfg.TLS.Cert, cfg.TLS.Key, cfg.TLS.ClientCA, m.Log); err != nil {
+			return s, err
+		}
+	}
+	callers := guard.Callers{Certificates: cfg.TLS.ClientCA != "", Log: m.Log}
+	for _, text := range cfg.Auth.Tokens {
+		token, err := guard.ParseToken(string(text))
+		if err != nil {
+			return s, err
+		}
+		callers.Tokens = append(callers.Tokens, token)
+	}
+	if callers.JWT, err = m.newJWT(ctx, cfg.Auth.JWT); err != nil {
+		return s, err
+	}
+	limits := func() *guard.Limits {
+		if cfg.Limits.RequestsPerSecond == 0 && cfg.Limits.InFlight == 0 {
+			return nil
+		}
+		return guard.NewLimits(cfg.Limits.RequestsPerSecond, cfg.Limits.Burst, cfg.Limits.InFlight)
+	}
+	s.commands = &guard.Guard{Callers: &callers, Scope: guard.Commands, Limits: limits()}
+	s.queries = &guard.Guard{Callers: &callers, Scope: guard.Queries, Limits: limits()}
+	s.operators = &guard.Guard{Callers: &callers, Scope: guard.Operate}
+	if len(cfg.CORS.AllowedOrigins) > 0 {
+		s.cors = newCORS(cfg.CORS.AllowedOrigins)
+	}
+	return s, nil
+}
+
+// newJWT returns nil where no issuer is named.
+func (m *Process) newJWT(ctx context.Context, cfg config.JWTConfig) (*guard.JWT, error) {
+	j := &guard.JWT{Issuer: cfg.Issuer, Audience: cfg.Audience, Algorithms: cfg.Algorithms, Leeway: cfg.Leeway}
+	var err error
+	switch {
+	case cfg.Issuer == "":
+		return nil, nil
+	case cfg.Keys != "":
+		j.Keys, err = guard.FileKeys(ctx, cfg.Keys, m.Log)
+	default:
+		j.Keys = guard.IssuerKeys(cfg.Issuer, m.Log)
+	}
+	return j, err
+}
+
+// newCORS lets pages of these origins call, and read what our answers say in
+// their headers. Tokens they send themselves, and cookies there are none.
+func newCORS(origins []string) *cors.Cors {
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders: []string{
+			"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer", "Read-After",
+		},
+		ExposedHeaders: []string{
+			"ETag", "Link", "Location", "Position", "Preference-Applied", "Retry-After", "WWW-Authenticate",
+		},
+		MaxAge: int((10 * time.Minute).Seconds()),
+	})
+}
+
+// settings are those of an address whose callers must show the certificate
+// that is demanded, if tls.client_ca is given.
+func (s *secure) settings(demand tls.ClientAuthType) web.Settings {
+	settings := web.Settings{
+		HeaderTimeout:  s.http.HeaderTimeout,
+		ReadTimeout:    s.http.ReadTimeout,
+		WriteTimeout:   s.http.WriteTimeout,
+		IdleTimeout:    s.http.IdleTimeout,
+		MaxHeaderBytes: s.http.MaxHeaderBytes,
+		MaxConnections: s.http.MaxConnections,
+	}
+	if s.certificates != nil {
+		settings.TLS = s.certificates.Server(demand)
+	}
+	return settings
+}
+
+// public is a handler of commands or queries behind its guard, and open to the
+// pages that may call it.
+func (s *secure) public(g *guard.Guard, next http.Handler) http.Handler {
+	next = g.Protect(next)
+	if s.cors == nil {
+		return next
+	}
+	return s.cors.Handler(next)
+}
+
+// admin is the admin address's handler. Whoever asks whether the process is
+// well needs no token: what asks often is a machine that can have none.
+func (s *secure) admin(routes http.Handler) http.Handler {
+	guarded := s.operators.Protect(routes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+			routes.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}

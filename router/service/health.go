@@ -1,0 +1,91 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+type healthCmd struct{}
+
+// Run asks /readyz of the process that runs with this configuration.
+func (healthCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, 5*time.Second)
+	defer cancel()
+	client, err := healthClient(cfg.TLS.Cert)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(cfg, cfg.Admin.Address)+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("not running: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(in.stdout, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New("not ready")
+	}
+	return nil
+}
+
+// dialable is where a process that listens on this address is reached from
+// its own machine.
+func dialable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+var errOtherCertificate = errors.New("it shows another certificate than the one of this configuration")
+
+// healthClient trusts the configured certificate itself, by whatever name it
+// goes: the process is asked at localhost.
+func healthClient(certFile string) (*http.Client, error) {
+	if certFile == "" {
+		return new(http.Client), nil
+	}
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("there is no certificate in %s", certFile)
+	}
+	pinned := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // what follows is stricter
+		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
+			if len(shown) == 0 || !bytes.Equal(shown[0], block.Bytes) {
+				return errOtherCertificate
+			}
+			return nil
+		},
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: pinned}}, nil
+}

@@ -1,0 +1,73 @@
+package service
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/web"
+)
+
+// newKafka is the clients' view of Kafka. It reads the files of TLS.
+func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kafka, error) {
+	security := sasl(cfg)
+	if cfg.Kafka.TLS.Enabled {
+		var err error
+		if security.TLS, err = kafkaTLS(cfg.Kafka.TLS); err != nil {
+			return nil, fmt.Errorf("kafka: %w", err)
+		}
+	}
+	return &kafka.Kafka{
+		Brokers:     brokers,
+		Partitions:  int32(cfg.Kafka.Partitions),
+		Replication: int16(cfg.Kafka.Replication),
+		Security:    security,
+		Prefix:      cfg.Kafka.TopicPrefix,
+		Producers:   cfg.Kafka.Producers,
+		Log:         log,
+	}, nil
+}
+
+// sasl is who the clients are, and whom the embedded broker lets in.
+func sasl(cfg config.Config) kafka.Security {
+	s := cfg.Kafka.SASL
+	if s.Mechanism == config.SASLOff {
+		return kafka.Security{}
+	}
+	return kafka.Security{Mechanism: s.Mechanism, User: s.User, Password: string(s.Password)}
+}
+
+// kafkaTLS reads the clients' certificate for each connection: it may be
+// another one by then.
+func kafkaTLS(cfg config.KafkaTLSConfig) (*tls.Config, error) {
+	client := &tls.Config{ServerName: cfg.ServerName, MinVersion: tls.VersionTLS12}
+	var err error
+	if cfg.CA != "" {
+		if client.RootCAs, err = web.LoadAuthorities(cfg.CA); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Cert == "" {
+		return client, nil
+	}
+	load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+		return &pair, err
+	}
+	if _, err := load(nil); err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", cfg.Cert, cfg.Key, err)
+	}
+	client.GetClientCertificate = load
+	return client, nil
+}
+
+// broker is what the embedded broker asks of its clients.
+func (s *secure) broker(cfg config.Config) kafka.Security {
+	security := sasl(cfg)
+	if cfg.Kafka.TLS.Enabled {
+		security.TLS = s.certificates.Server(tls.NoClientCert) // of HTTP's callers only
+	}
+	return security
+}

@@ -1,0 +1,145 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// Each of the processes is killed with -9 and started again while clients go
+// on. What was accepted is in the log once, and in the read model.
+func TestKillEach(t *testing.T) {
+	underLoad(t)
+	t.Parallel()
+	s := terminals(t)
+	ctx, stop := context.WithCancel(t.Context())
+	clients := new(errgroup.Group)
+	customers := make([]*customer, 4)
+	for i := range customers {
+		customers[i] = &customer{id: users.ID(fmt.Sprint(i + 1))}
+		clients.Go(func() error { return customers[i].order(ctx, s) })
+	}
+	clients.Go(func() error { return watch(ctx, s) })
+	s.waitForMore(customers)
+	for _, victim := range s.services() {
+		t.Logf("killing %s", victim)
+		victim.kill()
+		victim.start()
+		s.waitForMore(customers)
+	}
+	stop()
+	if err := clients.Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	history := s.history()
+	for _, c := range customers {
+		if want, got := int(c.accepted.Load()), len(history[userStream(c.id)]); got < want {
+			t.Errorf("user %s: %d commands got a 202, and %d have an outcome", c.id, want, got)
+		}
+		for _, r := range history[userStream(c.id)] {
+			if !eventlog.IsEvent(r.Type) {
+				t.Errorf("user %s, command %s: %s %s", c.id, r.CommandID, r.Type, r.Body)
+			}
+		}
+	}
+	s.waitForUsers(history)
+}
+
+// customer sends the commands of one user.
+type customer struct {
+	id       users.ID
+	accepted atomic.Int64
+}
+
+// order sends one command after the other until the context ends: number n
+// makes version n, under the name that says so. While the service is away it
+// sends the same command again.
+func (c *customer) order(ctx context.Context, s *stack) error {
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	for n := 1; ; n++ {
+		commandType := "renameUser"
+		if n == 1 {
+			commandType = "createUser"
+		}
+		command := fmt.Sprintf(`{"type":%q,"payload":{"id":%s,"name":"Name %d"},"id":"%s-%d"}`, commandType, c.id, n, c.id, n)
+		var got answer
+		err := retry(context.WithoutCancel(ctx), func() (err error) {
+			got, err = s.tryPost(command)
+			if err == nil && got.status == http.StatusServiceUnavailable {
+				err = fmt.Errorf("%s", got)
+			}
+			return err
+		})
+		if err != nil || got.status != http.StatusAccepted {
+			return fmt.Errorf("POST %s: %s %w", command, got, err)
+		}
+		c.accepted.Add(1)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pace.C:
+		}
+	}
+}
+
+// watch reads until the context ends. A user never goes back to what it was,
+// and never has a name that isn't that of its version.
+func watch(ctx context.Context, s *stack) error {
+	seen := map[users.ID]uint64{}
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pace.C:
+		}
+		all, err := s.readUsers()
+		if err != nil {
+			continue // it is being killed
+		}
+		for id, u := range all {
+			if u.Version < seen[id] || u.Name != fmt.Sprint("Name ", u.Version) {
+				return fmt.Errorf("after version %d: %+v", seen[id], u)
+			}
+			seen[id] = u.Version
+		}
+		if len(all) < len(seen) {
+			return fmt.Errorf("there were %d users, and now there are %d", len(seen), len(all))
+		}
+	}
+}
+
+// waitForMore waits until a command that each customer sends from now on
+// shows in the read model.
+func (s *stack) waitForMore(customers []*customer) {
+	s.t.Helper()
+	began := time.Now()
+	before := map[users.ID]uint64{}
+	for _, c := range customers {
+		before[c.id] = uint64(c.accepted.Load()) + 1 // one may be on its way
+	}
+	eventually(s.t, "new commands in the read model", func() error {
+		all, err := s.readUsers()
+		if err != nil {
+			return err
+		}
+		for _, c := range customers {
+			if all[c.id].Version <= before[c.id] {
+				return fmt.Errorf("user %s has version %d, and %d of its commands were accepted before", c.id, all[c.id].Version, before[c.id])
+			}
+		}
+		return nil
+	})
+	s.t.Logf("new commands show after %s", time.Since(began).Round(time.Millisecond))
+}

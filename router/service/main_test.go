@@ -1,0 +1,65 @@
+package service
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/projection"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestMain makes this binary the program too: under the name app, which is in
+// the PATH of all tests, it is main. So what the tests start is real
+// processes, with the race detector in them, that can be killed.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"app": func() {
+		carryWiderUsers()
+		os.Exit(Main(testDomain()))
+	}, "hold": holdConnections})
+}
+
+// testDomain is the shipped service, and what a test adds by the environment.
+func testDomain() Domain {
+	d, of := domain, users.Definition
+	of.Commands, of.Events = slices.Clone(of.Commands), slices.Clone(of.Events)
+	if os.Getenv(brokenRule) != "" {
+		of.Commands = append(of.Commands, func() aggregate.Command[users.User] { return new(breakUser) })
+	}
+	if os.Getenv(newerEvent) != "" {
+		of.Events = append(of.Events, func() aggregate.Event[users.User] { return new(userTagged) })
+	}
+	d.Aggregates = []*aggregate.Type{aggregate.Of(of)}
+	if release := os.Getenv(withOrders); release != "" {
+		of := ordersOf(release)
+		d.Aggregates = append(d.Aggregates, of)
+		d.Models = append(slices.Clone(d.Models), orderListOf(of))
+	}
+	return d
+}
+
+// allModels are all read models of the service under test.
+func allModels(t *testing.T) []*projection.Projection {
+	t.Helper()
+	service, err := testDomain().register()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service.projections()
+}
+
+// registeredDomain is the shipped service.
+func registeredDomain(t *testing.T) *registered {
+	t.Helper()
+	service, err := domain.register()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}

@@ -1,0 +1,176 @@
+package service
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/gateway"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/telemetry"
+)
+
+// standing are the parts of the process that tell how they stand, nil as long
+// as they aren't there.
+type standing struct {
+	gateway    atomic.Pointer[gateway.Gateway]
+	ledger     atomic.Pointer[decider.Ledger]
+	dispatcher atomic.Pointer[decider.Dispatcher]
+}
+
+func newMetrics(m *Process, models *modelStatus) *telemetry.Metrics {
+	return telemetry.NewMetrics(buildOf(), decider.CommandTypes(m.Service.registry), func(ctx context.Context) telemetry.Facts {
+		return m.facts(ctx, models)
+	})
+}
+
+func buildOf() telemetry.Build {
+	build := telemetry.Build{Version: "unknown", Revision: "unknown"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		build.Version, build.GoVersion = info.Main.Version, info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				build.Revision = s.Value
+			}
+		}
+	}
+	return build
+}
+
+// newTraces returns nil where they are to go nowhere.
+func newTraces(ctx context.Context, m *Process) (*telemetry.Traces, error) {
+	cfg := m.Config.Telemetry.Traces
+	if cfg.Endpoint == "" {
+		return nil, nil
+	}
+	service := "millrace"
+	if len(m.Config.Roles) == 1 {
+		service = string(m.Config.Roles[0])
+	}
+	return telemetry.NewTraces(ctx, telemetry.TraceSettings{
+		Endpoint: cfg.Endpoint, SampleRatio: cfg.SampleRatio, Service: service, Build: buildOf(), Log: m.Log,
+		Commands: m.kafka.Topic(eventlog.TopicCommands), Events: m.kafka.Topic(eventlog.TopicEvents),
+	})
+}
+
+// facts are looked up side by side: what is away takes a while to say so.
+func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Facts {
+	f := telemetry.Facts{Ready: map[string]bool{}}
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		failing := m.health.check(ctx)
+		for _, name := range m.health.names() {
+			f.Ready[name] = failing[name] == nil && failing["process"] == nil
+		}
+	})
+	if gateway := m.standing.gateway.Load(); gateway != nil {
+		inFlight, undecided := gateway.UnderWay()
+		f.Gateway = &telemetry.Gateway{InFlight: inFlight, MaxInFlight: gateway.MaxInFlight, Undecided: undecided, MaxUndecided: gateway.MaxUndecided}
+	}
+	if dispatcher := m.standing.dispatcher.Load(); dispatcher != nil {
+		partitions, commands := dispatcher.UnderWay()
+		f.Desks = &telemetry.Desks{Partitions: partitions, Commands: commands}
+	}
+	ledger := m.standing.ledger.Load()
+	if ledger != nil || models.store != nil {
+		ends := models.ends(ctx)
+		if ledger != nil {
+			f.Ledger = ledgerFacts(ledger.Standing(), ends)
+		}
+		if models.store != nil {
+			f.ReadModels = models.facts(ctx, ends)
+		}
+	}
+	asking.Wait()
+	return f
+}
+
+// ledgerFacts are of a ledger that stands so, now that the log ends there.
+func ledgerFacts(s decider.Standing, ends []int64) *telemetry.Ledger {
+	facts := &telemetry.Ledger{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
+	if ends != nil {
+		lag := -s.Folded
+		for _, end := range ends {
+			lag += end
+		}
+		lag = max(0, lag) // it may have gone on since
+		facts.Lag = &lag
+	}
+	return facts
+}
+
+// facts are those of the read models, but for those that the store doesn't tell of.
+func (s *modelStatus) facts(ctx context.Context, ends []int64) (facts []telemetry.ReadModel) {
+	agesCtx, cancel := context.WithTimeout(ctx, endsTimeout)
+	defer cancel()
+	age := s.ages(agesCtx)
+	for _, p := range s.Service.projections() {
+		status, err := readmodel.StatusOf(ctx, s.store, p, ends)
+		if err != nil {
+			continue // why it can't be asked, readiness tells
+		}
+		model := telemetry.ReadModel{Name: status.Name, Generation: status.Generation, Lag: status.Lag, Parked: status.Parked.Count}
+		if status.Lag != nil {
+			model.LagSeconds = oldest(&status, age)
+			model.Rebuild = s.rebuildLag(ctx, p, ends)
+		}
+		facts = append(facts, model)
+	}
+	return facts
+}
+
+// rebuildLag is how far a generation is that is being filled, nil if there is
+// none.
+func (s *modelStatus) rebuildLag(ctx context.Context, p *projection.Projection, ends []int64) *int64 {
+	building, err := s.store.Building(ctx, p)
+	if err != nil || len(building) == 0 {
+		return nil
+	}
+	lag := behind(readmodel.Generation{Checkpoints: building}, ends)
+	return &lag
+}
+
+// oldest is the age in seconds of the oldest record that is not in a read
+// model, nil if nobody knows.
+func oldest(status *readmodel.Status, age func(partition int32, offset int64) (time.Duration, bool)) *float64 {
+	seconds, known := 0.0, *status.Lag == 0
+	for _, p := range status.Partitions {
+		if *p.Lag == 0 {
+			continue
+		}
+		if old, ok := age(p.Partition, p.Checkpoint); ok {
+			seconds, known = max(seconds, old.Seconds()), true
+		}
+	}
+	if !known {
+		return nil
+	}
+	return &seconds
+}
+
+// ages returns what looks up how old records are, each once.
+func (s *modelStatus) ages(ctx context.Context) func(partition int32, offset int64) (time.Duration, bool) {
+	known := map[kafka.Place]time.Time{}
+	return func(partition int32, offset int64) (time.Duration, bool) {
+		at := kafka.Place{Partition: partition, Offset: offset}
+		if _, ok := known[at]; !ok {
+			reader := s.open(ctx)
+			if reader == nil {
+				return 0, false
+			}
+			record, err := reader.At(ctx, partition, offset)
+			if err != nil {
+				return 0, false
+			}
+			known[at] = record.Time
+		}
+		when := known[at]
+		return max(0, time.Since(when)), !when.IsZero() // one that is no record has no time
+	}
+}

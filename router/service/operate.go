@@ -1,0 +1,127 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+)
+
+// operator is somebody at the command line, with the log folded before them.
+type operator struct {
+	kafka  *kafka.Kafka
+	topics kafka.Topics
+	ledger *decider.Ledger
+	stdout io.Writer
+}
+
+// operatorTimeout bounds the wait for Kafka, and for an outcome.
+const operatorTimeout = 15 * time.Second
+
+// operate folds the log to its end, with progress, and lets do work on it.
+func operate(in *invocation, do func(context.Context, *operator) error) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, in.stderr)
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(in.ctx)
+	defer cancel()
+	reach, stop := context.WithTimeout(ctx, operatorTimeout)
+	defer stop()
+	topics, err := kafka.EnsureTopics(reach)
+	if err != nil {
+		return err
+	}
+	reader, err := kafka.LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	ledger := decider.NewLedger(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	var folding sync.WaitGroup
+	folding.Go(func() {
+		if err := ledger.Run(ctx); err != nil {
+			log.Error("reading the log", "error", err)
+		}
+	})
+	defer func() {
+		cancel()
+		folding.Wait()
+	}()
+	if err := readLog(ctx, in.stderr, ledger, kafka.Partitions); err != nil {
+		return err
+	}
+	return do(ctx, &operator{kafka, topics, ledger, in.stdout})
+}
+
+// readLog waits until the log is folded, and shows how far it is.
+func readLog(ctx context.Context, stderr io.Writer, ledger *decider.Ledger, partitions int32) error {
+	caughtUp := make(chan error, 1)
+	go func() {
+		for partition := range partitions {
+			if err := ledger.CatchUp(ctx, partition); err != nil {
+				caughtUp <- err
+				return
+			}
+		}
+		caughtUp <- nil
+	}()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-caughtUp:
+			return err
+		case <-tick.C:
+			if folded, all, err := ledger.Progress(ctx); err == nil && isTerminal(stderr) {
+				fmt.Fprintf(stderr, "\rreading the log: %d of %d records", folded, all)
+			}
+		}
+	}
+}
+
+// operatorCommand is one of the router's own commands.
+type operatorCommand interface{ Type() string }
+
+// send sends an operator's command, and returns its outcome.
+func (o *operator) send(ctx context.Context, stream string, command operatorCommand, body []byte) (decider.Outcome, error) {
+	bus, err := o.kafka.CommandBus(o.topics.CommandsID)
+	if err != nil {
+		return decider.Outcome{}, err
+	}
+	defer func() { _ = bus.Close() }()
+	id := uuid.Must(uuid.NewV7()).String()
+	watch := o.ledger.Watch(stream, id)
+	defer watch.Close()
+	_, err = bus.Send(ctx, &eventlog.Command{
+		ID: id, Type: command.Type(), Stream: stream,
+		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
+	})
+	if err != nil {
+		return decider.Outcome{}, err
+	}
+	return o.await(ctx, watch)
+}
+
+func (o *operator) await(ctx context.Context, watch *decider.Watch) (decider.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	select {
+	case outcome := <-watch.C:
+		return outcome, nil
+	case <-ctx.Done():
+		return decider.Outcome{}, fmt.Errorf("no outcome within %s: is a command-service running?", operatorTimeout)
+	}
+}

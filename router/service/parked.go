@@ -1,0 +1,135 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace/millrace/router/decider"
+)
+
+type parkedCmd struct {
+	List    parkedListCmd    `cmd:"" help:"List the streams whose commands are parked."`
+	Show    parkedShowCmd    `cmd:"" help:"Show a stream's parked command, why it is parked, and what waits behind it."`
+	Requeue parkedRequeueCmd `cmd:"" help:"Decide a stream's parked commands after all, in order. Mend the fault first."`
+	Drop    parkedDropCmd    `cmd:"" help:"End a stream's parked command undecided, and go on with those behind it."`
+}
+
+type parkedListCmd struct{}
+
+// Run lists the parked streams.
+func (parkedListCmd) Run(in *invocation) error {
+	return operate(in, func(_ context.Context, o *operator) error {
+		parked := o.ledger.Parked()
+		if len(parked) == 0 {
+			fmt.Fprintln(o.stdout, "nothing is parked")
+			return nil
+		}
+		table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "STREAM\tWAITING\tCOMMAND\tTYPE\tSINCE\tREASON")
+		for _, p := range parked {
+			first := p.Held[0]
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, len(p.Held), first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
+		}
+		return table.Flush()
+	})
+}
+
+type parkedShowCmd struct {
+	Stream string `arg:"" help:"The stream, such as user/1."`
+}
+
+// Run shows one parked stream.
+func (c parkedShowCmd) Run(in *invocation) error {
+	return operate(in, func(_ context.Context, o *operator) error {
+		p, err := o.parked(c.Stream)
+		if err != nil {
+			return err
+		}
+		for i, h := range p.Held {
+			fmt.Fprintf(o.stdout, "%d. %s %s of %s\n   %s\n   %s\n", i+1, h.Type, h.ID, h.Time.Format(time.RFC3339), h.Body, h.Reason)
+			if h.Stack != "" {
+				fmt.Fprintf(o.stdout, "%s\n", h.Stack)
+			}
+		}
+		return nil
+	})
+}
+
+func (o *operator) parked(stream string) (decider.ParkedStream, error) {
+	for _, p := range o.ledger.Parked() {
+		if p.Stream == stream {
+			return p, nil
+		}
+	}
+	return decider.ParkedStream{}, fmt.Errorf("stream %s is not parked", stream)
+}
+
+type parkedRequeueCmd struct {
+	Stream string `arg:"" help:"The stream, such as user/1."`
+}
+
+// Run requeues a stream, and says what became of its parked command.
+func (c parkedRequeueCmd) Run(in *invocation) error {
+	return operate(in, func(ctx context.Context, o *operator) error {
+		return o.release(ctx, c.Stream, func(decider.HeldCommand) operatorCommand {
+			return decider.RequeueParked{Stream: c.Stream}
+		})
+	})
+}
+
+type parkedDropCmd struct {
+	Stream  string `arg:"" help:"The stream, such as user/1."`
+	Command string `arg:"" help:"The parked command's id, as list shows it."`
+}
+
+// Run drops a parked command.
+func (c parkedDropCmd) Run(in *invocation) error {
+	return operate(in, func(ctx context.Context, o *operator) error {
+		return o.release(ctx, c.Stream, func(decider.HeldCommand) operatorCommand {
+			return decider.DropParked{Stream: c.Stream, CommandID: c.Command}
+		})
+	})
+}
+
+// release sends what lets a parked stream go on, and says what became of the
+// command at fault.
+func (o *operator) release(ctx context.Context, stream string, by func(decider.HeldCommand) operatorCommand) error {
+	p, err := o.parked(stream)
+	if err != nil {
+		return err
+	}
+	first := p.Held[0]
+	command := by(first)
+	body, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	watch := o.ledger.Watch(stream, first.ID)
+	defer watch.Close()
+	<-watch.C // that it is parked
+	outcome, err := o.send(ctx, stream, command, body)
+	if err != nil {
+		return err
+	}
+	if outcome.Refusal != nil {
+		return outcome.Refusal
+	}
+	if outcome, err = o.await(ctx, watch); err != nil {
+		return err
+	}
+	switch {
+	case outcome.Kind == decider.Parked:
+		return fmt.Errorf("%s %s is parked again; see app parked show %s", first.Type, first.ID, stream)
+	case outcome.Refusal != nil:
+		fmt.Fprintf(o.stdout, "%s %s is refused: %s\n", first.Type, first.ID, outcome.Refusal.Detail)
+	default:
+		fmt.Fprintf(o.stdout, "%s %s succeeded; %s is at version %d\n", first.Type, first.ID, stream, outcome.Version)
+	}
+	if waiting := len(p.Held) - 1; waiting > 0 {
+		fmt.Fprintf(o.stdout, "%d more go on behind it\n", waiting)
+	}
+	return nil
+}

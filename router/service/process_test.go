@@ -1,0 +1,246 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// settings are configuration keys with their values.
+type settings map[string]string
+
+// with is a copy with others in it.
+func (s settings) with(others settings) settings {
+	all := settings{}
+	for _, from := range []settings{s, others} {
+		for key, value := range from {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// environ is the environment of this process, but for its configuration, and
+// the settings.
+func (s settings) environ() []string {
+	const prefix = "MILLRACE_"
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, prefix) })
+	env = append(env, goRace)
+	for key, value := range s {
+		env = append(env, prefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+	}
+	return env
+}
+
+// goRace keeps the race detector from sleeping a second before each exit.
+const goRace = "GORACE=atexit_sleep_ms=0"
+
+// process is one run of the program.
+type process struct {
+	cmd    *exec.Cmd
+	stdout output
+	stderr output
+	ended  chan struct{}
+	at     Addresses // from the banner
+}
+
+// launch starts the program. When the test ends, the process does; what it
+// logged is shown if the test failed.
+func launch(t *testing.T, set settings, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command("app", args...), ended: make(chan struct{})}
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Env = set.environ()
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the exit code stands in ProcessState
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		for _, broken := range []string{"DATA RACE", "\npanic: ", "\nfatal error: "} {
+			if strings.Contains("\n"+p.stderr.String(), broken) {
+				t.Errorf("there is a %q in what the process logged", strings.TrimSpace(broken))
+			}
+		}
+		if t.Failed() {
+			t.Logf("app %s, process %d: %s\n%s%s", strings.Join(args, " "), p.cmd.Process.Pid, p.cmd.ProcessState, &p.stdout, &p.stderr)
+		}
+	})
+	return p
+}
+
+// waitForBanner waits until the process has told its addresses.
+func (p *process) waitForBanner(t *testing.T) {
+	t.Helper()
+	eventually(t, "the banner", func() error {
+		p.mustRun(t)
+		at, whole := parseBanner(p.stdout.String())
+		if !whole {
+			return errors.New("there is none yet")
+		}
+		p.at = at
+		return nil
+	})
+}
+
+// parseBanner is the one place that knows what the banner looks like.
+func parseBanner(text string) (at Addresses, whole bool) {
+	places, _, whole := strings.Cut(text, "\nTry:\n")
+	for line := range strings.Lines(places) {
+		what, where, _ := strings.Cut(strings.TrimSpace(line), " ")
+		where = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(where), "http://"), "https://")
+		switch what {
+		case "commands":
+			at.Commands = where
+		case "queries":
+			at.Queries = where
+		case "admin":
+			at.Admin = where
+		case "kafka":
+			if address, _, embedded := strings.Cut(where, ", embedded"); embedded {
+				at.Broker = address
+			}
+		}
+	}
+	return at, whole
+}
+
+// waitUntilReady waits for /readyz to say so.
+func (p *process) waitUntilReady(t *testing.T) {
+	t.Helper()
+	eventually(t, "ready", func() error {
+		p.mustRun(t)
+		return p.ready()
+	})
+}
+
+// ready says why the process is not ready, or nil.
+func (p *process) ready() error {
+	got, err := send(http.DefaultClient, http.MethodGet, "http://"+p.at.Admin+"/readyz", "", "")
+	if err != nil {
+		return err
+	}
+	if got.status != http.StatusOK {
+		return errors.New(got.body)
+	}
+	return nil
+}
+
+// mustRun fails the test at once if the process has ended.
+func (p *process) mustRun(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.ended:
+		t.Fatalf("the process has ended: %s", p.cmd.ProcessState)
+	default:
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freeze stops the process, and returns when all of it has stopped: its threads
+// go on until the one that takes the signal has had its turn.
+func (p *process) freeze(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	for {
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err == nil && status.Stopped() {
+			return
+		} else if !errors.Is(err, syscall.EINTR) {
+			t.Fatalf("freeze: %v, status %#x", err, status)
+		}
+	}
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// exit waits for the process to end by itself, and returns its exit code.
+func (p *process) exit(t *testing.T, within time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		t.Fatalf("the process has not ended within %s", within)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// output is what a process writes, as it comes.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// patience is how long something may take that takes a second or two: on a
+// busy machine, and with a consumer group that waits for a dead member.
+const patience = 45 * time.Second
+
+// eventually tries until it works, and ends the test if it doesn't.
+func eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
+	if err := retry(t.Context(), try); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// retry tries until it works, for as long as patience lasts.
+func retry(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// underLoad leaves a test of whole processes under load to runs that aren't
+// -short: with the race detector they are ten times slower, and never catch up.
+// make test runs the package without it too.
+func underLoad(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("whole processes under load")
+	}
+}

@@ -1,0 +1,60 @@
+package service
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestProgressText(t *testing.T) {
+	for _, test := range []struct {
+		done, all, records int64
+		took               time.Duration
+		want               string
+	}{
+		{0, 0, 0, 0, "0 of 0 records"},
+		{0, 1000, 0, time.Second, "0 of 1000 records"},
+		{3000, 12000, 2000, 2 * time.Second, "3000 of 12000 records, 1000/s, 9s left"},
+		{12000, 12000, 12000, 12 * time.Second, "12000 of 12000 records, 1000/s, 0s left"},
+		{1_000_000, 100_000_000, 1_000_000, 10 * time.Second, "1000000 of 100000000 records, 100000/s, 16m30s left"},
+	} {
+		if got := progressText(test.done, test.all, test.records, test.took); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// Where nobody looks, there is a line now and then, and none of what is over at
+// once.
+func TestProgressInLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var printed strings.Builder
+		show := progress(&printed)
+		for second := range int64(12) {
+			show(second*100, 1200)
+			time.Sleep(time.Second)
+		}
+		show(1200, 1200)
+		want := "500 of 1200 records, 100/s, 7s left\n1000 of 1200 records, 100/s, 2s left\n"
+		if printed.String() != want {
+			t.Errorf("printed %q, want %q", &printed, want)
+		}
+	})
+}
+
+// All partitions' folds tell of themselves: the race detector looks on.
+func TestProgressOfMany(_ *testing.T) {
+	show := progress(io.Discard)
+	var folds sync.WaitGroup
+	for range 4 {
+		folds.Go(func() {
+			for done := range int64(1000) {
+				show(done, 1000)
+			}
+		})
+	}
+	folds.Wait()
+}

@@ -1,0 +1,77 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+type projectionsCmd struct {
+	List     projectionsListCmd     `cmd:"" help:"List the generations of the read models."`
+	Rebuild  projectionsRebuildCmd  `cmd:"" help:"Fill a new generation from the log, beside the live one, and swap."`
+	Swap     projectionsSwapCmd     `cmd:"" help:"Make a generation that is ready, or old, the live one."`
+	Rollback projectionsRollbackCmd `cmd:"" help:"Make the generation live that was so before."`
+	Drop     projectionsDropCmd     `cmd:"" help:"Delete a generation that is not the live one."`
+	Parked   projectionsParkedCmd   `cmd:"" help:"List the streams whose events a read model could not apply."`
+	Retry    projectionsRetryCmd    `cmd:"" help:"Redo parked streams of a read model from the log. Mend the fault first."`
+}
+
+type projectionsListCmd struct {
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to list; all, if none is named."`
+}
+
+// Run lists the generations of read models.
+func (c projectionsListCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
+	return keep(in, func(ctx context.Context, k *keeper) error {
+		ends, err := k.ends(ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(k.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "READ MODEL\tGENERATION\tSTATE\tSINCE\tBEHIND\tPARKED\tROWS")
+		for _, p := range models {
+			all, err := k.store.Generations(ctx, p)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 {
+				fmt.Fprintf(table, "%s\tnone yet\n", p.Name)
+			}
+			for _, g := range all {
+				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%d\t%d\n",
+					p.Name, g.Number, g.State, g.Since.Format(time.RFC3339), behind(g, ends), g.Parked, g.Rows)
+			}
+		}
+		return table.Flush()
+	})
+}
+
+// ends are where the log ends, by partition.
+func (k *keeper) ends(ctx context.Context) ([]int64, error) {
+	ends := make([]int64, k.partitions)
+	for partition := range k.partitions {
+		end, err := k.log.End(ctx, partition)
+		if err != nil {
+			return nil, err
+		}
+		ends[partition] = end
+	}
+	return ends, nil
+}
+
+// behind is how many records of the log a generation has yet to fold.
+func behind(g readmodel.Generation, ends []int64) (records int64) {
+	for _, c := range g.Checkpoints {
+		if int(c.Partition) < len(ends) {
+			records += ends[c.Partition] - c.Next
+		}
+	}
+	return records
+}

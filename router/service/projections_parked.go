@@ -1,0 +1,93 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+type projectionsParkedCmd struct {
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
+}
+
+// Run lists the parked streams of read models.
+func (c projectionsParkedCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
+	return keep(in, func(ctx context.Context, k *keeper) error {
+		none := true
+		for _, p := range models {
+			parked, err := readmodel.Parked(ctx, k.store, p, k.partitions)
+			if err != nil {
+				return err
+			}
+			for _, s := range parked {
+				none = false
+				fmt.Fprintf(k.stdout, "%s: %s\n", p.Name, parkedText(s))
+			}
+		}
+		if none {
+			fmt.Fprintln(k.stdout, "nothing is parked")
+		}
+		return nil
+	})
+}
+
+// parkedText tells of a parked stream in one line.
+func parkedText(s readmodel.ParkedStream) string {
+	reason, _, _ := strings.Cut(s.Parked, "\n")
+	return fmt.Sprintf("%s, at version %d, since offset %d of partition %d: %s", s.Stream, s.Version, s.ParkedOffset, s.Partition, reason)
+}
+
+type projectionsRetryCmd struct {
+	Name   string `arg:"" name:"read-model" help:"The read model."`
+	Stream string `arg:"" optional:"" help:"The stream, such as user/1; all that are parked, if none is given."`
+}
+
+// Run redoes parked streams, and says where they stand now.
+func (c projectionsRetryCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Name)
+	if err != nil {
+		return err
+	}
+	return keep(in, func(ctx context.Context, k *keeper) error {
+		p := models[0]
+		all, err := readmodel.Parked(ctx, k.store, p, k.partitions)
+		if err != nil {
+			return err
+		}
+		parked := all
+		if c.Stream != "" {
+			parked = nil
+			for _, s := range all {
+				if s.Stream == c.Stream {
+					parked = append(parked, s)
+				}
+			}
+			if len(parked) == 0 {
+				return fmt.Errorf("stream %s is not parked in read model %s", c.Stream, c.Name)
+			}
+		}
+		now, err := readmodel.Retry(ctx, k.store, k.log, in.service.registry, p, parked, k.logger)
+		again := 0
+		for _, s := range now {
+			if s.Parked != "" {
+				again++
+				fmt.Fprintf(k.stdout, "parked again: %s\n", parkedText(s))
+				continue
+			}
+			fmt.Fprintf(k.stdout, "%s goes on, at version %d\n", s.Stream, s.Version)
+		}
+		if again > 0 {
+			err = errors.Join(err, fmt.Errorf("%s of %d parked again", count(int64(again), "stream"), len(now)))
+		} else if err == nil && len(now) == 0 {
+			fmt.Fprintln(k.stdout, "nothing is parked")
+		}
+		return err
+	})
+}

@@ -1,0 +1,111 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// queryService is the role: an engine for each read model.
+type queryService struct {
+	*Process
+	store readmodel.Generations
+	kept  []*keptModel
+	left  []*projection.Projection // to other processes
+}
+
+func newQueryService(m *Process, store readmodel.Generations) *queryService {
+	s := &queryService{Process: m, store: store}
+	mine := m.Config.QueryService.ReadModels
+	for _, p := range m.Service.projections() {
+		if len(mine) == 0 || slices.Contains(mine, p.Name) {
+			s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
+		} else {
+			s.left = append(s.left, p)
+		}
+	}
+	m.health.add("query-service", func(ctx context.Context) error {
+		errs := make([]error, len(s.kept))
+		var asked sync.WaitGroup
+		for i, k := range s.kept {
+			asked.Go(func() { errs[i] = k.ready(ctx) })
+		}
+		asked.Wait()
+		return errors.Join(errs...)
+	})
+	return s
+}
+
+func (s *queryService) run(ctx context.Context) error {
+	err := s.project(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it was told to stop while it waited
+	}
+	return err
+}
+
+// prepare waits for the store, and has the tables of read models made or
+// checked. Those of another binary are left to it, with a word.
+func (m *Process) prepare(ctx context.Context, store readmodel.Store, models []*projection.Projection) error {
+	for _, p := range models {
+		switch err := m.prepareOne(ctx, store, p); {
+		case errors.Is(err, readmodel.ErrOtherDefinition):
+			m.Log.Error("the read model is another binary's", "read model", p.Name, "run", rebuildCommand(p), "error", err)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Process) prepareOne(ctx context.Context, store readmodel.Store, p *projection.Projection) error {
+	return m.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
+		return store.Prepare(ctx, p, m.kafka.Partitions)
+	})
+}
+
+func rebuildCommand(p *projection.Projection) string { return "app projections rebuild " + p.Name }
+
+// project keeps the read models up with the log until the context ends, or one
+// of them can't be.
+func (s *queryService) project(ctx context.Context) error {
+	if _, err := s.connect(ctx); err != nil {
+		return err
+	}
+	if err := s.retry(ctx, "the store can't be reached; waiting for it", s.store.Ping); err != nil {
+		return err
+	}
+	// They can be read before the process that keeps them has ever run.
+	if err := s.prepare(ctx, s.store, s.left); err != nil {
+		return err
+	}
+	var reader *kafka.FeedReader
+	err := s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
+		reader, err = s.feed.reader(s.kafka)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	visible := func(ctx context.Context, partition int32, offset int64) {
+		for _, k := range s.kept {
+			if engine := k.engine.Load(); engine != nil {
+				engine.Visible(ctx, partition, offset)
+			}
+		}
+	}
+	s.visible.Store(&visible)
+	keeping, ctx := errgroup.WithContext(ctx)
+	for _, k := range s.kept {
+		keeping.Go(func() error { return k.keep(ctx, reader) })
+	}
+	return keeping.Wait()
+}

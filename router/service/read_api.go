@@ -1,0 +1,97 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/query/commandstatus"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/web"
+)
+
+// readAPI is the role: the queries of all read models.
+type readAPI struct {
+	*Process
+	server *web.Server
+	store  readmodel.Store
+}
+
+func newReadAPI(m *Process, server *web.Server, store readmodel.Store) *readAPI {
+	m.health.add("read-api", func(ctx context.Context) error {
+		for _, p := range m.Service.projections() {
+			if _, err := store.Checkpoints(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return &readAPI{Process: m, server: server, store: store}
+}
+
+func (s *readAPI) run(ctx context.Context) error {
+	reader := &query.Reader{
+		Store: s.store, Log: s.Log, PublicURL: s.Config.ReadAPI.PublicURL,
+		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
+		Waited: s.metrics.ReadAfter,
+	}
+	reader.Outcome = func(ctx context.Context, stream, commandID string) (eventlog.Position, error) {
+		return commandstatus.Outcome(ctx, s.store, stream, commandID)
+	}
+	// Kafka may be away: nothing but the status of new commands needs it.
+	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
+	defer func() { _ = finder.Close() }()
+	reader.Commands = finder
+	router, err := s.queryRoutes(reader)
+	if err != nil {
+		return err
+	}
+	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router), s.traces), s.Log)
+	failed := make(chan error, 1)
+	var looking sync.WaitGroup
+	if !s.Config.Has(config.QueryService) { // which says so itself
+		looking.Go(func() {
+			// An error of the context is none: there is nothing to do then.
+			if err := s.retry(ctx, "the store can't be reached; waiting for it", s.checkStore); errors.Is(err, readmodel.ErrOldStore) {
+				failed <- err
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	looking.Wait()
+	s.stopIntake("read-api", s.server)
+	return err
+}
+
+// checkStore reaches the store, and returns an [readmodel.ErrOldStore] if the
+// store is from before v0.1.0.
+func (s *readAPI) checkStore(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return err
+	}
+	for _, p := range s.Service.projections() {
+		if _, err := s.store.Checkpoints(ctx, p); errors.Is(err, readmodel.ErrOldStore) {
+			return err
+		}
+	}
+	return nil
+}
+
+// queryRoutes are those of the queries' address.
+func (m *Process) queryRoutes(reader *query.Reader) (*mux.Router, error) {
+	router := web.NewRouter()
+	for _, model := range m.Service.models {
+		if model.Routes != nil {
+			model.Routes(router, reader)
+		}
+	}
+	return router, m.describe(router)
+}

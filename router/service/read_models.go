@@ -1,0 +1,72 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/sqlstore"
+)
+
+// keeper is somebody at the command line who looks after the read models, while
+// others use them.
+type keeper struct {
+	store      readmodel.Generations
+	log        *kafka.LogReader
+	partitions int32
+	logger     *slog.Logger
+	stdout     io.Writer
+}
+
+// keep opens store and log, and lets do work on them.
+func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	if cfg.Store.Driver == config.Memory {
+		return &config.Errors{{
+			Key: "store.driver", Value: `"memory"`, Source: "in force",
+			Reason: "must be sqlite or postgres: nobody but the process that serves can reach a store in memory",
+		}}
+	}
+	logger := newLogger(cfg.Log, in.stderr)
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, logger)
+	if err != nil {
+		return err
+	}
+	reach, stop := context.WithTimeout(in.ctx, operatorTimeout)
+	defer stop()
+	if _, err := kafka.EnsureTopics(reach); err != nil {
+		return err
+	}
+	reader, err := kafka.LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	store, err := openStore(in.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return do(in.ctx, &keeper{store, reader, kafka.Partitions, logger, in.stdout})
+}
+
+// scratchStore is an empty store of its own, gone when it is closed.
+func scratchStore(ctx context.Context) (store readmodel.Store, closeIt func() error, err error) {
+	dir, err := os.MkdirTemp("", "millrace-verify-")
+	if err != nil {
+		return nil, nil, err
+	}
+	if store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "scratch.db")); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
+}

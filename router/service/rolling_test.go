@@ -1,0 +1,239 @@
+package service
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// ordered is an event in the history of an order, as clients see it.
+type ordered struct {
+	Version int
+	Type    string
+	Data    struct {
+		Order, Item string
+		Pieces      *int
+	}
+}
+
+func (s *stack) orderHistory(id string) (history []ordered, err error) {
+	got, err := s.get("/orders/" + id + "/history")
+	if err != nil || got.status != http.StatusOK {
+		return nil, fmt.Errorf("history of order %s: %s %w", id, got, err)
+	}
+	err = json.Unmarshal([]byte(got.body), &history)
+	return history, err
+}
+
+// add sends a command that adds an item to an order, through one of these
+// services, and returns how it ended.
+func (s *stack) add(via []*service, order string, n int) outcome {
+	s.t.Helper()
+	id := fmt.Sprintf("%s-%d", order, n)
+	got, err := ask(s.t.Context(), s, via, 0, id, fmt.Sprintf(`{"type":"addItem","payload":{"order":%q,"item":"Item %d"}}`, order, n))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return got
+}
+
+// A release with another form of an event, of another type, is rolled out beside
+// the one before. Old events are never rewritten: the newer binary reads them in
+// today's form, in decisions, in every read model, in the history and in verify.
+// The older binary neither decides nor folds a stream with a newer event: it says
+// so, and the newer binary goes on with the stream.
+func TestRollingUpgradeOfAnEvent(t *testing.T) {
+	ids := []string{"a", "b", "c", "d", "e", "f", "g", "h"} // in several partitions
+	t.Setenv(withOrders, "1")
+	s := terminals(t)
+	old := []*service{s.commandService, s.commandService}
+	for n := range 3 {
+		for _, id := range ids {
+			s.add(old, id, n)
+		}
+	}
+	s.waitForPieces(ids, 3)
+	s.add(old, "quiet", 0) // nothing happens to this one any more
+	s.waitForPieces([]string{"quiet"}, 1)
+	before, err := s.get("/orders/quiet/history")
+	if err != nil || !strings.Contains(before.body, `"type":"itemAdded"`) {
+		t.Errorf("the history of the quiet order: %s, %v", before, err)
+	}
+
+	// The newer release, beside the older.
+	t.Setenv(withOrders, "2")
+	newer := s.service(settings{"data_dir": s.shared["data_dir"] + "-newer"}, "--config", shipped(t, "command-service.yaml"))
+	newerQueries := s.service(nil, "--config", shipped(t, "query-service.yaml"))
+	newer.launch()
+	newerQueries.launch()
+	newer.waitUntilReady(t)
+	newerQueries.waitUntilReady(t)
+	both := []*service{s.commandService, newer}
+	for _, id := range ids {
+		s.add(both, id, 3)
+	}
+	byType := map[string]int{}
+	history := s.history()
+	for _, id := range ids {
+		byType[history["order/"+id][3].Type]++
+	}
+	if byType["itemAdded"] == 0 || byType["piecesAdded"] == 0 {
+		t.Fatalf("the two releases have not shared the partitions: %v", byType)
+	}
+
+	// The newer one is away: the older has all partitions, and leaves them at the
+	// first command that stands behind a newer event.
+	newer.signal(t, syscall.SIGTERM)
+	newer.exit(t, patience)
+	s.commandService.waitUntilReady(t)
+	for _, id := range ids {
+		s.accept(fmt.Sprintf(`{"type":"addItem","payload":{"order":%q,"item":"Item 4"},"id":"%s-4"}`, id, id))
+	}
+	eventually(t, "the older release says that it is too old", func() error {
+		err := s.commandService.ready()
+		if err == nil || !strings.Contains(err.Error(), "this binary is too old") || !strings.Contains(err.Error(), `unknown event type \"piecesAdded\"`) {
+			return fmt.Errorf("it says %w", err)
+		}
+		return nil
+	})
+	if log := s.commandService.stderr.String(); strings.Count(log, "leaving the command handlers' group") != 1 {
+		t.Errorf("the older release does not say once that it leaves:\n%s", log)
+	}
+	newer.start()
+	for _, id := range ids { // what the older one has taken, the newer one decides
+		eventually(t, "order "+id+" goes on", func() error {
+			records := s.readLog()["order/"+id]
+			if last := records[len(records)-1]; last.CommandID != id+"-4" {
+				return fmt.Errorf("its last record is %s of %s", last.Type, last.CommandID)
+			}
+			return nil
+		})
+		if history, err := s.orderHistory(id); err != nil || len(history) < 3 { // from the older read API
+			t.Errorf("%v, %v", history, err)
+		}
+		s.add([]*service{newer, newer}, id, 5)
+	}
+	eventually(t, "the older query service parks what it can't read", func() error {
+		if list, code := s.app("projections", "parked", "orders"); code != exitOK || !strings.Contains(list, `unknown event type "piecesAdded"`) {
+			return fmt.Errorf("exit code %d\n%s", code, list)
+		}
+		return nil
+	})
+
+	s.wantApp(exitOK, []string{"orders: proven", "this binary can go on there: app projections retry orders order/"}, "verify", "orders")
+
+	// The rest of the rolling upgrade.
+	for _, service := range []*service{s.commandService, s.queryService, s.readAPI} {
+		service.signal(t, syscall.SIGTERM)
+		service.exit(t, patience)
+		service.start()
+	}
+	newerQueries.signal(t, syscall.SIGTERM)
+	newerQueries.exit(t, patience)
+	for _, p := range allModels(t) {
+		s.wantApp(exitOK, nil, "projections", "retry", p.Name) // what the older query service could not read
+	}
+	s.wantApp(exitOK, []string{"nothing is parked"}, "projections", "parked")
+	s.wantApp(exitOK, []string{"nothing is parked"}, "parked", "list")
+	s.wantAllInTodaysForm(ids)
+	s.wantProven()
+	if after, err := s.getIfChanged("/orders/quiet/history", before.header.Get("ETag")); err != nil ||
+		!strings.Contains(after.body, `"data":{"order":"quiet","item":"Item 0","pieces":1}`) {
+		t.Errorf("who holds the history as the older release answered is answered by the newer one: %s, %v", after, err)
+	}
+}
+
+// getIfChanged asks the read API, as who holds an answer already.
+func (s *stack) getIfChanged(path, etag string) (answer, error) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+s.readAPI.at.Queries+path, http.NoBody)
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("If-None-Match", etag)
+	return do(s.client, request)
+}
+
+// waitForPieces waits until the read model has so many pieces in each order.
+func (s *stack) waitForPieces(ids []string, want int) {
+	s.t.Helper()
+	eventually(s.t, "the read model of orders", func() error {
+		for _, id := range ids {
+			if row, err := s.orderRow(id); err != nil || row.Pieces != want {
+				return fmt.Errorf("order %s is %+v, want %d pieces; %w", id, row, want, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *stack) orderRow(id string) (row orderRow, err error) {
+	got, err := s.get("/orders/" + id)
+	if err == nil && got.status != http.StatusOK {
+		err = errors.New(got.String())
+	}
+	if err != nil {
+		return row, err
+	}
+	return row, json.Unmarshal([]byte(got.body), &row)
+}
+
+// wantAllInTodaysForm fills the orders by commands that the newer release decides,
+// and checks that old and new events count alike everywhere.
+func (s *stack) wantAllInTodaysForm(ids []string) {
+	t := s.t
+	t.Helper()
+	of := ordersOf("2")
+	for _, id := range ids {
+		stream, pieces, last := of.Stream(id), 0, outcome{}
+		for n := 6; last.status == 0 || last.status == http.StatusOK; n++ {
+			last = s.add([]*service{s.commandService, s.commandService}, id, n)
+		}
+		want := []ordered{}
+		records := s.readLog()[stream]
+		written := map[string]int{}
+		var state any
+		for _, r := range records[:len(records)-1] {
+			written[r.Type]++
+			event, err := of.DecodeEvent(r.Type, r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			today, ok := event.(*piecesAdded)
+			if !ok {
+				t.Fatalf("%s, version %d: %T", stream, r.Version, event)
+			}
+			state = of.Apply(state, event)
+			pieces += today.Pieces
+			e := ordered{Version: int(r.Version), Type: "piecesAdded"}
+			e.Data.Order, e.Data.Item, e.Data.Pieces = today.Order, today.Item, &today.Pieces
+			want = append(want, e)
+		}
+		if written["itemAdded"] < 3 || written["piecesAdded"] == 0 {
+			t.Errorf("the log of %s has %v", stream, written)
+		}
+		// Decided on what old and new events make together: not too early, and not
+		// too late.
+		if full := records[len(records)-1]; full.Type != "commandRefused" || last.status != http.StatusConflict || pieces < fullOrder || pieces > fullOrder+1 {
+			t.Errorf("%s is refused with %d at %d pieces, and the log has %s", stream, last.status, pieces, full.Type)
+		}
+		if state != any(order{Pieces: pieces}) {
+			t.Errorf("the state of %s is %+v, want %d pieces", stream, state, pieces)
+		}
+		s.waitForPieces([]string{id}, pieces)
+		got, err := s.orderHistory(id)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("the history of %s: %v (-want +got):\n%s", stream, err, diff)
+		}
+	}
+	changes, err := s.readChanges("/changes?of=orders", 7*len(ids)+1)
+	if err != nil || slices.ContainsFunc(changes, func(c change) bool { return c.Type != "piecesAdded" }) {
+		t.Errorf("GET /changes?of=orders: %v, %v", changes, err)
+	}
+}

@@ -1,0 +1,302 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/embedded"
+	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/sqlstore"
+	"github.com/millrace/millrace/router/telemetry"
+	"github.com/millrace/millrace/router/web"
+)
+
+// Process is one process: the roles of its configuration, wired by hand.
+type Process struct {
+	Service *registered
+	Config  config.Config
+	Stdout  io.Writer // for the banner
+	Log     *slog.Logger
+	// Started, if not nil, is called once all addresses are taken.
+	Started func(Addresses)
+
+	secure secure
+	kafka  *kafka.Kafka
+	// visible waits for the read models that this process keeps, if any.
+	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
+	// waits are those of the read API for what the query service folds.
+	waits    readmodel.Waits
+	health   *health
+	metrics  *telemetry.Metrics
+	traces   *telemetry.Traces // nil for none
+	standing standing
+
+	topicsOnce sync.Mutex
+	topics     *kafka.Topics
+	feed       feed
+}
+
+// Addresses are where a process listens, "" for roles that it doesn't run.
+type Addresses struct{ Broker, Commands, Queries, Admin string }
+
+// part is a role at work: it runs until its context ends, finishes what is in
+// flight, and returns.
+type part struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// Run starts the roles in order, waits for the context to end or a role to
+// fail, and stops them in order: commands first, so that nothing new comes in
+// while the rest finishes.
+func (m *Process) Run(ctx context.Context) (err error) {
+	cfg := m.Config
+	m.health = new(health)
+	var at Addresses
+
+	if m.secure, err = m.newSecure(ctx); err != nil {
+		return err
+	}
+	// Ports first: one that is taken is known before anything has begun.
+	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address, m.secure.settings(tls.VerifyClientCertIfGiven))
+	if err != nil {
+		return err
+	}
+	defer m.shut("admin", admin.Close)
+	at.Admin = admin.Addr()
+	var commands, queries *web.Server
+	if cfg.Has(config.CommandService) {
+		if commands, err = web.Listen(ctx, "command-service", cfg.CommandService.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
+			return err
+		}
+		defer m.shut("command-service", commands.Close)
+		at.Commands = commands.Addr()
+	}
+	if cfg.Has(config.ReadAPI) {
+		if queries, err = web.Listen(ctx, "read-api", cfg.ReadAPI.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
+			return err
+		}
+		defer m.shut("read-api", queries.Close)
+		at.Queries = queries.Addr()
+	}
+	if m.Config.ReadAPI.PublicURL == "" {
+		m.Config.ReadAPI.PublicURL = httpURL(cfg, cmp.Or(at.Queries, cfg.ReadAPI.Address))
+	}
+
+	brokers := cfg.Kafka.Brokers
+	if cfg.Has(config.Broker) {
+		broker, err := embedded.Start(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, embedded.Security(m.secure.broker(cfg)), m.Log)
+		if err != nil {
+			return err
+		}
+		defer m.shut("broker", func(context.Context) error { return broker.Close() })
+		at.Broker = broker.Addr()
+		brokers = []string{broker.Addr()}
+	}
+	if m.kafka, err = newKafka(cfg, brokers, m.Log); err != nil {
+		return err
+	}
+
+	defer m.shut("feed of the log", func(context.Context) error { return m.feed.close() })
+
+	var store readmodel.Generations
+	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
+		if store, err = openStore(ctx, cfg); err != nil {
+			return err
+		}
+		if cfg.Store.Driver == config.Postgres && !cfg.Insecure && sqlstore.PostgresUnverified(string(cfg.Store.Postgres.URL)) {
+			m.Log.Warn("connections to PostgreSQL can be read or led astray on their way: its URL should have sslmode=verify-full")
+		}
+		defer m.shut("store", func(context.Context) error { return store.Close() })
+		m.health.add("store", store.Ping)
+	}
+
+	if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
+		m.health.add("kafka", m.kafka.Ping)
+	}
+	status := &modelStatus{Process: m, store: store}
+	defer m.shut("status of the read models", status.close)
+	m.metrics = newMetrics(m, status)
+	if m.traces, err = newTraces(ctx, m); err != nil {
+		return err
+	}
+	if m.traces != nil {
+		defer m.shut("traces", m.traces.Close)
+	}
+	var parts []part
+	if commands != nil {
+		s := newCommandService(m, commands)
+		parts = append(parts, part{"command-service", s.run})
+	}
+	if cfg.Has(config.QueryService) {
+		s := newQueryService(m, store)
+		parts = append(parts, part{"query-service", s.run})
+	}
+	if queries != nil {
+		s := newReadAPI(m, queries, store)
+		parts = append(parts, part{"read-api", s.run})
+	}
+	if len(parts) == 0 {
+		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
+	}
+	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
+	banner(m.Stdout, m.Service.try, m.Config, at)
+	if m.Started != nil {
+		m.Started(at)
+	}
+	return m.runParts(ctx, parts)
+}
+
+// runParts runs the parts together, and stops them one after the other.
+func (m *Process) runParts(ctx context.Context, parts []part) error {
+	failed := make(chan error, len(parts))
+	stops := make([]func(), 0, len(parts))
+	var working atomic.Pointer[string] // the part that is being stopped
+	for _, p := range parts {
+		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := p.run(partCtx); err != nil {
+				failed <- fmt.Errorf("%s: %w", p.name, err)
+			}
+		}()
+		stops = append(stops, func() {
+			working.Store(&p.name)
+			cancel()
+			<-done
+		})
+	}
+	go m.sayReady(ctx)
+	var err error
+	select {
+	case <-ctx.Done():
+		m.Log.Info("stopping")
+	case err = <-failed:
+	}
+	m.health.stopping()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(m.Config.ShutdownTimeout):
+		return errors.Join(err, fmt.Errorf("%s did not finish its work in flight within shutdown_timeout, %s", *working.Load(), m.Config.ShutdownTimeout))
+	}
+	close(failed)
+	for more := range failed {
+		err = errors.Join(err, more)
+	}
+	return err
+}
+
+// intakeTimeout is how long a stop waits for the requests under way. Clients
+// that are slower are cut off: what comes after needs its time too.
+const intakeTimeout = 3 * time.Second
+
+// stopIntake takes no more requests, and answers those under way.
+func (m *Process) stopIntake(name string, server *web.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), intakeTimeout)
+	defer cancel()
+	if err := server.Close(ctx); err != nil {
+		m.Log.Warn("cut off clients that took too long", "role", name, "after", intakeTimeout.String())
+	}
+}
+
+// shut closes something at the very end.
+func (m *Process) shut(name string, closeIt func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := closeIt(ctx); err != nil {
+		m.Log.Debug("close", "what", name, "error", err)
+	}
+}
+
+// sayReady logs once when the process has become ready.
+func (m *Process) sayReady(ctx context.Context) {
+	began := time.Now()
+	for {
+		if len(m.health.check(ctx)) == 0 {
+			m.Log.Info("ready", "after", time.Since(began).Round(time.Millisecond).String())
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func openStore(ctx context.Context, cfg config.Config) (readmodel.Generations, error) {
+	switch cfg.Store.Driver {
+	case config.Postgres:
+		return sqlstore.OpenPostgres(ctx, string(cfg.Store.Postgres.URL))
+	case config.Memory:
+		return sqlstore.OpenMemory(ctx)
+	default:
+		return sqlstore.OpenSQLite(ctx, cfg.SQLitePath())
+	}
+}
+
+// connectTimeout bounds one try to reach Kafka.
+const connectTimeout = 10 * time.Second
+
+// connect waits for Kafka, and has the topics made or checked, once for all
+// roles. Brokers that are away are waited for; a topic that isn't as it must
+// be is an error.
+func (m *Process) connect(ctx context.Context) (kafka.Topics, error) {
+	m.topicsOnce.Lock()
+	defer m.topicsOnce.Unlock()
+	if m.topics != nil {
+		return *m.topics, nil
+	}
+	var topics kafka.Topics
+	err := m.retry(ctx, "kafka can't be reached; waiting for it", func(ctx context.Context) (err error) {
+		topics, err = m.kafka.EnsureTopics(ctx)
+		return err
+	})
+	if err != nil {
+		return topics, err
+	}
+	m.topics = &topics
+	return topics, nil
+}
+
+// retry does something until it succeeds. It says once what it waits for, and
+// returns an error that doesn't pass by itself, of a topic or of a read model, or
+// the context's with what was in the way.
+func (m *Process) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
+	var cause error // of the last try that the context's end didn't cut short
+	for try := 0; ; try++ {
+		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
+		err := do(tryCtx)
+		cancel()
+		if err == nil || errors.Is(err, kafka.ErrTopic) || errors.Is(err, readmodel.ErrOtherDefinition) || errors.Is(err, readmodel.ErrOldStore) {
+			return err
+		}
+		if cause == nil || ctx.Err() == nil {
+			cause = err
+		}
+		if try == 0 && ctx.Err() == nil {
+			m.Log.Warn(waiting, "error", err)
+		}
+		if over := kafka.Backoff(ctx, try); over != nil {
+			return fmt.Errorf("%w: %w", over, cause)
+		}
+	}
+}

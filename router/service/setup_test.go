@@ -1,0 +1,24 @@
+package service
+
+import (
+	"strings"
+	"testing"
+)
+
+// Setup makes what isn't there, can be run again, and says what is wrong with
+// what is there.
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.startBroker()
+	for _, again := range []string{"", ", again"} {
+		printed, code := s.app("setup")
+		if want := "the topics are there, with 12 partitions each\nthe tables are there: "; code != exitOK || !strings.HasPrefix(printed, want) {
+			t.Errorf("app setup%s: exit code %d, %q, want %q…", again, code, printed, want)
+		}
+	}
+	printed, code := s.app("setup", "--set", "kafka.partitions=5")
+	if code != exitFailed || strings.Contains(printed, "are there") || !strings.Contains(printed, "12 partitions") {
+		t.Errorf("app setup, with another number of partitions: exit code %d, %q", code, printed)
+	}
+}

@@ -1,0 +1,288 @@
+package service
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+)
+
+// status is what the read API says of a command.
+type status struct {
+	ID       string
+	Stream   string
+	Status   string
+	Version  uint64
+	Position string
+	Problem  *struct{ Type string }
+}
+
+// readStatus asks for a command's status, at the Location of its 202.
+func (s *stack) readStatus(location string) (status, error) {
+	path, found := strings.CutPrefix(location, "http://localhost:3002") // its public URL in tests
+	if !found {
+		return status{}, fmt.Errorf("location %q is not on the read API", location)
+	}
+	got, err := s.get(path)
+	if err != nil {
+		return status{}, err
+	}
+	var st status
+	if err := json.Unmarshal([]byte(got.body), &st); err != nil || got.status != http.StatusOK {
+		return st, fmt.Errorf("GET %s: %s", path, got)
+	}
+	return st, nil
+}
+
+// waitForStatus waits until a command has a status.
+func (s *stack) waitForStatus(location, want string) (st status) {
+	s.t.Helper()
+	eventually(s.t, location+" is "+want, func() (err error) {
+		if st, err = s.readStatus(location); err == nil && st.Status != want {
+			err = errors.New("it is " + st.Status)
+		}
+		return err
+	})
+	return st
+}
+
+// statusURL is where the read API has a command's status.
+func statusURL(user, commandID string) string {
+	return "http://localhost:3002/users/" + user + "/commands/" + commandID
+}
+
+// askAtOnce has 16 clients send commands, each of them the next one when they
+// have asked for the status of the one before, which must be there. It returns
+// all locations.
+func (s *stack) askAtOnce(each int) (locations []string) {
+	s.t.Helper()
+	var mu sync.Mutex
+	var clients sync.WaitGroup
+	for client := range 16 {
+		clients.Go(func() {
+			for n := range each {
+				kind := "renameUser"
+				if n%5 == 0 {
+					kind = "createUser" // the second one is refused
+				}
+				id := fmt.Sprintf("c:%d~%d", client, n)
+				got, err := s.tryPost(fmt.Sprintf(`{"type":%q,"payload":{"id":"user %d/%%","name":"Name %d"},"id":%q}`, kind, client, n/2, id))
+				if err != nil || got.status != http.StatusAccepted {
+					s.t.Errorf("command %s: %s, %v", id, got, err)
+					return
+				}
+				location := got.header.Get("Location")
+				st, err := s.readStatus(location)
+				switch {
+				case err != nil:
+					s.t.Error(err)
+					return
+				case st.ID != id || st.Stream != fmt.Sprintf("user/user %d/%%", client):
+					s.t.Errorf("asked for the status of %s, and got that of %s of %s", id, st.ID, st.Stream)
+				case st.Status != "accepted" && st.Status != "succeeded" && st.Status != "refused":
+					s.t.Errorf("the status of %s is %s", id, st.Status)
+				}
+				mu.Lock()
+				locations = append(locations, location)
+				mu.Unlock()
+			}
+		})
+	}
+	clients.Wait()
+	return locations
+}
+
+// wantOutcomes checks that all commands come to have their outcome as status.
+func (s *stack) wantOutcomes(locations []string) {
+	s.t.Helper()
+	history := s.history()
+	byID := map[string]eventlog.Record{}
+	for _, records := range history {
+		for _, r := range records {
+			byID[r.CommandID] = r
+		}
+	}
+	for _, location := range locations {
+		var r eventlog.Record
+		want := "succeeded"
+		eventually(s.t, "the outcome at "+location, func() error {
+			st, err := s.readStatus(location)
+			if err != nil {
+				return err
+			}
+			r = byID[st.ID]
+			if r.Type == eventlog.TypeCommandRefused {
+				want = "refused"
+			}
+			if st.Status != want || want == "succeeded" && (st.Version != r.Version || st.Position == "") || want == "refused" && st.Problem == nil {
+				return fmt.Errorf("it is %+v, and the log has %s at version %d", st, r.Type, r.Version)
+			}
+			return nil
+		})
+	}
+}
+
+// A status is good at once after the 202, and becomes the outcome.
+func TestStatusAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
+		s := oneProcess(t)
+		s.wantOutcomes(s.askAtOnce(150))
+	})
+	t.Run("four processes", func(t *testing.T) {
+		t.Parallel()
+		s := terminals(t)
+		s.wantOutcomes(s.askAtOnce(50))
+		if got, err := s.get("/users/1/commands/never-sent"); err != nil {
+			t.Error(err)
+		} else {
+			wantProblem(t, got, http.StatusNotFound, "command-not-found")
+		}
+	})
+}
+
+// A 202 that comes alone, in one process, can be read at once: in all of the
+// read models.
+func TestLoneCommandShowsEverywhere(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	for n := range 3 {
+		if n > 0 {
+			time.Sleep(300 * time.Millisecond) // it is alone if none came before for a while
+		}
+		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Alice"},"id":"c"}`, n))
+		for path, want := range map[string]string{
+			fmt.Sprintf("/users/%d", n):            `"version":1`,
+			fmt.Sprintf("/users/%d/history", n):    `"type":"userCreated"`,
+			fmt.Sprintf("/users/%d/commands/c", n): `"status":"succeeded"`,
+			"/stats/users":                         fmt.Sprintf(`"active":%d,`, n+1),
+		} {
+			if got, err := s.get(path); err != nil || !strings.Contains(got.body, want) {
+				t.Errorf("GET %s: %s %v, want %s in it", path, got, err, want)
+			}
+		}
+	}
+}
+
+// Of commands with the same id, sent at once, one makes a record. Who reads
+// after the 202 of another reads after the outcome that there is.
+func TestReadAfterARepeatedCommand(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	var clients sync.WaitGroup
+	for n := range 32 {
+		clients.Go(func() {
+			id := n % 4
+			got, err := s.tryPost(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Alice"},"id":"c"}`, id))
+			if err != nil || got.status != http.StatusAccepted {
+				t.Errorf("POST: %s, %v", got, err)
+				return
+			}
+			var u user
+			if _, err := s.getAfter(s.readAPI, fmt.Sprint("/users/", id), got.header.Get("Position"), &u); err != nil || u.Version != 1 {
+				t.Errorf("user %d is %+v, %v, want version 1", id, u, err)
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// While nobody decides, commands are accepted, and keep that status.
+func TestStatusWithoutHandlers(t *testing.T) {
+	s := oneProcess(t)
+	s.accept(createAlice)
+	s.waitForUsers(s.history())
+
+	// A command that this binary doesn't know makes its handlers leave.
+	k := &kafka.Kafka{Brokers: s.brokers(), Partitions: 12, Prefix: s.shared["kafka.topic_prefix"], Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	bus, err := k.CommandBus("topic-id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bus.Close() }()
+	_, err = bus.Send(t.Context(), &eventlog.Command{ID: "newer", Type: "breakUser", Stream: "user/1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the handlers have left", func() error {
+		if s.commandService.ready() == nil {
+			return errors.New("it is ready")
+		}
+		return nil
+	})
+
+	locations := append(s.askAtOnce(10), statusURL("1", "newer"))
+	for range 2 {
+		for _, location := range locations {
+			if st, err := s.readStatus(location); err != nil || st.Status != "accepted" {
+				t.Errorf("%s: %+v, %v, want accepted", location, st, err)
+			}
+		}
+	}
+
+	t.Setenv(brokenRule, "mended")
+	s.commandService.kill()
+	s.commandService.start()
+	s.wantOutcomes(locations)
+}
+
+// Who moves the read API needn't say so twice.
+func TestLocationFollowsTheAddress(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.shared["read_api.public_url"] = ""
+	s.startBroker()
+	all := s.service(settings{"roles": "command-service,query-service,read-api"})
+	s.commandService, s.queryService, s.readAPI = all, all, all
+	all.start()
+	got := s.post(`{"type":"createUser","payload":{"id":1,"name":"Alice"}}`)
+	if location := got.header.Get("Location"); !strings.HasPrefix(location, "http://"+strings.Replace(all.at.Queries, "127.0.0.1:", "localhost:", 1)+"/users/1/") {
+		t.Errorf("Location %s, and the read API is at %s", location, all.at.Queries)
+	}
+}
+
+// Kafka is needed for the status of commands without an outcome only, and
+// found once it is there.
+func TestStatusWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.startBroker()
+	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
+	s.queryService = s.service(nil, "--config", shipped(t, "query-service.yaml"))
+	way := newProxy(t, s.brokers()[0])
+	s.readAPI = s.service(settings{"kafka.brokers": way.address}, "--config", shipped(t, "read-api.yaml"))
+	s.commandService.launch()
+	s.queryService.start()
+	s.readAPI.start()
+	s.commandService.waitUntilReady(t)
+
+	s.accept(`{"type":"createUser","payload":{"id":1,"name":"Alice"},"id":"first"}`)
+	s.waitForUser(user{ID: "1", Name: "Alice", Version: 1, Active: true})
+	s.waitForStatus(statusURL("1", "first"), "succeeded")
+	got, err := s.get("/users/1/commands/second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, got, http.StatusServiceUnavailable, "unavailable")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+	way.open()
+	eventually(t, "kafka is found", func() error {
+		if got, err = s.get("/users/1/commands/second"); err == nil && got.status == http.StatusServiceUnavailable {
+			err = errors.New(got.body)
+		}
+		return err
+	})
+	wantProblem(t, got, http.StatusNotFound, "command-not-found")
+}

@@ -1,0 +1,128 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+type verifyCmd struct {
+	Names  []string `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named."`
+	Repair bool     `help:"Mend what differs: just those rows, as the log makes them."`
+	Max    int      `default:"20" help:"How many differences, and parked streams, to show of each read model."`
+}
+
+// Help says what is compared with what.
+func (verifyCmd) Help() string {
+	return `The whole log is folded anew, in a scratch database in the folder for temporary files ($TMPDIR), up to the
+very record where the read model stands; then every row is compared. Nothing has to be stopped for it.
+
+Exit code 0: all is as the log makes it; 1: something differs (with --repair: and could not be mended).`
+}
+
+var errDiffers = errors.New("a read model is not what the log makes of it")
+
+// Run verifies read models, and prints the proof, or what differs.
+func (c verifyCmd) Run(in *invocation) error {
+	models, err := in.service.named(c.Names...)
+	if err != nil {
+		return err
+	}
+	return keep(in, func(ctx context.Context, k *keeper) (err error) {
+		scratch, closeIt, err := scratchStore(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeIt()) }()
+		v := &readmodel.Verifier{
+			Live: k.store, Scratch: scratch, Log: k.log, Events: in.service.registry, Partitions: k.partitions,
+			Max: c.Max, Progress: progress(in.stderr),
+		}
+		proofs, err := v.Verify(ctx, models, c.Repair)
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		for _, proof := range proofs {
+			printProof(k.stdout, proof)
+			if proof.Differ > 0 {
+				err = errDiffers
+			}
+		}
+		return err
+	})
+}
+
+// printProof prints what verifying a read model has shown.
+func printProof(w io.Writer, p *readmodel.Proof) {
+	verdict := "proven"
+	switch {
+	case p.Differ > 0:
+		verdict = "DIFFERS from the log"
+	case p.Mended > 0:
+		verdict = "mended, and proven"
+	}
+	fmt.Fprintf(w, "%s: %s, in %s\n", p.Name, verdict, p.Took.Round(time.Millisecond))
+	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, held(p.Held), others(p.Others))
+	fmt.Fprintf(w, "  compared  %s and %s of generation %d\n", count(p.Rows, "row"), count(p.Streams, "stream"), p.Generation)
+	fmt.Fprintf(w, "  position  %s\n", eventlog.EncodePosition(readmodel.PositionOf(p.Checkpoints)))
+	fmt.Fprintf(w, "  digest    %s\n", p.Digest)
+	if p.ParkedStreams > 0 {
+		fmt.Fprintf(w, "  parked    %s, compared as they stood when they were parked\n", count(p.ParkedStreams, "stream"))
+		for _, parked := range p.Parked {
+			fmt.Fprintf(w, "    %s\n", parkedText(parked.ParkedStream))
+			if parked.Applies {
+				fmt.Fprintf(w, "      this binary can go on there: app projections retry %s %s\n", p.Name, parked.Stream)
+			}
+		}
+		more(w, p.ParkedStreams, len(p.Parked))
+	}
+	printDifferences(w, "mended", p.Mended, p.Repaired)
+	printDifferences(w, "differs", p.Differ, p.Differences)
+}
+
+func printDifferences(w io.Writer, what string, n int64, first []readmodel.Difference) {
+	if n == 0 {
+		return
+	}
+	fmt.Fprintf(w, "  %-8s  %s\n", what, count(n, "place"))
+	rows := 0
+	for i, d := range first {
+		fmt.Fprintf(w, "    %s\n", d)
+		if i == 0 || !d.SameRow(first[i-1]) {
+			rows++
+		}
+	}
+	more(w, n, rows)
+}
+
+func more(w io.Writer, all int64, shown int) {
+	if rest := all - int64(shown); rest > 0 {
+		fmt.Fprintf(w, "    and %d more\n", rest)
+	}
+}
+
+func held(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of parked streams", n)
+}
+
+func others(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of other aggregates", n)
+}
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,171 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// batch is a [readmodel.Tx].
+type batch struct {
+	dialect dialect
+	model   *model
+	tx      *transaction
+}
+
+var _ readmodel.Tx = (*batch)(nil)
+
+// Rows is [readmodel.Tx.Rows].
+func (b *batch) Rows(ctx context.Context, name string, keys []projection.Row) ([]projection.Row, error) {
+	t, err := b.model.table(name)
+	if err != nil {
+		return nil, err
+	}
+	return b.get(ctx, t, keys)
+}
+
+// Put is [readmodel.Tx.Put]. Of rows with the same key the last one counts.
+func (b *batch) Put(ctx context.Context, name string, rows []projection.Row) error {
+	t, err := b.model.table(name)
+	if err != nil {
+		return err
+	}
+	return b.put(ctx, t, rows)
+}
+
+// Delete is [readmodel.Tx.Delete].
+func (b *batch) Delete(ctx context.Context, name string, keys []projection.Row) error {
+	t, err := b.model.table(name)
+	if err != nil {
+		return err
+	}
+	return b.remove(ctx, t, keys)
+}
+
+func (b *batch) remove(ctx context.Context, t *table, keys []projection.Row) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	args, err := b.keyArgs(t, keys)
+	if err != nil {
+		return err
+	}
+	if _, err := b.tx.exec(ctx, t.delete, args...); err != nil {
+		return fmt.Errorf("delete from %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// Heads is [readmodel.Tx.Heads].
+func (b *batch) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
+	return b.headsBy(ctx, b.model.heads.get, streams)
+}
+
+// headsBy returns those of the streams' heads that a statement finds.
+func (b *batch) headsBy(ctx context.Context, statement string, streams []string) (map[string]readmodel.StreamHead, error) {
+	keys := make([]projection.Row, len(streams))
+	for i, stream := range streams {
+		keys[i] = projection.Row{stream}
+	}
+	rows, err := b.getBy(ctx, b.model.heads, statement, keys)
+	if err != nil {
+		return nil, err
+	}
+	heads := make(map[string]readmodel.StreamHead, len(rows))
+	for _, row := range rows {
+		stream, head, err := headOf(row)
+		if err != nil {
+			return nil, err
+		}
+		heads[stream] = head
+	}
+	return heads, nil
+}
+
+// PutHeads is [readmodel.Tx.PutHeads]. The reason why a stream is parked may
+// quote anything: what no database takes in it is replaced.
+func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
+	rows := make([]projection.Row, 0, len(heads))
+	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours are of one page
+		head := heads[stream]
+		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
+		rows = append(rows, projection.Row{
+			stream, int64(head.Seq), int64(head.Version), head.Digest[:], parked, head.ParkedOffset,
+			head.Decided.TopicID, head.Decided.Offset,
+		})
+	}
+	return b.put(ctx, b.model.heads, rows)
+}
+
+// headOf reads a row as PutHeads writes it.
+func headOf(row projection.Row) (stream string, head readmodel.StreamHead, err error) {
+	stream, _ = row[0].(string)
+	seq, _ := row[1].(int64)
+	version, _ := row[2].(int64)
+	digest, _ := row[3].([]byte)
+	head.Seq, head.Version = uint64(seq), uint64(version)
+	if head.Digest, err = digestOf(digest); err != nil {
+		return "", head, fmt.Errorf("head of stream %s: %w", stream, err)
+	}
+	head.Parked, _ = row[4].(string)
+	head.ParkedOffset, _ = row[5].(int64)
+	head.Decided.TopicID, _ = row[6].(string)
+	head.Decided.Offset, _ = row[7].(int64)
+	return stream, head, nil
+}
+
+func digestOf(stored []byte) (d eventlog.Digest, err error) {
+	if copy(d[:], stored) != len(d) || len(stored) != len(d) {
+		return d, fmt.Errorf("a digest of %d bytes", len(stored))
+	}
+	return d, nil
+}
+
+func (b *batch) keyArgs(t *table, keys []projection.Row) ([]any, error) {
+	if err := t.checkKeys(keys); err != nil {
+		return nil, err
+	}
+	return b.dialect.keyArgs(t, keys)
+}
+
+func (b *batch) get(ctx context.Context, t *table, keys []projection.Row) ([]projection.Row, error) {
+	return b.getBy(ctx, t, t.get, keys)
+}
+
+func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []projection.Row) ([]projection.Row, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	args, err := b.keyArgs(t, keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := b.tx.query(ctx, statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.name, err)
+	}
+	found, err := t.scan(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.name, err)
+	}
+	return found, nil
+}
+
+func (b *batch) put(ctx context.Context, t *table, rows []projection.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := t.checkRows(rows); err != nil {
+		return err
+	}
+	if err := b.dialect.put(ctx, b.tx, t, rows); err != nil {
+		return fmt.Errorf("write %s: %w", t.name, err)
+	}
+	return nil
+}

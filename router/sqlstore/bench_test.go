@@ -1,0 +1,65 @@
+package sqlstore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// BenchmarkUpdate is a batch of events, each of another of 100,000 streams:
+// its head and its row are read and written.
+func BenchmarkUpdate(b *testing.B) {
+	for name, database := range map[string]func(testing.TB) opener{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
+		for _, events := range []int{1, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", name, events), func(b *testing.B) {
+				p := people()
+				store := prepared(b, database(b)(), p)
+				random := rand.New(rand.NewPCG(1, 2))
+				streams, keys := make([]string, events), make([]projection.Row, events)
+				for next := int64(0); b.Loop(); next++ {
+					for i := range streams {
+						streams[i] = fmt.Sprint(random.IntN(100_000))
+						keys[i] = projection.Row{streams[i]}
+					}
+					err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), func(tx readmodel.Tx) error {
+						heads, err := tx.Heads(b.Context(), streams)
+						if err != nil {
+							return err
+						}
+						rows, err := tx.Rows(b.Context(), "person", keys)
+						if err != nil {
+							return err
+						}
+						known := make(map[any]projection.Row, events)
+						for _, row := range rows {
+							known[row[0]] = row
+						}
+						after := make([]projection.Row, 0, events)
+						for _, stream := range streams {
+							head := heads[stream]
+							head.Head = eventlog.Head{Seq: head.Seq + 1, Version: head.Version + 1, Digest: digest(byte(next))}
+							heads[stream] = head
+							row := known[stream]
+							if row == nil {
+								row = person(stream)
+							}
+							after = append(after, row)
+						}
+						if err := tx.Put(b.Context(), "person", after); err != nil {
+							return err
+						}
+						return tx.PutHeads(b.Context(), heads)
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// Each is [readmodel.View.Each].
+func (v *view) Each(ctx context.Context, name string, fn func(projection.Row) error) error {
+	t, err := v.model.table(name)
+	if err != nil {
+		return err
+	}
+	return v.each(ctx, t, t.all(), fn)
+}
+
+// EachHead is [readmodel.View.EachHead].
+func (v *view) EachHead(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
+	return v.eachHead(ctx, v.model.heads.all(), fn)
+}
+
+// EachParked is [readmodel.View.EachParked].
+func (v *view) EachParked(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
+	return v.eachHead(ctx, v.model.heads.all("parked <> ''"), fn)
+}
+
+func (v *view) eachHead(ctx context.Context, query string, fn func(string, readmodel.StreamHead) error) error {
+	return v.each(ctx, v.model.heads, query, func(row projection.Row) error {
+		stream, head, err := headOf(row)
+		if err != nil {
+			return err
+		}
+		return fn(stream, head)
+	})
+}
+
+// each hands over rows as they come, so that there may be many.
+func (v *view) each(ctx context.Context, t *table, query string, fn func(projection.Row) error) error {
+	fail := func(err error) error { return fmt.Errorf("read %s: %w", t.name, ended(ctx, err)) }
+	rows, err := v.tx.query(ctx, query)
+	if err != nil {
+		return fail(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := t.scanOne(rows)
+		if err != nil {
+			return fail(err)
+		}
+		if err := fn(row); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// all selects all rows for which the conditions hold, by key.
+func (t *table) all(conditions ...string) string {
+	where := ""
+	if conditions = append(t.scope.conditions(), conditions...); len(conditions) > 0 {
+		where = " WHERE " + and(conditions)
+	}
+	return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s", join(quoted(t.columns)), t.name, where, join(quoted(t.key)))
+}
+
+// scanOne reads a row that has all of the columns.
+func (t *table) scanOne(rows *sql.Rows) (projection.Row, error) {
+	row := make(projection.Row, len(t.columns))
+	into := make([]any, len(t.columns))
+	for i := range row {
+		into[i] = &row[i]
+	}
+	if err := rows.Scan(into...); err != nil {
+		return nil, err
+	}
+	for i, c := range t.columns {
+		if number, ok := row[i].(int64); ok && c.Type == projection.Boolean {
+			row[i] = number != 0 // SQLite keeps booleans as numbers
+		}
+	}
+	return row, nil
+}

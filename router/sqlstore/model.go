@@ -1,0 +1,85 @@
+package sqlstore
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/router/projection"
+)
+
+// model is a generation of a read model in the database: its tables, and the
+// statements that use them.
+type model struct {
+	name       string
+	physical   string // its name with the generation
+	generation int
+	tables     []*table
+	byName     map[string]*table // by the name in the definition
+	heads      *table
+	scope      scope
+
+	move          string   // checkpoints of the live generation
+	fill          string   // checkpoints of one that isn't live
+	checkpoints   string   // all of them
+	begin         string   // makes one at 0, live or not
+	updates       []string // all that updates use
+	putCheckpoint string   // wherever it is
+	// names puts the tables' real names into queries.
+	names *strings.Replacer
+
+	// mine is the definition that this binary makes. kept is the one that the
+	// generation was made of, once it is known: it never changes.
+	mine string
+	kept atomic.Pointer[string]
+}
+
+func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
+	if err := p.CheckForm(); err != nil {
+		return nil, fmt.Errorf("projection %q: %w", p.Name, err)
+	}
+	generation := strconv.Itoa(number)
+	m := &model{
+		name:       p.Name,
+		physical:   p.Name + "_" + generation,
+		generation: number,
+		mine:       definitionOf(p),
+		byName:     map[string]*table{},
+		scope:      scope{{"projection", "'" + p.Name + "'"}, {"generation", generation}},
+	}
+	var names []string
+	for _, def := range p.Tables {
+		name := p.Name + "_" + def.Name + "_" + generation
+		t, err := newTable(d, name, def)
+		if err != nil {
+			return nil, fmt.Errorf("projection %s: table %q: %w", p.Name, def.Name, err)
+		}
+		m.tables = append(m.tables, t)
+		m.byName[def.Name] = t
+		names = append(names, "{"+def.Name+"}", name)
+		m.updates = append(m.updates, t.updates()...)
+	}
+	m.names = strings.NewReplacer(names...)
+	m.heads = headsOf(d, m.scope)
+	m.move = d.moveText(m, "live")
+	m.fill = d.moveText(m, "NOT live")
+	m.updates = append(append(m.updates, m.move, m.fill), m.heads.updates()...)
+	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
+	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
+	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3)",
+		join(m.scope.columns()), join(m.scope.values()))
+	return m, nil
+}
+
+// checkpointsWhere asks for checkpoints, by partition.
+func checkpointsWhere(condition string) string {
+	return "SELECT generation, partition, next_offset, digest FROM checkpoints WHERE " + condition + " ORDER BY partition"
+}
+
+func (m *model) table(name string) (*table, error) {
+	if t := m.byName[name]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("projection %s has no table %q", m.name, name)
+}

@@ -1,0 +1,193 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// migrations make the bookkeeping's tables. One that was released is never
+// changed: further ones follow it.
+//
+//go:embed migrations
+var migrations embed.FS
+
+// migrationsTable says which migrations are done.
+const migrationsTable = "migrations"
+
+// Prepare is [readmodel.Store.Prepare].
+func (s *Store) Prepare(ctx context.Context, p *projection.Projection, partitions int32) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("prepare read model %s: %w", p.Name, err)
+		}
+	}()
+	return s.alone(ctx, func(tx *transaction) error {
+		live, err := liveOf(ctx, tx, p.Name)
+		if err != nil {
+			return err
+		}
+		if live == 0 {
+			_, err := s.create(ctx, tx, p, readmodel.Live, partitions)
+			return err
+		}
+		return s.check(ctx, tx, p, live, partitions)
+	})
+}
+
+// alone changes what tables there are, in one transaction, while nobody else
+// does. The bookkeeping's own are there by then.
+func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
+	done, err := s.wait(ctx, sqliteReaders)
+	if err != nil {
+		return err
+	}
+	defer done()
+	unlock, err := s.dialect.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.migrate(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	tx, err := s.write.begin(ctx, s.dialect.writes())
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // of what isn't committed
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.commit(ctx)
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	name, folder := s.dialect.migrations()
+	files, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(name, s.write.DB, files,
+		goose.WithTableName(migrationsTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// liveOf is a read model's live generation, 0 if there is none yet.
+func liveOf(ctx context.Context, tx *transaction, name string) (live int, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT generation FROM generations WHERE projection = $1 AND state = $2", name, string(readmodel.Live)).Scan(&live)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return live, ended(ctx, err)
+}
+
+// create makes a read model's next generation, empty, and returns its number.
+func (s *Store) create(ctx context.Context, tx *transaction, p *projection.Projection, state readmodel.State, partitions int32) (number int, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE projection = $1", p.Name).Scan(&number)
+	if err != nil {
+		return 0, ended(ctx, err)
+	}
+	m, err := s.model(p, number)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.exec(ctx, "INSERT INTO generations (projection, generation, state, since, definition) VALUES ($1, $2, $3, $4, $5)",
+		p.Name, number, string(state), time.Now().UnixMilli(), m.mine)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range m.tables {
+		if _, err := tx.exec(ctx, s.dialect.create(t)); err != nil {
+			return 0, fmt.Errorf("table %s: %w", t.name, err)
+		}
+	}
+	// One that is to be filled gets its indexes when it is: each is made in one
+	// go then, in its own order, for a fraction of what its parts would cost.
+	if state != readmodel.Building {
+		if err := s.index(ctx, tx, m); err != nil {
+			return 0, err
+		}
+	}
+	return number, m.complete(ctx, tx, state == readmodel.Live, partitions)
+}
+
+// index makes the indexes that aren't there yet. What is there isn't touched:
+// even to find that out, CREATE INDEX locks a table against the updates under
+// way.
+func (s *Store) index(ctx context.Context, tx *transaction, m *model) error {
+	for _, t := range m.tables {
+		for _, index := range t.indexes {
+			var n int
+			if err := tx.QueryRowContext(ctx, s.dialect.hasIndex(), t.indexName(index)).Scan(&n); err != nil {
+				return ended(ctx, err)
+			}
+			if n > 0 {
+				continue
+			}
+			if _, err := tx.exec(ctx, t.createIndex(index)); err != nil {
+				return fmt.Errorf("index of %s: %w", t.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// complete adds the checkpoints that aren't there yet.
+func (m *model) complete(ctx context.Context, tx *transaction, live bool, partitions int32) error {
+	there, err := readCheckpoints(ctx, tx, m.checkpoints)
+	if err != nil {
+		return err
+	}
+	for partition := int32(len(there)); partition < partitions; partition++ {
+		if _, err := tx.exec(ctx, m.begin, partition, make([]byte, len(eventlog.Digest{})), live); err != nil {
+			return fmt.Errorf("checkpoint of partition %d: %w", partition, err)
+		}
+	}
+	return nil
+}
+
+// check refuses a live generation whose tables are not those of the
+// projection.
+func (s *Store) check(ctx context.Context, tx *transaction, p *projection.Projection, live int, partitions int32) error {
+	m, err := s.model(p, live)
+	if err != nil {
+		return err
+	}
+	var kept string
+	err = tx.QueryRowContext(ctx, "SELECT definition FROM generations WHERE "+and(m.scope.conditions())).Scan(&kept)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	if isOld(kept) {
+		return readmodel.ErrOldStore
+	}
+	if kept != m.mine {
+		return fmt.Errorf("generation %d has (%s), and not (%s): %w", live, oneLine(kept), oneLine(m.mine), readmodel.ErrOtherDefinition)
+	}
+	// Checkpoints first: an update takes them before its tables, too.
+	if err := m.complete(ctx, tx, true, partitions); err != nil {
+		return err
+	}
+	return s.index(ctx, tx, m)
+}
+
+// oneLine is a definition for people.
+func oneLine(definition string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(definition, streamNames+"\n"), "\n", "; ")
+}

@@ -1,0 +1,210 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// View is [readmodel.Store.View]. It doesn't wait for updates, and they
+// don't wait for it, but in memory: there it lets them wait until fn returns.
+func (s *Store) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
+	return s.view(ctx, p, checkpointsWhere("projection = '"+p.Name+"' AND live"), fn)
+}
+
+// view gives a view of the generation whose checkpoints a query returns. If its
+// tables turn out to be gone, it was dropped since, after another had become
+// the live one: in PostgreSQL that shows at once, in a view that was begun
+// before, too.
+func (s *Store) view(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
+	err := s.viewOnce(ctx, p, checkpoints, fn)
+	if s.dialect.isMissing(err) {
+		err = s.viewOnce(ctx, p, checkpoints, fn)
+	}
+	return err
+}
+
+func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
+	done, err := s.wait(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("read read model %s: %w", p.Name, err)
+	}
+	defer done()
+	unprepared, err := s.look(ctx, p, checkpoints, fn)
+	if err != nil {
+		return err
+	}
+	_ = s.read.prepare(ctx, unprepared) // they did without, and will again
+	return nil
+}
+
+func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) (unprepared []string, err error) {
+	fail := func(err error) error { return fmt.Errorf("read read model %s: %w", p.Name, err) }
+	tx, err := s.read.begin(ctx, s.dialect.reads())
+	if err != nil {
+		return nil, fail(err)
+	}
+	defer tx.Rollback() // nothing was written
+	v := &view{dialect: s.dialect, tx: tx}
+	if v.checkpoints, err = readCheckpoints(ctx, tx, checkpoints); err != nil {
+		if s.dialect.isMissing(err) {
+			err = readmodel.ErrNotPrepared
+		}
+		return nil, fail(err)
+	}
+	if len(v.checkpoints) == 0 {
+		return nil, fail(readmodel.ErrNotPrepared)
+	}
+	if v.model, err = s.model(p, v.checkpoints[0].Generation); err != nil {
+		return nil, err
+	}
+	if kept, err := v.model.definition(ctx, tx); err != nil {
+		return nil, fail(err)
+	} else if kept != v.model.mine && !covers(kept, v.model.mine) {
+		return nil, fail(fmt.Errorf("generation %d: %w", v.model.generation, readmodel.ErrOtherDefinition))
+	}
+	err = fn(v)
+	return tx.unprepared, err
+}
+
+func readCheckpoints(ctx context.Context, tx *transaction, query string) ([]readmodel.Checkpoint, error) {
+	rows, err := tx.query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []readmodel.Checkpoint
+	for rows.Next() {
+		var c readmodel.Checkpoint
+		var digest []byte
+		if err := rows.Scan(&c.Generation, &c.Partition, &c.Next, &digest); err != nil {
+			return nil, err
+		}
+		if c.Digest, err = digestOf(digest); err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+// definition is the one that the generation was made of.
+func (m *model) definition(ctx context.Context, tx *transaction) (string, error) {
+	if kept := m.kept.Load(); kept != nil {
+		return *kept, nil
+	}
+	rows, err := tx.query(ctx, "SELECT definition FROM generations WHERE "+and(m.scope.conditions()))
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	var kept string
+	for rows.Next() {
+		if err := rows.Scan(&kept); err != nil {
+			return "", err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return "", err
+	}
+	if isOld(kept) {
+		return "", readmodel.ErrOldStore
+	}
+	m.kept.Store(&kept)
+	return kept, nil
+}
+
+// check refuses a generation that isn't this binary's.
+func (m *model) check(ctx context.Context, tx *transaction) error {
+	kept, err := m.definition(ctx, tx)
+	if err == nil && kept != m.mine {
+		err = fmt.Errorf("generation %d: %w", m.generation, readmodel.ErrOtherDefinition)
+	}
+	return err
+}
+
+// view is a [readmodel.View].
+type view struct {
+	dialect     dialect
+	model       *model
+	tx          *transaction
+	checkpoints []readmodel.Checkpoint // nil if they may change under it
+}
+
+var _ readmodel.View = (*view)(nil)
+
+// Generation is [readmodel.View.Generation].
+func (v *view) Generation() int { return v.model.generation }
+
+// Own is [readmodel.View.Own].
+func (v *view) Own() bool {
+	kept := v.model.kept.Load()
+	return kept != nil && *kept == v.model.mine
+}
+
+// Checkpoints is [readmodel.View.Checkpoints].
+func (v *view) Checkpoints(ctx context.Context) ([]readmodel.Checkpoint, error) {
+	if v.checkpoints == nil {
+		return readCheckpoints(ctx, v.tx, v.model.checkpoints)
+	}
+	return slices.Clone(v.checkpoints), nil
+}
+
+// Head is [readmodel.View.Head].
+func (v *view) Head(ctx context.Context, stream string) (readmodel.StreamHead, error) {
+	heads, err := v.Heads(ctx, []string{stream})
+	return heads[stream], err
+}
+
+// Heads is [readmodel.View.Heads].
+func (v *view) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.Heads(ctx, streams)
+}
+
+// Parked is [readmodel.View.Parked].
+func (v *view) Parked(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
+	some, err := v.anyParked(ctx)
+	if err != nil || !some { // as nearly always
+		return nil, err
+	}
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.headsBy(ctx, v.model.heads.getParked, streams)
+}
+
+func (v *view) anyParked(ctx context.Context) (bool, error) {
+	rows, err := v.tx.query(ctx, v.model.heads.anyParked)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", v.model.heads.name, err)
+	}
+	defer rows.Close()
+	return rows.Next(), rows.Err()
+}
+
+// Rows is [readmodel.View.Rows].
+func (v *view) Rows(ctx context.Context, name string, keys []projection.Row) ([]projection.Row, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.Rows(ctx, name, keys)
+}
+
+// Query is [readmodel.View.Query]. The arguments are texts, integers and
+// booleans.
+func (v *view) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	values := make([]any, len(args))
+	for i, arg := range args {
+		value, err := driver.DefaultParameterConverter.ConvertValue(arg)
+		if err != nil {
+			return nil, fmt.Errorf("argument $%d: %w", i+1, err)
+		}
+		if text, ok := value.(string); ok && !isText(text) {
+			return nil, fmt.Errorf("argument $%d: not UTF-8 without NUL", i+1)
+		}
+		values[i] = value
+	}
+	return v.tx.query(ctx, v.model.names.Replace(query), values...)
+}

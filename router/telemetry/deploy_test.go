@@ -1,0 +1,116 @@
+package telemetry
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// metricName is one of ours, of the Go runtime's, or of the process's.
+var metricName = regexp.MustCompile(`\b(millrace|go|process)_[a-z0-9_]+`)
+
+// served are the names of all metrics of a process that has all there is.
+func served(t *testing.T) (names []string) {
+	t.Helper()
+	m := NewMetrics(Build{}, []string{"createUser"}, everything)
+	m.Batches("users")(1, time.Second)
+	router := mux.NewRouter()
+	router.Handle("/", http.NotFoundHandler())
+	m.Requests("queries", router, router, nil).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+	for line := range strings.Lines(scrape(t, m)) {
+		if name := metricName.FindString(line); strings.HasPrefix(line, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Whatever the alerts and the dashboard ask for is there to be asked for.
+func TestDeployAsksForWhatIsServed(t *testing.T) {
+	t.Parallel()
+	names := served(t)
+	asked := map[string][]string{"alerts.yml": expressionsOfAlerts(t), "grafana/dashboards/millrace.json": expressionsOfDashboard(t)}
+	for file, expressions := range asked {
+		if len(expressions) < 10 {
+			t.Errorf("%s has %d expressions", file, len(expressions))
+		}
+		for _, expression := range expressions {
+			found := metricName.FindAllString(expression, -1)
+			if len(found) == 0 {
+				t.Errorf("%s: no metric in %s", file, expression)
+			}
+			for _, name := range found {
+				if !slices.Contains(names, name) {
+					t.Errorf("%s asks for %s, which nobody serves", file, name)
+				}
+			}
+		}
+	}
+}
+
+func deployed(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// expressionsOfAlerts are the texts between expr and the next key.
+func expressionsOfAlerts(t *testing.T) (all []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?s)\n +expr: (.*?)\n +(?:for|labels):`).FindAllStringSubmatch(deployed(t, "alerts.yml"), -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+func expressionsOfDashboard(t *testing.T) (all []string) {
+	t.Helper()
+	var dashboard struct {
+		Panels []struct {
+			Type    string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(deployed(t, "grafana/dashboards/millrace.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for _, panel := range dashboard.Panels {
+		if panel.Type != "row" && len(panel.Targets) == 0 {
+			t.Error("a panel asks for nothing")
+		}
+		for _, target := range panel.Targets {
+			all = append(all, target.Expr)
+		}
+	}
+	return all
+}
+
+// Each alert has a section that says what to do.
+func TestEachAlertIsExplained(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(deployed(t, "alerts.yml"), -1)
+	if len(alerts) != len(expressionsOfAlerts(t)) {
+		t.Errorf("%d alerts, and %d expressions", len(alerts), len(expressionsOfAlerts(t)))
+	}
+	for _, alert := range alerts {
+		if !strings.Contains(string(text), "`"+alert[1]+"`") {
+			t.Errorf("docs/operating.md says nothing of %s", alert[1])
+		}
+	}
+}

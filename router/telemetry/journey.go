@@ -1,0 +1,88 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// Sending begins to send a command in the context's trace, which goes on in
+// the command's header. It returns what is told how that went, nil for a
+// command that isn't traced.
+func (t *Traces) Sending(ctx context.Context, c *eventlog.Command) func(error) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return nil
+	}
+	_, span := t.spans.Start(ctx, "send "+t.settings.Commands, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(append(
+		commandAttributes(c), semconv.MessagingSystemKafka, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
+		semconv.MessagingDestinationName(t.settings.Commands),
+	)...))
+	c.Trace = traceParent(span)
+	return func(err error) { end(span, err) }
+}
+
+// Decided tells of a decision. It returns where the trace goes on, "" if the
+// command isn't traced.
+func (t *Traces) Decided(c *eventlog.Command, r *eventlog.Record, began time.Time) string {
+	_, span := t.spans.Start(under(context.Background(), c.Trace), "decide "+t.settings.Commands,
+		trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(append(
+			commandAttributes(c), semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("decide"),
+			semconv.MessagingDestinationName(t.settings.Commands), partitionOf(c.Partition), semconv.MessagingKafkaOffset(int(c.Offset)),
+			attribute.String("millrace.outcome", r.Type),
+		)...))
+	span.End()
+	return traceParent(span)
+}
+
+// Appending begins to append a record, whose trace goes on in its header. It
+// returns what is told how that went.
+func (t *Traces) Appending(r *eventlog.Record, parent string) func(error) {
+	_, span := t.spans.Start(under(context.Background(), parent), "append "+t.settings.Events,
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(append(
+			recordAttributes(r), semconv.MessagingSystemKafka, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("append"),
+			semconv.MessagingDestinationName(t.settings.Events), partitionOf(r.Partition),
+		)...))
+	r.Trace = traceParent(span)
+	return func(err error) { end(span, err) }
+}
+
+// Folds returns what tells of a read model's batches: of each traced record,
+// linked to the batch that it was folded in, which is a trace of its own.
+func (t *Traces) Folds(readModel, group string) func(traced []*eventlog.Record, size int, began time.Time) {
+	model := attribute.String("millrace.read_model", readModel)
+	common := []attribute.KeyValue{
+		model, semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("fold"),
+		semconv.MessagingDestinationName(t.settings.Events), semconv.MessagingConsumerGroupName(group),
+	}
+	return func(traced []*eventlog.Record, size int, began time.Time) {
+		_, batch := t.batches.Start(context.Background(), "batch "+readModel, trace.WithTimestamp(began),
+			trace.WithAttributes(model, semconv.MessagingBatchMessageCount(size)))
+		batch.End()
+		for _, r := range traced {
+			attributes := append(recordAttributes(r), common...)
+			attributes = append(attributes, partitionOf(r.Partition), semconv.MessagingKafkaOffset(int(r.Offset)))
+			_, span := t.spans.Start(under(context.Background(), r.Trace), "fold "+readModel,
+				trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer),
+				trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attributes...))
+			span.End()
+		}
+	}
+}
+
+func commandAttributes(c *eventlog.Command) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		semconv.MessagingMessageID(c.ID), semconv.MessagingKafkaMessageKey(c.Stream), attribute.String("millrace.command_type", c.Type),
+	}
+}
+
+func recordAttributes(r *eventlog.Record) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		semconv.MessagingMessageID(r.ID), semconv.MessagingKafkaMessageKey(r.Stream),
+		attribute.String("millrace.command_id", r.CommandID), attribute.String("millrace.record_type", r.Type),
+	}
+}
