@@ -75,12 +75,12 @@ func TestKilledAtEachStep(t *testing.T) {
 			log := newFakeLog()
 			killed(t, log)
 			s := serve(t, log)
-			watch := s.ledger.Watch("user/u", "one")
+			watch := s.states.Watch("user/u", "one")
 			defer watch.Close()
 			s.take(command, repeated, later)
 			told := <-watch.C
 			s.drain()
-			again := s.ledger.Watch("user/u", "one")
+			again := s.states.Watch("user/u", "one")
 			defer again.Close()
 			if o := <-again.C; o.Kind != Succeeded || o.Version != 1 || o.Offset != told.Offset {
 				t.Errorf("told %+v, and then %+v", told, o)
@@ -107,5 +107,5 @@ func TestKilledAtEachStep(t *testing.T) {
 // serveOn starts a service whose ledger reads another view of the log.
 func serveOn(t *testing.T, view Log, log *fakeLog) *service {
 	t.Helper()
-	return serveWith(t, NewLedger(view, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
+	return serveWith(t, NewStateStore(view, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
 }

@@ -14,37 +14,37 @@ import (
 // decide makes the one record that a command ends as, in the stream's next
 // slot. It is pure: time and ids come from the command's own message, so the
 // same command on the same stream is the same record, whoever decides.
-func decide(registry *aggregate.Registry, s *stream, c *eventlog.Command, wish aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
-	recordType, body := operate(s, c, wish)
+func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
+	recordType, body := operate(s, envelope, command)
 	switch {
 	case recordType != "":
-	case s.held != nil:
-		recordType, body = eventlog.TypeCommandQueued, EncodeBody(held(c, "an earlier command of this stream is parked", ""))
+	case s.deferred != nil:
+		recordType, body = eventlog.TypeCommandQueued, EncodeBody(deferredBodyOf(envelope, "an earlier command of this stream is parked", ""))
 	default:
-		recordType, body = decideNow(registry, s, c, wish)
+		recordType, body = decideNow(registry, s, envelope, command)
 	}
-	return seal(s, c, at, recordType, body)
+	return seal(s, envelope, at, recordType, body)
 }
 
-// decideHeld makes the record that the stream's first held command ends as.
-func decideHeld(registry *aggregate.Registry, s *stream) eventlog.Record {
-	h := &s.held.first
-	recordType, body := resume(registry, s, h)
-	return seal(s, &h.Command, h.At, recordType, body)
+// decideDeferred makes the record that the stream's first held command ends as.
+func decideDeferred(registry *aggregate.Registry, s *stream) eventlog.Record {
+	d := &s.deferred.first
+	recordType, body := resume(registry, s, d)
+	return seal(s, &d.Envelope, d.At, recordType, body)
 }
 
 // seal puts an outcome into the stream's next slot.
-func seal(s *stream, c *eventlog.Command, at eventlog.CommandPosition, recordType string, body []byte) eventlog.Record {
+func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, recordType string, body []byte) eventlog.Record {
 	r := eventlog.Record{
-		Partition:       c.Partition,
+		Partition:       envelope.Partition,
 		Type:            recordType,
-		Stream:          c.Stream,
-		Time:            c.Time,
+		Stream:          envelope.Stream,
+		Time:            envelope.Time,
 		Seq:             s.head.Seq + 1,
 		Prev:            s.head.Digest,
 		Version:         s.head.Version,
-		CommandID:       c.ID,
-		CommandHash:     c.Hash,
+		CommandID:       envelope.ID,
+		CommandHash:     envelope.Hash,
 		CommandPosition: at,
 		Body:            body,
 	}
@@ -56,25 +56,25 @@ func seal(s *stream, c *eventlog.Command, at eventlog.CommandPosition, recordTyp
 }
 
 // decideNow asks the domain. What it can't decide is parked.
-func decideNow(registry *aggregate.Registry, s *stream, c *eventlog.Command, wish aggregate.AnyCommand) (recordType string, body []byte) {
+func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
 	if s.unreadable != nil {
-		return eventlog.TypeCommandParked, EncodeBody(held(c, s.unreadable.Error(), ""))
+		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, s.unreadable.Error(), ""))
 	}
-	if c.ExpectedVersion != nil && *c.ExpectedVersion != s.head.Version {
-		return refused(c, versionMismatch(s.head.Version, *c.ExpectedVersion))
+	if envelope.ExpectedVersion != nil && *envelope.ExpectedVersion != s.head.Version {
+		return refused(envelope, versionMismatch(s.head.Version, *envelope.ExpectedVersion))
 	}
-	event, body, err := decideSafely(registry, s, c.Stream, wish)
+	event, body, err := decideSafely(registry, s, envelope.Stream, command)
 	var no *aggregate.Refusal
 	var panicked *panicError
 	switch {
 	case errors.As(err, &no):
-		return refused(c, no)
+		return refused(envelope, no)
 	case errors.As(err, &panicked):
-		return eventlog.TypeCommandParked, EncodeBody(held(c, panicked.Error(), panicked.stack))
+		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, panicked.Error(), panicked.stack))
 	case err != nil:
-		return eventlog.TypeCommandParked, EncodeBody(held(c, err.Error(), ""))
+		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, err.Error(), ""))
 	case event == nil:
-		return eventlog.TypeCommandUnchanged, EncodeBody(unchangedBody{CommandType: c.Type})
+		return eventlog.TypeCommandUnchanged, EncodeBody(unchangedBody{CommandType: envelope.Type})
 	default:
 		return event.Type(), body
 	}
@@ -88,13 +88,13 @@ func versionMismatch(is, expected uint64) *aggregate.Refusal {
 	}
 }
 
-func refused(c *eventlog.Command, no *aggregate.Refusal) (string, []byte) {
-	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{CommandType: c.Type, Problem: no.Slug, Detail: no.Detail})
+func refused(envelope *eventlog.Envelope, no *aggregate.Refusal) (string, []byte) {
+	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{CommandType: envelope.Type, Problem: no.Slug, Detail: no.Detail})
 }
 
-func held(c *eventlog.Command, reason, stack string) heldBody {
-	return heldBody{
-		CommandType: c.Type, Payload: c.Body, ExpectedVersion: c.ExpectedVersion,
+func deferredBodyOf(envelope *eventlog.Envelope, reason, stack string) deferredBody {
+	return deferredBody{
+		CommandType: envelope.Type, Payload: envelope.Body, ExpectedVersion: envelope.ExpectedVersion,
 		Reason: reason, Stack: stack,
 	}
 }
@@ -110,7 +110,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked:
 
 // decideSafely asks the domain, and makes sure that the event can be read back
 // and applied: one that can't would stop the stream for good.
-func decideSafely(registry *aggregate.Registry, s *stream, name string, wish aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
+func decideSafely(registry *aggregate.Registry, s *stream, name string, command aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			event, body, err = nil, nil, &panicError{value, domainStack()}
@@ -120,7 +120,7 @@ func decideSafely(registry *aggregate.Registry, s *stream, name string, wish agg
 	if t == nil {
 		return nil, nil, fmt.Errorf("this binary does not know the aggregate of stream %q", name)
 	}
-	if event, err = t.Decide(s.state, wish); err != nil || event == nil {
+	if event, err = t.Decide(s.state, command); err != nil || event == nil {
 		return nil, nil, err
 	}
 	if body, err = t.EncodeEvent(event); err != nil {

@@ -27,7 +27,7 @@ const DrainTimeout = 5 * time.Second
 // subscription: with one each, a rename could overtake its create.
 type Dispatcher struct {
 	Kafka  *kafka.Kafka
-	Ledger *Ledger
+	States *StateStore
 	// TopicID is asked for the id of topic commands: it may be made anew
 	// while this runs, and counts anew then.
 	TopicID func(context.Context) (string, error)
@@ -42,23 +42,23 @@ type Dispatcher struct {
 
 	known map[string]bool // the types of commands
 
-	mu       sync.Mutex
-	session  context.Context // of the claims, and the topic's id that was read in it
-	topicID  string
-	desks    map[int32]*intake
-	outdated error
-	left     chan struct{}
+	mu        sync.Mutex
+	session   context.Context // of the claims, and the topic's id that was read in it
+	topicID   string
+	mailboxes map[int32]*mailbox
+	outdated  error
+	left      chan struct{}
 }
 
 // NewDispatcher returns a dispatcher without any partitions yet.
-func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, error), ledger *Ledger, send func(*eventlog.Record, func(error)), log *slog.Logger) *Dispatcher {
+func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, error), states *StateStore, send func(*eventlog.Record, func(error)), log *slog.Logger) *Dispatcher {
 	known := map[string]bool{}
-	for _, name := range CommandTypes(ledger.registry) {
+	for _, name := range CommandTypes(states.registry) {
 		known[name] = true
 	}
 	return &Dispatcher{
-		Kafka: kafka, TopicID: topicID, Ledger: ledger, Append: send, Log: log, Meter: Unmetered{}, known: known,
-		desks: map[int32]*intake{}, left: make(chan struct{}),
+		Kafka: kafka, TopicID: topicID, States: states, Append: send, Log: log, Meter: Unmetered{}, known: known,
+		mailboxes: map[int32]*mailbox{}, left: make(chan struct{}),
 	}
 }
 
@@ -71,25 +71,25 @@ var ErrOutdated = errors.New("this binary is too old")
 // offset is where to start: the ledger knows what below and above it is
 // decided.
 func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
-	if err := d.Ledger.CatchUp(claim.Context, claim.Partition); err != nil {
+	if err := d.States.CatchUp(claim.Context, claim.Partition); err != nil {
 		return 0, err
 	}
 	topicID, err := d.topicOf(claim.Context)
 	if err != nil {
 		return 0, err
 	}
-	ledger := d.Ledger.partitions[claim.Partition]
-	desk := newDesk(claim, topicID, ledger, d.Append, d.Log)
-	desk.meter, desk.tracer = d.Meter, d.Tracer
+	state := d.States.partitions[claim.Partition]
+	processor := newProcessor(claim, topicID, state, d.Append, d.Log)
+	processor.meter, processor.tracer = d.Meter, d.Tracer
 	// It is told under the ledger's lock, and leaving takes others.
-	desk.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
-	ledger.mu.Lock()
-	ledger.desk = desk
-	desk.resumeAll()
-	ledger.mu.Unlock()
+	processor.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
+	state.mu.Lock()
+	state.processor = processor
+	processor.resumeAll()
+	state.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.desks[claim.Partition] = newIntake(desk)
+	d.mailboxes[claim.Partition] = newMailbox(processor)
 	return kafka.Committed, nil
 }
 
@@ -110,17 +110,17 @@ func (d *Dispatcher) topicOf(session context.Context) (string, error) {
 // Cleanup implements [kafka.ClaimHandler].
 func (d *Dispatcher) Cleanup(claim *kafka.Claim) {
 	d.mu.Lock()
-	desk := d.desks[claim.Partition]
-	delete(d.desks, claim.Partition)
+	mailbox := d.mailboxes[claim.Partition]
+	delete(d.mailboxes, claim.Partition)
 	d.mu.Unlock()
-	if desk == nil {
+	if mailbox == nil {
 		return
 	}
 	// The claim's own context has ended, and the group waits for this.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(claim.Context), DrainTimeout)
 	defer cancel()
-	<-desk.ended
-	if left := desk.close(ctx); left > 0 {
+	<-mailbox.ended
+	if left := mailbox.close(ctx); left > 0 {
 		d.Log.Warn("let go of a partition with commands under way; they will be decided by whoever has it next", "partition", claim.Partition, "commands", left)
 	}
 }
@@ -148,7 +148,7 @@ func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscri
 		return fmt.Errorf("command processor: %w", err)
 	}
 	var handlers []cqrs.GroupEventHandler
-	for _, name := range CommandTypes(d.Ledger.registry) {
+	for _, name := range CommandTypes(d.States.registry) {
 		handlers = append(handlers, commandHandler{name, d})
 	}
 	if err := processor.AddHandlersGroup("commands", handlers...); err != nil {
@@ -166,32 +166,32 @@ type commandHandler struct {
 // NewEvent implements [cqrs.GroupEventHandler]: it is Watermill's group of
 // event handlers that shares a subscription.
 func (h commandHandler) NewEvent() any {
-	return NewCommand(h.dispatcher.Ledger.registry, h.commandType)
+	return NewCommand(h.dispatcher.States.registry, h.commandType)
 }
 
 // Handle implements [cqrs.GroupEventHandler].
-func (h commandHandler) Handle(ctx context.Context, wish any) error {
-	command, ok := ctx.Value(envelopeKey{}).(eventlog.Command)
+func (h commandHandler) Handle(ctx context.Context, command any) error {
+	envelope, ok := ctx.Value(envelopeKey{}).(eventlog.Envelope)
 	if !ok {
 		return errors.New("a message came past its envelope")
 	}
-	return h.dispatcher.Take(command, wish.(aggregate.AnyCommand)) //nolint:errcheck // it is what NewEvent makes
+	return h.dispatcher.Take(envelope, command.(aggregate.AnyCommand)) //nolint:errcheck // it is what NewEvent makes
 }
 
 // Take puts a command on its partition's desk. That it doesn't, because the
 // partition is gone, is no error: the command is not marked, and comes again
 // to whoever has the partition next.
-func (d *Dispatcher) Take(c eventlog.Command, wish aggregate.AnyCommand) error {
-	if wish != nil {
-		if named := streamOf(d.Ledger.registry, wish); named != c.Stream {
-			return fmt.Errorf("%w: the payload names stream %q, and the key %q", kafka.ErrUndecodable, named, c.Stream)
+func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyCommand) error {
+	if command != nil {
+		if named := streamOf(d.States.registry, command); named != envelope.Stream {
+			return fmt.Errorf("%w: the payload names stream %q, and the key %q", kafka.ErrUndecodable, named, envelope.Stream)
 		}
 	}
 	d.mu.Lock()
-	desk := d.desks[c.Partition]
+	mailbox := d.mailboxes[envelope.Partition]
 	d.mu.Unlock()
-	if desk != nil {
-		desk.bring(c, wish)
+	if mailbox != nil {
+		mailbox.put(envelope, command)
 	}
 	return nil
 }
@@ -204,15 +204,15 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		if d.Outdated() != nil {
 			return nil, nil //nolint:nilerr // not marked: it comes to a newer binary
 		}
-		command, err := kafka.CommandFromMessage(msg)
+		envelope, err := kafka.EnvelopeFromMessage(msg)
 		if err != nil {
 			return nil, err
 		}
-		if !d.known[command.Type] {
-			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, command.Type, command.Partition, command.Offset))
+		if !d.known[envelope.Type] {
+			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, envelope.Type, envelope.Partition, envelope.Offset))
 			return nil, nil // not marked: it comes to a newer binary
 		}
-		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, command))
+		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, envelope))
 		return next(msg)
 	}
 }
@@ -227,7 +227,7 @@ func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 			d.Meter.DeadLettered()
 			at := kafka.PlaceOf(msg)
 			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", reason)
-			return out, d.Take(eventlog.Command{Partition: at.Partition, Offset: at.Offset}, nil)
+			return out, d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
 		}
 		return out, err
 	}
@@ -265,15 +265,15 @@ func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
 		return err
 	}
 	d.mu.Lock()
-	desks := maps.Clone(d.desks)
+	mailboxes := maps.Clone(d.mailboxes)
 	d.mu.Unlock()
-	for partition, desk := range desks {
+	for partition, mailbox := range mailboxes {
 		first, target, err := commands.Range(ctx, partition)
 		if err != nil {
 			return err
 		}
-		if first < target && !kafka.Reached(ctx, target, desk.reached) {
-			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(desk.reached(), 0), target)
+		if first < target && !kafka.Reached(ctx, target, mailbox.reached) {
+			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(mailbox.reached(), 0), target)
 		}
 	}
 	return nil

@@ -25,14 +25,21 @@ type Meter interface {
 // Unmetered is who measures nothing.
 type Unmetered struct{}
 
-func (Unmetered) Accepted(string)                  {}
+// Accepted implements [Meter].
+func (Unmetered) Accepted(string) {}
+
+// Decided implements [Meter].
 func (Unmetered) Decided(string, *eventlog.Record) {}
-func (Unmetered) Appended(time.Duration, error)    {}
-func (Unmetered) DeadLettered()                    {}
+
+// Appended implements [Meter].
+func (Unmetered) Appended(time.Duration, error) {}
+
+// DeadLettered implements [Meter].
+func (Unmetered) DeadLettered() {}
 
 // tally counts the outcomes that a partition's streams remember, the streams
 // that do not go on, and the commands that wait in them.
-type tally struct{ outcomes, parked, held, stopped int }
+type tally struct{ outcomes, parked, deferred, stopped int }
 
 func tallyOf(s *stream) (t tally) {
 	if s.parked {
@@ -41,38 +48,38 @@ func tallyOf(s *stream) (t tally) {
 	if s.unreadable != nil {
 		t.stopped = 1
 	}
-	t.held, t.outcomes = s.held.len(), len(s.outcomes)
+	t.deferred, t.outcomes = s.deferred.len(), len(s.outcomes)
 	return t
 }
 
 func (t *tally) move(from, to tally) {
 	t.outcomes += to.outcomes - from.outcomes
 	t.parked += to.parked - from.parked
-	t.held += to.held - from.held
+	t.deferred += to.deferred - from.deferred
 	t.stopped += to.stopped - from.stopped
 }
 
-// Standing is how the ledger stands.
-type Standing struct {
+// Stats is how the ledger stands.
+type Stats struct {
 	Folded   int64 // records of the log
 	Streams  int
 	Outcomes int // of their last commands, as many as are remembered
 	Parked   int // streams whose first held command waits for an operator
-	Held     int // commands that wait
+	Deferred int // commands that wait
 	Stopped  int // streams with a record that this binary can't read
 }
 
-// Standing returns how the ledger stands now. It looks at no stream.
-func (l *Ledger) Standing() (s Standing) {
-	for _, p := range l.partitions {
-		p.mu.Lock()
-		s.Folded += p.next
-		s.Streams += len(p.streams)
-		s.Outcomes += p.tally.outcomes
-		s.Parked += p.tally.parked
-		s.Held += p.tally.held
-		s.Stopped += p.tally.stopped
-		p.mu.Unlock()
+// Stats returns how the ledger stands now. It looks at no stream.
+func (ss *StateStore) Stats() (s Stats) {
+	for _, pt := range ss.partitions {
+		pt.mu.Lock()
+		s.Folded += pt.next
+		s.Streams += len(pt.streams)
+		s.Outcomes += pt.tally.outcomes
+		s.Parked += pt.tally.parked
+		s.Deferred += pt.tally.deferred
+		s.Stopped += pt.tally.stopped
+		pt.mu.Unlock()
 	}
 	return s
 }
@@ -82,10 +89,10 @@ func (l *Ledger) Standing() (s Standing) {
 func (d *Dispatcher) UnderWay() (partitions, commands int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, desk := range d.desks {
-		commands += len(desk.room)
+	for _, mailbox := range d.mailboxes {
+		commands += len(mailbox.room)
 	}
-	return len(d.desks), commands
+	return len(d.mailboxes), commands
 }
 
 // CommandTypes are the types of commands that this binary decides: those of the

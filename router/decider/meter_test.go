@@ -41,20 +41,20 @@ func TestMeter(t *testing.T) {
 	log, tp := newFakeLog(), new(topic)
 	parkOne(t, log, tp)
 	s := serve(t, log)
-	want := Standing{Folded: 5, Streams: 2, Outcomes: 5, Parked: 1, Held: 3}
-	if diff := cmp.Diff(want, s.ledger.Standing()); diff != "" {
+	want := Stats{Folded: 5, Streams: 2, Outcomes: 5, Parked: 1, Deferred: 3}
+	if diff := cmp.Diff(want, s.states.Stats()); diff != "" {
 		t.Error("one is parked: " + diff)
 	}
 	*mended = true
 	meter := new(tape)
-	s.desk.meter = meter
+	s.processor.meter = meter
 	s.take(
 		tp.command("requeueParked", "u", "", "r"),
 		tp.command("createUser", "v", "Bob", "1"),
 		tp.command("createUser", "v", "Bob", "1"),
 		tp.command("createUser", "v", "Bob", "2"),
 	)
-	settled(t, log, "user/u", 8)
+	awaitRecords(t, log, "user/u", 8)
 	s.drain()
 	meter.mu.Lock()
 	defer meter.mu.Unlock()
@@ -71,19 +71,19 @@ func TestMeter(t *testing.T) {
 	if diff := cmp.Diff(map[bool]int{true: 6}, meter.appends); diff != "" {
 		t.Error("appends: " + diff)
 	}
-	if got := s.ledger.Standing(); got.Parked != 0 || got.Held != 0 || got.Streams != 3 || got.Folded != 11 {
+	if got := s.states.Stats(); got.Parked != 0 || got.Deferred != 0 || got.Streams != 3 || got.Folded != 11 {
 		t.Errorf("it is mended: %+v", got)
 	}
 }
 
 // A restart from snapshots knows who waits.
-func TestStandingOfARestoredLedger(t *testing.T) {
-	var p ledgerPartition
-	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
-		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, held: newHeldQueue(make([]heldCommand, 2))}, "c": {held: newHeldQueue(make([]heldCommand, 1))},
+func TestStatsOfARestoredStateStore(t *testing.T) {
+	var pt partition
+	pt.restored(&snapshot{Next: 7, streams: map[string]*stream{
+		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, deferred: newDeferredQueue(make([]deferredCommand, 2))}, "c": {deferred: newDeferredQueue(make([]deferredCommand, 1))},
 	}})
-	l := &Ledger{partitions: []*ledgerPartition{&p}}
-	if diff := cmp.Diff(Standing{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Held: 3}, l.Standing()); diff != "" {
+	ss := &StateStore{partitions: []*partition{&pt}}
+	if diff := cmp.Diff(Stats{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Deferred: 3}, ss.Stats()); diff != "" {
 		t.Error(diff)
 	}
 }

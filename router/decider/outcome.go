@@ -46,9 +46,9 @@ type (
 	unchangedBody struct {
 		CommandType string `json:"commandType"`
 	}
-	// heldBody is the command itself, for a later decision, and why it
+	// deferredBody is the command itself, for a later decision, and why it
 	// waits.
-	heldBody struct {
+	deferredBody struct {
 		CommandType     string          `json:"commandType"`
 		Payload         json.RawMessage `json:"payload"`
 		ExpectedVersion *uint64         `json:"expectedVersion,omitempty"`

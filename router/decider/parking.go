@@ -16,9 +16,9 @@ import (
 // fault is mended, or drops the one at fault; then they are decided in order.
 // Other streams go on all the while.
 
-// heldCommand is a command that waits in its stream.
-type heldCommand struct {
-	eventlog.Command
+// deferredCommand is a command that waits in its stream.
+type deferredCommand struct {
+	eventlog.Envelope
 	At eventlog.CommandPosition
 	// Reason and Stack say why the command was parked.
 	Reason, Stack string
@@ -94,16 +94,16 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	}
 }
 
-// wish reads what a held command asks.
-func (h *heldCommand) wish(registry *aggregate.Registry) (aggregate.AnyCommand, error) {
-	wish := NewCommand(registry, h.Type)
-	if wish == nil {
-		return nil, fmt.Errorf("unknown command %q", h.Type)
+// command reads what a held command asks.
+func (d *deferredCommand) command(registry *aggregate.Registry) (aggregate.AnyCommand, error) {
+	command := NewCommand(registry, d.Type)
+	if command == nil {
+		return nil, fmt.Errorf("unknown command %q", d.Type)
 	}
-	if err := json.Unmarshal(h.Body, wish); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", h.Type, err)
+	if err := json.Unmarshal(d.Body, command); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", d.Type, err)
 	}
-	return wish, nil
+	return command, nil
 }
 
 var (
@@ -113,126 +113,126 @@ var (
 )
 
 // operate is the outcome of an operator's command, if it is one.
-func operate(s *stream, c *eventlog.Command, wish aggregate.AnyCommand) (recordType string, body []byte) {
-	switch wish := wish.(type) {
+func operate(s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
+	switch command := command.(type) {
 	case *RequeueParked:
 		if !s.parked {
-			return refused(c, errNotParked)
+			return refused(envelope, errNotParked)
 		}
-		return eventlog.TypeParkedRequeued, EncodeBody(requeuedBody{CommandID: s.held.first.ID})
+		return eventlog.TypeParkedRequeued, EncodeBody(requeuedBody{CommandID: s.deferred.first.ID})
 	case *DropParked:
 		if !s.parked {
-			return refused(c, errNotParked)
+			return refused(envelope, errNotParked)
 		}
-		if s.held.first.ID != wish.CommandID {
-			return refused(c, errNotAtHead)
+		if s.deferred.first.ID != command.CommandID {
+			return refused(envelope, errNotAtHead)
 		}
-		return eventlog.TypeParkedDropped, EncodeBody(requeuedBody{CommandID: wish.CommandID})
+		return eventlog.TypeParkedDropped, EncodeBody(requeuedBody{CommandID: command.CommandID})
 	default:
 		return "", nil
 	}
 }
 
 // resume is the outcome of the first held command, now that it may go on.
-func resume(registry *aggregate.Registry, s *stream, h *heldCommand) (recordType string, body []byte) {
-	if h.Dropped {
-		return refused(&h.Command, errDropped)
+func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) (recordType string, body []byte) {
+	if d.Dropped {
+		return refused(&d.Envelope, errDropped)
 	}
-	wish, err := h.wish(registry)
+	command, err := d.command(registry)
 	if err != nil {
-		return eventlog.TypeCommandParked, EncodeBody(held(&h.Command, err.Error(), ""))
+		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(&d.Envelope, err.Error(), ""))
 	}
-	return decideNow(registry, s, &h.Command, wish)
+	return decideNow(registry, s, &d.Envelope, command)
 }
 
 // resuming says whether held commands may go on.
-func (s *stream) resuming() bool { return !s.parked && s.held != nil }
+func (s *stream) resuming() bool { return !s.parked && s.deferred != nil }
 
 // resumes says whether a held command is the one that goes on next.
 func (s *stream) resumes(commandID string) bool {
-	return s.resuming() && s.held.first.ID == commandID
+	return s.resuming() && s.deferred.first.ID == commandID
 }
 
-// indexHeld is the place of a held command, -1 if it isn't held. Those that go
+// indexDeferred is the place of a held command, -1 if it isn't held. Those that go
 // on are the first; of the others it asks the outcomes before it looks at each.
 // All that are held have one there. A stack has no outcomes, and decides none
 // but the first and new ones: repeats knows the rest.
-func (s *stream) indexHeld(commandID string) int {
+func (s *stream) indexDeferred(commandID string) int {
 	switch {
-	case s.held == nil:
+	case s.deferred == nil:
 		return -1
-	case s.held.first.ID == commandID:
+	case s.deferred.first.ID == commandID:
 		return 0
 	case s.index(commandID) < 0:
 		return -1
 	default:
-		return slices.IndexFunc(s.held.all(), func(h heldCommand) bool { return h.ID == commandID })
+		return slices.IndexFunc(s.deferred.all(), func(d deferredCommand) bool { return d.ID == commandID })
 	}
 }
 
 // copied is the stream for a stack to go on from, without its outcomes.
 func (s *stream) copied() stream {
 	c := *s
-	c.outcomes, c.places, c.held = nil, nil, s.held.copied()
+	c.outcomes, c.outcomeIndex, c.deferred = nil, nil, s.deferred.copied()
 	return c
 }
 
-// hold takes in a commandParked or commandQueued. A held command that is
+// deferCommand takes in a commandParked or commandQueued. A held command that is
 // parked again keeps its place.
-func (s *stream) hold(r *eventlog.Record) error {
-	body, err := decode[heldBody](r)
+func (s *stream) deferCommand(r *eventlog.Record) error {
+	body, err := decode[deferredBody](r)
 	if err != nil {
 		return err
 	}
-	h := heldCommand{
-		Command: eventlog.Command{
+	d := deferredCommand{
+		Envelope: eventlog.Envelope{
 			Partition: r.Partition, ID: r.CommandID, Type: body.CommandType, Stream: r.Stream,
 			Time: r.Time, Hash: r.CommandHash, ExpectedVersion: body.ExpectedVersion, Body: body.Payload,
 		},
 		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
 	}
-	if i := s.indexHeld(h.ID); i >= 0 {
-		s.changeHeld(i, func(was *heldCommand) { *was = h })
+	if i := s.indexDeferred(d.ID); i >= 0 {
+		s.changeDeferred(i, func(was *deferredCommand) { *was = d })
 	} else {
-		s.held = s.held.with(h)
+		s.deferred = s.deferred.with(d)
 	}
 	return nil
 }
 
 // release takes a held command off: it has its outcome.
 func (s *stream) release(commandID string) {
-	switch i := s.indexHeld(commandID); {
+	switch i := s.indexDeferred(commandID); {
 	case i < 0:
 	case i == 0: // as all are that may go on
-		s.held = s.held.next()
+		s.deferred = s.deferred.next()
 	default:
-		s.held = newHeldQueue(slices.Delete(s.held.all(), i, i+1))
+		s.deferred = newDeferredQueue(slices.Delete(s.deferred.all(), i, i+1))
 	}
 }
 
-// changeHeld changes the held command at i.
-func (s *stream) changeHeld(i int, change func(*heldCommand)) {
+// changeDeferred changes the held command at i.
+func (s *stream) changeDeferred(i int, change func(*deferredCommand)) {
 	if i == 0 { // as all are that were decided
-		change(&s.held.first)
+		change(&s.deferred.first)
 		return
 	}
-	all := s.held.all()
+	all := s.deferred.all()
 	change(&all[i])
-	s.held = newHeldQueue(all)
+	s.deferred = newDeferredQueue(all)
 }
 
-// letGo takes in a parkedRequeued or parkedDropped.
-func (s *stream) letGo(r *eventlog.Record) error {
+// unpark takes in a parkedRequeued or parkedDropped.
+func (s *stream) unpark(r *eventlog.Record) error {
 	body, err := decode[requeuedBody](r)
 	if err != nil {
 		return err
 	}
 	if r.Type == eventlog.TypeParkedDropped {
-		i := s.indexHeld(body.CommandID)
+		i := s.indexDeferred(body.CommandID)
 		if i < 0 {
 			return errors.New("it drops a command that is not held")
 		}
-		s.changeHeld(i, func(h *heldCommand) { h.Dropped = true })
+		s.changeDeferred(i, func(d *deferredCommand) { d.Dropped = true })
 	}
 	s.parked = false
 	return nil
@@ -241,36 +241,36 @@ func (s *stream) letGo(r *eventlog.Record) error {
 // ParkedStream is a stream whose commands wait for somebody.
 type ParkedStream struct {
 	Stream string
-	// Held are the commands that wait; the first one is at fault.
-	Held []HeldCommand
+	// Deferred are the commands that wait; the first one is at fault.
+	Deferred []DeferredCommand
 }
 
-// HeldCommand is a command that waits, as an operator sees it.
-type HeldCommand struct {
-	eventlog.Command
+// DeferredCommand is a command that waits, as an operator sees it.
+type DeferredCommand struct {
+	eventlog.Envelope
 	Reason, Stack string
 }
 
 // Parked lists the parked streams, by name.
-func (l *Ledger) Parked() []ParkedStream {
+func (ss *StateStore) Parked() []ParkedStream {
 	var list []ParkedStream
-	for _, p := range l.partitions {
-		p.mu.Lock()
-		for name, s := range p.streams {
+	for _, pt := range ss.partitions {
+		pt.mu.Lock()
+		for name, s := range pt.streams {
 			if s.parked {
-				list = append(list, ParkedStream{name, heldCommands(s.held.all())})
+				list = append(list, ParkedStream{name, deferredCommands(s.deferred.all())})
 			}
 		}
-		p.mu.Unlock()
+		pt.mu.Unlock()
 	}
 	slices.SortFunc(list, func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
 	return list
 }
 
-func heldCommands(held []heldCommand) []HeldCommand {
-	out := make([]HeldCommand, 0, len(held))
-	for _, h := range held {
-		out = append(out, HeldCommand{h.Command, h.Reason, h.Stack})
+func deferredCommands(deferred []deferredCommand) []DeferredCommand {
+	out := make([]DeferredCommand, 0, len(deferred))
+	for _, d := range deferred {
+		out = append(out, DeferredCommand{d.Envelope, d.Reason, d.Stack})
 	}
 	return out
 }

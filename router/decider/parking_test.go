@@ -16,7 +16,7 @@ import (
 
 // Many held commands of one user go on in order, and each costs the same,
 // however many wait behind it.
-func TestManyHeldCommands(t *testing.T) {
+func TestManyDeferredCommands(t *testing.T) {
 	const behind = 2000
 	mended := withBrokenRule(t)
 	log, tp := newFakeLog(), new(topic)
@@ -34,7 +34,7 @@ func TestManyHeldCommands(t *testing.T) {
 
 	*mended = true
 	s = serve(t, log)
-	last := s.ledger.Watch("user/u", fmt.Sprint("b", behind-1))
+	last := s.states.Watch("user/u", fmt.Sprint("b", behind-1))
 	defer last.Close()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -66,8 +66,8 @@ func TestManyHeldCommands(t *testing.T) {
 
 // A stack's held commands, and those of the ledger's stream, don't write over
 // each other.
-func TestStackedHoldsAreItsOwn(t *testing.T) {
-	var ledgers stream
+func TestSpeculationHasItsOwnDeferredCommands(t *testing.T) {
+	var stored stream
 	fold := func(s *stream, recordType, id, body string) {
 		t.Helper()
 		r := eventlog.Record{Type: recordType, CommandID: id, Body: []byte(body)}
@@ -76,25 +76,25 @@ func TestStackedHoldsAreItsOwn(t *testing.T) {
 		}
 	}
 	for i := range 4 { // so that there is room behind them
-		fold(&ledgers, eventlog.TypeCommandParked, fmt.Sprint(i), `{"reason":"parked"}`)
+		fold(&stored, eventlog.TypeCommandParked, fmt.Sprint(i), `{"reason":"parked"}`)
 	}
 	holds := func(s *stream) (list []string) {
-		for _, h := range s.held.all() {
-			list = append(list, fmt.Sprintf("%s %s %t", h.ID, h.Reason, h.Dropped))
+		for _, d := range s.deferred.all() {
+			list = append(list, fmt.Sprintf("%s %s %t", d.ID, d.Reason, d.Dropped))
 		}
 		return list
 	}
-	one, two := ledgers.copied(), ledgers.copied()
+	one, two := stored.copied(), stored.copied()
 	fold(&one, eventlog.TypeCommandQueued, "one's", `{"reason":"queued"}`)
 	fold(&one, eventlog.TypeParkedDropped, "d", `{"commandId":"0"}`)
-	fold(&ledgers, eventlog.TypeCommandQueued, "ledger's", `{"reason":"queued"}`)
+	fold(&stored, eventlog.TypeCommandQueued, "ledger's", `{"reason":"queued"}`)
 	fold(&two, eventlog.TypeCommandUnchanged, "0", `{}`)
 	fold(&two, eventlog.TypeCommandParked, "1", `{"reason":"again"}`)
 	fold(&two, eventlog.TypeCommandQueued, "two's", `{"reason":"queued"}`)
 	for s, want := range map[*stream]string{
-		&ledgers: "[0 parked false 1 parked false 2 parked false 3 parked false ledger's queued false]",
-		&one:     "[0 parked true 1 parked false 2 parked false 3 parked false one's queued false]",
-		&two:     "[1 again false 2 parked false 3 parked false two's queued false]",
+		&stored: "[0 parked false 1 parked false 2 parked false 3 parked false ledger's queued false]",
+		&one:    "[0 parked true 1 parked false 2 parked false 3 parked false one's queued false]",
+		&two:    "[1 again false 2 parked false 3 parked false two's queued false]",
 	} {
 		if got := fmt.Sprint(holds(s)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -125,7 +125,7 @@ func TestBroughtBackFromTheDeadLetters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			counted := new(deaths)
-			d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, NewLedger(nil, registry, 1, 1, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
+			d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, NewStateStore(nil, registry, 1, 1, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
 			d.Meter = counted
 			m := message.NewMessage("1", nil)
 			m.Metadata.Set(middleware.ReasonForPoisonedKey, "it was dead")

@@ -21,7 +21,7 @@ import (
 // Package protocol says what a desk should do, and searches that for faults.
 // Here real desks go random ways through its scenarios, and must append the
 // same records and mark the same offsets at each step.
-func TestDesksFollowTheProtocol(t *testing.T) {
+func TestProcessorsFollowTheProtocol(t *testing.T) {
 	binary := runsBinary(t)
 	for _, scenario := range protocol.Scenarios() {
 		t.Run(scenario.Name, func(t *testing.T) {
@@ -57,12 +57,12 @@ type walk struct {
 
 // walker is one command service.
 type walker struct {
-	ledger *Ledger
-	folded int // records of the log
-	desk   *desk
-	marked int
-	sent   []sentRecord
-	air    []sentRecord
+	states    *StateStore
+	folded    int // records of the log
+	processor *processor
+	marked    int
+	sent      []sentRecord
+	air       []sentRecord
 }
 
 // sentRecord is an append whose end is not known.
@@ -84,7 +84,7 @@ func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary)
 }
 
 func (w *walk) restart(who int) {
-	w.services[who] = &walker{ledger: NewLedger(nil, registry, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
+	w.services[who] = &walker{states: NewStateStore(nil, registry, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
 }
 
 // step does what the model did, and compares.
@@ -93,7 +93,7 @@ func (w *walk) step(step *protocol.Step) error {
 	s := w.services[step.Who]
 	switch step.Deed {
 	case protocol.Takes:
-		if command, wish := w.command(step.At); !s.desk.take(command, wish) {
+		if envelope, command := w.command(step.At); !s.processor.take(envelope, command) {
 			return errors.New("it was not taken")
 		}
 	case protocol.Lands:
@@ -104,11 +104,11 @@ func (w *walk) step(step *protocol.Step) error {
 	case protocol.Hears:
 		s.drop(w.records[step.Append.ID])(errors.New("no ack"))
 		synctest.Wait()
-		if s.desk.retry != nil {
-			s.desk.retry.Stop() // the model says when
+		if s.processor.retry != nil {
+			s.processor.retry.Stop() // the model says when
 		}
 	case protocol.Retries:
-		s.desk.sendAgain()
+		s.processor.sendAgain()
 	case protocol.Reads:
 		for !w.accepted[s.folded] {
 			w.read(s)
@@ -125,29 +125,29 @@ func (w *walk) step(step *protocol.Step) error {
 }
 
 // command is what the gateway would make of a scenario's command.
-func (w *walk) command(at int) (eventlog.Command, aggregate.AnyCommand) {
+func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 	c := w.scenario.Commands[at]
 	user := users.ID(fmt.Sprint(c.User))
 	name := users.Aggregate.Stream(string(user))
-	var wish aggregate.AnyCommand
+	var command aggregate.AnyCommand
 	switch c.Verb {
 	case protocol.Requeue:
-		wish = &RequeueParked{Stream: name}
+		command = &RequeueParked{Stream: name}
 	case protocol.Drop:
-		wish = &DropParked{Stream: name, CommandID: idText(c.Drops)}
+		command = &DropParked{Stream: name, CommandID: idText(c.Drops)}
 	default:
-		wish = &walkersWish{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
+		command = &walkersCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
 	}
-	body := EncodeBody(wish)
-	command := eventlog.Command{
-		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: wish.Type(), Stream: name,
+	body := EncodeBody(command)
+	envelope := eventlog.Envelope{
+		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: command.Type(), Stream: name,
 		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
 	}
 	if c.Expects > 0 {
 		version := uint64(c.Expects - 1)
-		command.ExpectedVersion = &version
+		envelope.ExpectedVersion = &version
 	}
-	return command, wish
+	return envelope, command
 }
 
 func idText(id uint8) string { return fmt.Sprint("id", id) }
@@ -172,16 +172,16 @@ func (w *walk) read(s *walker) {
 	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
 		r.Body = []byte("{") // as good as a type that it doesn't know
 	}
-	s.ledger.partitions[0].fold([]eventlog.Record{r}, s.ledger.logger)
+	s.states.partitions[0].fold([]eventlog.Record{r}, s.states.logger)
 }
 
 // claim does what [Dispatcher.Setup] does, and before that Cleanup.
 func (w *walk) claim(who, next int) {
 	s := w.services[who]
-	if s.desk != nil {
+	if s.processor != nil {
 		ended, cancel := context.WithCancel(w.t.Context())
 		cancel()
-		s.desk.close(ended)
+		s.processor.close(ended)
 	}
 	for s.folded < len(w.log) {
 		w.read(s)
@@ -192,13 +192,13 @@ func (w *walk) claim(who, next int) {
 	}
 	s.marked, s.air = next, nil
 	claim := kafka.NewClaim(w.t.Context(), 0, func(next int64) { s.marked = start + int(next) })
-	ledger := s.ledger.partitions[0]
-	s.desk = newDesk(claim, fmt.Sprint("topic", topic), ledger, func(r *eventlog.Record, delivered func(error)) {
+	state := s.states.partitions[0]
+	s.processor = newProcessor(claim, fmt.Sprint("topic", topic), state, func(r *eventlog.Record, delivered func(error)) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
-	}, s.ledger.logger)
-	s.desk.most = protocol.MaxHeld
-	ledger.desk = s.desk
-	s.desk.resumeAll()
+	}, s.states.logger)
+	s.processor.maxDeferred = protocol.MaxDeferred
+	state.processor = s.processor
+	s.processor.resumeAll()
 }
 
 // drop takes an append out of the air, and returns who is to be told.
@@ -212,7 +212,7 @@ func (s *walker) drop(r *eventlog.Record) (delivered func(error)) {
 // compare holds what was appended and marked against the model.
 func (w *walk) compare(step *protocol.Step) error {
 	for i, s := range w.services {
-		if s.desk != nil && s.marked != step.Marked[i] {
+		if s.processor != nil && s.marked != step.Marked[i] {
 			return fmt.Errorf("%d has marked %d, the model %d", i, s.marked, step.Marked[i])
 		}
 	}
@@ -245,8 +245,8 @@ func (w *walk) same(got *eventlog.Record, want protocol.Append) error {
 	return fmt.Errorf("it sent %+v, the model %+v", *got, want)
 }
 
-// walkersWish is a command that a binary decides as the model does.
-type walkersWish struct {
+// walkersCommand is a command that a binary decides as the model does.
+type walkersCommand struct {
 	ID   users.ID      `json:"id"`
 	Name users.Name    `json:"name"`
 	Verb protocol.Verb `json:"verb"`
@@ -257,10 +257,10 @@ var walkersBinary *protocol.Binary
 
 const newerName = "newer "
 
-func (walkersWish) Type() string          { return "walkUser" }
-func (c walkersWish) AggregateID() string { return string(c.ID) }
+func (walkersCommand) Type() string          { return "walkUser" }
+func (c walkersCommand) AggregateID() string { return string(c.ID) }
 
-func (c walkersWish) Decide(u users.User) (aggregate.Event[users.User], error) {
+func (c walkersCommand) Decide(u users.User) (aggregate.Event[users.User], error) {
 	exists, name := u.Status != users.Absent, c.Name
 	if walkersBinary.New {
 		name = newerName + name
@@ -281,11 +281,11 @@ func (c walkersWish) Decide(u users.User) (aggregate.Event[users.User], error) {
 	}
 }
 
-// runsBinary makes walkersWish a command of the domain, for held ones are read
+// runsBinary makes walkersCommand a command of the domain, for held ones are read
 // anew, and returns the binary that decides it.
 func runsBinary(t *testing.T) *protocol.Binary {
 	t.Helper()
 	walkersBinary = new(protocol.Binary)
-	withCommand(t, func() aggregate.Command[users.User] { return new(walkersWish) })
+	withCommand(t, func() aggregate.Command[users.User] { return new(walkersCommand) })
 	return walkersBinary
 }

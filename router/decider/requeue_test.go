@@ -65,8 +65,8 @@ func parkOne(t *testing.T, log *fakeLog, tp *topic) {
 	}
 }
 
-// settled waits until a stream has so many accepted records.
-func settled(t *testing.T, log *fakeLog, stream string, n int) []eventlog.Record {
+// awaitRecords waits until a stream has so many accepted records.
+func awaitRecords(t *testing.T, log *fakeLog, stream string, n int) []eventlog.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -97,13 +97,13 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 	// Not mended yet: it parks again, and keeps its place.
 	s := serve(t, log)
 	s.take(tp.command("requeueParked", "u", "", "r1"))
-	settled(t, log, "user/u", 6)
+	awaitRecords(t, log, "user/u", 6)
 	s.drain()
 	s.stop()
 
 	*mended = true
 	s = serve(t, log)
-	last := s.ledger.Watch("user/u", "5")
+	last := s.states.Watch("user/u", "5")
 	defer last.Close()
 	s.take(tp.command("requeueParked", "u", "", "r2"), tp.command("renameUser", "u", "Eve", "5"))
 	if o := <-last.C; o.Kind != Succeeded {
@@ -115,7 +115,7 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	s.drain()
-	if name := s.ledger.partitions[0].streams["user/u"].state.(users.User).Name; name != "Eve" {
+	if name := s.states.partitions[0].streams["user/u"].state.(users.User).Name; name != "Eve" {
 		t.Errorf("the user is called %s", name)
 	}
 }
@@ -136,7 +136,7 @@ func TestDroppedCommandLetsTheRestThrough(t *testing.T) {
 	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if o, _ := s.ledger.partitions[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
+	if o, _ := s.states.partitions[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
 		t.Errorf("the dropped command's outcome is %+v", o)
 	}
 }

@@ -79,11 +79,11 @@ func appendStream(out []byte, st *stream, state []byte) []byte {
 	for _, p := range st.decidedBefore {
 		out = appendPosition(out, p)
 	}
-	held := []byte{}
-	if st.held != nil {
-		held = EncodeBody(st.held.all()) // few streams have any
+	deferred := []byte{}
+	if st.deferred != nil {
+		deferred = EncodeBody(st.deferred.all()) // few streams have any
 	}
-	out = appendText(out, string(held))
+	out = appendText(out, string(deferred))
 	out = append(out, flag(st.parked))
 	out = binary.AppendUvarint(out, uint64(len(st.outcomes)))
 	for i := range st.outcomes {
@@ -219,11 +219,11 @@ func (in *snapshotReader) stream(name string, partition int32) *stream {
 	for range in.number(uint64(len(in.rest))) {
 		st.decidedBefore = append(st.decidedBefore, in.position())
 	}
-	var waiting []heldCommand
-	if held := in.bytes(); len(held) > 0 && json.Unmarshal(held, &waiting) != nil {
+	var waiting []deferredCommand
+	if deferred := in.bytes(); len(deferred) > 0 && json.Unmarshal(deferred, &waiting) != nil {
 		in.failed = true
 	}
-	st.held = newHeldQueue(waiting)
+	st.deferred = newDeferredQueue(waiting)
 	st.parked = in.byte() == 1
 	count := in.number(uint64(len(in.rest)))
 	st.outcomes = make([]Outcome, 0, min(count, 64))

@@ -19,11 +19,11 @@ import (
 func compareStreams(a, b map[string]*stream) string {
 	return cmp.Diff(a, b, cmp.AllowUnexported(stream{}), cmp.FilterPath(func(p cmp.Path) bool {
 		return p.Last().String() == ".unreadable" || p.Last().String() == ".places"
-	}, cmp.Ignore()), cmp.Transformer("all", (*heldQueue).all))
+	}, cmp.Ignore()), cmp.Transformer("all", (*deferredQueue).all))
 }
 
-// richLedger has streams in all states.
-func richLedger(t *testing.T) (*fakeLog, map[string]*stream) {
+// richStateStore has streams in all states.
+func richStateStore(t *testing.T) (*fakeLog, map[string]*stream) {
 	t.Helper()
 	withBrokenRule(t)
 	log, tp := newFakeLog(), new(topic)
@@ -37,10 +37,10 @@ func richLedger(t *testing.T) (*fakeLog, map[string]*stream) {
 	)
 	s.drain()
 	s.stop()
-	return log, s.ledger.partitions[0].streams
+	return log, s.states.partitions[0].streams
 }
 
-func manyCommandsFrom(tp *topic, usersCount, n int) []eventlog.Command {
+func manyCommandsFrom(tp *topic, usersCount, n int) []eventlog.Envelope {
 	commands := manyCommands(usersCount, n)
 	for i := range commands {
 		commands[i].Offset += tp.next
@@ -50,7 +50,7 @@ func manyCommandsFrom(tp *topic, usersCount, n int) []eventlog.Command {
 }
 
 func TestSnapshotRoundTrip(t *testing.T) {
-	_, streams := richLedger(t)
+	_, streams := richStateStore(t)
 	before := snapshot{EventsID: "id", Fold: registry.FoldVersion(), Partitions: 12, Partition: 3, Next: 42, Last: eventlog.Digest{1, 2}, Remember: 128, streams: streams}
 	for _, st := range streams {
 		for i := range st.outcomes {
@@ -103,20 +103,20 @@ func FuzzDecodeSnapshot(f *testing.F) {
 }
 
 // restarted runs a ledger with snapshots until it has caught up, and stops it.
-func restarted(t *testing.T, log Log, dir string, remember int) (l *Ledger, said string) {
+func restarted(t *testing.T, log Log, dir string, remember int) (ss *StateStore, said string) {
 	t.Helper()
 	var out strings.Builder
-	l = NewLedger(log, registry, 1, remember, slog.New(slog.NewTextHandler(&out, nil)))
-	l.Snapshots = &Snapshots{Dir: dir, EventsID: "id"}
+	ss = NewStateStore(log, registry, 1, remember, slog.New(slog.NewTextHandler(&out, nil)))
+	ss.Snapshots = &Snapshots{Dir: dir, EventsID: "id"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { _ = l.Run(ctx) })
-	if err := l.CatchUp(ctx, 0); err != nil {
+	running.Go(func() { _ = ss.Run(ctx) })
+	if err := ss.CatchUp(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	running.Wait()
-	return l, out.String()
+	return ss, out.String()
 }
 
 // countingLog counts the records that are folded.
@@ -133,7 +133,7 @@ func (l *countingLog) Follow(ctx context.Context, partition int32, from int64, f
 }
 
 func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
-	log, streams := richLedger(t)
+	log, streams := richStateStore(t)
 	dir := t.TempDir()
 	restarted(t, log, dir, 128)
 	all := len(log.records)
@@ -145,11 +145,11 @@ func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
 	s.stop()
 
 	counting := &countingLog{fakeLog: log}
-	l, said := restarted(t, counting, dir, 128)
+	ss, said := restarted(t, counting, dir, 128)
 	if counting.folded != len(log.records)-all {
 		t.Errorf("folded %d records of %d, want %d\n%s", counting.folded, len(log.records), len(log.records)-all, said)
 	}
-	got := l.partitions[0].streams
+	got := ss.partitions[0].streams
 	if got["user/late"] == nil || got["user/late"].state.(users.User).Name != "Lea" {
 		t.Error("what came since is not in")
 	}
@@ -160,7 +160,7 @@ func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
 }
 
 func TestSnapshotsThatDontFitAreIgnored(t *testing.T) {
-	log, streams := richLedger(t)
+	log, streams := richStateStore(t)
 	for name, spoil := range map[string]func(t *testing.T, file string, log *fakeLog) (remember int){
 		"damaged": func(t *testing.T, file string, _ *fakeLog) int {
 			data, err := os.ReadFile(file)
@@ -189,15 +189,15 @@ func TestSnapshotsThatDontFitAreIgnored(t *testing.T) {
 			copied := newFakeLog()
 			copied.records = append(copied.records, log.records...)
 			dir := t.TempDir()
-			l, _ := restarted(t, copied, dir, 128)
-			remember := spoil(t, l.Snapshots.file(0), copied)
+			ss, _ := restarted(t, copied, dir, 128)
+			remember := spoil(t, ss.Snapshots.file(0), copied)
 			counting := &countingLog{fakeLog: copied}
-			l, said := restarted(t, counting, dir, remember)
+			ss, said := restarted(t, counting, dir, remember)
 			if counting.folded != len(copied.records) || !strings.Contains(said, "ignored a snapshot") {
 				t.Errorf("folded %d records of %d, and said: %s", counting.folded, len(copied.records), said)
 			}
 			if name != "the log has another end" {
-				if diff := compareStreams(streams, l.partitions[0].streams); diff != "" {
+				if diff := compareStreams(streams, ss.partitions[0].streams); diff != "" {
 					t.Errorf("streams (-want +got):\n%s", diff)
 				}
 			}
@@ -206,7 +206,7 @@ func TestSnapshotsThatDontFitAreIgnored(t *testing.T) {
 }
 
 func TestSnapshotOfALogThatLostItsTail(t *testing.T) {
-	log, _ := richLedger(t)
+	log, _ := richStateStore(t)
 	dir := t.TempDir()
 	restarted(t, log, dir, 128)
 	log.records = log.records[:len(log.records)-5]

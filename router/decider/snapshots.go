@@ -33,9 +33,9 @@ func (s *Snapshots) file(partition int32) string {
 
 // restore fills the ledger from the snapshots that fit the log. It says how
 // many records need not be folded again.
-func (l *Ledger) restore(ctx context.Context) (records int64, err error) {
-	for i, p := range l.partitions {
-		snap, err := l.load(ctx, int32(i))
+func (ss *StateStore) restore(ctx context.Context) (records int64, err error) {
+	for i, pt := range ss.partitions {
+		snap, err := ss.load(ctx, int32(i))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -43,52 +43,52 @@ func (l *Ledger) restore(ctx context.Context) (records int64, err error) {
 			if ctx.Err() != nil {
 				return records, ctx.Err()
 			}
-			l.logger.Warn("ignored a snapshot of the ledger; folding the log instead", "file", l.Snapshots.file(int32(i)), "reason", err)
+			ss.logger.Warn("ignored a snapshot of the ledger; folding the log instead", "file", ss.Snapshots.file(int32(i)), "reason", err)
 			continue
 		}
-		p.restored(snap)
+		pt.restored(snap)
 		records += snap.Next
 	}
 	return records, nil
 }
 
-func (p *ledgerPartition) restored(snap *snapshot) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.streams, p.next, p.last, p.saved = snap.streams, snap.Next, snap.Last, snap.Next
+func (pt *partition) restored(snap *snapshot) {
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	pt.streams, pt.next, pt.last, pt.saved = snap.streams, snap.Next, snap.Last, snap.Next
 	for _, s := range snap.streams {
-		p.tally.move(tally{}, tallyOf(s))
+		pt.tally.move(tally{}, tallyOf(s))
 	}
 }
 
 // load reads a snapshot, and checks it against the log.
-func (l *Ledger) load(ctx context.Context, partition int32) (*snapshot, error) {
-	data, err := os.ReadFile(l.Snapshots.file(partition))
+func (ss *StateStore) load(ctx context.Context, partition int32) (*snapshot, error) {
+	data, err := os.ReadFile(ss.Snapshots.file(partition))
 	if err != nil {
 		return nil, err
 	}
-	snap, err := decodeSnapshot(l.registry, data)
+	snap, err := decodeSnapshot(ss.registry, data)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case snap.EventsID != l.Snapshots.EventsID || snap.Partition != partition || int(snap.Partitions) != len(l.partitions):
+	case snap.EventsID != ss.Snapshots.EventsID || snap.Partition != partition || int(snap.Partitions) != len(ss.partitions):
 		return nil, errors.New("it is of another log")
-	case snap.Fold != l.registry.FoldVersion():
+	case snap.Fold != ss.registry.FoldVersion():
 		return nil, errors.New("its states are of other versions of the aggregates")
-	case snap.Remember < l.remember:
-		return nil, fmt.Errorf("it keeps %d outcomes a stream, and handlers.outcomes_per_stream is %d", snap.Remember, l.remember)
+	case snap.Remember < ss.remember:
+		return nil, fmt.Errorf("it keeps %d outcomes a stream, and handlers.outcomes_per_stream is %d", snap.Remember, ss.remember)
 	case snap.Next == 0:
 		return snap, nil
 	}
-	end, err := l.log.End(ctx, partition)
+	end, err := ss.log.End(ctx, partition)
 	if err != nil {
 		return nil, err
 	}
 	if snap.Next > end {
 		return nil, fmt.Errorf("it is ahead of the log, which ends at offset %d: the log lost its tail", end)
 	}
-	record, err := l.log.At(ctx, partition, snap.Next-1)
+	record, err := ss.log.At(ctx, partition, snap.Next-1)
 	if err != nil {
 		return nil, err
 	}
@@ -100,15 +100,15 @@ func (l *Ledger) load(ctx context.Context, partition int32) (*snapshot, error) {
 
 // saveDue saves partitions that have folded many records since the last time,
 // until the context ends, and then all.
-func (l *Ledger) saveDue(ctx context.Context) {
+func (ss *StateStore) saveDue(ctx context.Context) {
 	tick := time.NewTicker(snapshotEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			l.save(snapshotAfter)
+			ss.save(snapshotAfter)
 		case <-ctx.Done():
-			l.save(1)
+			ss.save(1)
 			return
 		}
 	}
@@ -116,38 +116,38 @@ func (l *Ledger) saveDue(ctx context.Context) {
 
 // save writes the partitions that have folded so many records since they were
 // last written.
-func (l *Ledger) save(records int64) {
-	for i, p := range l.partitions {
-		data, next, err := p.snapshot(l, int32(i), records)
+func (ss *StateStore) save(records int64) {
+	for i, pt := range ss.partitions {
+		data, next, err := pt.snapshot(ss, int32(i), records)
 		if err == nil && data != nil {
-			err = writeFile(l.Snapshots.file(int32(i)), data)
+			err = writeFile(ss.Snapshots.file(int32(i)), data)
 		}
 		if err != nil {
-			l.logger.Warn("can't save a snapshot of the ledger; the next start folds more of the log", "partition", i, "error", err)
+			ss.logger.Warn("can't save a snapshot of the ledger; the next start folds more of the log", "partition", i, "error", err)
 			continue
 		}
 		if data != nil {
-			p.mu.Lock()
-			p.saved = next
-			p.mu.Unlock()
+			pt.mu.Lock()
+			pt.saved = next
+			pt.mu.Unlock()
 		}
 	}
 }
 
 // snapshot encodes a partition, or returns nil if it isn't due. Meanwhile the
 // partition stands still, for about a microsecond a user.
-func (p *ledgerPartition) snapshot(l *Ledger, partition int32, records int64) ([]byte, int64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.next-p.saved < records {
+func (pt *partition) snapshot(ss *StateStore, partition int32, records int64) ([]byte, int64, error) {
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	if pt.next-pt.saved < records {
 		return nil, 0, nil
 	}
 	s := snapshot{
-		EventsID: l.Snapshots.EventsID, Fold: l.registry.FoldVersion(), Partitions: int32(len(l.partitions)), Partition: partition,
-		Next: p.next, Last: p.last, Remember: l.remember, streams: p.streams,
+		EventsID: ss.Snapshots.EventsID, Fold: ss.registry.FoldVersion(), Partitions: int32(len(ss.partitions)), Partition: partition,
+		Next: pt.next, Last: pt.last, Remember: ss.remember, streams: pt.streams,
 	}
-	data, err := s.encode(l.registry)
-	return data, p.next, err
+	data, err := s.encode(ss.registry)
+	return data, pt.next, err
 }
 
 // writeFile writes a file whole, or not at all: another process may read it,

@@ -24,12 +24,12 @@ type stream struct {
 	// outcomes are the last ones, in the order in which their commands had
 	// their first.
 	outcomes []Outcome
-	// places are where in outcomes each stands, by its command's id: only while
+	// outcomeIndex are where in outcomes each stands, by its command's id: only while
 	// held commands have more of them remembered than else.
-	places map[string]int
-	// held are the commands that wait, nil for none: the parked one, and those
+	outcomeIndex map[string]int
+	// deferred are the commands that wait, nil for none: the parked one, and those
 	// after it.
-	held *heldQueue
+	deferred *deferredQueue
 	// parked says that they wait for somebody to look at the first of them.
 	parked bool
 	// unreadable says why this binary can't follow the stream any further.
@@ -79,15 +79,15 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 		s.release(r.CommandID)
 	case eventlog.TypeCommandParked:
 		o.Kind = Parked
-		if err := s.hold(r); err != nil {
+		if err := s.deferCommand(r); err != nil {
 			return o, err
 		}
 		s.parked = true
 	case eventlog.TypeCommandQueued:
 		o.Kind = Queued
-		return o, s.hold(r)
+		return o, s.deferCommand(r)
 	case eventlog.TypeParkedRequeued, eventlog.TypeParkedDropped:
-		return o, s.letGo(r)
+		return o, s.unpark(r)
 	default:
 		s.release(r.CommandID)
 		event, err := registry.DecodeEvent(r.Stream, r.Type, r.Body)
@@ -120,27 +120,27 @@ func applySafely(registry *aggregate.Registry, state any, name string, event agg
 // and is known by that id until a later command has moved the last decided
 // position. And while commands are held, all are known by their ids.
 func (s *stream) remember(o Outcome, limit int) {
-	if s.places == nil && s.held != nil && len(s.outcomes) > limit {
-		s.places = make(map[string]int, 2*len(s.outcomes))
+	if s.outcomeIndex == nil && s.deferred != nil && len(s.outcomes) > limit {
+		s.outcomeIndex = make(map[string]int, 2*len(s.outcomes))
 		for i := range s.outcomes {
-			s.places[s.outcomes[i].CommandID] = i
+			s.outcomeIndex[s.outcomes[i].CommandID] = i
 		}
 	}
 	if i := s.index(o.CommandID); i >= 0 {
 		s.outcomes[i] = o // what was parked has ended otherwise
 		return
 	}
-	if excess := len(s.outcomes) + 1 - limit; s.held == nil && excess > 0 {
+	if excess := len(s.outcomes) + 1 - limit; s.deferred == nil && excess > 0 {
 		if excess == 1 {
 			s.outcomes = slices.Delete(s.outcomes, 0, 1)
 		} else { // what was held had them grow
 			s.outcomes = slices.Clone(s.outcomes[excess:])
 		}
-		s.places = nil
+		s.outcomeIndex = nil
 	}
 	s.outcomes = append(s.outcomes, o)
-	if s.places != nil {
-		s.places[o.CommandID] = len(s.outcomes) - 1
+	if s.outcomeIndex != nil {
+		s.outcomeIndex[o.CommandID] = len(s.outcomes) - 1
 	}
 }
 
@@ -159,8 +159,8 @@ func (s *stream) outcome(commandID string) (Outcome, bool) {
 }
 
 func (s *stream) index(commandID string) int {
-	if s.places != nil {
-		if i, ok := s.places[commandID]; ok {
+	if s.outcomeIndex != nil {
+		if i, ok := s.outcomeIndex[commandID]; ok {
 			return i
 		}
 		return -1

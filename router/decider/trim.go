@@ -19,8 +19,8 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	defer tick.Stop()
 	for {
 		for partition, topicID := range d.claimed() {
-			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(c eventlog.Command) bool {
-				return d.isDecided(c, topicID)
+			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(envelope eventlog.Envelope) bool {
+				return d.isDecided(envelope, topicID)
 			})
 			switch {
 			case ctx.Err() != nil:
@@ -45,17 +45,17 @@ func (d *Dispatcher) claimed() map[int32]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	partitions := map[int32]string{}
-	for partition, desk := range d.desks {
-		partitions[partition] = desk.topicID
+	for partition, mailbox := range d.mailboxes {
+		partitions[partition] = mailbox.topicID
 	}
 	return partitions
 }
 
 // isDecided says whether a command has its outcome: its own, or that of the
 // first with its id.
-func (d *Dispatcher) isDecided(c eventlog.Command, topicID string) bool {
-	p := d.Ledger.partitions[c.Partition]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.streams[c.Stream].knows(c.ID, eventlog.CommandPosition{TopicID: topicID, Offset: c.Offset})
+func (d *Dispatcher) isDecided(envelope eventlog.Envelope, topicID string) bool {
+	pt := d.States.partitions[envelope.Partition]
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	return pt.streams[envelope.Stream].knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
 }

@@ -12,17 +12,17 @@ import (
 // wantAllDecided fails unless a service that knows only the log takes all the
 // commands for decided, so that they are trimmed, and decides nothing when they
 // come again.
-func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []eventlog.Command) {
+func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []eventlog.Envelope) {
 	t.Helper()
-	ledger := NewLedger(log, registry, 1, remember, slog.New(slog.DiscardHandler))
-	d := slowDeskOn(t, ledger, log)
-	dispatcher := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, ledger, log.append, slog.New(slog.DiscardHandler))
+	states := NewStateStore(log, registry, 1, remember, slog.New(slog.DiscardHandler))
+	p := slowProcessorOn(t, states, log)
+	dispatcher := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, states, log.append, slog.New(slog.DiscardHandler))
 	for _, c := range commands {
 		if !dispatcher.isDecided(c, "topic") {
 			t.Errorf("%s %s at %d is not decided: trimming stops there", c.Type, c.ID, c.Offset)
 		}
 	}
-	log.take(t, d, commands...)
+	log.take(t, p, commands...)
 	if n := len(log.waiting); n != 0 {
 		t.Errorf("%d are decided again when they come again", n)
 	}
@@ -30,43 +30,43 @@ func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []eventlo
 
 // A command that repeats the id of one that is held leaves no record. It stays
 // known as decided when the held ones have gone on, however many they were.
-func TestRepeatedWhileHeldStaysDecided(t *testing.T) {
-	for _, held := range []int{1, 2, 3, 10} {
-		for repeats := range held + 1 {
-			t.Run(fmt.Sprintf("%d of %d", repeats, held), func(t *testing.T) {
+func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
+	for _, deferred := range []int{1, 2, 3, 10} {
+		for repeats := range deferred + 1 {
+			t.Run(fmt.Sprintf("%d of %d", repeats, deferred), func(t *testing.T) {
 				mended := withBrokenRule(t)
-				d, log := slowDesk(t, 2)
+				p, log := slowProcessor(t, 2)
 				tp := new(topic)
-				commands := []eventlog.Command{
+				commands := []eventlog.Envelope{
 					tp.command("createUser", "u", "Ann", "new"),
 					tp.command("breakUser", "u", "Bob", "held0"),
 				}
-				for n := range held {
+				for n := range deferred {
 					commands = append(commands, tp.command("renameUser", "u", fmt.Sprint("Name ", n), fmt.Sprint("held", n+1)))
 				}
-				log.take(t, d, commands...)
-				log.landAll(d.ledger)
+				log.take(t, p, commands...)
+				log.landAll(p.state)
 				*mended = true
-				later := []eventlog.Command{
+				later := []eventlog.Envelope{
 					tp.command("requeueParked", "u", "", "r"),
 					tp.command("renameUser", "u", "Again", fmt.Sprint("held", repeats)),
 				}
-				log.take(t, d, later...)
-				log.landAll(d.ledger)
+				log.take(t, p, later...)
+				log.landAll(p.state)
 				commands = append(commands, later...)
-				if n := len(d.queue) + len(d.stacks); n != 0 {
+				if n := len(p.queue) + len(p.speculations); n != 0 {
 					t.Errorf("%d left at the desk", n)
 				}
-				if got := log.accepted()["user/u"]; len(got) != 2+held+1+held+1 || len(got) != len(log.records) {
+				if got := log.accepted()["user/u"]; len(got) != 2+deferred+1+deferred+1 || len(got) != len(log.records) {
 					t.Errorf("the log has %v", typesOf(got))
 				}
 				wantAllDecided(t, log, 2, commands)
 
 				// The next command has the old ones forgotten.
 				next := tp.command("renameUser", "u", "Next", "next")
-				log.take(t, d, next)
-				log.landAll(d.ledger)
-				if n := len(d.ledger.streams["user/u"].outcomes); n != 2 {
+				log.take(t, p, next)
+				log.landAll(p.state)
+				if n := len(p.state.streams["user/u"].outcomes); n != 2 {
 					t.Errorf("%d outcomes are remembered, want 2", n)
 				}
 				wantAllDecided(t, log, 2, append(commands, next))
@@ -86,19 +86,19 @@ func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 	} {
 		for read := range 5 {
 			t.Run(fmt.Sprintf("%s after %d are read back", test.again, read), func(t *testing.T) {
-				d, log := slowDesk(t, 2)
+				p, log := slowProcessor(t, 2)
 				tp := new(topic)
-				var commands []eventlog.Command
+				var commands []eventlog.Envelope
 				for n := range 4 {
 					commands = append(commands, tp.command("createUser", "u", "Ann", fmt.Sprint(n)))
 				}
-				log.take(t, d, commands...)
+				log.take(t, p, commands...)
 				for range read {
-					log.land(d.ledger)
+					log.land(p.state)
 				}
 				again := tp.command("createUser", "u", "Ann", test.again)
-				log.take(t, d, again)
-				log.landAll(d.ledger)
+				log.take(t, p, again)
+				log.landAll(p.state)
 				got := typesOf(log.accepted()["user/u"])[4:]
 				if test.want == "" && len(got) > 0 || test.want != "" && fmt.Sprint(got) != "["+test.want+"]" {
 					t.Errorf("it ends as %v, want %q", got, test.want)
@@ -111,28 +111,28 @@ func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 
 // A command behind the held ones that go on has them forgotten, whether they
 // have been read back or not: what repeats one of them then is a new command.
-func TestHeldAreForgottenBehindANewCommand(t *testing.T) {
+func TestDeferredAreForgottenBehindANewCommand(t *testing.T) {
 	for read := range 5 {
 		t.Run(fmt.Sprint(read), func(t *testing.T) {
 			mended := withBrokenRule(t)
-			d, log := slowDesk(t, 2)
+			p, log := slowProcessor(t, 2)
 			tp := new(topic)
-			commands := []eventlog.Command{
+			commands := []eventlog.Envelope{
 				tp.command("createUser", "u", "Ann", "new"),
 				tp.command("breakUser", "u", "Bob", "held0"),
 				tp.command("renameUser", "u", "Cat", "held1"),
 			}
-			log.take(t, d, commands...)
-			log.landAll(d.ledger)
+			log.take(t, p, commands...)
+			log.landAll(p.state)
 			*mended = true
 			commands = append(commands, tp.command("requeueParked", "u", "", "r"), tp.command("renameUser", "u", "Dan", "next"))
-			log.take(t, d, commands[3:]...)
+			log.take(t, p, commands[3:]...)
 			for range read {
-				log.land(d.ledger)
+				log.land(p.state)
 			}
 			again := tp.command("renameUser", "u", "Cat", "held1")
-			log.take(t, d, again)
-			log.landAll(d.ledger)
+			log.take(t, p, again)
+			log.landAll(p.state)
 			want := "[parkedRequeued r userRenamed held0 userRenamed held1 userRenamed next userRenamed held1]"
 			if got := fmt.Sprint(typesOf(log.accepted()["user/u"])[3:]); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)

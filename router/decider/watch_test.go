@@ -13,13 +13,13 @@ import (
 func TestWatchTellsOfOutcomes(t *testing.T) {
 	log, tp := newFakeLog(), new(topic)
 	s := serve(t, log)
-	w := s.ledger.Watch("user/u", "1")
+	w := s.states.Watch("user/u", "1")
 	defer w.Close()
 	s.take(tp.command("createUser", "u", "Ann", "1"))
 	if o := <-w.C; o.Kind != Succeeded || o.Version != 1 {
 		t.Errorf("told %+v", o)
 	}
-	known := s.ledger.Watch("user/u", "1")
+	known := s.states.Watch("user/u", "1")
 	defer known.Close()
 	if o := <-known.C; o.Version != 1 {
 		t.Errorf("told %+v of what is known", o)
@@ -42,18 +42,18 @@ func TestThousandsWait(t *testing.T) {
 				records[i].Offset = int64(i)
 			}
 			quiet := slog.New(slog.DiscardHandler)
-			ledger := NewLedger(newFakeLog(), registry, 1, 128, quiet)
-			p := ledger.partitions[0]
+			states := NewStateStore(newFakeLog(), registry, 1, 128, quiet)
+			pt := states.partitions[0]
 			goroutines := runtime.NumGoroutine()
 			var watches []*Watch
 			for i := range n {
 				r := records[i%test.commands]
-				watches = append(watches, ledger.Watch(r.Stream, r.CommandID))
+				watches = append(watches, states.Watch(r.Stream, r.CommandID))
 			}
-			if len(p.waiting) != test.commands {
-				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
+			if len(pt.waiting) != test.commands {
+				t.Errorf("%d commands are waited for, want %d", len(pt.waiting), test.commands)
 			}
-			p.fold(records, quiet)
+			pt.fold(records, quiet)
 			if got := runtime.NumGoroutine(); got > goroutines {
 				t.Errorf("%d goroutines more", got-goroutines)
 			}
@@ -70,8 +70,8 @@ func TestThousandsWait(t *testing.T) {
 					t.Fatalf("waiter %d did not wait", i)
 				}
 			}
-			if len(p.waiting) != 0 {
-				t.Errorf("%d commands are still waited for", len(p.waiting))
+			if len(pt.waiting) != 0 {
+				t.Errorf("%d commands are still waited for", len(pt.waiting))
 			}
 		})
 	}

@@ -82,10 +82,10 @@ func TestSchemaTakesWhatTheGatewayTakes(t *testing.T) {
 	schema := schemaAt(t, document, "/components/schemas/Command")
 	gateway := &gateway.Gateway{
 		Registry: d.Registry,
-		Send: func(_ *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+		Send: func(_ *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 			sent(eventlog.CommandPlace{}, nil)
 		},
-		Timeout: time.Minute, MaxInFlight: 1, MaxUndecided: 1, Ledger: func() *decider.Ledger { return nil },
+		Timeout: time.Minute, MaxInFlight: 1, MaxUndecided: 1, States: func() *decider.StateStore { return nil },
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	router := web.NewRouter()

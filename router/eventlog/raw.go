@@ -17,6 +17,7 @@ type RawMessage struct {
 	Malformed error
 }
 
+// Get is the value of a header, "" if there is none.
 func (m RawMessage) Get(key string) string {
 	value, _ := m.lookup(key)
 	return value

@@ -86,6 +86,7 @@ func (r *Record) Seal() {
 	r.Digest = digestOf(r.Headers(), r.Body)
 }
 
+// Headers are a record's headers in Kafka.
 func (r *Record) Headers() []Header {
 	headers := []Header{
 		{HeaderCommandHash, r.CommandHash},

@@ -16,7 +16,7 @@ const (
 )
 
 // write answers with 202 and where the outcome will be, or with the outcome.
-func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Command, answer commandAnswer) {
+func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Envelope, answer commandAnswer) {
 	if answer.Position != "" {
 		w.Header().Set("Position", answer.Position)
 	}
@@ -33,7 +33,7 @@ func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Command, answer comma
 }
 
 // statusPath is where the read API tells a command's status.
-func (g *Gateway) statusPath(c *eventlog.Command) string {
+func (g *Gateway) statusPath(c *eventlog.Envelope) string {
 	t, id := g.Registry.OfStream(c.Stream)
 	return "/" + t.Plural() + "/" + url.PathEscape(id) + "/commands/" + escapeCommandID(c.ID)
 }
@@ -58,7 +58,7 @@ type commandAnswer struct {
 }
 
 // answerOf is the answer to a command that has its outcome, or a problem.
-func answerOf(c *eventlog.Command, o decider.Outcome) (commandAnswer, error) {
+func answerOf(c *eventlog.Envelope, o decider.Outcome) (commandAnswer, error) {
 	switch {
 	case o.CommandHash != c.Hash:
 		return commandAnswer{}, &web.Problem{

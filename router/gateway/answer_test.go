@@ -130,7 +130,7 @@ func TestWaitedAnswers(t *testing.T) {
 			t.Errorf("sent %d commands, want 11: those that came again are known", n)
 		}
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 0 {
+		if n := s.states.Waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 	})
@@ -150,7 +150,7 @@ func TestWaitedAnswersToOneIDAtOnce(t *testing.T) {
 		ask(first, commandOf("createUser", "c1", "1", "Ann"))
 		ask(other, commandOf("createUser", "c1", "1", "Ben"))
 		ask(again, commandOf("createUser", "c1", "1", "Ann"))
-		s.letGo()
+		s.release()
 		asking.Wait()
 		created := `{"id":"c1","type":"createUser","status":"succeeded","stream":"user/1","version":1,"position":"AQAB"}`
 		wantAnswer(t, first, 200, created)
@@ -169,7 +169,7 @@ func TestAnswersWithoutWaiting(t *testing.T) {
 			if _, given := w.Header()["Preference-Applied"]; given || took != 0 {
 				t.Errorf("Prefer: %s: answered after %v, Preference-Applied %q", prefer, took, w.Header()["Preference-Applied"])
 			}
-			s.letGo()
+			s.release()
 		})
 	}
 }
@@ -195,7 +195,7 @@ func TestUndecidedInTime(t *testing.T) {
 			if took != test.wait {
 				t.Errorf("Prefer: %s: answered after %v, want %v", test.prefer, took, test.wait)
 			}
-			s.letGo()
+			s.release()
 		})
 	}
 }
@@ -205,13 +205,13 @@ func TestWaitBeginsWhenSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
 			s.gateway.Timeout = time.Minute
-			s.sending = func(*eventlog.Command) error { time.Sleep(10 * time.Second); return nil }
+			s.sending = func(*eventlog.Envelope) error { time.Sleep(10 * time.Second); return nil }
 		})
 		s.holdBack()
 		if w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=5"); w.Code != 202 || took != 15*time.Second {
 			t.Errorf("got %d after %v, want 202 after 15s", w.Code, took)
 		}
-		s.letGo()
+		s.release()
 	})
 }
 
@@ -252,7 +252,7 @@ func TestParkedAnswers(t *testing.T) {
 			s.ServeHTTP(behind, newPost(t.Context(), commandOf("renameUser", "c2", "1", "Ben"), "Prefer", "wait=5"))
 		})
 		synctest.Wait()
-		drop := eventlog.Command{ID: "d", Type: "dropParked", Stream: "user/1", Hash: "d", Body: []byte(`{"stream":"user/1","commandId":"p"}`)}
+		drop := eventlog.Envelope{ID: "d", Type: "dropParked", Stream: "user/1", Hash: "d", Body: []byte(`{"stream":"user/1","commandId":"p"}`)}
 		if err := s.send(&drop); err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func TestAcceptedPositions(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
-			s.gateway.Send = func(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+			s.gateway.Send = func(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 				go func() { sent(place, s.send(c)) }()
 			}
 		})
@@ -284,7 +284,7 @@ func TestAcceptedPositions(t *testing.T) {
 		if got := w.Header().Get("Position"); got != sent("c1") {
 			t.Errorf("Position %q, want %q", got, sent("c1"))
 		}
-		s.letGo()
+		s.release()
 		synctest.Wait()
 		w, _ = s.post(t, create)
 		wantAnswer(t, w, 202, `{"id":"c1","type":"createUser","status":"accepted"}`)
@@ -304,6 +304,6 @@ func TestAcceptedPositions(t *testing.T) {
 		if string(got) != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		s.letGo()
+		s.release()
 	})
 }

@@ -23,22 +23,22 @@ type commandServer struct {
 	gateway  *Gateway
 	stopping chan struct{}
 	// sending is asked before a command is on the topic.
-	sending func(*eventlog.Command) error
+	sending func(*eventlog.Envelope) error
 
 	mu   sync.Mutex
 	hold bool
-	sent []eventlog.Command // by offset
-	next int                // the first that the desk has not seen
+	sent []eventlog.Envelope // by offset
+	next int                 // the first that the desk has not seen
 }
 
 func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer {
 	t.Helper()
 	s := &commandServer{deciding: newDeciding(t, newFakeLog()), stopping: make(chan struct{})}
-	s.sending = func(*eventlog.Command) error { return nil }
+	s.sending = func(*eventlog.Envelope) error { return nil }
 	s.gateway = &Gateway{
 		Registry: registry,
 		Send:     aside(s.send), Timeout: time.Second, MaxInFlight: 100, MaxUndecided: 10_000,
-		Ledger: func() *decider.Ledger { return s.ledger }, Stopping: s.stopping,
+		States: func() *decider.StateStore { return s.states }, Stopping: s.stopping,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	if adjust != nil {
@@ -50,7 +50,7 @@ func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer 
 	return s
 }
 
-func (s *commandServer) send(c *eventlog.Command) error {
+func (s *commandServer) send(c *eventlog.Envelope) error {
 	if err := s.sending(c); err != nil {
 		return err
 	}
@@ -63,14 +63,14 @@ func (s *commandServer) send(c *eventlog.Command) error {
 	return nil
 }
 
-// holdBack keeps what is sent from the desk, until letGo.
+// holdBack keeps what is sent from the desk, until release.
 func (s *commandServer) holdBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hold = true
 }
 
-func (s *commandServer) letGo() {
+func (s *commandServer) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hold = false

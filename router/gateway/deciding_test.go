@@ -16,19 +16,19 @@ import (
 // front of it.
 type deciding struct {
 	t          *testing.T
-	ledger     *decider.Ledger
+	states     *decider.StateStore
 	dispatcher *decider.Dispatcher
 }
 
 func newDeciding(t *testing.T, log *fakeLog) *deciding {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	d := &deciding{t: t, ledger: decider.NewLedger(log, registry, 1, 128, quiet)}
+	d := &deciding{t: t, states: decider.NewStateStore(log, registry, 1, 128, quiet)}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { _ = d.ledger.Run(ctx) })
+	running.Go(func() { _ = d.states.Run(ctx) })
 	topicID := func(context.Context) (string, error) { return "topic", nil }
-	d.dispatcher = decider.NewDispatcher(&kafka.Kafka{Partitions: 1}, topicID, d.ledger, log.append, quiet)
+	d.dispatcher = decider.NewDispatcher(&kafka.Kafka{Partitions: 1}, topicID, d.states, log.append, quiet)
 	claim := kafka.NewClaim(ctx, 0, func(int64) {})
 	if _, err := d.dispatcher.Setup(claim); err != nil {
 		t.Fatal(err)
@@ -41,14 +41,14 @@ func newDeciding(t *testing.T, log *fakeLog) *deciding {
 	return d
 }
 
-func (d *deciding) take(commands ...eventlog.Command) {
+func (d *deciding) take(commands ...eventlog.Envelope) {
 	d.t.Helper()
 	for _, c := range commands {
-		wish := decider.NewCommand(registry, c.Type)
-		if err := json.Unmarshal(c.Body, wish); err != nil {
+		command := decider.NewCommand(registry, c.Type)
+		if err := json.Unmarshal(c.Body, command); err != nil {
 			d.t.Fatal(err)
 		}
-		if err := d.dispatcher.Take(c, wish); err != nil {
+		if err := d.dispatcher.Take(c, command); err != nil {
 			d.t.Fatal(err)
 		}
 	}

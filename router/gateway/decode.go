@@ -40,7 +40,7 @@ type request struct {
 // is refused (RFC 8259 leaves duplicate members open, RFC 7493 doesn't). It
 // returns either a command, which has no time yet, and an id only if the body
 // has one, or what is wrong with the body.
-func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Command, []web.FieldError) {
+func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelope, []web.FieldError) {
 	if wrong := checkDepth(body); wrong != nil {
 		return nil, wrong
 	}
@@ -61,15 +61,15 @@ func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Command
 	if wrongID != nil {
 		return nil, []web.FieldError{*wrongID}
 	}
-	c := &eventlog.Command{
+	envelope := &eventlog.Envelope{
 		Type: command.Type(), Stream: req.Type.of.Stream(id), Body: decider.EncodeBody(command),
 		ExpectedVersion: (*uint64)(req.ExpectedVersion),
 	}
 	if req.ID != nil {
-		c.ID = string(*req.ID)
+		envelope.ID = string(*req.ID)
 	}
-	c.Hash = hashOf(c)
-	return c, nil
+	envelope.Hash = hashOf(envelope)
+	return envelope, nil
 }
 
 // checkID asks the aggregate whether a command's id is one. The id must be
@@ -317,13 +317,13 @@ func notJSON(err error) []web.FieldError {
 // hashOf tells commands apart by what they say: the SHA-256, in lower-case
 // hexadecimal, of type, payload and expected version ("" for any), each of
 // them behind its length in 4 bytes, big-endian.
-func hashOf(c *eventlog.Command) string {
+func hashOf(envelope *eventlog.Envelope) string {
 	version := ""
-	if c.ExpectedVersion != nil {
-		version = strconv.FormatUint(*c.ExpectedVersion, 10)
+	if envelope.ExpectedVersion != nil {
+		version = strconv.FormatUint(*envelope.ExpectedVersion, 10)
 	}
 	var form []byte
-	for _, part := range []string{c.Type, string(c.Body), version} {
+	for _, part := range []string{envelope.Type, string(envelope.Body), version} {
 		form = binary.BigEndian.AppendUint32(form, uint32(len(part)))
 		form = append(form, part...)
 	}

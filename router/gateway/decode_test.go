@@ -168,7 +168,7 @@ func FuzzDecode(f *testing.F) {
 
 // readOtherwise makes a command of a body as encoding/json reads it, which
 // shares nothing with the decoder but the types of the domain.
-func readOtherwise(t *testing.T, body []byte) *eventlog.Command {
+func readOtherwise(t *testing.T, body []byte) *eventlog.Envelope {
 	t.Helper()
 	var envelope struct {
 		Type            string
@@ -187,7 +187,7 @@ func readOtherwise(t *testing.T, body []byte) *eventlog.Command {
 		if err := json.Unmarshal(envelope.Payload, command); err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}
-		c := &eventlog.Command{
+		c := &eventlog.Envelope{
 			Type: envelope.Type, Stream: users.Aggregate.Stream(command.AggregateID()), ID: envelope.ID,
 			ExpectedVersion: envelope.ExpectedVersion, Body: decider.EncodeBody(command),
 		}

@@ -22,7 +22,7 @@ type Gateway struct {
 	// Send puts a command on the command bus. sent is told once how that went,
 	// late perhaps, and by any goroutine: no error means that Kafka holds the
 	// command, at that place.
-	Send func(c *eventlog.Command, sent func(eventlog.CommandPlace, error))
+	Send func(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error))
 	// Timeout is how long a send may take before its client is told that the
 	// outcome is unknown.
 	Timeout time.Duration
@@ -32,8 +32,8 @@ type Gateway struct {
 	// MaxUndecided is how many commands that this gateway took may have no
 	// outcome yet.
 	MaxUndecided int
-	// Ledger is where outcomes are read, nil as long as there is none.
-	Ledger func() *decider.Ledger
+	// States is where outcomes are read, nil as long as there is none.
+	States func() *decider.StateStore
 	// Visible, if not nil, returns once the read models of this process have
 	// what stands at a place in the log, or when the context ends.
 	Visible func(ctx context.Context, partition int32, offset int64)
@@ -49,10 +49,10 @@ type Gateway struct {
 	// Tracer, if not nil, follows them.
 	Tracer decider.Tracer
 
-	inFlight   places // sends under way
-	undecided  places // commands without an outcome
-	imported   places // those of them that came with imports, which wait for places and leave half to others
-	complaints web.Complaints
+	inFlight   semaphore // sends under way
+	undecided  semaphore // commands without an outcome
+	imported   semaphore // those of them that came with imports, which wait for places and leave half to others
+	logSampler web.LogSampler
 	// lastCommand is when the last one came, in Unix nanoseconds.
 	lastCommand atomic.Int64
 }
@@ -62,8 +62,8 @@ func (g *Gateway) Routes(r *mux.Router) {
 	if g.Meter == nil {
 		g.Meter = decider.Unmetered{}
 	}
-	g.inFlight = make(places, g.MaxInFlight)
-	g.undecided, g.imported = make(places, g.MaxUndecided), make(places, (g.MaxUndecided+1)/2)
+	g.inFlight = make(semaphore, g.MaxInFlight)
+	g.undecided, g.imported = make(semaphore, g.MaxUndecided), make(semaphore, (g.MaxUndecided+1)/2)
 	r.Handle("/commands", web.Handler(g.Log, g.post)).Methods(http.MethodPost)
 }
 
@@ -86,21 +86,21 @@ func (g *Gateway) postOne(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := g.begin(c, preferredWait(r.Header), g.undecided)
-	defer t.close()
+	p := g.begin(c, preferredWait(r.Header), g.undecided)
+	defer p.close()
 	var outcomes *decider.Watch
-	if g.settles(t) {
-		outcomes = t.ledger.Watch(c.Stream, c.ID)
+	if g.settles(p) {
+		outcomes = p.states.Watch(c.Stream, c.ID)
 		defer outcomes.Close()
 	}
-	if err := t.send(r.Context(), places.take); err != nil {
+	if err := p.send(r.Context(), semaphore.tryAcquire); err != nil {
 		return err
 	}
 	if outcomes != nil {
 		g.settle(r.Context(), outcomes)
 	}
-	applyWait(w.Header(), t.wait)
-	answer, err := t.answer(r.Context())
+	applyWait(w.Header(), p.wait)
+	answer, err := p.answer(r.Context())
 	if err != nil {
 		return err
 	}

@@ -23,12 +23,12 @@ func TestGatewayInvalid(t *testing.T) {
 		return payload(`"name":"Alice","id":` + strings.Repeat("[", levels) + strings.Repeat("]", levels))
 	}
 	tests := []struct {
-		name    string
-		body    string
-		headers []string
-		status  int
-		problem string
-		places  []string
+		name     string
+		body     string
+		headers  []string
+		status   int
+		problem  string
+		pointers []string
 	}{
 		{"no media type", alice, []string{"Content-Type", "-"}, 415, mediaType, nil},
 		{"other media type", alice, []string{"Content-Type", "text/plain"}, 415, mediaType, nil},
@@ -167,7 +167,7 @@ func TestGatewayInvalid(t *testing.T) {
 			if got.Body.Title == "" || got.Body.Detail == "" || got.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("not a whole problem: %+v", got)
 			}
-			if diff := cmp.Diff(test.places, got.places()); diff != "" {
+			if diff := cmp.Diff(test.pointers, got.pointers()); diff != "" {
 				t.Errorf("places (-want +got):\n%s", diff)
 			}
 			if len(bus) > 0 {

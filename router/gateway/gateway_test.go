@@ -25,11 +25,11 @@ import (
 var gatewayNow = time.Date(2026, 9, 21, 10, 11, 12, 345_678_901, time.FixedZone("", 3600))
 
 // newGateway serves a gateway whose commands go to send.
-func newGateway(send func(*eventlog.Command) error) http.Handler {
+func newGateway(send func(*eventlog.Envelope) error) http.Handler {
 	g := &Gateway{
 		Registry: registry,
 		Send:     aside(send), Timeout: time.Second, MaxInFlight: 2,
-		MaxUndecided: 100, Ledger: noLedger,
+		MaxUndecided: 100, States: noStates,
 		StatusURL: "http://localhost:3002/", Now: func() time.Time { return gatewayNow },
 		Log: slog.New(slog.DiscardHandler),
 	}
@@ -39,19 +39,19 @@ func newGateway(send func(*eventlog.Command) error) http.Handler {
 }
 
 // aside makes a bus of a function that says how it went by returning.
-func aside(send func(*eventlog.Command) error) func(*eventlog.Command, func(eventlog.CommandPlace, error)) {
-	return func(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+func aside(send func(*eventlog.Envelope) error) func(*eventlog.Envelope, func(eventlog.CommandPlace, error)) {
+	return func(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 		go func() { sent(eventlog.CommandPlace{}, send(c)) }()
 	}
 }
 
-// noLedger is before Kafka is reached.
-func noLedger() *decider.Ledger { return nil }
+// noStates is before Kafka is reached.
+func noStates() *decider.StateStore { return nil }
 
 // capture is a command bus that keeps what it gets.
-type capture []*eventlog.Command
+type capture []*eventlog.Envelope
 
-func (c *capture) send(command *eventlog.Command) error {
+func (c *capture) send(command *eventlog.Envelope) error {
 	*c = append(*c, command)
 	return nil
 }
@@ -69,18 +69,18 @@ type answer struct {
 	}
 }
 
-// places are the wrong places that a problem names, in its order; header
+// pointers are the wrong places that a problem names, in its order; header
 // fields and query parameters behind a question mark.
-func (a answer) places() []string {
-	var places []string
+func (a answer) pointers() []string {
+	var pointers []string
 	for _, e := range a.Body.Errors {
 		if e.Parameter != nil {
-			places = append(places, "?"+*e.Parameter)
+			pointers = append(pointers, "?"+*e.Parameter)
 		} else {
-			places = append(places, *e.Pointer)
+			pointers = append(pointers, *e.Pointer)
 		}
 	}
-	return places
+	return pointers
 }
 
 // ask posts a body with headers: pairs of name and value. An application/json
@@ -197,7 +197,7 @@ func TestGatewayLocation(t *testing.T) {
 
 func TestGatewayWithoutStatusURL(t *testing.T) {
 	var bus capture
-	g := &Gateway{Registry: registry, Send: aside(bus.send), Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, Ledger: noLedger, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	g := &Gateway{Registry: registry, Send: aside(bus.send), Timeout: time.Second, MaxInFlight: 1, MaxUndecided: 100, States: noStates, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
 	g.Routes(router)
 	if got := ask(t, router, "/commands", alice); got.Status != 202 || got.Header["Location"] != nil {
@@ -221,7 +221,7 @@ type failingReader struct{}
 func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestGatewayBrokerAway(t *testing.T) {
-	got := ask(t, newGateway(func(*eventlog.Command) error {
+	got := ask(t, newGateway(func(*eventlog.Envelope) error {
 		return errors.New("dial tcp 10.0.0.1:9092: connection refused")
 	}), "/commands", alice, "Idempotency-Key", "a")
 	wantUnavailable(t, got, "urn:millrace:problem:unavailable", "a")
@@ -243,7 +243,7 @@ func TestGatewaySendHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var sends atomic.Int32
-		h := newGateway(func(*eventlog.Command) error {
+		h := newGateway(func(*eventlog.Envelope) error {
 			sends.Add(1)
 			<-release
 			return nil
@@ -274,7 +274,7 @@ func TestGatewayClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var sends atomic.Int32
-		h := newGateway(func(*eventlog.Command) error {
+		h := newGateway(func(*eventlog.Envelope) error {
 			<-release
 			sends.Add(1)
 			return nil

@@ -41,10 +41,10 @@ type importer struct {
 
 // importLine is a line on its way.
 type importLine struct {
-	number int
-	ticket *ticket       // nil if the line is wrong
-	sent   chan struct{} // closed when err says how sending went
-	err    error
+	number  int
+	pending *pendingRequest // nil if the line is wrong
+	sent    chan struct{}   // closed when err says how sending went
+	err     error
 }
 
 // postMany takes a command a line, and answers with a result a line, in the
@@ -189,7 +189,7 @@ func (i *importer) take(ctx context.Context, number int, text []byte) {
 		i.report(number, unknown(c))
 		return
 	}
-	line := &importLine{number: number, ticket: i.begin(c, i.wait, i.imported, i.undecided), sent: make(chan struct{})}
+	line := &importLine{number: number, pending: i.begin(c, i.wait, i.imported, i.undecided), sent: make(chan struct{})}
 	i.lines <- line
 	sender := eventlog.PartitionOf(c.Stream, importSenders)
 	if i.senders[sender] == nil {
@@ -213,19 +213,19 @@ func (i *importer) stopSenders() {
 func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 	stuck := map[string]bool{}
 	for line := range lines {
-		stream := line.ticket.command.Stream
+		stream := line.pending.envelope.Stream
 		if i.ending(ctx) || stuck[stream] {
-			line.err = notSent(line.ticket.command)
-		} else if line.err = line.ticket.send(ctx, i.awaitPlace); line.err != nil {
+			line.err = notSent(line.pending.envelope)
+		} else if line.err = line.pending.send(ctx, i.acquire); line.err != nil {
 			stuck[stream] = true
 		}
 		close(line.sent)
 	}
 }
 
-func (i *importer) awaitPlace(p places) bool { return p.await(importPatience, i.Stopping) }
+func (i *importer) acquire(s semaphore) bool { return s.acquire(importPatience, i.Stopping) }
 
-func notSent(c *eventlog.Command) *web.Problem {
+func notSent(c *eventlog.Envelope) *web.Problem {
 	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this stream may not have been taken; " +
 		"send what is not known to be taken again, in this order, with these ids")
 	p.ID = c.ID
@@ -278,7 +278,7 @@ func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
 func (l *importLine) ready() bool {
 	select {
 	case <-l.sent:
-		return l.err != nil || l.ticket.watch == nil || l.ticket.decided()
+		return l.err != nil || l.pending.watch == nil || l.pending.decided()
 	default:
 		return false
 	}
@@ -291,18 +291,18 @@ func (l *importLine) result(ctx context.Context) lineResult {
 	err := l.err
 	if err == nil {
 		var answer commandAnswer
-		if answer, err = l.ticket.answer(ctx); err == nil {
+		if answer, err = l.pending.answer(ctx); err == nil {
 			result.commandAnswer = &answer
 		}
 	}
 	if err != nil && !errors.As(err, &result.Problem) {
-		result.Problem = unknown(l.ticket.command)
+		result.Problem = unknown(l.pending.envelope)
 	}
 	return result
 }
 
 func (l *importLine) close() {
-	if l.ticket != nil {
-		l.ticket.close()
+	if l.pending != nil {
+		l.pending.close()
 	}
 }

@@ -207,7 +207,7 @@ func (g *gates) of(id string) chan struct{} {
 	return g.open[id]
 }
 
-func (g *gates) pass(c *eventlog.Command) error {
+func (g *gates) pass(c *eventlog.Envelope) error {
 	gate := g.of(c.ID)
 	g.mu.Lock()
 	g.began = append(g.began, c.ID)

@@ -90,7 +90,7 @@ func TestImportWhenTheServiceStops(t *testing.T) {
 				if took := time.Since(start); took > 2*time.Second {
 					t.Errorf("it took %v", took)
 				}
-				s.letGo()
+				s.release()
 			})
 		})
 	}
@@ -167,7 +167,7 @@ func TestImportThatIsNotRead(t *testing.T) {
 			t.Errorf("cut off after %v", took)
 		}
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 0 {
+		if n := s.states.Waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 	})
@@ -208,14 +208,14 @@ func TestImportClientGoes(t *testing.T) {
 			close(sends.of(fmt.Sprint("c", i)))
 		}
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 100+55 {
+		if n := s.states.Waiting(); n != 100+55 {
 			t.Errorf("%d wait, want each line, and the place of each that is sent", n)
 		}
 		_ = c.conn.Close()
 		time.Sleep(time.Hour)
-		s.letGo()
+		s.release()
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 0 {
+		if n := s.states.Waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 		if n := len(s.sentIDs()); n != 50 {
@@ -266,7 +266,7 @@ func TestImportHalfClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.readHead()
-	s.letGo()
+	s.release()
 	c.wantEnd("1 succeeded a", "2 user-exists 409 b")
 }
 
@@ -323,7 +323,7 @@ func TestImportThatPanics(t *testing.T) {
 			t.Errorf("got %q, %v; want an answer that is cut off", rest, err)
 		}
 		s.wantTaken(t, "b")
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 	})
 }
 

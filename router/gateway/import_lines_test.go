@@ -82,7 +82,7 @@ func TestImportLines(t *testing.T) {
 					t.Errorf("sent %d commands, want %d", n, accepted)
 				}
 				synctest.Wait()
-				if n := s.ledger.Waiting(); n != 0 {
+				if n := s.states.Waiting(); n != 0 {
 					t.Errorf("%d still wait", n)
 				}
 			})

@@ -174,11 +174,11 @@ func TestImportWaitsSideBySide(t *testing.T) {
 				t.Errorf("%s came after %v, want %v", want.result, took, want.after)
 			}
 		}
-		s.letGo()
+		s.release()
 		c.end()
 		c.wantEnd()
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 0 {
+		if n := s.states.Waiting(); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
 	})
@@ -199,7 +199,7 @@ func TestImportWithALongEnd(t *testing.T) {
 			time.AfterFunc(time.Duration(i+1)*2*importPatience, func() { close(sends.of(id)) })
 		}
 		c.wantEnd("1 accepted a", "2 accepted b", "3 accepted c")
-		s.letGo()
+		s.release()
 	})
 }
 
@@ -208,7 +208,7 @@ func TestImportWithALongEnd(t *testing.T) {
 func TestImportSendFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
-			s.sending = func(c *eventlog.Command) error {
+			s.sending = func(c *eventlog.Envelope) error {
 				switch c.ID {
 				case "lost":
 					return errors.New("no brokers")
@@ -257,12 +257,12 @@ func TestImportOfWhatIsKnown(t *testing.T) {
 		c.send(create("a", "1"))
 		c.end()
 		c.wantEnd("1 succeeded a")
-		s.letGo()
+		s.release()
 	})
 }
 
 // Imports wait for places, and leave half of them to those who don't wait.
-func TestImportLeavesPlaces(t *testing.T) {
+func TestImportLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(4))
 		s.holdBack()
@@ -270,13 +270,13 @@ func TestImportLeavesPlaces(t *testing.T) {
 		c.send(create("a", "1"), create("b", "1"), create("c", "1"))
 		c.end()
 		c.want("1 accepted a", "2 accepted b")
-		s.wantPlaces(t, 2)
+		s.wantUndecided(t, 2)
 		s.wantTaken(t, "d")
 		s.wantTaken(t, "e")
 		s.wantNotTaken(t, "f", "overloaded")
-		s.letGo()
+		s.release()
 		c.wantEnd("3 accepted c")
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 		if n := len(s.gateway.imported); n != 0 {
 			t.Errorf("%d of the places for imports are taken", n)
 		}
@@ -284,7 +284,7 @@ func TestImportLeavesPlaces(t *testing.T) {
 }
 
 // It doesn't wait for ever.
-func TestImportFindsNoPlace(t *testing.T) {
+func TestImportFindsNoRoom(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		taken       int // places that others have
@@ -312,8 +312,8 @@ func TestImportFindsNoPlace(t *testing.T) {
 				if n := len(s.gateway.imported); n != len(test.first) {
 					t.Errorf("%d of the places for imports are taken, want %d", n, len(test.first))
 				}
-				s.letGo()
-				s.wantPlaces(t, 0)
+				s.release()
+				s.wantUndecided(t, 0)
 			})
 		})
 	}
@@ -369,7 +369,7 @@ func TestImportOfMany(t *testing.T) {
 		c.want(fmt.Sprintf("%d %s c%d", i+1, status, i))
 	}
 	c.wantEnd()
-	if n := s.ledger.Waiting(); n != 0 {
+	if n := s.states.Waiting(); n != 0 {
 		t.Errorf("%d still wait", n)
 	}
 }

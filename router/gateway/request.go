@@ -28,7 +28,7 @@ const (
 )
 
 // read makes a command of a request, or a problem.
-func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Command, error) {
+func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Envelope, error) {
 	body, err := readBody(w, r)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Comman
 }
 
 // stamp gives a command its time, and an id if it has none.
-func (g *Gateway) stamp(c *eventlog.Command) error {
+func (g *Gateway) stamp(c *eventlog.Envelope) error {
 	if c.ID == "" {
 		id, err := uuid.NewV7()
 		if err != nil {

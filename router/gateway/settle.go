@@ -18,10 +18,10 @@ const (
 // its 202: only where the read models are kept by this very process, and when
 // it comes alone. So somebody who tries things by hand reads what they wrote;
 // programs get their 202 at once, and have Prefer: wait.
-func (g *Gateway) settles(t *ticket) bool {
+func (g *Gateway) settles(p *pendingRequest) bool {
 	now := time.Now().UnixNano()
 	quiet := now-g.lastCommand.Swap(now) > int64(quietTime)
-	return quiet && g.Visible != nil && t.wait == 0 && t.ledger != nil && len(g.inFlight) == 0
+	return quiet && g.Visible != nil && p.wait == 0 && p.states != nil && len(g.inFlight) == 0
 }
 
 // settle waits a moment until a command's outcome shows in the read models.

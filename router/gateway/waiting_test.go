@@ -32,7 +32,7 @@ func TestStoppingEndsWaits(t *testing.T) {
 			w, _ = s.post(t, known, "Prefer", "wait=20")
 			wantAnswer(t, w, 200, `{"id":"c0","type":"createUser","status":"succeeded","stream":"user/0","version":1,"position":"AQAB"}`)
 		}
-		s.letGo()
+		s.release()
 	})
 }
 
@@ -53,12 +53,12 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("waited on for %v", took)
 		}
-		if n := s.ledger.Waiting(); n != 1 {
+		if n := s.states.Waiting(); n != 1 {
 			t.Errorf("%d still wait, want the place that the command takes", n)
 		}
-		s.letGo()
+		s.release()
 		synctest.Wait()
-		if n := s.ledger.Waiting(); n != 0 {
+		if n := s.states.Waiting(); n != 0 {
 			t.Errorf("%d still wait for what is decided", n)
 		}
 	})

@@ -111,7 +111,7 @@ type claimedGroup struct {
 	// deliver brings a claim's messages to its handler, until either ends.
 	deliver func(*Claim, sarama.ConsumerGroupClaim)
 
-	held map[int32]*Claim // there is one topic
+	claims map[int32]*Claim // there is one topic
 }
 
 var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
@@ -158,7 +158,7 @@ func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, 
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.held[partition] = claim
+	g.claims[partition] = claim
 	return nil
 }
 
@@ -175,10 +175,10 @@ func (g *claimedGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	g.cleaning.Add(1)
 	defer g.cleaning.Add(-1)
 	g.mu.Lock()
-	held := g.held
+	claims := g.claims
 	g.mu.Unlock()
 	cleanups := new(errgroup.Group)
-	for _, claim := range held {
+	for _, claim := range claims {
 		cleanups.Go(func() error {
 			g.handler.Cleanup(claim)
 			return nil
@@ -195,19 +195,19 @@ const startGone = 4
 // doesn't end before: that would take the other claims away with it.
 func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	g.mu.Lock()
-	held := g.held[claim.Partition()]
+	claimed := g.claims[claim.Partition()]
 	g.mu.Unlock()
 	// A group's offset that the log does not have starts at the oldest; a
 	// handler's must not.
-	if held.start != Committed && held.start != claim.InitialOffset() {
-		g.failed(fmt.Errorf("partition %d of %s, offset %d: %w", held.Partition, claim.Topic(), held.start, ErrOffsetGone))
+	if claimed.start != Committed && claimed.start != claim.InitialOffset() {
+		g.failed(fmt.Errorf("partition %d of %s, offset %d: %w", claimed.Partition, claim.Topic(), claimed.start, ErrOffsetGone))
 		_ = Backoff(session.Context(), startGone)
 		return nil
 	}
-	held.first.Store(claim.InitialOffset())
-	g.deliver(held, claim)
+	claimed.first.Store(claim.InitialOffset())
+	g.deliver(claimed, claim)
 	select {
-	case <-held.abandoned:
+	case <-claimed.abandoned:
 	case <-session.Context().Done():
 	}
 	return nil

@@ -40,7 +40,7 @@ func (k *Kafka) CommandBus(topicID string) (*CommandBus, error) {
 // in which they are handed over. sent is called once: with the command's place
 // when all in-sync replicas hold it, or with an error when Kafka may hold it
 // or not. It must not wait for anything.
-func (b *CommandBus) Post(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+func (b *CommandBus) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 	ctx := whenDelivered(context.Background(), func(at Place, err error) {
 		if err != nil {
 			sent(eventlog.CommandPlace{}, err)
@@ -55,7 +55,7 @@ func (b *CommandBus) Post(c *eventlog.Command, sent func(eventlog.CommandPlace, 
 
 // Send returns a command's place once all in-sync replicas hold it. After an
 // error, the context's included, Kafka may hold it or not, now or later.
-func (b *CommandBus) Send(ctx context.Context, c *eventlog.Command) (eventlog.CommandPlace, error) {
+func (b *CommandBus) Send(ctx context.Context, c *eventlog.Envelope) (eventlog.CommandPlace, error) {
 	type result struct {
 		place eventlog.CommandPlace
 		err   error

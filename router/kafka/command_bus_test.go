@@ -29,7 +29,7 @@ func newCommandBus(t *testing.T, k *Kafka) *CommandBus {
 	return bus
 }
 
-func send(t *testing.T, bus *CommandBus, c *eventlog.Command) error {
+func send(t *testing.T, bus *CommandBus, c *eventlog.Envelope) error {
 	t.Helper()
 	_, err := bus.Send(t.Context(), c)
 	return err
@@ -54,7 +54,7 @@ func TestSendCommand(t *testing.T) {
 			t.Fatalf("command %d is not there", i)
 		}
 		last := messages[len(messages)-1]
-		got, err := eventlog.DecodeCommand(rawFromKafka(last), partitions)
+		got, err := eventlog.DecodeEnvelope(rawFromKafka(last), partitions)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func TestSendWhileBrokerIsAway(t *testing.T) {
 	})
 	var found []string
 	for _, m := range kafkaMessages(t, e.Kafka, eventlog.TopicCommands, eventlog.PartitionOf("user/1", partitions)) {
-		c, err := eventlog.DecodeCommand(rawFromKafka(m), partitions)
+		c, err := eventlog.DecodeEnvelope(rawFromKafka(m), partitions)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // goldenCommands are the commands of testdata.
-var goldenCommands = []eventlog.Command{
+var goldenCommands = []eventlog.Envelope{
 	{
 		ID: "c-1", Type: "createUser", Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 12, 345_000_000, time.UTC),
 		Hash: "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e",
@@ -36,7 +36,7 @@ func TestCommandOnTheWire(t *testing.T) {
 			}
 			from := kafkaMessage(golden(t, want.Type))
 			from.Offset = 7
-			got, err := eventlog.DecodeCommand(rawFromKafka(from), partitions)
+			got, err := eventlog.DecodeEnvelope(rawFromKafka(from), partitions)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestDecodeCommandRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := kafkaMessage(golden(t, "renameUser"))
 			spoil(m)
-			if c, err := eventlog.DecodeCommand(rawFromKafka(m), partitions); err == nil {
+			if c, err := eventlog.DecodeEnvelope(rawFromKafka(m), partitions); err == nil {
 				t.Errorf("read as %+v", c)
 			}
 		})
@@ -90,7 +90,7 @@ func TestDecodeCommandRefuses(t *testing.T) {
 // Two commands of one id are two messages, and one command sent twice is one
 // (CloudEvents: source and id).
 func TestCommandEventID(t *testing.T) {
-	id := func(change func(*eventlog.Command)) string {
+	id := func(change func(*eventlog.Envelope)) string {
 		c := goldenCommands[0]
 		change(&c)
 		msg, err := CommandMarshaler{}.Marshal(&c)
@@ -99,14 +99,14 @@ func TestCommandEventID(t *testing.T) {
 		}
 		return msg.UUID
 	}
-	first := id(func(*eventlog.Command) {})
-	if again := id(func(c *eventlog.Command) { c.Time = c.Time.Add(time.Second) }); again != first {
+	first := id(func(*eventlog.Envelope) {})
+	if again := id(func(c *eventlog.Envelope) { c.Time = c.Time.Add(time.Second) }); again != first {
 		t.Errorf("%s, sent again %s", first, again)
 	}
-	for name, change := range map[string]func(*eventlog.Command){
-		"stream": func(c *eventlog.Command) { c.Stream = "2" },
-		"id":     func(c *eventlog.Command) { c.ID = "c-2" },
-		"hash":   func(c *eventlog.Command) { c.Hash = "0" },
+	for name, change := range map[string]func(*eventlog.Envelope){
+		"stream": func(c *eventlog.Envelope) { c.Stream = "2" },
+		"id":     func(c *eventlog.Envelope) { c.ID = "c-2" },
+		"hash":   func(c *eventlog.Envelope) { c.Hash = "0" },
 	} {
 		if id(change) == first {
 			t.Errorf("the same for another %s", name)

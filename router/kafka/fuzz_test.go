@@ -35,7 +35,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		m := kafkaMessage(form)
 		m.Partition += shift
 		msg := commandMessage(t.Context(), m, partitions)
-		c, err := CommandFromMessage(msg)
+		c, err := EnvelopeFromMessage(msg)
 		if err != nil {
 			dead, err := deadLetterMarshaler{}.Marshal(eventlog.TopicDeadLetters, msg)
 			if err != nil {
@@ -54,7 +54,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := eventlog.DecodeCommand(rawFromKafka(sent(out, m)), partitions)
+		second, err := eventlog.DecodeEnvelope(rawFromKafka(sent(out, m)), partitions)
 		if err != nil {
 			t.Fatal(err)
 		}

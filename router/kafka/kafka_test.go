@@ -107,7 +107,7 @@ func TestOpenWhileBrokersAreAway(t *testing.T) {
 		"EventBus":            func() error { _, err := k.EventBus(); return err },
 		"LogReader":           func() error { _, err := k.LogReader(); return err },
 		"TrimCommands": func() error {
-			_, err := k.TrimCommands(t.Context(), 0, time.Now(), func(eventlog.Command) bool { return true })
+			_, err := k.TrimCommands(t.Context(), 0, time.Now(), func(eventlog.Envelope) bool { return true })
 			return err
 		},
 		"ReadDeadLetters": func() error { return k.ReadDeadLetters(t.Context(), func(DeadLetter) error { return nil }) },

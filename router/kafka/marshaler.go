@@ -12,7 +12,7 @@ import (
 )
 
 // CommandMarshaler is the command bus's and the command processor's: a
-// [eventlog.Command] to and from Watermill's message, and a message's payload into the
+// [eventlog.Envelope] to and from Watermill's message, and a message's payload into the
 // domain's command. Names are the domain's own: Type() of a command.
 type CommandMarshaler struct{}
 
@@ -27,9 +27,9 @@ var (
 // typed is what commands and events of the domain have in common.
 type typed interface{ Type() string }
 
-// Marshal takes a *[eventlog.Command].
+// Marshal takes a *[eventlog.Envelope].
 func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
-	c, ok := v.(*eventlog.Command)
+	c, ok := v.(*eventlog.Envelope)
 	if !ok {
 		return nil, fmt.Errorf("marshal %T: want *messaging.Command", v)
 	}
@@ -80,7 +80,7 @@ func unmarshalBody(msg *message.Message, v any) error {
 
 func nameOf(v any) string {
 	switch v := v.(type) {
-	case *eventlog.Command:
+	case *eventlog.Envelope:
 		return v.Type
 	case *eventlog.Record:
 		return v.Type

@@ -34,7 +34,7 @@ type delivery struct {
 	key     []byte
 	headers []eventlog.Header
 
-	command     eventlog.Command
+	envelope    eventlog.Envelope
 	undecodable error // why there is no command
 
 	records []eventlog.Record
@@ -66,7 +66,7 @@ func newDelivered(ctx context.Context, d *delivery, id, messageType string, body
 func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions int32) *message.Message {
 	raw := rawFromKafka(m)
 	d := &delivery{at: Place{m.Partition, m.Offset}, key: m.Key, headers: raw.Headers}
-	d.command, d.undecodable = eventlog.DecodeCommand(raw, partitions)
+	d.envelope, d.undecodable = eventlog.DecodeEnvelope(raw, partitions)
 	return newDelivered(ctx, d, raw.Get(eventlog.HeaderID), raw.Get(eventlog.HeaderType), m.Value)
 }
 
@@ -76,14 +76,14 @@ func recordsMessage(ctx context.Context, of []eventlog.Record) *message.Message 
 	return newDelivered(ctx, d, of[0].ID, eventlog.TopicEvents, nil)
 }
 
-// CommandFromMessage is what a message of a [Kafka.CommandSubscription] says.
+// EnvelopeFromMessage is what a message of a [Kafka.CommandSubscription] says.
 // An error is [ErrUndecodable].
-func CommandFromMessage(msg *message.Message) (eventlog.Command, error) {
+func EnvelopeFromMessage(msg *message.Message) (eventlog.Envelope, error) {
 	d := deliveryOf(msg)
 	if d.undecodable != nil {
-		return d.command, fmt.Errorf("%w: %w", ErrUndecodable, d.undecodable)
+		return d.envelope, fmt.Errorf("%w: %w", ErrUndecodable, d.undecodable)
 	}
-	return d.command, nil
+	return d.envelope, nil
 }
 
 // RecordsFromMessage are the records of a message of a

@@ -21,8 +21,8 @@ func newRecord(stream string, seq int) *eventlog.Record {
 }
 
 // newCommand is a command as the gateway sends it.
-func newCommand(stream, id string) *eventlog.Command {
-	return &eventlog.Command{ID: id, Type: "renameUser", Stream: stream, Time: time.UnixMilli(1).UTC(), Hash: "hash", Body: []byte(`{"name":"Alice"}`)}
+func newCommand(stream, id string) *eventlog.Envelope {
+	return &eventlog.Envelope{ID: id, Type: "renameUser", Stream: stream, Time: time.UnixMilli(1).UTC(), Hash: "hash", Body: []byte(`{"name":"Alice"}`)}
 }
 
 // streamIn is a stream that belongs to a partition.

@@ -24,19 +24,19 @@ import (
 type Subscription struct {
 	kafka *Kafka
 	name  string      // of the group
-	feed  *FeedReader // nil to take what the group fetches
+	tail  *TailReader // nil to take what the group fetches
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
 
-	intake   context.Context // ends when no more messages are to be taken
-	stop     context.CancelFunc
-	session  context.Context // ends when the group is to be left
-	leave    context.CancelFunc
-	claiming sync.Mutex // held while closed is read, and busy grows
-	closed   bool
-	busy     sync.WaitGroup // claims that take messages
-	running  sync.WaitGroup
+	accepting context.Context // ends when no more messages are to be taken
+	stop      context.CancelFunc
+	session   context.Context // ends when the group is to be left
+	leave     context.CancelFunc
+	claiming  sync.Mutex // held while closed is read, and busy grows
+	closed    bool
+	busy      sync.WaitGroup // claims that take messages
+	running   sync.WaitGroup
 }
 
 var _ message.Subscriber = (*Subscription)(nil)
@@ -48,7 +48,7 @@ const resendAfter = 100 * time.Millisecond
 const leavePatience = 2 * time.Second
 
 // CommandSubscription returns a subscriber of topic commands for a consumer
-// group, a command a message ([CommandFromMessage]). The handler is told of
+// group, a command a message ([EnvelopeFromMessage]). The handler is told of
 // each partition it claims, and decides where to start and what is done.
 // Closing waits for messages out at handlers to be acked, for up to drain.
 func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
@@ -62,16 +62,16 @@ const maxPacked = 256
 // partition's records that are there already ([RecordsFromMessage]): folding
 // takes less than passing each of them on would. The group says who has which
 // partition; the records come through the feed.
-func (k *Kafka) LogSubscription(group string, log *FeedReader, handler ClaimHandler, drain time.Duration) *Subscription {
+func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	return k.subscription(group, log, handler, drain)
 }
 
-func (k *Kafka) subscription(group string, feed *FeedReader, handler ClaimHandler, drain time.Duration) *Subscription {
+func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	s := &Subscription{
-		kafka: k, name: group, feed: feed, drain: drain, log: k.Log,
+		kafka: k, name: group, tail: tail, drain: drain, log: k.Log,
 		group: &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)},
 	}
-	s.intake, s.stop = context.WithCancel(context.Background())
+	s.accepting, s.stop = context.WithCancel(context.Background())
 	s.session, s.leave = context.WithCancel(context.Background())
 	return s
 }
@@ -106,7 +106,7 @@ func (s *Subscription) stay(topic string, to chan<- *message.Message) {
 		}
 		if err != nil && s.session.Err() == nil {
 			s.group.failed(err)
-			_ = Backoff(s.intake, try) // and then it is closed, or tried again
+			_ = Backoff(s.accepting, try) // and then it is closed, or tried again
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	}()
 	for s.session.Err() == nil {
 		// It returns when the partitions are shared out anew.
-		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(group, to), held: map[int32]*Claim{}})
+		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(group, to), claims: map[int32]*Claim{}})
 		if err != nil {
 			return joined, err
 		}
@@ -175,7 +175,7 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 			return
 		}
 		defer s.busy.Done()
-		if s.feed == nil {
+		if s.tail == nil {
 			s.takeCommands(claim, from.Messages(), to)
 			return
 		}
@@ -190,7 +190,7 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 
 // takeCommands takes what the group fetches.
 func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMessage, to chan<- *message.Message) {
-	for s.intake.Err() == nil {
+	for s.accepting.Err() == nil {
 		select {
 		case m, ok := <-from:
 			if !ok || !s.hand(claim, func() *message.Message { return commandMessage(s.session, m, s.kafka.Partitions) }, to) {
@@ -198,7 +198,7 @@ func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMe
 			}
 		case <-claim.abandoned:
 			return
-		case <-s.intake.Done():
+		case <-s.accepting.Done():
 			return
 		}
 	}
@@ -208,7 +208,7 @@ func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMe
 func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.Message) {
 	ctx, cancel := context.WithCancel(claim.Context)
 	defer cancel()
-	defer context.AfterFunc(s.intake, cancel)()
+	defer context.AfterFunc(s.accepting, cancel)()
 	go func() {
 		select {
 		case <-claim.abandoned:
@@ -241,12 +241,12 @@ var errEnded = errors.New("the claim has ended")
 // context or hand ends it.
 func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, hand func([]eventlog.Record) bool) (err error) {
 	if *next < 0 { // neither the handler nor the group has said where to start
-		if *next, err = s.feed.start(ctx, claim.Partition); err != nil {
+		if *next, err = s.tail.start(ctx, claim.Partition); err != nil {
 			*next = Committed
 			return err
 		}
 	}
-	return s.feed.Follow(ctx, claim.Partition, *next, func(records []eventlog.Record) error {
+	return s.tail.Follow(ctx, claim.Partition, *next, func(records []eventlog.Record) error {
 		for chunk := range slices.Chunk(records, maxPacked) {
 			if ctx.Err() != nil || !hand(chunk) {
 				return errEnded
@@ -268,7 +268,7 @@ func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<
 			return false
 		case <-claim.abandoned:
 			return false
-		case <-s.intake.Done():
+		case <-s.accepting.Done():
 			return false
 		}
 		select {
@@ -282,7 +282,7 @@ func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<
 		case <-time.After(resendAfter):
 		case <-claim.Context.Done():
 			return false
-		case <-s.intake.Done():
+		case <-s.accepting.Done():
 			return false
 		}
 	}

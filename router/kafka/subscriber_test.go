@@ -27,8 +27,8 @@ type claimant struct {
 
 	setups, cleanups atomic.Int64
 
-	mu   sync.Mutex
-	held map[int32]*Claim
+	mu      sync.Mutex
+	current map[int32]*Claim
 }
 
 func (c *claimant) Setup(claim *Claim) (start int64, err error) {
@@ -40,10 +40,10 @@ func (c *claimant) Setup(claim *Claim) (start int64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		if c.held == nil {
-			c.held = map[int32]*Claim{}
+		if c.current == nil {
+			c.current = map[int32]*Claim{}
 		}
-		c.held[claim.Partition] = claim
+		c.current[claim.Partition] = claim
 	}
 	return start, err
 }
@@ -55,20 +55,20 @@ func (c *claimant) Cleanup(claim *Claim) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.held, claim.Partition)
+	delete(c.current, claim.Partition)
 }
 
 // claim is the claim that it holds, or nil.
 func (c *claimant) claim(partition int32) *Claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held[partition]
+	return c.current[partition]
 }
 
 func (c *claimant) claims() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.held)
+	return len(c.current)
 }
 
 // member is a process in a consumer group: a subscription behind Watermill's
@@ -228,7 +228,7 @@ func TestSubscriptionCloseDrains(t *testing.T) {
 		defer close(left)
 		m.leave(t)
 	}()
-	receive(t, m.intake.Done(), "closing")
+	receive(t, m.accepting.Done(), "closing")
 	select {
 	case <-left:
 		t.Error("closed with a message at work")

@@ -13,7 +13,7 @@ import (
 
 // TrimCommands removes the oldest commands of a partition that came before a
 // time and are decided, up to the first that isn't both. It returns how many.
-func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.Time, decided func(eventlog.Command) bool) (int64, error) {
+func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.Time, decided func(eventlog.Envelope) bool) (int64, error) {
 	r, err := k.reader(eventlog.TopicCommands)
 	if err != nil {
 		return 0, err
@@ -36,7 +36,7 @@ func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.T
 			}
 			// What can't be decoded went to the dead letters before the next
 			// decided command was taken.
-			if c, err := eventlog.DecodeCommand(rawFromKafka(m), k.Partitions); err == nil {
+			if c, err := eventlog.DecodeEnvelope(rawFromKafka(m), k.Partitions); err == nil {
 				if !decided(c) {
 					return enough
 				}

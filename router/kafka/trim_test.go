@@ -65,7 +65,7 @@ func TestTrimCommands(t *testing.T) {
 			}
 			produce(t, k, messages...)
 			asked := int64(-1)
-			isDecided := func(c eventlog.Command) bool {
+			isDecided := func(c eventlog.Envelope) bool {
 				if c.Offset <= asked || c.Partition != 1 || c.Stream != stream {
 					t.Errorf("asked for %d/%d after %d", c.Partition, c.Offset, asked)
 				}

@@ -33,7 +33,7 @@ func (rd *Reader) Find(w http.ResponseWriter, r *http.Request, p *projection.Pro
 	if err != nil {
 		return found, err
 	}
-	err = rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*moment, error) {
+	err = rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*readPoint, error) {
 		l := &lookup{table: table, key: key, stream: stream, after: after, done: make(chan struct{})}
 		rd.lookups.add(rd.Store, p, l)
 		select {
@@ -56,7 +56,7 @@ type lookup struct {
 
 	done  chan struct{} // closed when the rest is set
 	found Found
-	at    *moment
+	at    *readPoint
 	err   error
 }
 
@@ -128,7 +128,7 @@ func find(ctx context.Context, view readmodel.View, batch []*lookup) error {
 	if err != nil {
 		return err
 	}
-	at := momentOf(checkpoints)
+	at := readPointOf(checkpoints)
 	keys, streams := map[string][]projection.Row{}, make([]string, 0, len(batch))
 	for _, l := range batch {
 		keys[l.table] = append(keys[l.table], l.key)

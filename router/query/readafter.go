@@ -42,7 +42,7 @@ var errBehind = errors.New("the read model isn't there yet")
 // lookAfter looks at a read model until it includes a position, or a command's
 // outcome, and returns when that was. A read model that doesn't get there in
 // time is a [web.Problem] of 503.
-func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*moment, error)) (at *moment, err error) {
+func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*readPoint, error)) (at *readPoint, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
 	var behind time.Time // since when it waits
@@ -169,7 +169,7 @@ func (rd *Reader) stopping() bool {
 }
 
 // view is one look at a read model.
-func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) (at *moment, err error) {
+func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) (at *readPoint, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readmodel.ReadTimeout)
 	defer cancel()
 	err = rd.Store.View(ctx, p, func(view readmodel.View) (err error) {
@@ -177,7 +177,7 @@ func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eve
 		if err != nil {
 			return err
 		}
-		at = momentOf(checkpoints)
+		at = readPointOf(checkpoints)
 		if after != nil {
 			view = wholeView{view}
 			if err := includes(ctx, view, checkpoints, after); err != nil {

@@ -90,24 +90,24 @@ func (rd *Reader) ReadAgain(w http.ResponseWriter, r *http.Request, p *projectio
 }
 
 func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) error {
-	return rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*moment, error) {
+	return rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*readPoint, error) {
 		return rd.view(ctx, p, after, read)
 	})
 }
 
-// moment is when a read model was looked at.
-type moment struct {
+// readPoint is when a read model was looked at.
+type readPoint struct {
 	checkpoints []readmodel.Checkpoint
 	token       string // of them as a position
 }
 
-func momentOf(checkpoints []readmodel.Checkpoint) *moment {
-	return &moment{checkpoints, eventlog.EncodePosition(readmodel.PositionOf(checkpoints))}
+func readPointOf(checkpoints []readmodel.Checkpoint) *readPoint {
+	return &readPoint{checkpoints, eventlog.EncodePosition(readmodel.PositionOf(checkpoints))}
 }
 
 // answer looks at a read model as [Reader.Read] says.
-func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*moment, error)) (err error) {
-	var at *moment
+func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*readPoint, error)) (err error) {
+	var at *readPoint
 	if after == nil {
 		at, err = look(r.Context(), nil)
 	} else {

@@ -175,13 +175,13 @@ func (f *fold) applyTo(s *stream, e *entry) {
 		f.changed = append(f.changed, s)
 	}
 	if err := f.applyOne(e); err != nil {
-		f.rows.takeBack()
+		f.rows.rollback()
 		s.at.Parked, s.at.ParkedOffset = err.Error(), e.Offset
 		s.gate = s.at.Head
 		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "command", e.CommandID, eventlog.TraceAttr(e.Trace), "error", err)
 		return
 	}
-	f.rows.keep()
+	f.rows.commit()
 	s.at.Head = eventlog.Head{Seq: e.Seq, Version: e.Version, Digest: e.Digest}
 	if !s.at.HasDecided(e.CommandPosition) { // what was held longest is decided last
 		s.at.Decided = e.CommandPosition

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// bulkKeeps is how many streams, and rows of a table, a bulk knows at most
+	// bulkMaxKnown is how many streams, and rows of a table, a bulk knows at most
 	// when it is through with some records: some 100 MB of small rows and their heads.
-	bulkKeeps = 100_000
-	// bulkWrites is how many of them it changes before it writes them: other
+	bulkMaxKnown = 100_000
+	// bulkMaxChanged is how many of them it changes before it writes them: other
 	// writers wait for as long as that takes, which is a good half second in
 	// SQLite.
-	bulkWrites = 50_000
+	bulkMaxChanged = 50_000
 )
 
 // bulk folds many batches into a generation that nobody else writes to. What
@@ -25,12 +25,12 @@ const (
 // doesn't look up either what it has never written.
 type bulk struct {
 	*fold
-	keeps, writes int
+	maxKnown, maxChanged int
 }
 
 // newBulk begins at these checkpoints, which are those of all partitions.
 func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk {
-	b := &bulk{fold: newFold(p, log), keeps: bulkKeeps, writes: bulkWrites}
+	b := &bulk{fold: newFold(p, log), maxKnown: bulkMaxKnown, maxChanged: bulkMaxChanged}
 	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
 		b.written = newWritten()
 		for _, t := range b.rows.tables {
@@ -43,7 +43,7 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 // full says whether it is time to flush: early, if a partition is folded to its
 // end. Its streams don't come again, and those of the next one aren't there yet.
 func (b *bulk) full(ended bool) bool {
-	most := b.writes
+	most := b.maxChanged
 	if ended {
 		most /= 2
 	}
@@ -52,8 +52,8 @@ func (b *bulk) full(ended bool) bool {
 }
 
 func (b *bulk) knowsMuch() bool {
-	return len(b.streams) > b.keeps ||
-		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.keeps })
+	return len(b.streams) > b.maxKnown ||
+		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.maxKnown })
 }
 
 // take returns what has changed. Who takes it sees to it that it is written
@@ -105,22 +105,22 @@ func newWritten() *written {
 
 // at returns the places of a name's bits (Kirsch and Mitzenmacher, 2006: two
 // hashes make any number of them).
-func (w *written) at(name string) (places [writtenHashes]uint64) {
+func (w *written) at(name string) (bits [writtenHashes]uint64) {
 	hash := maphash.String(w.seed, name)
 	step := hash>>32 | 1
-	for i := range places {
-		places[i] = hash % writtenBits
+	for i := range bits {
+		bits[i] = hash % writtenBits
 		hash += step
 	}
-	return places
+	return bits
 }
 
 func (w *written) add(name string) {
 	if w == nil {
 		return
 	}
-	for _, place := range w.at(name) {
-		w.bits[place/64] |= 1 << (place % 64)
+	for _, bit := range w.at(name) {
+		w.bits[bit/64] |= 1 << (bit % 64)
 	}
 }
 
@@ -128,8 +128,8 @@ func (w *written) has(name string) bool {
 	if w == nil {
 		return true
 	}
-	for _, place := range w.at(name) {
-		if w.bits[place/64]&(1<<(place%64)) == 0 {
+	for _, bit := range w.at(name) {
+		if w.bits[bit/64]&(1<<(bit%64)) == 0 {
 			return false
 		}
 	}

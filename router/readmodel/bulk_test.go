@@ -136,18 +136,18 @@ func entriesOf(records []eventlog.Record) []entry {
 	return reading{counts, orders.Registry}.entries(nil, records)
 }
 
-// settled does something before it looks anything up.
-type settled struct {
+// finishedTx does something before it looks anything up.
+type finishedTx struct {
 	stored
 	first func()
 }
 
-func (s settled) Heads(ctx context.Context, streams []string) (map[string]StreamHead, error) {
+func (s finishedTx) Heads(ctx context.Context, streams []string) (map[string]StreamHead, error) {
 	s.first()
 	return s.stored.Heads(ctx, streams)
 }
 
-func (s settled) Rows(ctx context.Context, table string, keys []projection.Row) ([]projection.Row, error) {
+func (s finishedTx) Rows(ctx context.Context, table string, keys []projection.Row) ([]projection.Row, error) {
 	s.first()
 	return s.stored.Rows(ctx, table, keys)
 }
@@ -162,9 +162,9 @@ func TestBulkIsTheSameFold(t *testing.T) {
 		records := luckyLog(luck, 400)
 		want, store := newMapTx(), newMapTx()
 		b := newBulk(counts, quiet, []Checkpoint{{}})
-		b.keeps, b.writes = luck.IntN(60), luck.IntN(60)
+		b.maxKnown, b.maxChanged = luck.IntN(60), luck.IntN(60)
 		var taken []changes // under way, until something is looked up
-		settle := func() {
+		finish := func() {
 			for _, c := range taken {
 				if err := errors.Join(c.write(t.Context(), store.clone()), c.write(t.Context(), store)); err != nil {
 					t.Fatal(err)
@@ -179,16 +179,16 @@ func TestBulkIsTheSameFold(t *testing.T) {
 			if err := apply(t.Context(), want, counts, orders.Registry, batch, quiet); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.apply(t.Context(), settled{store, settle}, entriesOf(batch)); err != nil {
+			if err := b.apply(t.Context(), finishedTx{store, finish}, entriesOf(batch)); err != nil {
 				t.Fatal(err)
 			}
 			if seed%2 == 1 {
 				if b.full(luck.IntN(4) == 0) || len(records) == 0 {
-					settle()
+					finish()
 					taken = append(taken, b.take())
 				}
 				if len(records) == 0 {
-					settle()
+					finish()
 				}
 				continue
 			}
@@ -221,9 +221,9 @@ func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	records := luckyLog(rand.New(rand.NewPCG(1, 1)), 200)
 	for name, test := range map[string]struct {
-		at    Checkpoint
-		keeps int
-		looks bool
+		at       Checkpoint
+		maxKnown int
+		looks    bool
 	}{
 		"from the start":             {Checkpoint{}, 1000, false},
 		"from the start, forgetting": {Checkpoint{}, 1, true},
@@ -231,7 +231,7 @@ func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
 	} {
 		store := newMapTx()
 		b := newBulk(counts, quiet, []Checkpoint{{}, test.at})
-		b.keeps = test.keeps
+		b.maxKnown = test.maxKnown
 		for _, half := range [][]eventlog.Record{records[:100], records[100:]} {
 			if err := b.commit(t.Context(), store, entriesOf(half)); err != nil {
 				t.Fatal(err)
@@ -248,7 +248,7 @@ func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
 func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
 	store := newMapTx()
 	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})
-	b.keeps = 2
+	b.maxKnown = 2
 	seen := eventlog.Head{}
 	for i, id := range []string{"a", "busy", "b", "busy", "c", "busy"} {
 		r := eventlog.Record{Offset: int64(i), Type: "orderRenamed", Stream: orders.Aggregate.Stream(id), Seq: 1, Version: 1, CommandID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id)}

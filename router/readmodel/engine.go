@@ -53,12 +53,12 @@ type Engine struct {
 	// binary's: this one folds the read model no more.
 	Stop func(error)
 
-	mu      sync.Mutex
-	folders map[int32]*folder
-	behind  map[int32]int64 // the partitions that are caught up in bulk
-	turns   chan struct{}   // to do so
-	line    *line
-	stopped sync.Once
+	mu        sync.Mutex
+	consumers map[int32]*partitionConsumer
+	behind    map[int32]int64 // the partitions that are caught up in bulk
+	turns     chan struct{}   // to do so
+	batcher   *batcher
+	stopped   sync.Once
 }
 
 // Setup implements [kafka.ClaimHandler]: it seeks the claim to the
@@ -73,10 +73,10 @@ func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.folders == nil {
-		e.folders, e.line = map[int32]*folder{}, newLine(e)
+	if e.consumers == nil {
+		e.consumers, e.batcher = map[int32]*partitionConsumer{}, newBatcher(e)
 	}
-	e.folders[claim.Partition] = newFolder(e.line, claim, start)
+	e.consumers[claim.Partition] = newPartitionConsumer(e.batcher, claim, start)
 	return start.Next, nil
 }
 
@@ -96,11 +96,11 @@ func (e *Engine) start(claim *kafka.Claim) (start Checkpoint, err error) {
 // that can be done soon.
 func (e *Engine) Cleanup(claim *kafka.Claim) {
 	e.mu.Lock()
-	f := e.folders[claim.Partition]
-	delete(e.folders, claim.Partition)
+	pc := e.consumers[claim.Partition]
+	delete(e.consumers, claim.Partition)
 	e.mu.Unlock()
-	if f != nil {
-		f.close()
+	if pc != nil {
+		pc.close()
 	}
 }
 
@@ -117,10 +117,10 @@ func (e *Engine) Handle(msg *message.Message) error {
 // partition that this process doesn't have is dropped.
 func (e *Engine) Take(r eventlog.Record) {
 	e.mu.Lock()
-	f := e.folders[r.Partition]
+	pc := e.consumers[r.Partition]
 	e.mu.Unlock()
-	if f != nil {
-		f.add(reading{e.Projection, e.Events}.entry(r))
+	if pc != nil {
+		pc.add(reading{e.Projection, e.Events}.entry(r))
 	}
 }
 
@@ -128,10 +128,10 @@ func (e *Engine) Take(r eventlog.Record) {
 // the context ends. A partition that another process has is not waited for.
 func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	e.mu.Lock()
-	f := e.folders[partition]
+	pc := e.consumers[partition]
 	e.mu.Unlock()
-	if f != nil {
-		f.next.await(ctx, offset+1)
+	if pc != nil {
+		pc.next.await(ctx, offset+1)
 	}
 }
 
@@ -140,7 +140,7 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 // the context lasts.
 func (e *Engine) Ready(ctx context.Context) error {
 	e.mu.Lock()
-	folders, behind := maps.Clone(e.folders), maps.Clone(e.behind)
+	consumers, behind := maps.Clone(e.consumers), maps.Clone(e.behind)
 	e.mu.Unlock()
 	for partition, records := range behind {
 		return fmt.Errorf("partition %d is %d records behind", partition, records)
@@ -148,14 +148,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 	// All at once: one after the other, a busy broker takes longer to say where
 	// they end than whoever asks has patience.
 	var asked errgroup.Group
-	for partition, f := range folders {
+	for partition, pc := range consumers {
 		asked.Go(func() error {
 			end, err := e.Log.End(ctx, partition)
 			if err != nil {
 				return err
 			}
-			if !f.next.await(ctx, end) {
-				return fmt.Errorf("partition %d is %d records behind", partition, end-f.next.load())
+			if !pc.next.await(ctx, end) {
+				return fmt.Errorf("partition %d is %d records behind", partition, end-pc.next.load())
 			}
 			return nil
 		})

@@ -98,7 +98,7 @@ func TestAReadModelOfOneAggregate(t *testing.T) {
 			t.Errorf("%s: heads of %v", step, got)
 		}
 		proof := verify(t, store, l, false, p)[0]
-		if proof.Differ != 0 || proof.Records != 64 || proof.Accepted != 40 || proof.Others != 24 || proof.Ignored != 0 || proof.Held != 0 {
+		if proof.Differ != 0 || proof.Records != 64 || proof.Accepted != 40 || proof.Others != 24 || proof.Ignored != 0 || proof.Deferred != 0 {
 			t.Errorf("%s: %+v\n%s", step, proof, differences(proof))
 		}
 	}
@@ -128,7 +128,7 @@ func TestAReadModelOfAllAggregates(t *testing.T) {
 	if diff := cmp.Diff([]string{"parcel/broken parked", "planet/1 parked"}, parked); diff != "" {
 		t.Error(diff)
 	}
-	if proof := verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.Others != 0 || proof.Held != 3 || proof.Accepted != 61 {
+	if proof := verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.Others != 0 || proof.Deferred != 3 || proof.Accepted != 61 {
 		t.Errorf("%+v\n%s", proof, differences(proof))
 	}
 }

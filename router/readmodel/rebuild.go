@@ -203,7 +203,7 @@ func (f *filling) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
-		_ = f.settle() // it was looked at, or something else failed before
+		_ = f.awaitWrite() // it was looked at, or something else failed before
 	}()
 	var all int64
 	for _, end := range f.ends {
@@ -232,7 +232,7 @@ func (f *filling) catchUp(ctx context.Context) error {
 	if err := f.write(ctx); err != nil {
 		return err
 	}
-	return f.settle()
+	return f.awaitWrite()
 }
 
 // done is how many records are in.
@@ -267,8 +267,8 @@ type transaction struct {
 	err  error // once it is over
 }
 
-// settle waits until nothing is under way, and says how that ended.
-func (f *filling) settle() error {
+// awaitWrite waits until nothing is under way, and says how that ended.
+func (f *filling) awaitWrite() error {
 	if f.under == nil {
 		return nil
 	}
@@ -280,7 +280,7 @@ func (f *filling) settle() error {
 // checkpoints that it is the fold up to, in one transaction, once the one before
 // is over.
 func (f *filling) write(ctx context.Context) error {
-	if err := f.settle(); err != nil {
+	if err := f.awaitWrite(); err != nil {
 		return err
 	}
 	moves := f.moves()
@@ -330,7 +330,7 @@ func (f *filling) Rows(ctx context.Context, table string, keys []projection.Row)
 }
 
 func (f *filling) view(ctx context.Context, fn func(View) error) error {
-	if err := f.settle(); err != nil {
+	if err := f.awaitWrite(); err != nil {
 		return err
 	}
 	return f.retrying(ctx, "read from", func() error { return f.Store.ViewOf(ctx, f.Projection, f.generation, fn) })

@@ -92,7 +92,7 @@ func TestRebuildLooksUpWhatIsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.stop()
-		f.bulk.keeps, f.bulk.writes = 5, 5
+		f.bulk.maxKnown, f.bulk.maxChanged = 5, 5
 		if err := f.catchUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -63,9 +63,9 @@ func Retry(ctx context.Context, store Store, log Log, events projection.Decoder,
 	return now, nil
 }
 
-// heldRead is how many records are read while updates wait. Further ones are
+// parkedRead is how many records are read while updates wait. Further ones are
 // read before.
-const heldRead = 1000
+const parkedRead = 1000
 
 var errFurther = errors.New("the checkpoint is further")
 
@@ -95,7 +95,7 @@ func retrySome(ctx context.Context, store Store, log Log, events projection.Deco
 			if to, err = nextOf(ctx, v, partition); err != nil {
 				return err
 			}
-			if to-next > heldRead {
+			if to-next > parkedRead {
 				return errFurther
 			}
 			if err := read(to); err != nil {

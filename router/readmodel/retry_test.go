@@ -68,7 +68,7 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 				t.Error(diff)
 			}
 			proof := verify(t, store, l, false, p)[0]
-			if proof.Differ != 0 || proof.ParkedStreams != 2 || proof.Parked[0].Applies || proof.Held < 4 {
+			if proof.Differ != 0 || proof.ParkedStreams != 2 || proof.Parked[0].Applies || proof.Deferred < 4 {
 				t.Errorf("%+v", proof)
 			}
 
@@ -87,7 +87,7 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 			if now = retry(t, store, l, p, was); len(now) != 1 || now[0].Stream != order("b") || now[0].Parked != "" {
 				t.Errorf("%+v", now)
 			}
-			if proof = verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.ParkedStreams != 0 || proof.Held != 0 {
+			if proof = verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.ParkedStreams != 0 || proof.Deferred != 0 {
 				t.Errorf("after both: %+v", proof)
 			}
 			if fresh := memory(t); proof.Digest != func() any { l.catchUp(t, fresh, p); return verify(t, fresh, l, false, p)[0].Digest }() {
@@ -121,7 +121,7 @@ func TestRetryParksAgain(t *testing.T) {
 	if got := rows(t, store, p)["a"]; got != "better 3" {
 		t.Errorf("the row is %q", got)
 	}
-	if proof := verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.Held != 2 {
+	if proof := verify(t, store, l, false, p)[0]; proof.Differ != 0 || proof.Deferred != 2 {
 		t.Errorf("%+v %s", proof, differences(proof))
 	}
 }

@@ -166,15 +166,15 @@ func (s *rowSet) change(t *tableRows, key, row projection.Row) {
 	at.row = row
 }
 
-// keep makes the changes of the event at hand stay, and takeBack undoes them.
+// commit makes the changes of the event at hand stay, and rollback undoes them.
 // A row that is as it was is written once more: that changes nothing.
-func (s *rowSet) keep() { s.event = s.event[:0] }
+func (s *rowSet) commit() { s.event = s.event[:0] }
 
-func (s *rowSet) takeBack() {
+func (s *rowSet) rollback() {
 	for _, u := range slices.Backward(s.event) {
 		u.at.row = u.before
 	}
-	s.keep()
+	s.commit()
 }
 
 // tableChanges are the rows of a table to put, and the keys of those to remove.

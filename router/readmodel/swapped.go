@@ -5,33 +5,33 @@ import (
 	"slices"
 )
 
-// goOn lets the partitions go on that only lost their generation: another one
+// continueInLive lets the partitions go on that only lost their generation: another one
 // was made the live one. It is at or past where they are, so that they go on
 // in it from there, without leaving the group. It returns those that others
 // have moved.
-func (l *line) goOn(moved []int32, folders []*folder) (left []int32) {
-	e := l.engine
+func (b *batcher) continueInLive(moved []int32, consumers []*partitionConsumer) (left []int32) {
+	e := b.engine
 	ctx, cancel := context.WithTimeout(context.Background(), FlushTimeout)
 	defer cancel()
 	live, err := e.Store.Checkpoints(ctx, e.Projection)
 	if err != nil {
 		return moved // to be set up anew, once the store can be reached
 	}
-	for _, f := range folders {
-		if !slices.Contains(moved, f.claim.Partition) {
+	for _, pc := range consumers {
+		if !slices.Contains(moved, pc.claim.Partition) {
 			continue
 		}
-		now := live[f.claim.Partition]
-		if now.Generation == f.at.Generation || now.Next < f.at.Next || now.Next == f.at.Next && now.Digest != f.at.Digest {
-			left = append(left, f.claim.Partition)
+		now := live[pc.claim.Partition]
+		if now.Generation == pc.at.Generation || now.Next < pc.at.Next || now.Next == pc.at.Next && now.Digest != pc.at.Digest {
+			left = append(left, pc.claim.Partition)
 			continue
 		}
 		e.Logger.Info("another generation is live; going on in it", "read model", e.Projection.Name,
 			"partition", now.Partition, "generation", now.Generation, "offset", now.Next)
-		l.mu.Lock()
-		f.at = now
-		l.mu.Unlock()
-		f.next.set(now.Next)
+		b.mu.Lock()
+		pc.at = now
+		b.mu.Unlock()
+		pc.next.set(now.Next)
 		e.Waits.Moved(e.Store, e.Projection, now)
 	}
 	return left
@@ -39,13 +39,13 @@ func (l *line) goOn(moved []int32, folders []*folder) (left []int32) {
 
 // stopAll leaves a read model whose live generation isn't this binary's to
 // others.
-func (l *line) stopAll(folders []*folder, why error) {
-	l.engine.stopped.Do(func() {
-		if l.engine.Stop != nil {
-			l.engine.Stop(why)
+func (b *batcher) stopAll(consumers []*partitionConsumer, why error) {
+	b.engine.stopped.Do(func() {
+		if b.engine.Stop != nil {
+			b.engine.Stop(why)
 		}
 	})
-	for _, f := range folders {
-		l.drop(f)
+	for _, pc := range consumers {
+		b.drop(pc)
 	}
 }

@@ -41,7 +41,7 @@ type Proof struct {
 	// some of them and ignored others; Held are those of parked streams, from
 	// the one on that each stopped at; Others are those of aggregates that the
 	// read model is not of.
-	Records, Accepted, Ignored, Held, Others int64
+	Records, Accepted, Ignored, Deferred, Others int64
 	// Streams and Rows are how many heads and rows were compared.
 	Streams, Rows int64
 	// Digest is of all rows and heads, as the log makes them: the same for
@@ -260,7 +260,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 		for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
 			proof.differs(v.Max, d)
 		}
-		proof.Held, proof.Others = s.held, s.others
+		proof.Deferred, proof.Others = s.deferred, s.others
 		for _, c := range s.at {
 			proof.Records += c.Next
 		}
@@ -270,7 +270,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 		})
 	})
 	if proof != nil {
-		proof.Ignored = proof.Records - proof.Accepted - proof.Held - proof.Others
+		proof.Ignored = proof.Records - proof.Accepted - proof.Deferred - proof.Others
 	}
 	return proof, err
 }

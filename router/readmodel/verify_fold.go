@@ -19,10 +19,10 @@ type shadow struct {
 	// copy folds as live does, but stops a stream where the live read model
 	// has it parked: its rows, and those it shares, are to be compared as they
 	// stood then.
-	copy   *projection.Projection
-	at     []Checkpoint // how far it is
-	held   int64        // records of parked streams, from the one they stopped at
-	others int64        // records of aggregates that the read model is not of
+	copy     *projection.Projection
+	at       []Checkpoint // how far it is
+	deferred int64        // records of parked streams, from the one they stopped at
+	others   int64        // records of aggregates that the read model is not of
 
 	mu     sync.Mutex
 	parked map[string]StreamHead // as the live read model has them
@@ -165,7 +165,7 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 		return fmt.Errorf("scratch store: %w", err)
 	}
 	t.at[partition] = to
-	held, others := int64(0), int64(0)
+	deferred, others := int64(0), int64(0)
 	for i := range records {
 		r := &records[i]
 		at, parked := seen.parked[r.Stream]
@@ -174,12 +174,12 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 		case !t.copy.IsOf(r.Stream):
 			others++
 		case parked && r.Offset >= at:
-			held++
+			deferred++
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.held += held
+	t.deferred += deferred
 	t.others += others
 	return nil
 }

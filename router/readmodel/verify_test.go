@@ -84,7 +84,7 @@ func TestVerifyProvesWhatIsRight(t *testing.T) {
 	proofs, others := verify(t, store, l, false, a, b), verify(t, other, l, false, a, b)
 	for i, proof := range proofs {
 		if proof.Differ != 0 || proof.Records != 1000 || proof.Streams == 0 || proof.Rows < proof.Streams || proof.Ignored == 0 ||
-			proof.Accepted+proof.Ignored != 1000 || proof.Held != 0 {
+			proof.Accepted+proof.Ignored != 1000 || proof.Deferred != 0 {
 			t.Errorf("%+v", proof)
 		}
 		if proof.Digest != others[i].Digest || proof.Digest == (eventlog.Digest{}) {

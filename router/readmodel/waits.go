@@ -32,6 +32,7 @@ type Waits struct {
 	models map[*projection.Projection]*ModelWaits
 }
 
+// Of are those who wait for one read model.
 func (w *Waits) Of(store Store, p *projection.Projection) *ModelWaits {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -27,7 +27,7 @@ type commandService struct {
 	server *web.Server
 
 	bus    atomic.Pointer[kafka.CommandBus]            // nil until Kafka is reached
-	ledger atomic.Pointer[decider.Ledger]              // likewise
+	states atomic.Pointer[decider.StateStore]          // likewise
 	status atomic.Pointer[func(context.Context) error] // why the handlers aren't ready
 }
 
@@ -51,7 +51,7 @@ func (s *commandService) run(ctx context.Context) error {
 		Timeout:      s.Config.CommandService.PublishTimeout,
 		MaxInFlight:  s.Config.CommandService.MaxInFlight,
 		MaxUndecided: s.Config.CommandService.MaxUndecided,
-		Ledger:       s.ledger.Load,
+		States:       s.states.Load,
 		Visible:      s.awaitVisible(),
 		Stopping:     ctx.Done(),
 		StatusURL:    s.Config.ReadAPI.PublicURL,
@@ -66,9 +66,9 @@ func (s *commandService) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.standing.gateway.Store(gateway)
+	s.stats.gateway.Store(gateway)
 	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
-	defer s.stopIntake("command-service", s.server)
+	defer s.drainServer("command-service", s.server)
 	err = s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // it was told to stop while it waited for Kafka
@@ -95,7 +95,7 @@ func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
 	}
 }
 
-func (s *commandService) send(c *eventlog.Command, sent func(eventlog.CommandPlace, error)) {
+func (s *commandService) send(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 	if bus := s.bus.Load(); bus != nil {
 		bus.Post(c, sent)
 		return
@@ -115,9 +115,9 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	defer k.close(s.Log)
 
-	ledger := decider.NewLedger(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
-	ledger.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
-	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, ledger, k.events.Append, s.Log)
+	states := decider.NewStateStore(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
+	states.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
+	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
 	if s.traces != nil {
 		dispatcher.Tracer = s.traces
@@ -134,15 +134,15 @@ func (s *commandService) handle(ctx context.Context) error {
 		return errors.Join(subscription.Ready(), dispatcher.Ready(ctx, k.commands))
 	}
 	s.status.Store(&status)
-	s.ledger.Store(ledger)
-	s.standing.ledger.Store(ledger)
-	s.standing.dispatcher.Store(dispatcher)
+	s.states.Store(states)
+	s.stats.states.Store(states)
+	s.stats.dispatcher.Store(dispatcher)
 	s.bus.Store(k.bus)
 
 	// The ledger outlives the handlers: what is under way ends in it.
-	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
-	ledgerDone := make(chan error, 1)
-	go func() { ledgerDone <- ledger.Run(ledgerCtx) }()
+	statesCtx, stopStates := context.WithCancel(context.WithoutCancel(ctx))
+	statesDone := make(chan error, 1)
+	go func() { statesDone <- states.Run(statesCtx) }()
 	routerDone := make(chan error, 1)
 	go func() { routerDone <- router.Run(context.WithoutCancel(ctx)) }()
 
@@ -162,17 +162,17 @@ func (s *commandService) handle(ctx context.Context) error {
 			if err := router.Close(); err != nil {
 				s.Log.Warn("leaving the group", "error", err)
 			}
-		case err = <-ledgerDone:
-			ledgerDone <- nil
+		case err = <-statesDone:
+			statesDone <- nil
 			wait = false
 		}
 	}
-	s.stopIntake("command-service", s.server)
+	s.drainServer("command-service", s.server)
 	<-router.Running()
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
-	stopLedger()
-	return errors.Join(err, <-ledgerDone)
+	stopStates()
+	return errors.Join(err, <-statesDone)
 }
 
 // writeSide is what the command service has open on Kafka.
@@ -180,7 +180,7 @@ type writeSide struct {
 	bus         *kafka.CommandBus
 	deadLetters message.Publisher
 	events      *kafka.EventBus
-	reader      *kafka.FeedReader
+	reader      *kafka.TailReader
 	commands    *kafka.CommandReader
 }
 
@@ -203,7 +203,7 @@ func (s *commandService) open(ctx context.Context, topics kafka.Topics) (k write
 		if k.events, err = s.kafka.EventBus(); err != nil {
 			return err
 		}
-		if k.reader, err = s.feed.reader(s.kafka); err != nil {
+		if k.reader, err = s.logTail.reader(s.kafka); err != nil {
 			return err
 		}
 		k.commands, err = s.kafka.CommandReader()

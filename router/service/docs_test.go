@@ -251,11 +251,11 @@ func (r *reader) shell(command string) (string, error) {
 	cmd.Dir = "../.."
 	set := r.set.with(settings{"admin.address": r.addresses[config.Default().Admin.Address]})
 	cmd.Env = append(set.environ(), "no_proxy=*")
-	var complaints strings.Builder
-	cmd.Stderr = &complaints
+	var failures strings.Builder
+	cmd.Stderr = &failures
 	printed, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s%s", command, err, printed, &complaints)
+		return "", fmt.Errorf("%s: %w\n%s%s", command, err, printed, &failures)
 	}
 	return string(printed), nil
 }

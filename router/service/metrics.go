@@ -16,11 +16,11 @@ import (
 	"github.com/millrace/millrace/router/telemetry"
 )
 
-// standing are the parts of the process that tell how they stand, nil as long
+// stats are the parts of the process that tell how they stand, nil as long
 // as they aren't there.
-type standing struct {
+type stats struct {
 	gateway    atomic.Pointer[gateway.Gateway]
-	ledger     atomic.Pointer[decider.Ledger]
+	states     atomic.Pointer[decider.StateStore]
 	dispatcher atomic.Pointer[decider.Dispatcher]
 }
 
@@ -69,19 +69,19 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 			f.Ready[name] = failing[name] == nil && failing["process"] == nil
 		}
 	})
-	if gateway := m.standing.gateway.Load(); gateway != nil {
+	if gateway := m.stats.gateway.Load(); gateway != nil {
 		inFlight, undecided := gateway.UnderWay()
 		f.Gateway = &telemetry.Gateway{InFlight: inFlight, MaxInFlight: gateway.MaxInFlight, Undecided: undecided, MaxUndecided: gateway.MaxUndecided}
 	}
-	if dispatcher := m.standing.dispatcher.Load(); dispatcher != nil {
+	if dispatcher := m.stats.dispatcher.Load(); dispatcher != nil {
 		partitions, commands := dispatcher.UnderWay()
-		f.Desks = &telemetry.Desks{Partitions: partitions, Commands: commands}
+		f.Processors = &telemetry.Processors{Partitions: partitions, Commands: commands}
 	}
-	ledger := m.standing.ledger.Load()
-	if ledger != nil || models.store != nil {
+	states := m.stats.states.Load()
+	if states != nil || models.store != nil {
 		ends := models.ends(ctx)
-		if ledger != nil {
-			f.Ledger = ledgerFacts(ledger.Standing(), ends)
+		if states != nil {
+			f.State = stateFacts(states.Stats(), ends)
 		}
 		if models.store != nil {
 			f.ReadModels = models.facts(ctx, ends)
@@ -91,9 +91,9 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 	return f
 }
 
-// ledgerFacts are of a ledger that stands so, now that the log ends there.
-func ledgerFacts(s decider.Standing, ends []int64) *telemetry.Ledger {
-	facts := &telemetry.Ledger{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Held: s.Held, Stopped: s.Stopped}
+// stateFacts are of a ledger that stands so, now that the log ends there.
+func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
+	facts := &telemetry.State{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped}
 	if ends != nil {
 		lag := -s.Folded
 		for _, end := range ends {

@@ -18,7 +18,7 @@ import (
 type operator struct {
 	kafka  *kafka.Kafka
 	topics kafka.Topics
-	ledger *decider.Ledger
+	states *decider.StateStore
 	stdout io.Writer
 }
 
@@ -49,10 +49,10 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	ledger := decider.NewLedger(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	states := decider.NewStateStore(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
 	var folding sync.WaitGroup
 	folding.Go(func() {
-		if err := ledger.Run(ctx); err != nil {
+		if err := states.Run(ctx); err != nil {
 			log.Error("reading the log", "error", err)
 		}
 	})
@@ -60,18 +60,18 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		cancel()
 		folding.Wait()
 	}()
-	if err := readLog(ctx, in.stderr, ledger, kafka.Partitions); err != nil {
+	if err := readLog(ctx, in.stderr, states, kafka.Partitions); err != nil {
 		return err
 	}
-	return do(ctx, &operator{kafka, topics, ledger, in.stdout})
+	return do(ctx, &operator{kafka, topics, states, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows how far it is.
-func readLog(ctx context.Context, stderr io.Writer, ledger *decider.Ledger, partitions int32) error {
+func readLog(ctx context.Context, stderr io.Writer, states *decider.StateStore, partitions int32) error {
 	caughtUp := make(chan error, 1)
 	go func() {
 		for partition := range partitions {
-			if err := ledger.CatchUp(ctx, partition); err != nil {
+			if err := states.CatchUp(ctx, partition); err != nil {
 				caughtUp <- err
 				return
 			}
@@ -85,7 +85,7 @@ func readLog(ctx context.Context, stderr io.Writer, ledger *decider.Ledger, part
 		case err := <-caughtUp:
 			return err
 		case <-tick.C:
-			if folded, all, err := ledger.Progress(ctx); err == nil && isTerminal(stderr) {
+			if folded, all, err := states.Progress(ctx); err == nil && isTerminal(stderr) {
 				fmt.Fprintf(stderr, "\rreading the log: %d of %d records", folded, all)
 			}
 		}
@@ -103,9 +103,9 @@ func (o *operator) send(ctx context.Context, stream string, command operatorComm
 	}
 	defer func() { _ = bus.Close() }()
 	id := uuid.Must(uuid.NewV7()).String()
-	watch := o.ledger.Watch(stream, id)
+	watch := o.states.Watch(stream, id)
 	defer watch.Close()
-	_, err = bus.Send(ctx, &eventlog.Command{
+	_, err = bus.Send(ctx, &eventlog.Envelope{
 		ID: id, Type: command.Type(), Stream: stream,
 		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
 	})

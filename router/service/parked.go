@@ -22,7 +22,7 @@ type parkedListCmd struct{}
 // Run lists the parked streams.
 func (parkedListCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
-		parked := o.ledger.Parked()
+		parked := o.states.Parked()
 		if len(parked) == 0 {
 			fmt.Fprintln(o.stdout, "nothing is parked")
 			return nil
@@ -30,8 +30,8 @@ func (parkedListCmd) Run(in *invocation) error {
 		table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "STREAM\tWAITING\tCOMMAND\tTYPE\tSINCE\tREASON")
 		for _, p := range parked {
-			first := p.Held[0]
-			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, len(p.Held), first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
+			first := p.Deferred[0]
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, len(p.Deferred), first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
 		}
 		return table.Flush()
 	})
@@ -48,10 +48,10 @@ func (c parkedShowCmd) Run(in *invocation) error {
 		if err != nil {
 			return err
 		}
-		for i, h := range p.Held {
-			fmt.Fprintf(o.stdout, "%d. %s %s of %s\n   %s\n   %s\n", i+1, h.Type, h.ID, h.Time.Format(time.RFC3339), h.Body, h.Reason)
-			if h.Stack != "" {
-				fmt.Fprintf(o.stdout, "%s\n", h.Stack)
+		for i, d := range p.Deferred {
+			fmt.Fprintf(o.stdout, "%d. %s %s of %s\n   %s\n   %s\n", i+1, d.Type, d.ID, d.Time.Format(time.RFC3339), d.Body, d.Reason)
+			if d.Stack != "" {
+				fmt.Fprintf(o.stdout, "%s\n", d.Stack)
 			}
 		}
 		return nil
@@ -59,7 +59,7 @@ func (c parkedShowCmd) Run(in *invocation) error {
 }
 
 func (o *operator) parked(stream string) (decider.ParkedStream, error) {
-	for _, p := range o.ledger.Parked() {
+	for _, p := range o.states.Parked() {
 		if p.Stream == stream {
 			return p, nil
 		}
@@ -74,7 +74,7 @@ type parkedRequeueCmd struct {
 // Run requeues a stream, and says what became of its parked command.
 func (c parkedRequeueCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.Stream, func(decider.HeldCommand) operatorCommand {
+		return o.release(ctx, c.Stream, func(decider.DeferredCommand) operatorCommand {
 			return decider.RequeueParked{Stream: c.Stream}
 		})
 	})
@@ -88,7 +88,7 @@ type parkedDropCmd struct {
 // Run drops a parked command.
 func (c parkedDropCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.Stream, func(decider.HeldCommand) operatorCommand {
+		return o.release(ctx, c.Stream, func(decider.DeferredCommand) operatorCommand {
 			return decider.DropParked{Stream: c.Stream, CommandID: c.Command}
 		})
 	})
@@ -96,18 +96,18 @@ func (c parkedDropCmd) Run(in *invocation) error {
 
 // release sends what lets a parked stream go on, and says what became of the
 // command at fault.
-func (o *operator) release(ctx context.Context, stream string, by func(decider.HeldCommand) operatorCommand) error {
+func (o *operator) release(ctx context.Context, stream string, by func(decider.DeferredCommand) operatorCommand) error {
 	p, err := o.parked(stream)
 	if err != nil {
 		return err
 	}
-	first := p.Held[0]
+	first := p.Deferred[0]
 	command := by(first)
 	body, err := json.Marshal(command)
 	if err != nil {
 		return err
 	}
-	watch := o.ledger.Watch(stream, first.ID)
+	watch := o.states.Watch(stream, first.ID)
 	defer watch.Close()
 	<-watch.C // that it is parked
 	outcome, err := o.send(ctx, stream, command, body)
@@ -128,7 +128,7 @@ func (o *operator) release(ctx context.Context, stream string, by func(decider.H
 	default:
 		fmt.Fprintf(o.stdout, "%s %s succeeded; %s is at version %d\n", first.Type, first.ID, stream, outcome.Version)
 	}
-	if waiting := len(p.Held) - 1; waiting > 0 {
+	if waiting := len(p.Deferred) - 1; waiting > 0 {
 		fmt.Fprintf(o.stdout, "%d more go on behind it\n", waiting)
 	}
 	return nil

@@ -29,15 +29,15 @@ func (c projectionsListCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return keep(in, func(ctx context.Context, k *keeper) error {
-		ends, err := k.ends(ctx)
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
+		ends, err := session.ends(ctx)
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(k.stdout, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(session.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "READ MODEL\tGENERATION\tSTATE\tSINCE\tBEHIND\tPARKED\tROWS")
 		for _, p := range models {
-			all, err := k.store.Generations(ctx, p)
+			all, err := session.store.Generations(ctx, p)
 			if err != nil {
 				return err
 			}
@@ -54,10 +54,10 @@ func (c projectionsListCmd) Run(in *invocation) error {
 }
 
 // ends are where the log ends, by partition.
-func (k *keeper) ends(ctx context.Context) ([]int64, error) {
-	ends := make([]int64, k.partitions)
-	for partition := range k.partitions {
-		end, err := k.log.End(ctx, partition)
+func (session *adminSession) ends(ctx context.Context) ([]int64, error) {
+	ends := make([]int64, session.partitions)
+	for partition := range session.partitions {
+		end, err := session.log.End(ctx, partition)
 		if err != nil {
 			return nil, err
 		}

@@ -19,20 +19,20 @@ func (c projectionsParkedCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return keep(in, func(ctx context.Context, k *keeper) error {
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
 		none := true
 		for _, p := range models {
-			parked, err := readmodel.Parked(ctx, k.store, p, k.partitions)
+			parked, err := readmodel.Parked(ctx, session.store, p, session.partitions)
 			if err != nil {
 				return err
 			}
 			for _, s := range parked {
 				none = false
-				fmt.Fprintf(k.stdout, "%s: %s\n", p.Name, parkedText(s))
+				fmt.Fprintf(session.stdout, "%s: %s\n", p.Name, parkedText(s))
 			}
 		}
 		if none {
-			fmt.Fprintln(k.stdout, "nothing is parked")
+			fmt.Fprintln(session.stdout, "nothing is parked")
 		}
 		return nil
 	})
@@ -55,9 +55,9 @@ func (c projectionsRetryCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return keep(in, func(ctx context.Context, k *keeper) error {
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
 		p := models[0]
-		all, err := readmodel.Parked(ctx, k.store, p, k.partitions)
+		all, err := readmodel.Parked(ctx, session.store, p, session.partitions)
 		if err != nil {
 			return err
 		}
@@ -73,20 +73,20 @@ func (c projectionsRetryCmd) Run(in *invocation) error {
 				return fmt.Errorf("stream %s is not parked in read model %s", c.Stream, c.Name)
 			}
 		}
-		now, err := readmodel.Retry(ctx, k.store, k.log, in.service.registry, p, parked, k.logger)
+		now, err := readmodel.Retry(ctx, session.store, session.log, in.service.registry, p, parked, session.logger)
 		again := 0
 		for _, s := range now {
 			if s.Parked != "" {
 				again++
-				fmt.Fprintf(k.stdout, "parked again: %s\n", parkedText(s))
+				fmt.Fprintf(session.stdout, "parked again: %s\n", parkedText(s))
 				continue
 			}
-			fmt.Fprintf(k.stdout, "%s goes on, at version %d\n", s.Stream, s.Version)
+			fmt.Fprintf(session.stdout, "%s goes on, at version %d\n", s.Stream, s.Version)
 		}
 		if again > 0 {
 			err = errors.Join(err, fmt.Errorf("%s of %d parked again", count(int64(again), "stream"), len(now)))
 		} else if err == nil && len(now) == 0 {
-			fmt.Fprintln(k.stdout, "nothing is parked")
+			fmt.Fprintln(session.stdout, "nothing is parked")
 		}
 		return err
 	})

@@ -99,7 +99,7 @@ func (c projectionsDropCmd) Run(in *invocation) error {
 
 // builder is a keeper who changes the generations of one read model.
 type builder struct {
-	*keeper
+	*adminSession
 	*readmodel.Rebuild
 }
 
@@ -110,16 +110,16 @@ func rebuilding(in *invocation, name string, do func(context.Context, *builder) 
 	if err != nil {
 		return err
 	}
-	return keep(in, func(ctx context.Context, k *keeper) error {
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
 		p := models[0]
-		done, err := k.store.Rebuilding(ctx, p)
+		done, err := session.store.Rebuilding(ctx, p)
 		if err != nil {
 			return err
 		}
 		defer done()
-		err = do(ctx, &builder{k, &readmodel.Rebuild{
-			Projection: p, Store: k.store, Log: k.log, Events: in.service.registry, Partitions: k.partitions,
-			Logger: k.logger, Progress: progress(in.stderr),
+		err = do(ctx, &builder{session, &readmodel.Rebuild{
+			Projection: p, Store: session.store, Log: session.log, Events: in.service.registry, Partitions: session.partitions,
+			Logger: session.logger, Progress: progress(in.stderr),
 		}})
 		if errors.Is(err, readmodel.ErrOtherDefinition) {
 			err = fmt.Errorf("%w; run this with the binary that made it", err)

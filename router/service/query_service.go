@@ -16,9 +16,9 @@ import (
 // queryService is the role: an engine for each read model.
 type queryService struct {
 	*Process
-	store readmodel.Generations
-	kept  []*keptModel
-	left  []*projection.Projection // to other processes
+	store      readmodel.Generations
+	maintained []*maintainedModel
+	left       []*projection.Projection // to other processes
 }
 
 func newQueryService(m *Process, store readmodel.Generations) *queryService {
@@ -26,16 +26,16 @@ func newQueryService(m *Process, store readmodel.Generations) *queryService {
 	mine := m.Config.QueryService.ReadModels
 	for _, p := range m.Service.projections() {
 		if len(mine) == 0 || slices.Contains(mine, p.Name) {
-			s.kept = append(s.kept, &keptModel{queryService: s, projection: p})
+			s.maintained = append(s.maintained, &maintainedModel{queryService: s, projection: p})
 		} else {
 			s.left = append(s.left, p)
 		}
 	}
 	m.health.add("query-service", func(ctx context.Context) error {
-		errs := make([]error, len(s.kept))
+		errs := make([]error, len(s.maintained))
 		var asked sync.WaitGroup
-		for i, k := range s.kept {
-			asked.Go(func() { errs[i] = k.ready(ctx) })
+		for i, m := range s.maintained {
+			asked.Go(func() { errs[i] = m.ready(ctx) })
 		}
 		asked.Wait()
 		return errors.Join(errs...)
@@ -86,9 +86,9 @@ func (s *queryService) project(ctx context.Context) error {
 	if err := s.prepare(ctx, s.store, s.left); err != nil {
 		return err
 	}
-	var reader *kafka.FeedReader
+	var reader *kafka.TailReader
 	err := s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
-		reader, err = s.feed.reader(s.kafka)
+		reader, err = s.logTail.reader(s.kafka)
 		return err
 	})
 	if err != nil {
@@ -96,16 +96,16 @@ func (s *queryService) project(ctx context.Context) error {
 	}
 	defer func() { _ = reader.Close() }()
 	visible := func(ctx context.Context, partition int32, offset int64) {
-		for _, k := range s.kept {
-			if engine := k.engine.Load(); engine != nil {
+		for _, m := range s.maintained {
+			if engine := m.engine.Load(); engine != nil {
 				engine.Visible(ctx, partition, offset)
 			}
 		}
 	}
 	s.visible.Store(&visible)
-	keeping, ctx := errgroup.WithContext(ctx)
-	for _, k := range s.kept {
-		keeping.Go(func() error { return k.keep(ctx, reader) })
+	maintaining, ctx := errgroup.WithContext(ctx)
+	for _, m := range s.maintained {
+		maintaining.Go(func() error { return m.maintain(ctx, reader) })
 	}
-	return keeping.Wait()
+	return maintaining.Wait()
 }

@@ -67,7 +67,7 @@ func (s *readAPI) run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	looking.Wait()
-	s.stopIntake("read-api", s.server)
+	s.drainServer("read-api", s.server)
 	return err
 }
 

@@ -14,9 +14,9 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// keeper is somebody at the command line who looks after the read models, while
+// adminSession is somebody at the command line who looks after the read models, while
 // others use them.
-type keeper struct {
+type adminSession struct {
 	store      readmodel.Generations
 	log        *kafka.LogReader
 	partitions int32
@@ -24,8 +24,8 @@ type keeper struct {
 	stdout     io.Writer
 }
 
-// keep opens store and log, and lets do work on them.
-func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
+// withAdminSession opens store and log, and lets do work on them.
+func withAdminSession(in *invocation, do func(context.Context, *adminSession) error) (err error) {
 	cfg, err := in.load()
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func keep(in *invocation, do func(context.Context, *keeper) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return do(in.ctx, &keeper{store, reader, kafka.Partitions, logger, in.stdout})
+	return do(in.ctx, &adminSession{store, reader, kafka.Partitions, logger, in.stdout})
 }
 
 // scratchStore is an empty store of its own, gone when it is closed.

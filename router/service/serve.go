@@ -35,23 +35,23 @@ type Process struct {
 	// visible waits for the read models that this process keeps, if any.
 	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
 	// waits are those of the read API for what the query service folds.
-	waits    readmodel.Waits
-	health   *health
-	metrics  *telemetry.Metrics
-	traces   *telemetry.Traces // nil for none
-	standing standing
+	waits   readmodel.Waits
+	health  *health
+	metrics *telemetry.Metrics
+	traces  *telemetry.Traces // nil for none
+	stats   stats
 
 	topicsOnce sync.Mutex
 	topics     *kafka.Topics
-	feed       feed
+	logTail    sharedTail
 }
 
 // Addresses are where a process listens, "" for roles that it doesn't run.
 type Addresses struct{ Broker, Commands, Queries, Admin string }
 
-// part is a role at work: it runs until its context ends, finishes what is in
+// role is a role at work: it runs until its context ends, finishes what is in
 // flight, and returns.
-type part struct {
+type role struct {
 	name string
 	run  func(ctx context.Context) error
 }
@@ -107,7 +107,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		return err
 	}
 
-	defer m.shut("feed of the log", func(context.Context) error { return m.feed.close() })
+	defer m.shut("feed of the log", func(context.Context) error { return m.logTail.close() })
 
 	var store readmodel.Generations
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
@@ -133,41 +133,41 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	if m.traces != nil {
 		defer m.shut("traces", m.traces.Close)
 	}
-	var parts []part
+	var roles []role
 	if commands != nil {
 		s := newCommandService(m, commands)
-		parts = append(parts, part{"command-service", s.run})
+		roles = append(roles, role{"command-service", s.run})
 	}
 	if cfg.Has(config.QueryService) {
 		s := newQueryService(m, store)
-		parts = append(parts, part{"query-service", s.run})
+		roles = append(roles, role{"query-service", s.run})
 	}
 	if queries != nil {
 		s := newReadAPI(m, queries, store)
-		parts = append(parts, part{"read-api", s.run})
+		roles = append(roles, role{"read-api", s.run})
 	}
-	if len(parts) == 0 {
-		parts = append(parts, part{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
+	if len(roles) == 0 {
+		roles = append(roles, role{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
 	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
 	banner(m.Stdout, m.Service.try, m.Config, at)
 	if m.Started != nil {
 		m.Started(at)
 	}
-	return m.runParts(ctx, parts)
+	return m.runRoles(ctx, roles)
 }
 
-// runParts runs the parts together, and stops them one after the other.
-func (m *Process) runParts(ctx context.Context, parts []part) error {
-	failed := make(chan error, len(parts))
-	stops := make([]func(), 0, len(parts))
+// runRoles runs the parts together, and stops them one after the other.
+func (m *Process) runRoles(ctx context.Context, roles []role) error {
+	failed := make(chan error, len(roles))
+	stops := make([]func(), 0, len(roles))
 	var working atomic.Pointer[string] // the part that is being stopped
-	for _, p := range parts {
-		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	for _, p := range roles {
+		roleCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if err := p.run(partCtx); err != nil {
+			if err := p.run(roleCtx); err != nil {
 				failed <- fmt.Errorf("%s: %w", p.name, err)
 			}
 		}()
@@ -204,16 +204,16 @@ func (m *Process) runParts(ctx context.Context, parts []part) error {
 	return err
 }
 
-// intakeTimeout is how long a stop waits for the requests under way. Clients
+// drainTimeout is how long a stop waits for the requests under way. Clients
 // that are slower are cut off: what comes after needs its time too.
-const intakeTimeout = 3 * time.Second
+const drainTimeout = 3 * time.Second
 
-// stopIntake takes no more requests, and answers those under way.
-func (m *Process) stopIntake(name string, server *web.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), intakeTimeout)
+// drainServer takes no more requests, and answers those under way.
+func (m *Process) drainServer(name string, server *web.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := server.Close(ctx); err != nil {
-		m.Log.Warn("cut off clients that took too long", "role", name, "after", intakeTimeout.String())
+		m.Log.Warn("cut off clients that took too long", "role", name, "after", drainTimeout.String())
 	}
 }
 

@@ -210,7 +210,7 @@ func TestStatusWithoutHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = bus.Close() }()
-	_, err = bus.Send(t.Context(), &eventlog.Command{ID: "newer", Type: "breakUser", Stream: "user/1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
+	_, err = bus.Send(t.Context(), &eventlog.Envelope{ID: "newer", Type: "breakUser", Stream: "user/1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,14 +33,14 @@ func (c verifyCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return keep(in, func(ctx context.Context, k *keeper) (err error) {
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) (err error) {
 		scratch, closeIt, err := scratchStore(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, closeIt()) }()
 		v := &readmodel.Verifier{
-			Live: k.store, Scratch: scratch, Log: k.log, Events: in.service.registry, Partitions: k.partitions,
+			Live: session.store, Scratch: scratch, Log: session.log, Events: in.service.registry, Partitions: session.partitions,
 			Max: c.Max, Progress: progress(in.stderr),
 		}
 		proofs, err := v.Verify(ctx, models, c.Repair)
@@ -48,7 +48,7 @@ func (c verifyCmd) Run(in *invocation) error {
 			return fmt.Errorf("verify: %w", err)
 		}
 		for _, proof := range proofs {
-			printProof(k.stdout, proof)
+			printProof(session.stdout, proof)
 			if proof.Differ > 0 {
 				err = errDiffers
 			}
@@ -67,7 +67,7 @@ func printProof(w io.Writer, p *readmodel.Proof) {
 		verdict = "mended, and proven"
 	}
 	fmt.Fprintf(w, "%s: %s, in %s\n", p.Name, verdict, p.Took.Round(time.Millisecond))
-	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, held(p.Held), others(p.Others))
+	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, deferred(p.Deferred), others(p.Others))
 	fmt.Fprintf(w, "  compared  %s and %s of generation %d\n", count(p.Rows, "row"), count(p.Streams, "stream"), p.Generation)
 	fmt.Fprintf(w, "  position  %s\n", eventlog.EncodePosition(readmodel.PositionOf(p.Checkpoints)))
 	fmt.Fprintf(w, "  digest    %s\n", p.Digest)
@@ -106,7 +106,7 @@ func more(w io.Writer, all int64, shown int) {
 	}
 }
 
-func held(n int64) string {
+func deferred(n int64) string {
 	if n == 0 {
 		return ""
 	}

@@ -123,7 +123,7 @@ func TestQueriesThatFail(t *testing.T) {
 
 // A writer counts a row on together with the checkpoint. Whoever looks sees
 // both of the same moment, and again the same as long as it looks.
-func TestViewIsOfOneMoment(t *testing.T) {
+func TestViewIsOneSnapshot(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
 		writer, reader := prepared(t, open(), p), open()

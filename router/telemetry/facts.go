@@ -13,25 +13,25 @@ type Facts struct {
 	// ready.
 	Ready      map[string]bool
 	Gateway    *Gateway
-	Desks      *Desks
-	Ledger     *Ledger
+	Processors *Processors
+	State      *State
 	ReadModels []ReadModel
 }
 
 // Gateway is how many commands are on their way through, and how many may be.
 type Gateway struct{ InFlight, MaxInFlight, Undecided, MaxUndecided int }
 
-// Desks are the partitions whose commands this process decides, and the
+// Processors are the partitions whose commands this process decides, and the
 // commands of them that are under way.
-type Desks struct{ Partitions, Commands int }
+type Processors struct{ Partitions, Commands int }
 
-// Ledger is the write side's fold of the log.
-type Ledger struct {
+// State is the write side's fold of the log.
+type State struct {
 	Streams  int
 	Outcomes int    // of their last commands, as many as are remembered
 	Lag      *int64 // records of the log that are not folded
 	Parked   int    // streams whose first held command waits for an operator
-	Held     int    // commands that wait
+	Deferred int    // commands that wait
 	Stopped  int    // streams that this binary can't read
 }
 
@@ -58,27 +58,27 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	ready           = gauge("ready", "Whether a part of the process, or what it needs, is ready (1) or not (0), as /readyz tells.", "check")
-	inFlight        = gauge("gateway_in_flight_commands", "Commands on their way to Kafka.")
-	inFlightLimit   = gauge("gateway_in_flight_commands_limit", "How many may be: command_service.max_in_flight.")
-	undecided       = gauge("gateway_undecided_commands", "Commands of this process's clients that have no outcome yet.")
-	undecidedLimit  = gauge("gateway_undecided_commands_limit", "How many may be: command_service.max_undecided.")
-	deskPartitions  = gauge("processor_partitions", "Partitions whose commands this process decides.")
-	deskCommands    = gauge("processor_commands", "Commands of those partitions that have come and are not decided.")
-	stateStreams    = gauge("state_streams", "Streams in the state store, those included whose commands were only refused.")
-	ledgerOutcomes  = gauge("state_outcomes", "Outcomes of the streams' last commands that the state store remembers.")
-	ledgerLag       = gauge("state_lag_records", "Records of the log that the state store has not folded.")
-	ledgerParked    = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
-	ledgerHeld      = gauge("state_deferred_commands", "Commands of parked streams: the parked commands, and the commands queued behind them.")
-	ledgerStopped   = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
-	modelGeneration = gauge("read_model_generation", "The live generation of a read model.", "read_model")
-	modelLag        = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
-	modelLagSeconds = gauge("read_model_lag_seconds", "How long ago the oldest command was taken whose outcome is in the log and not in a read model; 0 if there is none.", "read_model")
-	modelParked     = gauge("read_model_parked_streams", "Streams whose events a read model could not apply.", "read_model")
-	modelRebuild    = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation that is being filled, while one is.", "read_model")
-	allFacts        = []*prometheus.Desc{
-		ready, inFlight, inFlightLimit, undecided, undecidedLimit, deskPartitions, deskCommands,
-		stateStreams, ledgerOutcomes, ledgerLag, ledgerParked, ledgerHeld, ledgerStopped,
+	ready               = gauge("ready", "Whether a part of the process, or what it needs, is ready (1) or not (0), as /readyz tells.", "check")
+	inFlight            = gauge("gateway_in_flight_commands", "Commands on their way to Kafka.")
+	inFlightLimit       = gauge("gateway_in_flight_commands_limit", "How many may be: command_service.max_in_flight.")
+	undecided           = gauge("gateway_undecided_commands", "Commands of this process's clients that have no outcome yet.")
+	undecidedLimit      = gauge("gateway_undecided_commands_limit", "How many may be: command_service.max_undecided.")
+	processorPartitions = gauge("processor_partitions", "Partitions whose commands this process decides.")
+	processorCommands   = gauge("processor_commands", "Commands of those partitions that have come and are not decided.")
+	stateStreams        = gauge("state_streams", "Streams in the state store, those included whose commands were only refused.")
+	stateOutcomes       = gauge("state_outcomes", "Outcomes of the streams' last commands that the state store remembers.")
+	stateLag            = gauge("state_lag_records", "Records of the log that the state store has not folded.")
+	stateParked         = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
+	stateDeferred       = gauge("state_deferred_commands", "Commands of parked streams: the parked commands, and the commands queued behind them.")
+	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
+	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
+	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
+	modelLagSeconds     = gauge("read_model_lag_seconds", "How long ago the oldest command was taken whose outcome is in the log and not in a read model; 0 if there is none.", "read_model")
+	modelParked         = gauge("read_model_parked_streams", "Streams whose events a read model could not apply.", "read_model")
+	modelRebuild        = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation that is being filled, while one is.", "read_model")
+	allFacts            = []*prometheus.Desc{
+		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
+		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -119,18 +119,18 @@ func (f Facts) list() (all []fact) {
 		add(undecided, float64(g.Undecided))
 		add(undecidedLimit, float64(g.MaxUndecided))
 	}
-	if d := f.Desks; d != nil {
-		add(deskPartitions, float64(d.Partitions))
-		add(deskCommands, float64(d.Commands))
+	if d := f.Processors; d != nil {
+		add(processorPartitions, float64(d.Partitions))
+		add(processorCommands, float64(d.Commands))
 	}
-	if l := f.Ledger; l != nil {
-		add(stateStreams, float64(l.Streams))
-		add(ledgerOutcomes, float64(l.Outcomes))
-		add(ledgerParked, float64(l.Parked))
-		add(ledgerHeld, float64(l.Held))
-		add(ledgerStopped, float64(l.Stopped))
-		if l.Lag != nil {
-			add(ledgerLag, float64(*l.Lag))
+	if s := f.State; s != nil {
+		add(stateStreams, float64(s.Streams))
+		add(stateOutcomes, float64(s.Outcomes))
+		add(stateParked, float64(s.Parked))
+		add(stateDeferred, float64(s.Deferred))
+		add(stateStopped, float64(s.Stopped))
+		if s.Lag != nil {
+			add(stateLag, float64(*s.Lag))
 		}
 	}
 	for _, m := range f.ReadModels {

@@ -24,8 +24,8 @@ func everything(context.Context) Facts {
 	return Facts{
 		Ready:      map[string]bool{"kafka": true, "store": false},
 		Gateway:    &Gateway{InFlight: 1, MaxInFlight: 2, Undecided: 3, MaxUndecided: 4},
-		Desks:      &Desks{Partitions: 12, Commands: 5},
-		Ledger:     &Ledger{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Held: 2, Stopped: 1},
+		Processors: &Processors{Partitions: 12, Commands: 5},
+		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -89,7 +89,7 @@ func TestFacts(t *testing.T) {
 func TestUnknownFactsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	text := scrape(t, NewMetrics(Build{}, nil, func(context.Context) Facts {
-		return Facts{Ledger: new(Ledger), ReadModels: []ReadModel{{Name: "users"}}}
+		return Facts{State: new(State), ReadModels: []ReadModel{{Name: "users"}}}
 	}))
 	for _, name := range []string{"millrace_state_lag", "millrace_read_model_lag", "millrace_read_model_rebuild", "millrace_gateway", "millrace_desk"} {
 		if strings.Contains(text, name) {

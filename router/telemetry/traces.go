@@ -54,7 +54,7 @@ func NewTraces(ctx context.Context, settings TraceSettings) (*Traces, error) {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
 	// Both providers hand their spans to the same queue.
-	queue := sdk.NewBatchSpanProcessor(&complainingExporter{SpanExporter: exporter, log: settings.Log})
+	queue := sdk.NewBatchSpanProcessor(&samplingExporter{SpanExporter: exporter, log: settings.Log})
 	of := resource.NewSchemaless(
 		semconv.ServiceNamespace("millrace"), semconv.ServiceName(settings.Service),
 		semconv.ServiceVersion(settings.Build.Version),
@@ -77,18 +77,18 @@ func NewTraces(ctx context.Context, settings TraceSettings) (*Traces, error) {
 // Close sends what is left.
 func (t *Traces) Close(ctx context.Context) error { return t.close(ctx) }
 
-// complainingExporter logs what can't be sent, where the library would tell a
+// samplingExporter logs what can't be sent, where the library would tell a
 // global handler.
-type complainingExporter struct {
+type samplingExporter struct {
 	sdk.SpanExporter
 	log        *slog.Logger
-	complaints web.Complaints
+	logSampler web.LogSampler
 }
 
 // ExportSpans implements [sdk.SpanExporter].
-func (e *complainingExporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+func (e *samplingExporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		e.complaints.Warn(e.log, "lost traces: their receiver can't be reached", "spans", len(spans), "error", err)
+		e.logSampler.Warn(e.log, "lost traces: their receiver can't be reached", "spans", len(spans), "error", err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func traces(t *testing.T, ratio float64) *Traces {
 func TestTracesOfNobody(t *testing.T) {
 	t.Parallel()
 	log := new(strings.Builder)
-	e := &complainingExporter{SpanExporter: away{}, log: slog.New(slog.NewTextHandler(log, nil))}
+	e := &samplingExporter{SpanExporter: away{}, log: slog.New(slog.NewTextHandler(log, nil))}
 	if err := e.ExportSpans(t.Context(), make([]sdk.ReadOnlySpan, 3)); err != nil {
 		t.Error(err)
 	}
@@ -62,7 +62,7 @@ func TestSampling(t *testing.T) {
 	} {
 		traces := traces(t, test.ratio)
 		m := NewMetrics(Build{}, nil, everything)
-		var command eventlog.Command
+		var command eventlog.Envelope
 		sent := false
 		handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			sent = traces.Sending(r.Context(), &command) != nil

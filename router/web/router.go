@@ -56,7 +56,7 @@ func allowed(r *mux.Router, req *http.Request) []string {
 // as it is, any other error is logged and answered with 503, for all that can
 // go wrong beyond a request is that something is away.
 func Handler(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
-	var complaints Complaints
+	var logSampler LogSampler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := serve(w, r)
 		if err == nil {
@@ -65,7 +65,7 @@ func Handler(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) er
 		var problem *Problem
 		if !errors.As(err, &problem) {
 			if r.Context().Err() == nil { // a client that leaves is no failure of ours
-				complaints.Warn(log, "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+				logSampler.Warn(log, "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 			}
 			problem = Unavailable("the service can't answer this now; try again")
 		}

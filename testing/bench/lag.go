@@ -56,11 +56,11 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	if err != nil {
 		return nil, err
 	}
-	feed, err := log.Feed()
+	tail, err := log.LogTail()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = errors.Join(feed.Close(), reader.Close(), store.Close(), drop()) }() // it has been measured
+	defer func() { _ = errors.Join(tail.Close(), reader.Close(), store.Close(), drop()) }() // it has been measured
 	if err := store.Prepare(ctx, userlist.Projection, partitions); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 		Projection: userlist.Projection, Store: store, Log: reader, Events: registry, Partitions: partitions,
 		BatchSize: 1000, Linger: linger, Logger: slog.New(slog.DiscardHandler),
 	}
-	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), feed.Reader(reader), engine, readmodel.FlushTimeout)
+	subscription := log.LogSubscription(log.Group("query-service", userlist.Projection.Name), tail.Reader(reader), engine, readmodel.FlushTimeout)
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err

@@ -33,13 +33,13 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		if err != nil {
 			return err
 		}
-		with, err := ledgerHeap(ctx, dir)
+		with, err := stateHeap(ctx, dir)
 		if err != nil {
 			return err
 		}
 		var without float64
 		err = inFolder(func(empty string) (err error) {
-			without, err = ledgerHeap(ctx, empty)
+			without, err = stateHeap(ctx, empty)
 			return err
 		})
 		if err != nil {
@@ -111,9 +111,9 @@ func (t *target) idleMemory(ctx context.Context) (bytes float64, err error) {
 
 var residentSize = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
 
-// ledgerHeap is what is alive in a command service that is ready and alone in
+// stateHeap is what is alive in a command service that is ready and alone in
 // its process, in bytes.
-func ledgerHeap(ctx context.Context, dir string) (bytes float64, err error) {
+func stateHeap(ctx context.Context, dir string) (bytes float64, err error) {
 	settings := []string{"roles=command-service"}
 	if realBrokers() == nil {
 		broker, urls, err := startMillrace(ctx, dir, "roles=broker")

@@ -28,7 +28,7 @@ func (m *model) checkAccepted(w *world, d digest) {
 	r := &m.records[d]
 	c := &m.Commands[r.command]
 	before := &m.entries[w.log].streams[0][r.user]
-	waits := before.holds(r.command)
+	waits := before.defers(r.command)
 	since, remembered := 0, int(min(m.Handlers[0].Remember, m.Handlers[1].Remember))
 	for old := range m.backwards(w.log) {
 		o := &m.records[old]
@@ -40,16 +40,16 @@ func (m *model) checkAccepted(w *world, d digest) {
 		switch {
 		case o.command == r.command && (!waits || r.kind == queued):
 			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
-		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.holds(o.command)):
+		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.defers(o.command)):
 			m.breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
-		case r.kind.holds() || c.operators() || o.kind.holds() || was.operators():
+		case r.kind.defers() || c.operators() || o.kind.defers() || was.operators():
 		case m.TopicOf(o.command) == m.TopicOf(r.command) && o.command > r.command:
 			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
 		}
 	}
-	for _, h := range before.held.all() {
-		if !r.kind.holds() && !c.operators() && h.command < r.command {
-			m.breaks(inOrder, "%s while #%d is held", m.describe(d), h.command)
+	for _, dc := range before.deferred.all() {
+		if !r.kind.defers() && !c.operators() && dc.command < r.command {
+			m.breaks(inOrder, "%s while #%d is held", m.describe(d), dc.command)
 		}
 	}
 	if r.kind.event() && c.Expects > 0 && r.version != c.Expects {
@@ -117,17 +117,17 @@ func (m *model) checkKnown(w *world, next uint8) {
 }
 
 // tell tells a client of an outcome that has not been read back.
-func (d desk) tell(r digest) {
-	is := &d.records[r]
-	for old := range d.backwards(d.log) {
-		switch o := &d.records[old]; {
+func (p processor) tell(r digest) {
+	is := &p.records[r]
+	for old := range p.backwards(p.log) {
+		switch o := &p.records[old]; {
 		case old == r:
 			return
 		case o.user == is.user && o.seq == is.seq:
-			d.breaks(toldTrue, "told is %s, and it is %s", d.describe(r), d.describe(old))
+			p.breaks(toldTrue, "told is %s, and it is %s", p.describe(r), p.describe(old))
 		}
 	}
-	d.told[is.command] = r
+	p.told[is.command] = r
 }
 
 // checkQuiet looks at a world in which nothing more has to happen.

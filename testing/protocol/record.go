@@ -28,8 +28,8 @@ func (k kind) String() string {
 
 func (k kind) event() bool { return k == created || k == renamed }
 
-// holds says that the command waits: this is not yet how it ends.
-func (k kind) holds() bool { return k == parked || k == queued }
+// defers says that the command waits: this is not yet how it ends.
+func (k kind) defers() bool { return k == parked || k == queued }
 
 // record is one entry of topic events: the outcome of one command.
 type record struct {

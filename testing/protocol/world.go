@@ -58,7 +58,7 @@ func (m *model) note(format string, args ...any) {
 // start is the world before anything: handler A has the partition.
 func (m *model) start() world {
 	w := world{left: m.faults}
-	m.desk(&w, 0).claim()
+	m.processor(&w, 0).claim()
 	return w
 }
 
@@ -102,7 +102,7 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 		}
 		m.possibleInTheAir(w, &w.handlers[who], may, will)
 		if h := &w.handlers[who]; h.claimed {
-			if h.next < m.endOf(h.topic) && m.desk(w, who).places() < m.window {
+			if h.next < m.endOf(h.topic) && m.processor(w, who).taken() < m.window {
 				will(Takes, h.next)
 				if m.off(sessionOnly) && !h.strayed && h.next+1 < m.endOf(h.topic) {
 					may(strays, h.next+1)
@@ -156,39 +156,39 @@ func (m *model) possibleInTheAir(w *world, h *handler, may, will func(Deed, uint
 
 // do lets something happen.
 func (m *model) do(w *world, a action) {
-	d := m.desk(w, a.who)
-	r := d.air[a.at%maxAir].record // of the deeds about an append
+	p := m.processor(w, a.who)
+	r := p.air[a.at%maxAir].record // of the deeds about an append
 	switch a.deed {
 	case Takes:
-		m.note("%s takes #%d", d.name(), a.at)
-		d.take(a.at)
+		m.note("%s takes #%d", p.name(), a.at)
+		p.take(a.at)
 	case strays:
-		m.note("%s takes #%d, which an old session had fetched", d.name(), a.at)
-		d.strayed = true
-		d.take(a.at)
+		m.note("%s takes #%d, which an old session had fetched", p.name(), a.at)
+		p.strayed = true
+		p.take(a.at)
 	case Lands:
-		d.drop(a.at)
-		d.land(r)
-		d.delivered(r)
+		p.drop(a.at)
+		p.land(r)
+		p.delivered(r)
 	case Lingers:
-		d.drop(a.at)
-		d.land(r)
+		p.drop(a.at)
+		p.land(r)
 	case Fails:
-		m.note("the producer of %s gives up %v", d.name(), r)
+		m.note("the producer of %s gives up %v", p.name(), r)
 		w.left.failures--
-		d.air[a.at].state = failed
-		d.launch(flight{r, astray})
+		p.air[a.at].state = failed
+		p.launch(flight{r, astray})
 	case Hears:
-		m.note("%s hears that %v failed", d.name(), r)
-		d.drop(a.at)
-		d.appendFailed(r)
+		m.note("%s hears that %v failed", p.name(), r)
+		p.drop(a.at)
+		p.appendFailed(r)
 	case Retries:
-		m.note("%s sends again", d.name())
-		d.sendAgain()
+		m.note("%s sends again", p.name())
+		p.sendAgain()
 	case Reads:
-		d.readBack()
+		p.readBack()
 	case Claims:
-		m.note("%s claims the partition, from #%d on", d.name(), a.at)
+		m.note("%s claims the partition, from #%d on", p.name(), a.at)
 		if w.owner != 0 {
 			w.left.takeOvers--
 		}
@@ -196,13 +196,13 @@ func (m *model) do(w *world, a action) {
 			w.left.resets--
 		}
 		m.commit(w, a.at)
-		d.claim()
+		p.claim()
 	case Crashes:
-		m.note("%s crashes; the group's offset is %d", d.name(), a.at)
+		m.note("%s crashes; the group's offset is %d", p.name(), a.at)
 		w.left.crashes--
 		m.commit(w, a.at)
-		d.letGo()
-		d.folded = 0
+		p.endSession()
+		p.folded = 0
 		w.owner = 0
 	case Recreate:
 		m.note("topic commands is made anew")
@@ -237,20 +237,20 @@ func (m *model) acceptable(w *world, r digest) bool {
 }
 
 // land puts a record into the log.
-func (d desk) land(r digest) {
-	if !d.acceptable(d.world, r) {
-		d.note("%v lands, and counts for nothing", r)
+func (p processor) land(r digest) {
+	if !p.acceptable(p.world, r) {
+		p.note("%v lands, and counts for nothing", r)
 		return
 	}
-	d.note("%v lands", r)
-	d.checkAccepted(d.world, r)
-	d.log = d.append(d.log, r)
+	p.note("%v lands", r)
+	p.checkAccepted(p.world, r)
+	p.log = p.append(p.log, r)
 }
 
 // drop takes an append out of the air.
-func (d desk) drop(at uint8) {
-	copy(d.air[at:], d.air[at+1:])
-	d.air[maxAir-1] = flight{}
+func (p processor) drop(at uint8) {
+	copy(p.air[at:], p.air[at+1:])
+	p.air[maxAir-1] = flight{}
 }
 
 // tidy makes worlds equal that nobody can tell apart.

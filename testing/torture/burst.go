@@ -21,7 +21,7 @@ func (c *client) burst(u *user) {
 	c.users.spend(u, burstOf)
 	all := make([]history.Operation, burstOf)
 	for i := range all {
-		all[i] = c.wish(u)
+		all[i] = c.randomCommand(u)
 		all[i].Waits = false
 	}
 	all = c.sendBurst(all)

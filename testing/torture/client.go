@@ -54,13 +54,13 @@ func (c *client) run(ctx context.Context) {
 		case roll < 48:
 			c.burst(u)
 		default:
-			c.command(u, c.wish(u))
+			c.command(u, c.randomCommand(u))
 		}
 	}
 }
 
-// wish is a random command.
-func (c *client) wish(u *user) history.Operation {
+// randomCommand is a random command.
+func (c *client) randomCommand(u *user) history.Operation {
 	c.sent++
 	o := history.Operation{
 		User: u.id, CommandID: fmt.Sprintf("c%d-%d", c.number, c.sent), Waits: c.rng.IntN(3) > 0,

@@ -181,7 +181,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	if o.rebuilds {
 		beside.Go(func() { op.run(harm, o.pace) })
 	}
-	letGo := n.openWard(ctx, c, o)
+	release := n.openWard(ctx, c, o)
 	n.run(harm, o.seed)
 	if n.quota == nil {
 		<-harm.Done()
@@ -196,11 +196,11 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	if o.rebuilds {
 		op.finish()
 	}
-	letGo()
+	release()
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
 	clients.Wait()
-	letGo() // those of the last moment
+	release() // those of the last moment
 	for i, u := range us.last(10 * o.clients) {
 		all[i%len(all)].read(u, history.Read, u.after)
 	}

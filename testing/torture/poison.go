@@ -27,9 +27,9 @@ const (
 	poisonOneIn = 40
 	// atOnce is how many users an operator sees to at the same time.
 	atOnce = 4
-	// letGoIn is how long it may take until nothing is parked any more, once the
+	// releaseTimeout is how long it may take until nothing is parked any more, once the
 	// fault is mended.
-	letGoIn = 90 * time.Second
+	releaseTimeout = 90 * time.Second
 )
 
 // ward is where the users are whose commands are parked, with its operator: he
@@ -59,8 +59,8 @@ type domain struct {
 func (p plan) poisoned(process string) string { return filepath.Join(p.dir, poison+"-"+process) }
 
 // openWard breaks the domain, and lets the operator begin, if the run is to be
-// poisoned. Who calls letGo has him end, with nothing parked.
-func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo func()) {
+// poisoned. Who calls release has him end, with nothing parked.
+func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (release func()) {
 	if !o.poison {
 		return func() {}
 	}
@@ -84,7 +84,7 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (letGo fu
 			w.round(rounds)
 		}
 	}()
-	return func() { note(w.letGo(ctx)) }
+	return func() { note(w.release(ctx)) }
 }
 
 func (d *domain) breakIt() error {
@@ -163,15 +163,15 @@ func (w *ward) send(ctx context.Context, kind string, some []parked) {
 	w.did[kind] += len(some)
 }
 
-// letGo ends the operator's rounds, mends the domain for good, and requeues all
+// release ends the operator's rounds, mends the domain for good, and requeues all
 // until nothing waits.
-func (w *ward) letGo(ctx context.Context) error {
+func (w *ward) release(ctx context.Context) error {
 	w.stop()
 	<-w.ended
 	if err := w.mendAll(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, letGoIn)
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	why := errors.New("never asked")
 	for ctx.Err() == nil {
@@ -182,7 +182,7 @@ func (w *ward) letGo(ctx context.Context) error {
 			all = all[len(some):]
 		}
 		if err == nil {
-			err = w.held()
+			err = w.waiting()
 		}
 		if err == nil {
 			w.say("nothing is parked: %d requeued, %d dropped by then", w.did[history.Requeue], w.did[history.Drop])
@@ -193,11 +193,11 @@ func (w *ward) letGo(ctx context.Context) error {
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
-	return fmt.Errorf("commands wait %s after the domain was mended: %w", letGoIn, why)
+	return fmt.Errorf("commands wait %s after the domain was mended: %w", releaseTimeout, why)
 }
 
-// held is an error if a command service knows of commands that wait.
-func (w *ward) held() error {
+// waiting is an error if a command service knows of commands that wait.
+func (w *ward) waiting() error {
 	for _, p := range w.cluster.of(commandService) {
 		metrics, err := metricsOf(p)
 		if err != nil {

@@ -64,7 +64,7 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 	}
 	_ = w.Flush() // of a terminal
 	fmt.Printf("\n%d operations in %s; %d records count, %d of them of commands that wait, %d came too late for their slot; %d operations of %d users linearizable: %s\n",
-		len(operations), took.Round(time.Second), report.Accepted, report.Held, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
+		len(operations), took.Round(time.Second), report.Accepted, report.Deferred, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
 }
 
 // printSamples prints what each process held in its longest life.

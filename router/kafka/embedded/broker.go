@@ -45,9 +45,9 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 	}
 	// kfake takes no lock of its own: two would write into each other's files.
 	lock := flock.New(filepath.Join(dir, "lock"))
-	if held, err := lock.TryLock(); err != nil {
+	if locked, err := lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("lock broker data folder %s: %w", dir, err)
-	} else if !held {
+	} else if !locked {
 		return nil, fmt.Errorf("broker data folder %s is %w", dir, ErrDataInUse)
 	}
 	opts, err := security.options(dir)
@@ -80,7 +80,7 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		}
 		return nil, fmt.Errorf("start broker on %s: %w", dir, err)
 	}
-	newAbsentees(comeWithin).watch(cluster)
+	newStaleMembers(comeWithin).watch(cluster)
 	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
 }
 

@@ -26,6 +26,7 @@ type Security struct {
 	User, Password string
 }
 
+// ErrMechanism is returned for a mechanism that the embedded broker doesn't know.
 var ErrMechanism = errors.New("the embedded broker knows " + ScramSHA256 + " and " + ScramSHA512 + " only")
 
 // options is what the embedded broker is told. Its data folder must be its own

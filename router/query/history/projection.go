@@ -1,4 +1,4 @@
-// Package userhistory is the read model of what happened to each aggregate, of
+// Package history is the read model of what happened to each aggregate, of
 // every type: GET /<plural>/{id}/history, and GET /changes.
 package history
 

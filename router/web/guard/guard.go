@@ -20,7 +20,7 @@ type Callers struct {
 	JWT          *JWT // nil: none
 	Log          *slog.Logger
 
-	complaints web.Complaints
+	logSampler web.LogSampler
 }
 
 // Guard lets callers through to a handler.
@@ -104,7 +104,7 @@ func (c *Callers) admit(r *http.Request, scope Scope) (caller, *refusal) {
 	case errors.As(err, &invalid):
 		return who, unauthorized(invalid.reason, `, error="invalid_token", error_description="`+invalid.reason+`"`)
 	case err != nil:
-		c.complaints.Warn(c.Log, "tokens can't be verified", "error", err)
+		c.logSampler.Warn(c.Log, "tokens can't be verified", "error", err)
 		return who, &refusal{problem: web.Unavailable("tokens can't be verified now; try again")}
 	case who.scopes&scope == 0:
 		return who, &refusal{

@@ -5,9 +5,9 @@ type Report struct {
 	Violations []Violation
 	// Accepted records count, Ignored ones came too late for their slot.
 	Accepted, Ignored int
-	// Held are the accepted ones that say that a command waits.
-	Held   int
-	Linear *Linear
+	// Deferred are the accepted ones that say that a command waits.
+	Deferred int
+	Linear   *Linear
 }
 
 // Check compares what clients saw with what is in Kafka in the end.
@@ -27,8 +27,8 @@ func Check(operations []Operation, log *Log) *Report {
 	for _, entries := range f.streams {
 		r.Accepted += len(entries)
 		for i := range entries {
-			if isHeld(&entries[i].Record) {
-				r.Held++
+			if isDeferred(&entries[i].Record) {
+				r.Deferred++
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func (w *world) append(commandID, recordType string, body []byte) *eventlog.Reco
 	offset := int64(len(records))
 	at := offset // of the command
 	for _, before := range slices.Backward(records) {
-		if before.CommandID == commandID && isHeld(&before) {
+		if before.CommandID == commandID && isDeferred(&before) {
 			at = before.CommandPosition.Offset
 		}
 	}

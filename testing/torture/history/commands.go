@@ -123,7 +123,7 @@ func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation
 func (f *fold) checkRecords(all map[CommandKey]*command) (wrong []Violation) {
 	for _, stream := range slices.Sorted(maps.Keys(f.streams)) {
 		var before state
-		var waits line
+		var waits deferredQueue
 		for _, e := range f.streams[stream] {
 			if o, is := f.Operators[CommandKey{stream, e.CommandID}]; is {
 				wrong = append(wrong, waits.operate(&e, o)...)

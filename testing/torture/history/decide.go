@@ -28,7 +28,7 @@ func (c *command) decide(s state) verdict {
 	if !c.expects(s) {
 		return no(versionMismatch)
 	}
-	event, err := c.wish().Decide(s.User)
+	event, err := c.domainCommand().Decide(s.User)
 	if err != nil {
 		var refusal *aggregate.Refusal
 		if errors.As(err, &refusal) {
@@ -45,8 +45,8 @@ func (c *command) decide(s state) verdict {
 // expects says whether a user has the version that the command asks for.
 func (c *command) expects(s state) bool { return c.Expected == nil || *c.Expected == s.version }
 
-// wish is the domain's command.
-func (c *command) wish() aggregate.Command[users.User] {
+// domainCommand is the domain's command.
+func (c *command) domainCommand() aggregate.Command[users.User] {
 	id, name := users.ID(c.User), users.Name(c.Name)
 	switch c.Kind {
 	case users.CreateUser{}.Type():

@@ -61,8 +61,8 @@ func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linea
 		case c.told == nil && is != nil:
 			c.told = answerOf(is)
 		}
-		if is != nil && isHeld(&records[0].Record) {
-			c.shared = c.heldUntil(is, told[c.User])
+		if is != nil && isDeferred(&records[0].Record) {
+			c.shared = c.deferredUntil(is, told[c.User])
 		}
 		s := step{command: c}
 		if is != nil {

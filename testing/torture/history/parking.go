@@ -25,55 +25,55 @@ const (
 // poisoned says whether a command may be parked.
 func (c *command) poisoned() bool { return c.Kind == "renameUser" && c.Name == Poison }
 
-// isHeld says whether a record says that its command waits.
-func isHeld(r *eventlog.Record) bool {
+// isDeferred says whether a record says that its command waits.
+func isDeferred(r *eventlog.Record) bool {
 	return r.Type == eventlog.TypeCommandParked || r.Type == eventlog.TypeCommandQueued
 }
 
 // outcomeOf is what a command ended as, of all its records that count; nil if
 // it waits, or has none.
 func outcomeOf(records []entry) *entry {
-	i := slices.IndexFunc(records, func(e entry) bool { return !isHeld(&e.Record) })
+	i := slices.IndexFunc(records, func(e entry) bool { return !isDeferred(&e.Record) })
 	if i < 0 {
 		return nil
 	}
 	return &records[i]
 }
 
-// line is a user's commands that wait, as its records say: the parked one, and
+// deferredQueue is a user's commands that wait, as its records say: the parked one, and
 // those behind it.
-type line struct {
-	held    []*command
-	parked  bool                                  // they wait for an operator
-	dropped *command                              // ends without being decided
-	known   map[*command]eventlog.CommandPosition // by the first record of each
+type deferredQueue struct {
+	commands []*command
+	parked   bool                                  // they wait for an operator
+	dropped  *command                              // ends without being decided
+	known    map[*command]eventlog.CommandPosition // by the first record of each
 }
 
 // take asks whether a record of a client's command may be where it is, and is
 // what it should be, and takes it in.
-func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
-	i := slices.Index(l.held, c)
-	want := l.expect(e, c, before, i)
+func (q *deferredQueue) take(e *entry, c *command, before state) (wrong []Violation) {
+	i := slices.Index(q.commands, c)
+	want := q.expect(e, c, before, i)
 	is := e.Type == want.recordType && slugOf(&e.Record) == want.slug && sameBody(&e.Record, want.body)
-	at, known := l.known[c]
+	at, known := q.known[c]
 	rule := ""
 	switch {
 	case i < 0 && known:
 		rule = "decided twice"
-	case i < 0 && len(l.held) > 0 && e.Type != eventlog.TypeCommandQueued:
+	case i < 0 && len(q.commands) > 0 && e.Type != eventlog.TypeCommandQueued:
 		rule, is = "decided past a held one", true
 	case i > 0:
 		rule, is = "held out of order", true
-	case i == 0 && l.parked:
+	case i == 0 && q.parked:
 		rule, is = "let go by nobody", true
-	case c == l.dropped && eventlog.IsEvent(e.Type):
+	case c == q.dropped && eventlog.IsEvent(e.Type):
 		rule, is = "dropped, and took effect", true
 	case e.Type == eventlog.TypeCommandParked && want.recordType != e.Type:
 		rule, is = "parked for no reason", true
 	}
 	if rule != "" {
 		wrong = append(wrong, violation(rule, "record %d of user %s, %s: is %s, at offset %d of partition %d, while %s",
-			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, l))
+			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, q))
 	}
 	if i >= 0 && at != e.CommandPosition {
 		wrong = append(wrong, violation("wrong command", "record %d of user %s, %s: says that the command is at %v, and was at %v when it was held",
@@ -83,26 +83,26 @@ func (l *line) take(e *entry, c *command, before state) (wrong []Violation) {
 		wrong = append(wrong, violation("wrong decision", "record %d of user %s, %s: is %s %s, and the domain says %s %s %s",
 			e.Seq, e.Stream, c, e.Type, e.Body, want.recordType, want.slug, want.body))
 	}
-	l.fold(e, c, i)
+	q.fold(e, c, i)
 	return wrong
 }
 
-func (l *line) String() string {
-	if len(l.held) == 0 {
+func (q *deferredQueue) String() string {
+	if len(q.commands) == 0 {
 		return "none waits"
 	}
-	return fmt.Sprintf("%d wait, %s first, parked: %t", len(l.held), l.held[0].CommandID, l.parked)
+	return fmt.Sprintf("%d wait, %s first, parked: %t", len(q.commands), q.commands[0].CommandID, q.parked)
 }
 
 // expect is what a command should end as, which is number i of the held ones.
-func (l *line) expect(e *entry, c *command, before state, i int) verdict {
+func (q *deferredQueue) expect(e *entry, c *command, before state, i int) verdict {
 	waits := func(recordType string) verdict {
-		return verdict{recordType: recordType, slug: slugOf(&eventlog.Record{Type: recordType}), body: c.heldBody(), after: before}
+		return verdict{recordType: recordType, slug: slugOf(&eventlog.Record{Type: recordType}), body: c.deferredBody(), after: before}
 	}
 	switch {
-	case i < 0 && len(l.held) > 0:
+	case i < 0 && len(q.commands) > 0:
 		return waits(eventlog.TypeCommandQueued)
-	case c == l.dropped:
+	case c == q.dropped:
 		return verdict{recordType: eventlog.TypeCommandRefused, slug: dropped, after: before}
 	case e.Type == eventlog.TypeCommandParked && c.poisoned() && c.expects(before):
 		return waits(eventlog.TypeCommandParked)
@@ -112,32 +112,32 @@ func (l *line) expect(e *entry, c *command, before state, i int) verdict {
 }
 
 // fold takes a record of a client's command in.
-func (l *line) fold(e *entry, c *command, i int) {
-	if l.known == nil {
-		l.known = map[*command]eventlog.CommandPosition{}
+func (q *deferredQueue) fold(e *entry, c *command, i int) {
+	if q.known == nil {
+		q.known = map[*command]eventlog.CommandPosition{}
 	}
-	if _, known := l.known[c]; !known {
-		l.known[c] = e.CommandPosition
+	if _, known := q.known[c]; !known {
+		q.known[c] = e.CommandPosition
 	}
-	l.parked = l.parked || e.Type == eventlog.TypeCommandParked
+	q.parked = q.parked || e.Type == eventlog.TypeCommandParked
 	switch {
-	case isHeld(&e.Record) && i < 0:
-		l.held = append(l.held, c)
-	case !isHeld(&e.Record) && i >= 0:
-		l.held = slices.Delete(l.held, i, i+1)
+	case isDeferred(&e.Record) && i < 0:
+		q.commands = append(q.commands, c)
+	case !isDeferred(&e.Record) && i >= 0:
+		q.commands = slices.Delete(q.commands, i, i+1)
 	}
-	if c == l.dropped {
-		l.dropped = nil
+	if c == q.dropped {
+		q.dropped = nil
 	}
 }
 
-// heldBody is what a record that holds a command says of it; nobody has decided
+// deferredBody is what a record that holds a command says of it; nobody has decided
 // it, so that all of it is needed later. Why it waits is not in it.
-func (c *command) heldBody() []byte {
-	return marshal(heldBody{c.Kind, marshal(c.wish()), c.Expected})
+func (c *command) deferredBody() []byte {
+	return marshal(deferredBody{c.Kind, marshal(c.domainCommand()), c.Expected})
 }
 
-type heldBody struct {
+type deferredBody struct {
 	CommandType     string          `json:"commandType"`
 	Payload         json.RawMessage `json:"payload"`
 	ExpectedVersion *uint64         `json:"expectedVersion,omitempty"`
@@ -149,8 +149,8 @@ func sameBody(r *eventlog.Record, want []byte) bool {
 		return true
 	}
 	is := r.Body
-	if isHeld(r) {
-		var body heldBody
+	if isDeferred(r) {
+		var body deferredBody
 		if json.Unmarshal(is, &body) != nil || body.Payload == nil {
 			return false
 		}
@@ -176,14 +176,14 @@ type OperatorCommand struct {
 }
 
 // operate asks the same of a record of an operator's command.
-func (l *line) operate(e *entry, o OperatorCommand) []Violation {
+func (q *deferredQueue) operate(e *entry, o OperatorCommand) []Violation {
 	first := ""
-	if len(l.held) > 0 {
-		first = l.held[0].CommandID
+	if len(q.commands) > 0 {
+		first = q.commands[0].CommandID
 	}
 	recordType, slug := eventlog.TypeCommandRefused, notParked
 	switch {
-	case !l.parked:
+	case !q.parked:
 	case o.Type == Requeue:
 		recordType, slug = eventlog.TypeParkedRequeued, ""
 	case o.CommandID == first:
@@ -194,23 +194,23 @@ func (l *line) operate(e *entry, o OperatorCommand) []Violation {
 	}
 	err := json.Unmarshal(e.Body, &body)
 	if e.Type != recordType || slugOf(&e.Record) != slug || err != nil || slug == "" && body.CommandID != first {
-		return []Violation{violation("wrong decision", "record %d of user %s, %s: is %s %s, while %s", e.Seq, e.Stream, o.Type, e.Type, e.Body, l)}
+		return []Violation{violation("wrong decision", "record %d of user %s, %s: is %s %s, while %s", e.Seq, e.Stream, o.Type, e.Type, e.Body, q)}
 	}
 	if slug == "" {
-		l.parked = false
+		q.parked = false
 	}
 	if e.Type == eventlog.TypeParkedDropped {
-		l.dropped = l.held[0]
+		q.dropped = q.commands[0]
 	}
 	return nil
 }
 
 // end asks whether anything waits when all is over.
-func (l *line) end(user string) []Violation {
-	if len(l.held) == 0 {
+func (q *deferredQueue) end(user string) []Violation {
+	if len(q.commands) == 0 {
 		return nil
 	}
-	return []Violation{violation("still held", "of user %s %s", user, l)}
+	return []Violation{violation("still held", "of user %s %s", user, q)}
 }
 
 // checkOperator compares the operators' commands with who sent any, and what
@@ -307,10 +307,10 @@ func checkFault(all map[CommandKey]*command, operations []Operation) (wrong []Vi
 // blurred is how exactly it is known when a fault began and ended.
 const blurred = 200 * time.Millisecond
 
-// heldUntil is when every later Read asks after the outcome of a command that
+// deferredUntil is when every later Read asks after the outcome of a command that
 // was held. Its 202 tells where it was held only, so it is when somebody was
 // told of the outcome itself, or of a position behind it.
-func (c *command) heldUntil(is *entry, told []*Operation) time.Duration {
+func (c *command) deferredUntil(is *entry, told []*Operation) time.Duration {
 	until := never
 	for _, try := range c.tries {
 		if r := try.Result(); (r == Succeeded || r == Refused) && try.Shared > 0 {

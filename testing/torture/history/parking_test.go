@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// held is a life in which two commands are parked, as records: of c2, which is
+// deferred is a life in which two commands are parked, as records: of c2, which is
 // mended, and of c4, which is parked again and dropped.
-const held = `
+const deferred = `
 c1 userCreated
 c2 commandParked
 c3 commandQueued
@@ -110,7 +110,7 @@ func (w *world) body(id, recordType, about string) []byte {
 	case eventlog.TypeParkedRequeued, eventlog.TypeParkedDropped:
 		return fmt.Appendf(nil, `{"commandId":%q}`, about)
 	case eventlog.TypeCommandParked, eventlog.TypeCommandQueued:
-		return append(c.heldBody()[:len(c.heldBody())-1], `,"reason":"it panicked"}`...)
+		return append(c.deferredBody()[:len(c.deferredBody())-1], `,"reason":"it panicked"}`...)
 	default:
 		return c.decide(w.fold().at(alice)).body
 	}
@@ -120,7 +120,7 @@ func TestCheckParked(t *testing.T) {
 	t.Parallel()
 	records := func(changes ...string) func() *world {
 		return func() *world {
-			life := held
+			life := deferred
 			for i := 0; i < len(changes); i += 2 {
 				if strings.Count(life, changes[i]) != 1 {
 					t.Errorf("%q is not once in the life", changes[i])
@@ -132,7 +132,7 @@ func TestCheckParked(t *testing.T) {
 	}
 	answers := func(do func(*world)) func() *world {
 		return func() *world {
-			w := parked(held).told()
+			w := parked(deferred).told()
 			do(w)
 			return w
 		}
@@ -144,7 +144,7 @@ func TestCheckParked(t *testing.T) {
 	}{
 		{"all is well", answers(func(*world) {}), nil},
 		{"the first is dropped, too", func() *world {
-			w := parked(strings.Replace(held, "o1 parkedRequeued c2\nc2 userRenamed", "o1 parkedDropped c2\nc2 commandRefused command-dropped", 1))
+			w := parked(strings.Replace(deferred, "o1 parkedRequeued c2\nc2 userRenamed", "o1 parkedDropped c2\nc2 commandRefused command-dropped", 1))
 			w.log.Operators[CommandKey{alice, "o1"}] = OperatorCommand{Drop, "c2"}
 			w.errandOf("c2").Kind = Drop
 			return w
@@ -169,14 +169,14 @@ func TestCheckParked(t *testing.T) {
 		{"parked for no reason", records("c6 userRenamed", "c6 commandParked"), []string{"parked for no reason", "still held"}},
 		{"parked again for no reason", records("c3 userRenamed\nc4 commandParked\no2 parkedRequeued c4", "c3 commandParked\no2 parkedRequeued c3\nc3 userRenamed"), []string{"parked for no reason"}},
 		{"parked, and its version is another", func() *world {
-			w := parked(held)
+			w := parked(deferred)
 			w.of("c2").Expected = new(uint64)
 			return w
 		}, []string{"parked for no reason", "wrong decision", "not linearizable"}},
 		{"two outcomes", records("c6 userRenamed", "c6 userRenamed\nc2 userRenamed"), []string{"decided twice"}},
 		{"held again after its outcome", records("c6 userRenamed", "c2 commandQueued\nc6 userRenamed"), []string{"decided past a held one", "decided twice", "still held", "wrong decision"}},
 		{"held as another command", func() *world {
-			w := parked(held)
+			w := parked(deferred)
 			w.of("c3").Name = "Eve"
 			return w
 		}, []string{"wrong decision"}},
@@ -195,18 +195,18 @@ func TestCheckParked(t *testing.T) {
 		{"who isn't parked is requeued", records("o4 commandRefused not-parked", "o4 parkedRequeued c4"), []string{"wrong decision"}},
 		{"another one is requeued", records("o2 parkedRequeued c4", "o2 parkedRequeued c5"), []string{"wrong decision", "let go by nobody"}},
 		{"another one is dropped", func() *world {
-			w := parked(held)
+			w := parked(deferred)
 			w.log.Operators[CommandKey{alice, "o3"}] = OperatorCommand{Drop, "c5"}
 			return w
 		}, []string{"sent by nobody", "wrong decision", "let go by nobody"}},
 		{"requeued by nobody", func() *world {
-			w := parked(held)
+			w := parked(deferred)
 			w.of(Requeue).User = "bob"
 			return w
 		}, []string{"sent by nobody"}},
 
 		{"a 200 for one that waits", func() *world {
-			waiting, _, _ := strings.Cut(held, "o1 ")
+			waiting, _, _ := strings.Cut(deferred, "o1 ")
 			w := parked(waiting + "c6 commandQueued")
 			w.of("c3").HTTP, w.of("c3").Version = http.StatusOK, 2
 			return w

@@ -90,7 +90,7 @@ func (f *fold) checkStatus(o *Operation, at eventlog.Position) []Violation {
 	for _, e := range f.outcomes[CommandKey{o.User, o.CommandID}] {
 		switch {
 		case e.Offset >= at[e.Partition]:
-		case isHeld(&e.Record):
+		case isDeferred(&e.Record):
 			want = string(Parked)
 		default:
 			want = cmp.Or(slugOf(&e.Record), string(Succeeded))

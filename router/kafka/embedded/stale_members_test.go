@@ -111,14 +111,14 @@ func (m *rawMember) beat(t *testing.T, generation int32) bool {
 
 // Who is killed while it joins a group gets partitions all the same; they go to
 // others before long.
-func TestAbsentees(t *testing.T) {
+func TestStaleMembers(t *testing.T) {
 	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(0), kfake.SeedTopics(2, "topic"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	newAbsentees(50 * time.Millisecond).watch(cluster)
+	newStaleMembers(50 * time.Millisecond).watch(cluster)
 	address := cluster.ListenAddrs()[0]
 
 	alive := newRawMember(t, address)

@@ -14,13 +14,13 @@ type stream struct {
 	// decided is, for each topic commands, the offset of the last command
 	// that has an outcome, and one more.
 	decided  [2]uint8
-	outcomes list[uint8] // the ids of the last commands that have an outcome, in the order of the first
-	held     list[held]  // the parked command, and those after it
-	parked   bool        // they wait for an operator
+	outcomes list[uint8]           // the ids of the last commands that have an outcome, in the order of the first
+	deferred list[deferredCommand] // the parked command, and those after it
+	parked   bool                  // they wait for an operator
 }
 
-// held is a command that waits.
-type held struct {
+// deferredCommand is a command that waits.
+type deferredCommand struct {
 	command uint8
 	dropped bool
 }
@@ -66,15 +66,15 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 	switch r.kind {
 	case parked:
 		s.parked = true
-		s.hold(r.command)
+		s.deferCommand(r.command)
 	case queued:
-		s.hold(r.command)
+		s.deferCommand(r.command)
 	case requeued:
 		s.parked = false
 	case dropped:
 		s.parked = false
-		if s.held.n > 0 {
-			s.held.items[0].dropped = true
+		if s.deferred.n > 0 {
+			s.deferred.items[0].dropped = true
 		}
 	default:
 		if readable || !m.off(blindOutcome) {
@@ -108,39 +108,39 @@ func (m *model) remember(s *stream, id, limit uint8) {
 	if isNew {
 		s.outcomes.add(id)
 	}
-	if (isNew || m.off(forgetBehind)) && (s.held.n == 0 || m.off(heldOutcome)) {
+	if (isNew || m.off(forgetBehind)) && (s.deferred.n == 0 || m.off(deferredOutcome)) {
 		for s.outcomes.n > limit {
 			s.outcomes.remove(0)
 		}
 	}
 }
 
-func (s *stream) indexHeld(command uint8) int {
-	return slices.IndexFunc(s.held.all(), func(h held) bool { return h.command == command })
+func (s *stream) indexDeferred(command uint8) int {
+	return slices.IndexFunc(s.deferred.all(), func(dc deferredCommand) bool { return dc.command == command })
 }
 
-func (s *stream) holds(command uint8) bool { return s.indexHeld(command) >= 0 }
+func (s *stream) defers(command uint8) bool { return s.indexDeferred(command) >= 0 }
 
-// hold takes in a command that waits. One that is parked again keeps its
+// deferCommand takes in a command that waits. One that is parked again keeps its
 // place.
-func (s *stream) hold(command uint8) {
-	if !s.holds(command) {
-		s.held.add(held{command: command})
+func (s *stream) deferCommand(command uint8) {
+	if !s.defers(command) {
+		s.deferred.add(deferredCommand{command: command})
 	}
 }
 
 func (s *stream) release(command uint8) {
-	if i := s.indexHeld(command); i >= 0 {
-		s.held.remove(i)
+	if i := s.indexDeferred(command); i >= 0 {
+		s.deferred.remove(i)
 	}
 }
 
 // resuming says whether held commands may go on.
-func (s *stream) resuming() bool { return !s.parked && s.held.n > 0 }
+func (s *stream) resuming() bool { return !s.parked && s.deferred.n > 0 }
 
 // resumes says whether a held command is the one that goes on next.
 func (s *stream) resumes(command uint8) bool {
-	return s.resuming() && s.held.items[0].command == command
+	return s.resuming() && s.deferred.items[0].command == command
 }
 
 // known says whether a command has its outcome, or an earlier one with its id.
@@ -159,11 +159,11 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 	switch {
 	case c.Verb == Requeue && s.parked:
 		return requeued, 0
-	case c.Verb == Drop && s.parked && m.Commands[s.held.items[0].command].ID == c.Drops:
+	case c.Verb == Drop && s.parked && m.Commands[s.deferred.items[0].command].ID == c.Drops:
 		return dropped, 0
 	case c.operators():
 		return refused, 0
-	case s.parked, s.held.n > 0 && !m.off(queueBehind):
+	case s.parked, s.deferred.n > 0 && !m.off(queueBehind):
 		return queued, 0
 	default:
 		return m.decision(s, command, b)
@@ -172,7 +172,7 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 
 // resumed is how a held command ends, or why it waits again.
 func (m *model) resumed(s *stream, command uint8, b *Binary) (k kind, name uint8) {
-	if i := s.indexHeld(command); i >= 0 && s.held.items[i].dropped {
+	if i := s.indexDeferred(command); i >= 0 && s.deferred.items[i].dropped {
 		return refused, 0
 	}
 	return m.decision(s, command, b)

@@ -11,7 +11,7 @@ import (
 
 // Commands that were held go on in their order, many at a time: what
 // TestManyHeldCommands has on a log of its own, here on a broker.
-func TestHeldCommandsGoOn(t *testing.T) {
+func TestDeferredCommandsAreResumed(t *testing.T) {
 	t.Setenv(brokenRule, "broken")
 	s := oneProcess(t)
 	s.accept(`{"type":"createUser","payload":{"id":1,"name":"New"}}`)

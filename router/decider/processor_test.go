@@ -20,10 +20,10 @@ import (
 
 // service is a command service at work on the fake log.
 type service struct {
-	t      *testing.T
-	ledger *Ledger
-	desk   *desk
-	stop   func() // and nothing more comes of it, as if it were killed
+	t         *testing.T
+	states    *StateStore
+	processor *processor
+	stop      func() // and nothing more comes of it, as if it were killed
 
 	mu     sync.Mutex
 	marked int64
@@ -32,26 +32,26 @@ type service struct {
 // serve starts a service that has claimed the partition.
 func serve(t *testing.T, log *fakeLog) *service {
 	t.Helper()
-	return serveWith(t, NewLedger(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
+	return serveWith(t, NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
 }
 
 // serveWith starts a service with this ledger.
-func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
+func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	s := &service{t: t, ledger: ledger}
+	s := &service{t: t, states: states}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { _ = s.ledger.Run(ctx) })
+	running.Go(func() { _ = s.states.Run(ctx) })
 	s.stop = func() {
 		cancel()
 		running.Wait()
-		if s.desk != nil {
-			s.desk.close(ctx) // it would send again what failed
+		if s.processor != nil {
+			s.processor.close(ctx) // it would send again what failed
 		}
 	}
 	t.Cleanup(s.stop)
-	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.ledger, log.append, quiet)
+	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.states, log.append, quiet)
 	claim := kafka.NewClaim(ctx, 0, func(next int64) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -63,18 +63,18 @@ func serveWith(t *testing.T, ledger *Ledger, log *fakeLog) *service {
 	if _, err := d.Setup(claim); err != nil {
 		t.Fatal(err)
 	}
-	s.desk = d.desks[0].desk
+	s.processor = d.mailboxes[0].processor
 	return s
 }
 
-func (s *service) take(commands ...eventlog.Command) {
+func (s *service) take(commands ...eventlog.Envelope) {
 	s.t.Helper()
 	for _, c := range commands {
-		wish := NewCommand(registry, c.Type)
-		if err := json.Unmarshal(c.Body, wish); err != nil {
+		command := NewCommand(registry, c.Type)
+		if err := json.Unmarshal(c.Body, command); err != nil {
 			s.t.Fatal(err)
 		}
-		s.desk.take(c, wish)
+		s.processor.take(c, command)
 	}
 }
 
@@ -86,7 +86,7 @@ func (s *service) drain() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	if left := s.desk.close(ctx); left > 0 {
+	if left := s.processor.close(ctx); left > 0 {
 		s.t.Fatalf("%d commands left on the desk", left)
 	}
 }
@@ -94,12 +94,12 @@ func (s *service) drain() {
 // topic makes commands, in the order of their offsets.
 type topic struct{ next int64 }
 
-func (tp *topic) command(commandType, user, name, id string) eventlog.Command {
+func (tp *topic) command(commandType, user, name, id string) eventlog.Envelope {
 	body := fmt.Sprintf(`{"id":%q,"name":%q}`, user, name)
 	if slices.Contains(operatorTypes, commandType) {
 		body = fmt.Sprintf(`{"stream":"user/%s"}`, user)
 	}
-	c := eventlog.Command{
+	c := eventlog.Envelope{
 		Offset: tp.next, ID: id, Type: commandType, Stream: "user/" + user,
 		Time: time.UnixMilli(tp.next).UTC(), Hash: commandType + body, Body: []byte(body),
 	}
@@ -107,15 +107,15 @@ func (tp *topic) command(commandType, user, name, id string) eventlog.Command {
 	return c
 }
 
-func (tp *topic) expecting(c eventlog.Command, version uint64) eventlog.Command {
+func (tp *topic) expecting(c eventlog.Envelope, version uint64) eventlog.Envelope {
 	c.ExpectedVersion = &version
 	return c
 }
 
 // manyCommands creates users and renames them in turn.
-func manyCommands(usersCount, n int) []eventlog.Command {
+func manyCommands(usersCount, n int) []eventlog.Envelope {
 	var tp topic
-	var commands []eventlog.Command
+	var commands []eventlog.Envelope
 	for i := range n {
 		user := fmt.Sprintf("u%d", i%usersCount)
 		kind := "renameUser"
@@ -129,7 +129,7 @@ func manyCommands(usersCount, n int) []eventlog.Command {
 
 // checkOutcomes fails unless each command has one accepted outcome, in the
 // order of the commands.
-func checkOutcomes(t *testing.T, log *fakeLog, commands []eventlog.Command) {
+func checkOutcomes(t *testing.T, log *fakeLog, commands []eventlog.Envelope) {
 	t.Helper()
 	want := map[string][]string{}
 	for _, c := range commands {
@@ -202,7 +202,7 @@ func TestTwoOwnersHaveOneOutcome(t *testing.T) {
 }
 
 // A writer with other rules takes slots in between.
-func TestAnotherWritersRecordsAreStackedOn(t *testing.T) {
+func TestAnotherWritersRecordsAreBuiltOn(t *testing.T) {
 	log := newFakeLog()
 	s := serve(t, log)
 	commands := manyCommands(1, 500)
@@ -251,7 +251,7 @@ func TestRepeatedCommandIDsHaveOneOutcome(t *testing.T) {
 	log := newFakeLog()
 	s := serve(t, log)
 	var tp topic
-	commands := []eventlog.Command{
+	commands := []eventlog.Envelope{
 		tp.command("createUser", "u", "Ann", "one"),
 		tp.command("createUser", "u", "Ann", "one"), // while the first is under way
 		tp.command("renameUser", "u", "Eve", "two"),
@@ -286,26 +286,26 @@ func TestExpectedVersion(t *testing.T) {
 	if want := "[userCreated@1 userRenamed@2 commandRefused@2 commandRefused@2]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	if o, _ := s.ledger.partitions[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
+	if o, _ := s.states.partitions[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
 		t.Errorf("a create that expects no user was refused with %+v: the version comes before anything else", o.Refusal)
 	}
 }
 
 // A desk that is full lets nobody in, until it has room or the partition goes.
-func TestFullDeskHoldsBack(t *testing.T) {
+func TestFullProcessorHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog()
-		held := make(chan func(), 2*maxAtDesk)
+		waiting := make(chan func(), 2*maxInProcessor)
 		s := serve(t, log)
-		s.desk.append = func(r *eventlog.Record, delivered func(error)) {
-			held <- func() { log.append(r, delivered) }
+		s.processor.append = func(r *eventlog.Record, delivered func(error)) {
+			waiting <- func() { log.append(r, delivered) }
 		}
-		commands := manyCommands(10, maxAtDesk+1)
-		s.take(commands[:maxAtDesk]...)
+		commands := manyCommands(10, maxInProcessor+1)
+		s.take(commands[:maxInProcessor]...)
 		entered := make(chan struct{})
 		go func() {
 			defer close(entered)
-			s.take(commands[maxAtDesk])
+			s.take(commands[maxInProcessor])
 		}()
 		synctest.Wait()
 		select {
@@ -313,10 +313,10 @@ func TestFullDeskHoldsBack(t *testing.T) {
 			t.Fatal("a full desk took one more")
 		default:
 		}
-		(<-held)()
+		(<-waiting)()
 		<-entered
-		for range maxAtDesk {
-			(<-held)()
+		for range maxInProcessor {
+			(<-waiting)()
 		}
 		s.drain()
 		checkOutcomes(t, log, commands)
@@ -333,7 +333,7 @@ func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	tp.next = 1
 	s := serve(t, log)
 	left := make(chan error, 1)
-	s.desk.outdated = func(why error) {
+	s.processor.outdated = func(why error) {
 		select {
 		case left <- why:
 		default:
@@ -343,7 +343,7 @@ func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	if why := <-left; !errors.Is(why, aggregate.ErrUnknownEvent) {
 		t.Errorf("it leaves because: %v", why)
 	}
-	settled(t, log, "user/other", 1)
+	awaitRecords(t, log, "user/other", 1)
 	if got := log.accepted()["user/u"]; len(got) != 1 {
 		t.Errorf("it decided all the same: %v", typesOf(got))
 	}

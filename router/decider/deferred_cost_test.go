@@ -22,18 +22,18 @@ func allocatedBy(do func()) uint64 {
 // Four times as many held commands take four times as much, not 16 times: when
 // they come one by one, when they go on, and when they are dropped one by one,
 // each time with the next parked again.
-func TestHeldCommandsCostTheSameEach(t *testing.T) {
+func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 	measure := func(n int) map[string]uint64 {
 		taken := map[string]uint64{}
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			mended := withBrokenRule(t)
-			d, log := slowDesk(t, 16)
+			p, log := slowProcessor(t, 16)
 			tp := new(topic)
-			take := func(c eventlog.Command) {
-				log.take(t, d, c)
-				log.landAll(d.ledger)
-				if s := d.ledger.streams["user/u"]; s.places != nil && len(s.places) != len(s.outcomes) {
-					t.Fatalf("%d of %d outcomes have places", len(s.places), len(s.outcomes))
+			take := func(c eventlog.Envelope) {
+				log.take(t, p, c)
+				log.landAll(p.state)
+				if s := p.state.streams["user/u"]; s.outcomeIndex != nil && len(s.outcomeIndex) != len(s.outcomes) {
+					t.Fatalf("%d of %d outcomes have places", len(s.outcomeIndex), len(s.outcomes))
 				}
 			}
 			hold := func(prefix string) {
@@ -43,7 +43,7 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 			}
 			take(tp.command("createUser", "u", "Ann", "0"))
 			taken["hold"] = allocatedBy(func() { hold("a") })
-			s := d.ledger.streams["user/u"]
+			s := p.state.streams["user/u"]
 			for i := range s.outcomes {
 				if got := s.index(s.outcomes[i].CommandID); got != i {
 					t.Fatalf("outcome %d is found at %d", i, got)
@@ -60,12 +60,12 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 					take(c)
 				}
 			})
-			if s.held != nil || s.parked {
-				t.Errorf("%d commands are held still", s.held.len())
+			if s.deferred != nil || s.parked {
+				t.Errorf("%d commands are held still", s.deferred.len())
 			}
 			take(tp.command("renameUser", "u", "Last", "last"))
-			if len(s.outcomes) != 16 || s.places != nil {
-				t.Errorf("in the end %d outcomes are remembered, with %d places", len(s.outcomes), len(s.places))
+			if len(s.outcomes) != 16 || s.outcomeIndex != nil {
+				t.Errorf("in the end %d outcomes are remembered, with %d places", len(s.outcomes), len(s.outcomeIndex))
 			}
 		})
 		return taken
@@ -80,7 +80,7 @@ func TestHeldCommandsCostTheSameEach(t *testing.T) {
 
 // A command is found among many as fast as among few. What is compared is the
 // best of many times, and of 50 times as many: no load of the machine comes near.
-func TestFindingAmongManyHeld(t *testing.T) {
+func TestFindingAmongManyDeferred(t *testing.T) {
 	of := func(n int) *stream {
 		s := new(stream)
 		for i := range n {
@@ -97,8 +97,8 @@ func TestFindingAmongManyHeld(t *testing.T) {
 	for name, find := range map[string]func(*stream) int{
 		"the last outcome":  func(s *stream) int { return s.index(s.outcomes[len(s.outcomes)-1].CommandID) },
 		"no outcome":        func(s *stream) int { return s.index("other") },
-		"the first held":    func(s *stream) int { return s.indexHeld(s.held.first.ID) },
-		"none that is held": func(s *stream) int { return s.indexHeld("other") },
+		"the first held":    func(s *stream) int { return s.indexDeferred(s.deferred.first.ID) },
+		"none that is held": func(s *stream) int { return s.indexDeferred("other") },
 	} {
 		best := func(s *stream) time.Duration {
 			var took []time.Duration
@@ -119,7 +119,7 @@ func TestFindingAmongManyHeld(t *testing.T) {
 
 // What is held, but isn't the first, is found all the same: no desk asks for it,
 // but a log may.
-func TestHeldBehindTheFirst(t *testing.T) {
+func TestDeferredBehindTheFirst(t *testing.T) {
 	for name, test := range map[string]struct {
 		record eventlog.Record
 		want   string
@@ -144,8 +144,8 @@ func TestHeldBehindTheFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, h := range s.held.all() {
-				got = append(got, fmt.Sprintf("%s%s %t", h.ID, h.Reason, h.Dropped))
+			for _, d := range s.deferred.all() {
+				got = append(got, fmt.Sprintf("%s%s %t", d.ID, d.Reason, d.Dropped))
 			}
 			if fmt.Sprint(got) != test.want {
 				t.Errorf("got %v, want %s", got, test.want)

@@ -40,13 +40,13 @@ func (s *commandServer) wantNotTaken(t *testing.T, id, slug string) {
 	wantApplied(t, w, "")
 }
 
-func (s *commandServer) wantPlaces(t *testing.T, undecided int) {
+func (s *commandServer) wantUndecided(t *testing.T, undecided int) {
 	t.Helper()
 	synctest.Wait()
 	if got := len(s.gateway.undecided); got != undecided {
 		t.Errorf("%d places are taken, want %d", got, undecided)
 	}
-	if n := s.ledger.Waiting(); n != undecided {
+	if n := s.states.Waiting(); n != undecided {
 		t.Errorf("%d wait in the ledger, want %d", n, undecided)
 	}
 }
@@ -64,18 +64,18 @@ func TestUndecidedCommandsAreBounded(t *testing.T) {
 				s.wantTaken(t, fmt.Sprintf("c%d-%d", round, i))
 			}
 			s.wantNotTaken(t, "one-more", "overloaded")
-			s.wantPlaces(t, 3)
+			s.wantUndecided(t, 3)
 			if n := len(s.sentIDs()); n != 3*(round+1) {
 				t.Errorf("sent %d commands, want %d", n, 3*(round+1))
 			}
-			s.letGo()
-			s.wantPlaces(t, 0)
+			s.release()
+			s.wantUndecided(t, 0)
 		}
 	})
 }
 
 // A place is free again for any outcome: refused, parked, queued.
-func TestAnyOutcomeGivesThePlaceBack(t *testing.T) {
+func TestAnyOutcomeReleasesTheSemaphore(t *testing.T) {
 	withPanicUser(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
@@ -83,28 +83,28 @@ func TestAnyOutcomeGivesThePlaceBack(t *testing.T) {
 			if w, _ := s.post(t, body); w.Code != 202 {
 				t.Errorf("%s: got %d", body, w.Code)
 			}
-			s.wantPlaces(t, 0)
+			s.wantUndecided(t, 0)
 		}
 	})
 }
 
-func TestRepeatedIDTakesNoPlaceForLong(t *testing.T) {
+func TestRepeatedIDHoldsTheSemaphoreShortly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
 		s.wantTaken(t, "c1")
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 		s.holdBack()
 		for range 3 { // sent again, for nobody waits, but decided already
 			s.wantTaken(t, "c1")
-			s.wantPlaces(t, 0)
+			s.wantUndecided(t, 0)
 		}
 		s.wantTaken(t, "c2")
 		s.wantNotTaken(t, "c3", "overloaded")
 		if w, _ := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=5"); w.Code != 200 {
 			t.Errorf("got %d for what is known, with no place free", w.Code)
 		}
-		s.letGo()
-		s.wantPlaces(t, 0)
+		s.release()
+		s.wantUndecided(t, 0)
 	})
 }
 
@@ -116,15 +116,15 @@ func TestRepeatedIDUnderWay(t *testing.T) {
 		s.wantTaken(t, "c1")
 		s.wantTaken(t, "c1")
 		s.wantNotTaken(t, "c1", "overloaded")
-		s.letGo()
-		s.wantPlaces(t, 0)
+		s.release()
+		s.wantUndecided(t, 0)
 	})
 }
 
-func TestFailedSendGivesItsPlaceBack(t *testing.T) {
+func TestFailedSendReleasesTheSemaphore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
-		s.sending = func(c *eventlog.Command) error {
+		s.sending = func(c *eventlog.Envelope) error {
 			if c.ID == "lost" {
 				return errors.New("no brokers")
 			}
@@ -132,7 +132,7 @@ func TestFailedSendGivesItsPlaceBack(t *testing.T) {
 		}
 		for range 3 {
 			s.wantNotTaken(t, "lost", "unavailable")
-			s.wantPlaces(t, 0)
+			s.wantUndecided(t, 0)
 		}
 		s.wantTaken(t, "c1")
 	})
@@ -142,7 +142,7 @@ func TestFailedSendGivesItsPlaceBack(t *testing.T) {
 func TestFailedSendOfWhatIsDecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
-		s.gateway.Send = aside(func(c *eventlog.Command) error {
+		s.gateway.Send = aside(func(c *eventlog.Envelope) error {
 			_ = s.send(c)
 			synctest.Wait()
 			return errors.New("the ack was lost")
@@ -152,7 +152,7 @@ func TestFailedSendOfWhatIsDecided(t *testing.T) {
 			if w.Code != 503 {
 				t.Errorf("got %d", w.Code)
 			}
-			s.wantPlaces(t, 0)
+			s.wantUndecided(t, 0)
 		}
 		if w, _ := s.post(t, create("a", "1"), "Prefer", "wait=1"); w.Code != 200 {
 			t.Errorf("got %d for what is decided", w.Code)
@@ -162,11 +162,11 @@ func TestFailedSendOfWhatIsDecided(t *testing.T) {
 
 // A send that was given up, and arrived all the same, gives its place back
 // once.
-func TestLateSendGivesItsPlaceBackOnce(t *testing.T) {
+func TestLateSendReleasesTheSemaphoreOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
 		late := make(chan struct{})
-		s.sending = func(c *eventlog.Command) error {
+		s.sending = func(c *eventlog.Envelope) error {
 			if c.ID == "late" {
 				<-late
 			}
@@ -175,13 +175,13 @@ func TestLateSendGivesItsPlaceBackOnce(t *testing.T) {
 		if w, took := s.post(t, commandOf("createUser", "late", "1", "Ann")); w.Code != 503 || took != s.gateway.Timeout {
 			t.Errorf("got %d after %v", w.Code, took)
 		}
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 		s.holdBack()
 		s.wantTaken(t, "c2")
 		close(late)
-		s.wantPlaces(t, 1)
-		s.letGo()
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 1)
+		s.release()
+		s.wantUndecided(t, 0)
 	})
 }
 
@@ -192,7 +192,7 @@ func TestHungSendsAreBounded(t *testing.T) {
 		hung := make(chan struct{})
 		s := newCommandServer(t, func(s *commandServer) {
 			s.gateway.MaxInFlight = 2
-			s.sending = func(*eventlog.Command) error { <-hung; return nil }
+			s.sending = func(*eventlog.Envelope) error { <-hung; return nil }
 		})
 		var asking sync.WaitGroup
 		for i := range 2 {
@@ -206,24 +206,24 @@ func TestHungSendsAreBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		s.wantNotTaken(t, "c3", "overloaded")
-		s.wantPlaces(t, 2)
+		s.wantUndecided(t, 2)
 		asking.Wait()
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 		s.wantNotTaken(t, "c3", "overloaded")
 		close(hung)
 		synctest.Wait()
 		s.wantTaken(t, "c3")
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 	})
 }
 
 // Before Kafka is reached nobody can say when a command is decided: a place
 // is taken while it is sent, and a wait is not applied.
-func TestWithoutALedger(t *testing.T) {
+func TestWithoutAStateStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
 			s.gateway.MaxUndecided = 1
-			s.gateway.Ledger = noLedger
+			s.gateway.States = noStates
 		})
 		for i := range 3 {
 			w, took := s.post(t, commandOf("createUser", fmt.Sprint("c", i), "1", "Ann"), "Prefer", "wait=5")
@@ -231,7 +231,7 @@ func TestWithoutALedger(t *testing.T) {
 				t.Errorf("got %d after %v", w.Code, took)
 			}
 			wantApplied(t, w, "")
-			s.wantPlaces(t, 0)
+			s.wantUndecided(t, 0)
 		}
 	})
 }
@@ -242,13 +242,13 @@ func TestOutcomeBeforeTheSendReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
 		s.gateway.Timeout = time.Minute
-		s.gateway.Send = aside(func(c *eventlog.Command) error {
+		s.gateway.Send = aside(func(c *eventlog.Envelope) error {
 			defer time.Sleep(10 * time.Second)
 			return s.send(c)
 		})
 		if w, took := s.post(t, commandOf("createUser", "c1", "1", "Ann"), "Prefer", "wait=1"); w.Code != 200 || took != 10*time.Second {
 			t.Errorf("got %d after %v", w.Code, took)
 		}
-		s.wantPlaces(t, 0)
+		s.wantUndecided(t, 0)
 	})
 }

@@ -87,13 +87,13 @@ func (g *group) leave() {
 // gatedStore tells of each update, and lets it go on when it is told to.
 type gatedStore struct {
 	readmodel.Store
-	began chan []readmodel.Move
-	goOn  chan struct{}
+	began   chan []readmodel.Move
+	proceed chan struct{}
 }
 
 func (s *gatedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
 	s.began <- moves
-	<-s.goOn
+	<-s.proceed
 	return s.Store.Update(ctx, p, moves, fn)
 }
 
@@ -116,7 +116,7 @@ func TestWhatComesMeanwhileIsOneTransaction(t *testing.T) {
 			}
 		}
 	}
-	close(store.goOn)
+	close(store.proceed)
 	next := map[int32]int64{}
 	for _, move := range <-store.began {
 		next[move.From.Partition] = move.To.Next

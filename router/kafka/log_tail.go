@@ -14,16 +14,16 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Feed reads topic events once for all who follow it in a process: each
+// LogTail reads topic events once for all who follow it in a process: each
 // partition while somebody does. It keeps the last records of each, for its
 // readers to take: so none of them holds up another, and one that fell behind
 // reads on its own until it is there again.
-type Feed struct {
+type LogTail struct {
 	log *LogReader
 
 	mu      sync.Mutex
 	closed  bool
-	windows map[int32]*window
+	caches  map[int32]*tailCache
 	ends    map[int32]<-chan struct{} // of each partition's last reading
 	stopped context.Context
 	stop    context.CancelFunc
@@ -31,69 +31,69 @@ type Feed struct {
 }
 
 const (
-	// windowRecords is how many records of a partition a feed has room for.
-	// When it is full, the last windowKept stay, or fewer of great ones.
-	windowRecords = 1024
-	windowKept    = 256
-	// windowBytes is how much the bodies in it may take.
-	windowBytes = 1 << 20
+	// tailRecords is how many records of a partition a feed has room for.
+	// When it is full, the last tailKept stay, or fewer of great ones.
+	tailRecords = 1024
+	tailKept    = 256
+	// tailBytes is how much the bodies in it may take.
+	tailBytes = 1 << 20
 	// behindBytes is how much is fetched at once by a reader that is behind.
 	behindBytes = 1 << 20
 	// behindPatience is how long it waits to ask again when there was nothing.
 	behindPatience = 100 * time.Millisecond
 )
 
-// Feed opens a feed of the log.
-func (k *Kafka) Feed() (*Feed, error) {
+// LogTail opens a feed of the log.
+func (k *Kafka) LogTail() (*LogTail, error) {
 	log, err := k.LogReader()
 	if err != nil {
 		return nil, err
 	}
-	f := &Feed{log: log, windows: map[int32]*window{}, ends: map[int32]<-chan struct{}{}}
-	f.stopped, f.stop = context.WithCancel(context.Background())
-	return f, nil
+	lt := &LogTail{log: log, caches: map[int32]*tailCache{}, ends: map[int32]<-chan struct{}{}}
+	lt.stopped, lt.stop = context.WithCancel(context.Background())
+	return lt, nil
 }
 
 // Close ends all reads with an error. It doesn't wait for a broker that hangs.
-func (f *Feed) Close() error {
-	f.mu.Lock()
-	again := f.closed
-	f.closed = true
-	f.mu.Unlock()
+func (lt *LogTail) Close() error {
+	lt.mu.Lock()
+	again := lt.closed
+	lt.closed = true
+	lt.mu.Unlock()
 	if again {
 		return nil
 	}
-	f.stop()
-	f.reads.Wait()
-	return f.log.Close()
+	lt.stop()
+	lt.reads.Wait()
+	return lt.log.Close()
 }
 
-// FeedReader is a [LogReader] that follows the log through a feed.
-type FeedReader struct {
+// TailReader is a [LogReader] that follows the log through a feed.
+type TailReader struct {
 	*LogReader // for all else, and for what the feed has no more
-	feed       *Feed
+	tail       *LogTail
 }
 
 // Reader returns a reader that follows the log through the feed. It closes the
 // LogReader, but not the feed, when it is closed.
-func (f *Feed) Reader(log *LogReader) *FeedReader { return &FeedReader{log, f} }
+func (lt *LogTail) Reader(log *LogReader) *TailReader { return &TailReader{log, lt} }
 
 // Follow hands over the records of a partition, from an offset on, as they
 // come, until the context ends. Others have the same records: nobody may change
 // them. It returns the context's error, that of fn, or [ErrOffsetGone].
-func (r *FeedReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
+func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
 	ctx, end, err := r.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("follow partition %d of %s: %w", partition, r.topic, err)
 	}
 	defer end()
-	w, err := r.feed.join(partition)
+	c, err := r.tail.join(partition)
 	if err != nil {
 		return fmt.Errorf("follow partition %d of %s: %w", partition, r.topic, err)
 	}
-	defer r.feed.leave(partition, w)
+	defer r.tail.leave(partition, c)
 	for next := from; ctx.Err() == nil; {
-		records, elsewhere, grown, ended := w.after(next)
+		records, elsewhere, grown, ended := c.after(next)
 		var again <-chan time.Time
 		switch {
 		case elsewhere:
@@ -132,7 +132,7 @@ func (r *FeedReader) Follow(ctx context.Context, partition int32, from int64, fn
 
 // fetchFrom reads what a reader lacks that the window doesn't have, and where
 // that ends.
-func (r *FeedReader) fetchFrom(ctx context.Context, partition int32, from int64) ([]eventlog.Record, int64, error) {
+func (r *TailReader) fetchFrom(ctx context.Context, partition int32, from int64) ([]eventlog.Record, int64, error) {
 	var messages []*sarama.ConsumerMessage
 	var next int64
 	err := within(ctx, func() (err error) {
@@ -154,8 +154,8 @@ func (r *FeedReader) fetchFrom(ctx context.Context, partition int32, from int64)
 	return records, next, nil
 }
 
-// window is the end of a partition's log, as far as a feed keeps it.
-type window struct {
+// tailCache is the end of a partition's log, as far as a feed keeps it.
+type tailCache struct {
 	readers int // guarded by the feed
 	stop    context.CancelFunc
 
@@ -171,135 +171,135 @@ type window struct {
 }
 
 // join begins to read a partition, unless somebody reads it already.
-func (f *Feed) join(partition int32) (*window, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
+func (lt *LogTail) join(partition int32) (*tailCache, error) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	if lt.closed {
 		return nil, errClosed
 	}
-	w := f.windows[partition]
-	if w == nil {
-		w = &window{first: -1, grown: make(chan struct{})}
+	c := lt.caches[partition]
+	if c == nil {
+		c = &tailCache{first: -1, grown: make(chan struct{})}
 		var ctx context.Context
-		ctx, w.stop = context.WithCancel(f.stopped)
-		before, ended := f.ends[partition], make(chan struct{})
-		f.windows[partition], f.ends[partition] = w, ended
-		f.reads.Go(func() {
+		ctx, c.stop = context.WithCancel(lt.stopped)
+		before, ended := lt.ends[partition], make(chan struct{})
+		lt.caches[partition], lt.ends[partition] = c, ended
+		lt.reads.Go(func() {
 			defer close(ended)
 			if before != nil { // a partition is read once at a time
 				<-before
 			}
-			err := f.read(ctx, partition, w)
-			f.mu.Lock()
-			if f.closed {
+			err := lt.read(ctx, partition, c)
+			lt.mu.Lock()
+			if lt.closed {
 				err = errClosed
 			}
-			f.forget(partition, w)
-			f.mu.Unlock()
-			w.end(err)
+			lt.forget(partition, c)
+			lt.mu.Unlock()
+			c.end(err)
 		})
 	}
-	w.readers++
-	return w, nil
+	c.readers++
+	return c, nil
 }
 
 // leave ends the reading of a partition when the last reader leaves it.
-func (f *Feed) leave(partition int32, w *window) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if w.readers--; w.readers == 0 {
-		f.forget(partition, w)
-		w.stop()
+func (lt *LogTail) leave(partition int32, c *tailCache) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	if c.readers--; c.readers == 0 {
+		lt.forget(partition, c)
+		c.stop()
 	}
 }
 
 // forget has the partition's next reader begin anew. The caller holds the lock.
-func (f *Feed) forget(partition int32, w *window) {
-	if f.windows[partition] == w {
-		delete(f.windows, partition)
+func (lt *LogTail) forget(partition int32, c *tailCache) {
+	if lt.caches[partition] == c {
+		delete(lt.caches, partition)
 	}
 }
 
 // read follows the log from its end on: whoever has to read what is before it,
 // reads it in bulk, and holds up nobody.
-func (f *Feed) read(ctx context.Context, partition int32, w *window) error {
-	end, err := f.log.End(ctx, partition)
+func (lt *LogTail) read(ctx context.Context, partition int32, c *tailCache) error {
+	end, err := lt.log.End(ctx, partition)
 	if err != nil {
 		return err
 	}
-	w.begin(end)
-	return f.log.Follow(ctx, partition, end, func(records []eventlog.Record) error {
-		w.add(records)
+	c.begin(end)
+	return lt.log.Follow(ctx, partition, end, func(records []eventlog.Record) error {
+		c.add(records)
 		return nil
 	})
 }
 
-func (w *window) begin(at int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.first, w.next = at, at
-	w.wake()
+func (c *tailCache) begin(at int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.first, c.next = at, at
+	c.wake()
 }
 
-func (w *window) wake() {
-	close(w.grown)
-	w.grown = make(chan struct{})
+func (c *tailCache) wake() {
+	close(c.grown)
+	c.grown = make(chan struct{})
 }
 
-func (w *window) end(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.err = err
-	w.wake()
+func (c *tailCache) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+	c.wake()
 }
 
 // add keeps records, and makes room for them.
-func (w *window) add(records []eventlog.Record) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.records)+len(records) > windowRecords || w.bytes > windowBytes {
-		w.cut(len(records))
+func (c *tailCache) add(records []eventlog.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.records)+len(records) > tailRecords || c.bytes > tailBytes {
+		c.cut(len(records))
 	}
 	for _, r := range records {
 		r.Body = bytes.Clone(r.Body) // it would keep all that was fetched with it
-		w.records = append(w.records, r)
-		w.bytes += len(r.Body)
+		c.records = append(c.records, r)
+		c.bytes += len(r.Body)
 	}
-	w.next = w.records[len(w.records)-1].Offset + 1
-	w.wake()
+	c.next = c.records[len(c.records)-1].Offset + 1
+	c.wake()
 }
 
 // cut keeps the last records only, in a new place.
-func (w *window) cut(more int) {
-	from, size := len(w.records), 0
-	for from > 0 && len(w.records)-from < windowKept {
-		if size += len(w.records[from-1].Body); size > windowBytes/4 {
+func (c *tailCache) cut(more int) {
+	from, size := len(c.records), 0
+	for from > 0 && len(c.records)-from < tailKept {
+		if size += len(c.records[from-1].Body); size > tailBytes/4 {
 			break
 		}
 		from--
 	}
-	kept := make([]eventlog.Record, 0, max(windowRecords, windowKept+more))
-	w.records, w.bytes, w.first = append(kept, w.records[from:]...), 0, w.next
-	for i := range w.records {
-		w.bytes += len(w.records[i].Body)
+	kept := make([]eventlog.Record, 0, max(tailRecords, tailKept+more))
+	c.records, c.bytes, c.first = append(kept, c.records[from:]...), 0, c.next
+	for i := range c.records {
+		c.bytes += len(c.records[i].Body)
 	}
-	if len(w.records) > 0 {
-		w.first = w.records[0].Offset
+	if len(c.records) > 0 {
+		c.first = c.records[0].Offset
 	}
 }
 
 // after returns the records from an offset on, or that they are to be had
 // elsewhere, or what tells of more, or why there won't be any.
-func (w *window) after(next int64) (records []eventlog.Record, elsewhere bool, grown <-chan struct{}, ended error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (c *tailCache) after(next int64) (records []eventlog.Record, elsewhere bool, grown <-chan struct{}, ended error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case w.first < 0 || next == w.next:
-		return nil, false, w.grown, w.err
-	case next < w.first || next > w.next:
-		return nil, true, w.grown, w.err
+	case c.first < 0 || next == c.next:
+		return nil, false, c.grown, c.err
+	case next < c.first || next > c.next:
+		return nil, true, c.grown, c.err
 	default:
-		i, _ := slices.BinarySearchFunc(w.records, next, func(r eventlog.Record, at int64) int { return int(r.Offset - at) })
-		return w.records[i:], false, w.grown, nil
+		i, _ := slices.BinarySearchFunc(c.records, next, func(r eventlog.Record, at int64) int { return int(r.Offset - at) })
+		return c.records[i:], false, c.grown, nil
 	}
 }

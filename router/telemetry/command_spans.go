@@ -14,7 +14,7 @@ import (
 // Sending begins to send a command in the context's trace, which goes on in
 // the command's header. It returns what is told how that went, nil for a
 // command that isn't traced.
-func (t *Traces) Sending(ctx context.Context, c *eventlog.Command) func(error) {
+func (t *Traces) Sending(ctx context.Context, c *eventlog.Envelope) func(error) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (t *Traces) Sending(ctx context.Context, c *eventlog.Command) func(error) {
 
 // Decided tells of a decision. It returns where the trace goes on, "" if the
 // command isn't traced.
-func (t *Traces) Decided(c *eventlog.Command, r *eventlog.Record, began time.Time) string {
+func (t *Traces) Decided(c *eventlog.Envelope, r *eventlog.Record, began time.Time) string {
 	_, span := t.spans.Start(under(context.Background(), c.Trace), "decide "+t.settings.Commands,
 		trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(append(
 			commandAttributes(c), semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("decide"),
@@ -74,7 +74,7 @@ func (t *Traces) Folds(readModel, group string) func(traced []*eventlog.Record, 
 	}
 }
 
-func commandAttributes(c *eventlog.Command) []attribute.KeyValue {
+func commandAttributes(c *eventlog.Envelope) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		semconv.MessagingMessageID(c.ID), semconv.MessagingKafkaMessageKey(c.Stream), attribute.String("millrace.command_type", c.Type),
 	}

@@ -13,20 +13,20 @@ import (
 // partitions to asking for them.
 const comeWithin = 6 * time.Second
 
-// absentees are, for each group, members that were assigned partitions and
+// staleMembers are, for each group, members that were assigned partitions and
 // never asked for them.
 //
 // The embedded broker waits for heartbeats of a member only from when it could
 // answer it. One that was killed while its JoinGroup waited stays in the group
 // for good, and so do its partitions, until others share them out anew. So the
 // leader is told to, as it is when a member falls silent later.
-type absentees struct {
+type staleMembers struct {
 	within time.Duration
 	groups map[string]*generation
 }
 
-func newAbsentees(within time.Duration) *absentees {
-	return &absentees{within: within, groups: map[string]*generation{}}
+func newStaleMembers(within time.Duration) *staleMembers {
+	return &staleMembers{within: within, groups: map[string]*generation{}}
 }
 
 // generation is one sharing out of a group's partitions.
@@ -39,34 +39,34 @@ type generation struct {
 }
 
 // watch has a cluster ask. It is asked by one request after the other.
-func (a *absentees) watch(cluster *kfake.Cluster) {
+func (s *staleMembers) watch(cluster *kfake.Cluster) {
 	cluster.Fault(
 		kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, Count: -1, When: func(request kmsg.Request) bool {
 			if sync, ok := request.(*kmsg.SyncGroupRequest); ok {
-				a.synced(sync)
+				s.synced(sync)
 			}
 			return false
 		}},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Count: -1, Err: kerr.RebalanceInProgress, When: func(request kmsg.Request) bool {
 			beat, ok := request.(*kmsg.HeartbeatRequest)
-			return ok && a.late(beat)
+			return ok && s.late(beat)
 		}},
 	)
 }
 
 // synced notes who asks for its partitions and, of the leader, who is to.
-func (a *absentees) synced(request *kmsg.SyncGroupRequest) {
-	g := a.groups[request.Group]
+func (s *staleMembers) synced(request *kmsg.SyncGroupRequest) {
+	g := s.groups[request.Group]
 	if g == nil || g.number < request.Generation {
 		g = &generation{number: request.Generation, asked: map[string]bool{}}
-		a.groups[request.Group] = g
+		s.groups[request.Group] = g
 	}
 	if g.number > request.Generation {
 		return // of one that is over
 	}
 	g.asked[request.MemberID] = true
 	if len(request.GroupAssignment) > 0 {
-		g.leader, g.deadline, g.assigned = request.MemberID, time.Now().Add(a.within), nil
+		g.leader, g.deadline, g.assigned = request.MemberID, time.Now().Add(s.within), nil
 		for _, to := range request.GroupAssignment {
 			g.assigned = append(g.assigned, to.MemberID)
 		}
@@ -74,8 +74,8 @@ func (a *absentees) synced(request *kmsg.SyncGroupRequest) {
 }
 
 // late says whether the sender is to share the partitions out anew.
-func (a *absentees) late(beat *kmsg.HeartbeatRequest) bool {
-	g := a.groups[beat.Group]
+func (s *staleMembers) late(beat *kmsg.HeartbeatRequest) bool {
+	g := s.groups[beat.Group]
 	return g != nil && g.number == beat.Generation && g.leader == beat.MemberID && time.Now().After(g.deadline) &&
 		slices.ContainsFunc(g.assigned, func(member string) bool { return !g.asked[member] })
 }

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// otherBinaryPoll is how often a query service looks whose a read model's live
+// generation is: it may be rebuilt, or rolled back, by another process.
+const otherBinaryPoll = time.Second
+
+// maintainedModel is a read model that a query service keeps up with the log, for as
+// long as the live generation is its binary's.
+type maintainedModel struct {
+	*queryService
+	projection *projection.Projection
+	engine     atomic.Pointer[readmodel.Engine]
+	status     atomic.Pointer[func(context.Context) error]
+}
+
+// ready says why the read model isn't up with the log, or nil.
+func (m *maintainedModel) ready(ctx context.Context) error {
+	status := m.status.Load()
+	if status == nil {
+		return errKafkaAway
+	}
+	if err := (*status)(ctx); err != nil {
+		return fmt.Errorf("read model %s: %w", m.projection.Name, err)
+	}
+	return nil
+}
+
+func (m *maintainedModel) setStatus(status func(context.Context) error) { m.status.Store(&status) }
+
+// maintain keeps the read model up until the context ends. While another binary
+// has rebuilt it, it leaves it to that one.
+func (m *maintainedModel) maintain(ctx context.Context, reader *kafka.TailReader) error {
+	for {
+		err := m.prepareOne(ctx, m.store, m.projection)
+		if err == nil {
+			err = m.fold(ctx, reader)
+		}
+		if err == nil || !errors.Is(err, readmodel.ErrOtherDefinition) {
+			return err
+		}
+		m.Log.Error("the read model is another binary's, and this one does not fold it", "read model", m.projection.Name,
+			"run", rebuildCommand(m.projection), "error", err)
+		m.setStatus(func(context.Context) error {
+			return fmt.Errorf("the live generation is another binary's; to make it this one's run: %s", rebuildCommand(m.projection))
+		})
+		if err := m.awaitFit(ctx); err != nil {
+			return err
+		}
+		m.Log.Info("the read model is this binary's now", "read model", m.projection.Name)
+	}
+}
+
+// awaitFit waits until the live generation is this binary's.
+func (m *maintainedModel) awaitFit(ctx context.Context) error {
+	return m.poll(ctx, func(err error) bool { return err == nil })
+}
+
+// poll looks whose the live generation is, until the answer will do.
+func (m *maintainedModel) poll(ctx context.Context, enough func(error) bool) error {
+	tick := time.NewTicker(otherBinaryPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := m.store.Fits(ctx, m.projection); enough(err) {
+			return err
+		}
+	}
+}
+
+// fold runs an engine until the context ends, or the live generation is another
+// binary's.
+func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := m.projection
+	engine := &readmodel.Engine{
+		Projection: p, Store: m.store, Log: reader.LogReader, Events: m.Service.registry,
+		Partitions: m.kafka.Partitions,
+		BatchSize:  m.Config.QueryService.BatchSize,
+		Linger:     m.Config.QueryService.BatchLinger,
+		Waits:      &m.waits,
+		Logger:     m.Log,
+		Folded:     m.metrics.Batches(p.Name),
+		Stop:       func(err error) { cancel(err) },
+	}
+	if m.traces != nil {
+		engine.Traced = m.traces.Folds(p.Name, m.kafka.Group("query-service", p.Name))
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: m.Config.ShutdownTimeout}, kafka.WatermillLog(m.Log))
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	subscription := m.kafka.LogSubscription(m.kafka.Group("query-service", p.Name), reader, engine, readmodel.FlushTimeout)
+	router.AddConsumerHandler(p.Name, m.kafka.Topic(eventlog.TopicEvents), subscription, engine.Handle)
+	m.setStatus(func(ctx context.Context) error {
+		return errors.Join(subscription.Ready(), engine.Ready(ctx))
+	})
+	m.engine.Store(engine)
+	defer m.engine.Store(nil)
+	looking := make(chan struct{})
+	go func() { // it may be rebuilt while nothing comes
+		defer close(looking)
+		other := func(err error) bool { return errors.Is(err, readmodel.ErrOtherDefinition) }
+		if err := m.poll(ctx, other); other(err) {
+			cancel(err)
+		}
+	}()
+	done := make(chan error, 1)
+	go func() { done <- router.Run(context.WithoutCancel(ctx)) }()
+	<-ctx.Done()
+	<-looking
+	<-router.Running()
+	// The router doesn't wait for the subscription.
+	err = errors.Join(router.Close(), <-done, subscription.Close())
+	if cause := context.Cause(ctx); err == nil && errors.Is(cause, readmodel.ErrOtherDefinition) {
+		return cause
+	}
+	return err
+}

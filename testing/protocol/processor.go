@@ -1,0 +1,380 @@
+package protocol
+
+import "slices"
+
+// MaxDeferred bounds the held commands that go on at a desk at a time. Each user
+// may have one.
+const MaxDeferred = 2
+
+const (
+	maxJobs = 7  // at a desk: the window, and the held commands that go on
+	maxAir  = 24 // appends of a handler whose end is not known
+)
+
+// handler is one command service: its ledger, and the desk for the partition
+// if it has claimed it, or still believes so. Its ledger is the fold of the log
+// as far as it has read.
+type handler struct {
+	folded  log
+	claimed bool
+	topic   uint8 // the session's
+	next    uint8 // the command that is delivered next
+	marked  uint8 // all commands before are done
+	strayed bool
+	retry   bool // appends have failed and are to be sent again
+	jobs    [maxJobs]job
+	air     [maxAir]flight
+}
+
+// job is a command at the desk.
+type job struct {
+	record   digest // 0 if it needs none
+	command  uint8  // its place in the scenario and one more, 0 for no job
+	deferred bool   // it comes from the stream's held commands
+	failed   bool   // the append failed, or waits behind one that did
+	done     bool
+}
+
+// flight is an append whose end is not known.
+type flight struct {
+	record digest
+	state  state
+}
+
+type state uint16 // no padding: worlds are hashed, and that takes most of the time
+
+const (
+	flying state = iota // it lands after those before it
+	failed              // the handler is about to hear that it failed
+	astray              // nobody waits for it; it lands at any time, or never
+)
+
+// processor is a handler at work in a world.
+type processor struct {
+	*model
+	*world
+	*handler
+	who    uint8
+	binary *Binary
+}
+
+func (m *model) processor(w *world, who uint8) processor {
+	return processor{m, w, &w.handlers[who], who, &m.Handlers[who]}
+}
+
+// stateOf is a user as this handler knows it.
+func (p processor) stateOf(user uint8) *stream { return &p.entries[p.folded].streams[p.who][user] }
+
+func (p processor) userOf(j *job) uint8 { return p.Commands[j.command-1].User }
+
+// speculation is the jobs of a user that are under way, in order.
+func (p processor) speculation(user uint8) []*job {
+	jobs := make([]*job, 0, maxJobs)
+	for i := range p.jobs {
+		if j := &p.jobs[i]; j.command > 0 && !j.done && p.userOf(j) == user {
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs
+}
+
+func (p processor) add(j job) *job {
+	i := slices.IndexFunc(p.jobs[:], func(j job) bool { return j.command == 0 })
+	p.jobs[i] = j
+	return &p.jobs[i]
+}
+
+// taken counts those that are taken at the desk.
+func (p processor) taken() (n int) {
+	for i := range p.jobs {
+		if p.jobs[i].command > 0 && !p.jobs[i].deferred {
+			n++
+		}
+	}
+	return n
+}
+
+// take puts a command on the desk.
+func (p processor) take(command uint8) {
+	p.next = command + 1
+	j := p.add(job{command: command + 1})
+	user := p.userOf(j)
+	p.decide(j)
+	p.finish(user)
+	p.resume(user)
+	p.mark()
+}
+
+// decide gives a job its record, on top of its stream's stack, and sends it. A
+// command that has its outcome there gets none, nor does a held one that isn't
+// the next to go on.
+func (p processor) decide(j *job) {
+	user, command := p.userOf(j), j.command-1
+	j.record, j.failed = 0, false
+	top := p.top(user, j)
+	switch {
+	case j.deferred && top.resumes(command), j.deferred && p.off(deferredInTurn):
+	case j.deferred, p.repeats(&top, j):
+		return
+	}
+	from := &top
+	if p.off(speculating) && !j.deferred {
+		from = p.stateOf(user)
+	}
+	r := record{user: user, command: command, seq: top.seq + 1, prev: top.head, version: top.version}
+	if j.deferred {
+		r.kind, r.name = p.resumed(from, command, p.binary)
+	} else {
+		r.kind, r.name = p.outcome(from, command, p.binary)
+	}
+	if r.kind.event() {
+		r.version++
+	}
+	if p.off(purity) {
+		p.ticks++
+		r.salt = p.ticks
+	}
+	j.record = p.digest(r)
+	p.note("%s decides #%d: %v", p.name(), command, j.record)
+	if p.retry {
+		j.failed = true // behind those that failed: it goes with them
+		return
+	}
+	p.send(j.record)
+}
+
+// top is a user with all that is stacked below a job, or all there is.
+func (p processor) top(user uint8, below *job) stream {
+	top := *p.stateOf(user)
+	for _, j := range p.speculation(user) {
+		if j == below {
+			break
+		}
+		if j.record > 0 && p.accepts(&top, j.record) {
+			p.fold(&top, j.record, p.binary)
+		}
+	}
+	return top
+}
+
+// repeats says whether a command has its outcome when its turn comes.
+func (p processor) repeats(top *stream, j *job) bool {
+	if !p.off(repetition) {
+		return p.known(top, j.command-1)
+	}
+	// As far as the ledger happens to have come.
+	id, user := p.Commands[j.command-1].ID, p.userOf(j)
+	return p.known(p.stateOf(user), j.command-1) || slices.ContainsFunc(p.speculation(user), func(other *job) bool {
+		return other != j && other.record > 0 && p.Commands[other.command-1].ID == id
+	})
+}
+
+// finished says whether the ledger knows how a job's command ended.
+func (p processor) finished(known *stream, j *job) bool {
+	if j.deferred {
+		return !known.resumes(j.command - 1)
+	}
+	return p.known(known, j.command-1) || j.record == 0 && p.off(repetition)
+}
+
+func (p processor) send(r digest) {
+	if p.sent != nil {
+		p.sent(r)
+	}
+	p.launch(flight{r, flying})
+}
+
+func (p processor) launch(f flight) {
+	free := slices.IndexFunc(p.air[:], func(f flight) bool { return f.record == 0 })
+	p.air[free] = f // if there is none, maxAir is too small
+}
+
+// readBack folds the next record.
+func (p processor) readBack() {
+	p.folded = p.after(p.folded, p.log)
+	r := p.entries[p.folded].record
+	user := p.records[r].user
+	p.note("%s reads %v", p.name(), r)
+	if speculation := p.speculation(user); len(speculation) > 0 && speculation[0].record != r {
+		p.overtaken(speculation)
+	}
+	p.finish(user)
+	p.resume(user)
+	p.mark()
+}
+
+// overtaken drops what no longer stacks, for somebody else took the slot, and
+// decides again from the first.
+func (p processor) overtaken(speculation []*job) {
+	switch {
+	case p.off(redecide):
+		return
+	case p.off(redecideAll):
+		speculation = speculation[:1]
+	case p.off(ownRecord):
+		speculation[0].done = true
+		speculation = speculation[1:]
+	}
+	for _, j := range speculation {
+		if p.decide(j); j.deferred && j.record == 0 {
+			*j = job{command: j.command, deferred: true, done: true}
+		}
+	}
+}
+
+// finish takes the jobs off a stack whose commands have their outcome.
+func (p processor) finish(user uint8) {
+	behind := false
+	for _, j := range p.speculation(user) {
+		j.failed = j.failed || behind && !p.off(retryBehind)
+		if !p.finished(p.stateOf(user), j) {
+			return
+		}
+		behind = j.failed
+		*j = job{command: j.command, deferred: j.deferred, done: true}
+	}
+}
+
+// resume decides a stream's held commands that may go on, each on top of the
+// one before. One that is parked again stops the rest.
+func (p processor) resume(user uint8) {
+	for {
+		next, any := p.nextDeferred(user)
+		if !any {
+			return
+		}
+		p.decide(p.add(job{command: next + 1, deferred: true}))
+	}
+}
+
+// nextDeferred is the held command that goes on next, if there is one, and room
+// for it.
+func (p processor) nextDeferred(user uint8) (command uint8, any bool) {
+	room, own := MaxDeferred, 0
+	for i := range p.jobs {
+		if j := &p.jobs[i]; j.deferred && !j.done {
+			room--
+			if p.userOf(j) == user {
+				own++
+			}
+		}
+	}
+	if room <= 0 && own > 0 {
+		return 0, false
+	}
+	if known := p.stateOf(user); p.off(deferredInTurn) && known.resuming() {
+		if own < int(known.deferred.n) {
+			return known.deferred.items[own].command, true
+		}
+		return 0, false
+	}
+	top := p.top(user, nil)
+	return top.deferred.items[0].command, top.resuming()
+}
+
+// mark moves the session's mark behind the jobs that are done, up to the
+// first that isn't, and takes those off the desk.
+func (p processor) mark() {
+	jobs, first := p.jobs, true
+	p.jobs = [maxJobs]job{}
+	for _, j := range jobs {
+		switch {
+		case j.command == 0:
+			return
+		case j.deferred && j.done:
+			continue
+		case j.deferred:
+		case first && j.done:
+			p.marked = j.command
+			continue
+		case first && p.off(markReadBack) && p.acked(&j):
+			p.marked = j.command
+		default:
+			first = false
+		}
+		p.add(j)
+	}
+}
+
+// acked says whether the handler was told that Kafka holds a job's record.
+func (p processor) acked(j *job) bool {
+	return j.record > 0 && !j.failed && !slices.ContainsFunc(p.air[:], func(f flight) bool {
+		return f.record == j.record && f.state != astray
+	})
+}
+
+// delivered is told that Kafka holds a record. In a sound protocol that is
+// nothing to go by.
+func (p processor) delivered(r digest) {
+	if p.off(tellReadBack) {
+		p.tell(r)
+	}
+	if p.off(markReadBack) {
+		p.mark()
+	}
+}
+
+// appendFailed is told that Kafka may hold a record, or not. What is stacked
+// on it may have come to the log before it, and counts for nothing then: that
+// goes again even if the record itself turns out to count.
+func (p processor) appendFailed(r digest) {
+	user := p.records[r].user
+	speculation := p.speculation(user)
+	at := slices.IndexFunc(speculation, func(j *job) bool { return j.record == r })
+	switch {
+	case len(speculation) == 0, at < 0 && !p.contains(p.folded, r):
+	case at < 0 && p.off(retryBehind):
+	case at >= 0 && p.off(retry):
+		speculation[at].done = true
+		for _, j := range slices.Delete(speculation, at, at+1) {
+			p.decide(j)
+		}
+		p.mark()
+	default:
+		speculation[max(at, 0)].failed = true
+		p.retry = true
+	}
+}
+
+// sendAgain sends what failed, and what is stacked on it.
+func (p processor) sendAgain() {
+	p.retry = false
+	for user := range uint8(users) {
+		again := false
+		for _, j := range p.speculation(user) {
+			again = j.failed || again && !p.off(retryDependent)
+			if again && j.record > 0 {
+				j.failed = false
+				p.send(j.record)
+			}
+		}
+	}
+}
+
+// claim begins a session: the group has handed over the partition.
+func (p processor) claim() {
+	p.endSession()
+	p.owner = p.who + 1
+	p.claimed, p.handler.topic = true, p.world.topic
+	p.next, p.marked = p.committed, p.committed
+	if !p.off(foldFirst) {
+		p.folded = p.log
+	}
+	for user := range uint8(users) {
+		p.resume(user)
+	}
+}
+
+// endSession ends a session. What is in the air stays there.
+func (p processor) endSession() {
+	*p.handler = handler{folded: p.folded, air: p.air}
+	for i := range p.air {
+		if p.air[i].state == failed {
+			p.air[i] = flight{}
+		} else if p.air[i].record > 0 {
+			p.air[i].state = astray
+		}
+	}
+}
+
+func (p processor) name() string { return string(rune('A' + p.who)) }
