@@ -15,7 +15,6 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/query"
-	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -53,7 +52,7 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 	limit := f.limit
 	f.limit++ // one more tells whether there is a next page
 	var page []user
-	err = q.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) (err error) {
+	err = q.Read(w, r, Projection, func(ctx context.Context, view query.View) (err error) {
 		page, err = list(ctx, view, f)
 		return err
 	})
@@ -126,7 +125,7 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	}
 	id, isID := query.PathID(r, users.Aggregate)
 	if !isID { // no user can have it, and the answer says when that was so, too
-		return q.Read(w, r, Projection, func(context.Context, readmodel.View) error { return userNotFound() })
+		return q.Read(w, r, Projection, func(context.Context, query.View) error { return userNotFound() })
 	}
 	found, err := q.Find(w, r, Projection, table, projection.Row{users.ID(id).SortKey()}, users.Aggregate.Stream(id))
 	if err != nil {

@@ -132,12 +132,12 @@ func foldTx(ctx context.Context, tx readmodel.Tx, events []projection.Event, par
 	for _, row := range before {
 		m.rows[fmt.Sprint(table, row[:1])] = row
 	}
-	heads := map[string]readmodel.StreamHead{}
+	heads := map[string]query.StreamHead{}
 	for _, e := range events {
 		if err := m.apply(e); err != nil {
 			return err
 		}
-		heads[e.Stream] = readmodel.StreamHead{Head: eventlog.Head{Seq: e.Version, Version: e.Version}}
+		heads[e.Stream] = query.StreamHead{Head: eventlog.Head{Seq: e.Version, Version: e.Version}}
 	}
 	for _, id := range parked {
 		stream := users.Aggregate.Stream(id)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
-	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/query"
 )
 
 // foldMany makes so many users, each tenth of them not active.
@@ -49,7 +49,7 @@ func TestQueryPlans(t *testing.T) {
 		} {
 			f.limit = 101
 			where, args := f.where()
-			err := a.store.View(t.Context(), Projection, func(view readmodel.View) error {
+			err := a.store.View(t.Context(), Projection, func(view query.View) error {
 				explain := "EXPLAIN "
 				if strings.HasPrefix(t.Name(), "TestQueryPlans/memory") {
 					explain = "EXPLAIN QUERY PLAN "

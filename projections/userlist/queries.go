@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers/users"
-	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/query"
 )
 
 // user is a user as clients see one, members in this order.
@@ -36,7 +36,7 @@ type filter struct {
 
 // list returns the users that pass the filter, integer ids first in order,
 // then strings bytewise.
-func list(ctx context.Context, view readmodel.View, f filter) ([]user, error) {
+func list(ctx context.Context, view query.View, f filter) ([]user, error) {
 	where, args := f.where()
 	page, err := queryUsers(ctx, view, f.limit, where, args...)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f filter) where() (where string, args []any) {
 
 const selectUsers = "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "
 
-func queryUsers(ctx context.Context, view readmodel.View, limit int, where string, args ...any) ([]user, error) {
+func queryUsers(ctx context.Context, view query.View, limit int, where string, args ...any) ([]user, error) {
 	rows, err := view.Query(ctx, selectUsers+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)

@@ -13,7 +13,6 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/router/query"
-	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -59,7 +58,7 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 	}
 	var s stats
 	var generation int
-	err := q.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) (err error) {
+	err := q.Read(w, r, Projection, func(ctx context.Context, view query.View) (err error) {
 		generation = view.Generation()
 		s, err = read(ctx, view)
 		return err
@@ -79,7 +78,7 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func read(ctx context.Context, view readmodel.View) (stats, error) {
+func read(ctx context.Context, view query.View) (stats, error) {
 	s := stats{SignUps: []day{}} // an empty list is [], and not null
 	err := counts(ctx, view, "SELECT state, users FROM {counts}", func(state string, users int64) {
 		switch state {
@@ -101,7 +100,7 @@ func read(ctx context.Context, view readmodel.View) (stats, error) {
 	if err != nil {
 		return s, err
 	}
-	err = view.EachParked(ctx, func(string, readmodel.StreamHead) error { return errOneIsEnough })
+	err = view.EachParked(ctx, func(string, query.StreamHead) error { return errOneIsEnough })
 	if s.Stale = errors.Is(err, errOneIsEnough); s.Stale {
 		err = nil
 	}
@@ -111,7 +110,7 @@ func read(ctx context.Context, view readmodel.View) (stats, error) {
 var errOneIsEnough = errors.New("one is enough")
 
 // counts reads keys and their counts.
-func counts(ctx context.Context, view readmodel.View, query string, each func(key string, users int64)) error {
+func counts(ctx context.Context, view query.View, query string, each func(key string, users int64)) error {
 	rows, err := view.Query(ctx, query)
 	if err != nil {
 		return fmt.Errorf("read counts: %w", err)

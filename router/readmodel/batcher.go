@@ -222,7 +222,7 @@ func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer
 	for i, pc := range consumers {
 		to := moves[i].To
 		pc.at = to
-		pc.next.set(to.Next)
+		pc.next.Set(to.Next)
 		e.Waits.Moved(e.Store, e.Projection, to)
 		pc.claim.Mark(to.Next)
 	}

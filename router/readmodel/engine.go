@@ -131,7 +131,7 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	pc := e.consumers[partition]
 	e.mu.Unlock()
 	if pc != nil {
-		pc.next.await(ctx, offset+1)
+		pc.next.Await(ctx, offset+1)
 	}
 }
 
@@ -154,8 +154,8 @@ func (e *Engine) Ready(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !pc.next.await(ctx, end) {
-				return fmt.Errorf("partition %d is %d records behind", partition, end-pc.next.load())
+			if !pc.next.Await(ctx, end) {
+				return fmt.Errorf("partition %d is %d records behind", partition, end-pc.next.Next())
 			}
 			return nil
 		})

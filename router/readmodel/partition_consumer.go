@@ -3,6 +3,7 @@ package readmodel
 import (
 	"time"
 
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
 
@@ -14,7 +15,7 @@ const FlushTimeout = 3 * time.Second
 type partitionConsumer struct {
 	batcher *batcher
 	claim   *kafka.Claim
-	next    progress
+	next    eventlog.Progress
 	room    chan struct{} // one for each record in line
 
 	at      Checkpoint
@@ -30,7 +31,7 @@ func newPartitionConsumer(b *batcher, claim *kafka.Claim, at Checkpoint) *partit
 		room: make(chan struct{}, b.engine.BatchSize),
 		idle: make(chan struct{}),
 	}
-	pc.next.set(at.Next)
+	pc.next.Set(at.Next)
 	return pc
 }
 

@@ -31,7 +31,7 @@ func (b *batcher) continueInLive(moved []int32, consumers []*partitionConsumer) 
 		b.mu.Lock()
 		pc.at = now
 		b.mu.Unlock()
-		pc.next.set(now.Next)
+		pc.next.Set(now.Next)
 		e.Waits.Moved(e.Store, e.Projection, now)
 	}
 	return left

@@ -1,0 +1,137 @@
+package house
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows is what each package may import of the others. The packages stand from
+// the top floor to the ground: an arrow goes down only, so there is no circle.
+var arrows = []struct {
+	of string
+	to []string
+}{
+	{"app", []string{"handlers/users", "projections/userlist", "projections/userstats", "router/aggregate", "router/query", "router/service"}},
+	{"router/service", []string{
+		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/embedded",
+		"router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
+		"router/telemetry", "router/web", "router/web/guard",
+	}},
+	{"projections/userlist", []string{"handlers/users", "router/projection", "router/query", "router/web"}},
+	{"projections/userstats", []string{"handlers/users", "router/aggregate", "router/projection", "router/query", "router/web"}},
+	{"router/projection/projectiontest", []string{"router/eventlog", "router/kafka", "router/projection", "router/query", "router/readmodel", "router/sqlstore", "router/web"}},
+	{"router/query/commandstatus", []string{"router/aggregate", "router/eventlog", "router/projection", "router/query", "router/readmodel", "router/web"}},
+	{"router/query/history", []string{"router/aggregate", "router/eventlog", "router/projection", "router/query", "router/readmodel", "router/web"}},
+	{"router/query", []string{"router/aggregate", "router/eventlog", "router/projection", "router/readmodel", "router/web"}},
+	{"router/sqlstore", []string{"router/eventlog", "router/projection", "router/readmodel"}},
+	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/projection"}},
+	{"router/gateway", []string{"router/aggregate", "router/decider", "router/eventlog", "router/web"}},
+	{"router/decider", []string{"router/aggregate", "router/eventlog", "router/kafka"}},
+	{"router/kafka", []string{"router/eventlog"}},
+	{"router/kafka/embedded", nil},
+	{"router/documents", []string{"router/aggregate", "router/web"}},
+	{"router/telemetry", []string{"router/eventlog", "router/web"}},
+	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
+	{"router/projection", []string{"router/aggregate", "router/eventlog"}},
+	{"router/web/guard", []string{"router/web"}},
+	{"router/web", []string{"router/aggregate"}},
+	{"router/eventlog", nil},
+	{"router/config", nil},
+	{"handlers/users", []string{"router/aggregate"}},
+	{"router/aggregate/aggregatetest", []string{"router/aggregate"}},
+	{"router/aggregate", nil},
+}
+
+// standardLibrary are the packages that import nothing from elsewhere.
+var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest"}
+
+// domains are the packages that only some files may import.
+var domains = []string{"handlers/", "projections/"}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	place := map[string]int{}
+	for i, a := range arrows {
+		place[a.of] = i
+	}
+	for i, a := range arrows {
+		for _, to := range a.to {
+			at, known := place[to]
+			if !known || at <= i {
+				t.Errorf("the arrow from %s to %s does not go down", a.of, to)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		if strings.HasPrefix(s.folder, "examples/") || strings.HasPrefix(s.folder, "testing/") {
+			continue // they may import all
+		}
+		if s.test {
+			continue
+		}
+		at, known := place[s.folder]
+		if !known {
+			t.Errorf("%s is in a package that the list of arrows doesn't have", s.path)
+			continue
+		}
+		seen[s.folder] = true
+		for _, imported := range s.imports() {
+			if why := forbidden(s, arrows[at].to, imported); why != "" {
+				t.Errorf("%s imports %s: %s", s.path, imported, why)
+			}
+		}
+	}
+	for _, a := range arrows {
+		if !seen[a.of] {
+			t.Errorf("there is no Go in %s", a.of)
+		}
+	}
+}
+
+// forbidden says why a file may not import a package, "" if it may.
+func forbidden(s source, allowed []string, imported string) string {
+	if imported == "C" || imported == "unsafe" {
+		return "nothing here needs it"
+	}
+	ours, inModule := strings.CutPrefix(imported, module+"/")
+	if !inModule {
+		host, _, _ := strings.Cut(imported, "/")
+		if strings.Contains(host, ".") && slices.Contains(standardLibrary, s.folder) {
+			return "the package stands on the standard library"
+		}
+		if s.folder == "router/eventlog" && (strings.Contains(imported, "sarama") || strings.Contains(imported, "franz-go") || strings.Contains(imported, "watermill")) {
+			return "the log's vocabulary knows no client of Kafka"
+		}
+		return ""
+	}
+	if strings.HasPrefix(ours, "testing/") || strings.HasPrefix(ours, "examples/") {
+		return "nothing that is shipped imports it"
+	}
+	if !slices.Contains(allowed, ours) {
+		return "the list of arrows has no such arrow"
+	}
+	isDomain := slices.ContainsFunc(domains, func(prefix string) bool { return strings.HasPrefix(ours, prefix) })
+	if isDomain && s.folder == "app" && s.path != "app/domain.go" {
+		return "app/domain.go is the one file that lists the service's parts"
+	}
+	return ""
+}
+
+// The router can be imported by another module: nothing of the service comes
+// along.
+func TestRouterImportsNoDomain(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if !strings.HasPrefix(s.folder, "router") || s.test {
+			continue
+		}
+		for _, imported := range s.imports() {
+			ours, inModule := strings.CutPrefix(imported, module+"/")
+			if inModule && !strings.HasPrefix(ours, "router/") {
+				t.Errorf("%s imports %s", s.path, imported)
+			}
+		}
+	}
+}
