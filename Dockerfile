@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
 
-# One static binary, and nothing else that could run: no shell, no package manager.
+# One static binary, and no other program: no shell, no package manager.
 FROM golang:1.26.8 AS build
 WORKDIR /src
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath
-# The tree is mounted, not copied: with .git in it, so that the binary knows its commit. A tree without a whole
-# .git (an archive, a worktree of git's) builds too, and can't tell.
+# The tree is mounted, not copied, with .git: the binary knows its commit. A tree without a whole .git (an archive, a
+# worktree of git) builds too, without a commit.
 RUN --mount=type=bind,target=. \
     --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
@@ -14,9 +14,9 @@ RUN --mount=type=bind,target=. \
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/app /usr/local/bin/app
-# A volume that is mounted here belongs to the user that the process runs as.
+# A volume mounted here belongs to the user of the process.
 COPY --from=build --chown=65532:65532 /out/data /var/lib/millrace
 USER 65532:65532
 ENTRYPOINT ["app"]
-# Asks /readyz of the process in this container. Its configuration says where that is.
+# Asks /readyz of the process in this container, at the address in the configuration.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["app", "health"]

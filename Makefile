@@ -1,12 +1,18 @@
-# Needs Go. What real-up needs, testing/real/servers says.
+# All targets need Go. testing/real/servers says what real-up needs.
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
-# The race detector needs a C compiler. Packages are tested one at a time (-p 1):
-# those that start whole processes need all cores, and wait with patience, not for ever.
-# Those of ./app wait more than they compute, so that four at once are sooner done.
+# The module at the top, and the modules below. The dependencies of a module below don't come along
+# when somebody imports Millrace.
+MODULES := . examples/hello testing/openapi testing/torture
+
+# The race detector needs a C compiler. Packages are tested one at a time (-p 1): tests that start
+# whole processes need all cores, and wait with patience, but not for ever. The tests of
+# ./router/service wait more than they compute: four at once are done sooner.
+# The tests of nested modules run each time (-count=1): they read the tree outside of their module,
+# and go test doesn't see changes there.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
@@ -23,7 +29,10 @@ build: ## Build bin/millrace, one static binary
 
 test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute; FULL=1: the read side's tests at full size, an hour)
 	go test $(RACE) -short -p 1 -timeout 30m ./...
-	go test -parallel 4 -timeout 30m ./app
+	go test -parallel 4 -timeout 30m ./router/service
+	cd examples/hello && go test $(RACE) -timeout 10m ./...
+	cd testing/openapi && go test $(RACE) -count=1 -timeout 10m ./...
+	cd testing/torture && go test $(RACE) -count=1 -timeout 10m ./...
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)
@@ -31,24 +40,25 @@ test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(
 test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
 test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
-	go test -count=1 -p 1 -timeout 30m ./messaging/... ./handlers/... ./projections/...
-	go test -count=1 -parallel 4 -timeout 30m ./app
+	go test -count=1 -p 1 -timeout 30m ./projections/... ./router/kafka/... ./router/projection/... ./router/query/... ./router/readmodel ./router/sqlstore
+	go test -count=1 -parallel 4 -timeout 30m ./router/service
+	cd testing/openapi && go test -count=1 -timeout 10m ./...
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up
 
-real-down: ## Stop them, and delete their data
+real-down: ## Stop the two servers of real-up, and delete their data
 	@testing/real/servers down
 
-stack-test: ## Kill what docker-compose.yml runs, under traffic; needs a container engine (some minutes)
+stack-test: ## Kill the containers of docker-compose.yml under traffic; needs a container engine (some minutes)
 	STACK_TEST=1 go test -count=1 -v -timeout 30m ./testing/stack
 
 FUZZTIME ?= 10s
 
-fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); what is found goes to testdata/fuzz, beside the code
+fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); a failing input goes to testdata/fuzz, beside the code
 	@built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
 	for folder in $$(grep -rl --include=\*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		go test -c -fuzz=. -o "$$built/fuzz" $$folder || exit 1; \
+		go -C $$folder test -c -fuzz=. -o "$$built/fuzz" . || exit 1; \
 		for target in $$(cd $$folder && "$$built/fuzz" -test.list '^Fuzz'); do \
 			echo "$$folder $$target"; \
 			said=$$(cd $$folder && "$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
@@ -58,22 +68,21 @@ fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); what is found goes to test
 
 lint: $(GOLANGCI_LINT) ## Check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi
-	go vet ./...
-	$(GOLANGCI_LINT) run ./...
+	for module in $(MODULES); do (cd $$module && go vet ./... && "$(CURDIR)/$(GOLANGCI_LINT)" run ./...) || exit 1; done
 
 $(GOLANGCI_LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION), once, some minutes"
 	GOBIN="$(CURDIR)/bin" nice go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv bin/golangci-lint $@
 
-bench: build ## Measure Millrace beside its limits, in one run (some minutes; on KAFKA_BROKERS=…, if it is set; BENCH_USERS=1000000 for a long log; BENCH="-only throughput")
+bench: build ## Measure Millrace beside its limits, in one run (some minutes; on $KAFKA_BROKERS, if set; BENCH_USERS=1000000 for a long log; BENCH="-only throughput")
 	go run ./testing/bench $(BENCH)
 
 torture: ## Kill, freeze and cut off processes under traffic, and check every promise (3 minutes; TORTURE="-seed 1 -duration 30s")
-	go run ./testing/torture $(TORTURE)
+	cd testing/torture && go run . $(TORTURE)
 
 vuln: ## Check the dependencies for known vulnerabilities (asks vuln.go.dev)
-	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+	for module in $(MODULES); do go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -C $$module ./... || exit 1; done
 
-clean: ## Delete what was built; ./data stays
+clean: ## Delete bin; ./data stays
 	rm -rf bin

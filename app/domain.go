@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/router/service"
 )
 
-// domain is all that this service is made of: the one file that lists it.
+// domain is everything in this service. No other file lists the parts.
 var domain = service.Domain{
 	Aggregates: []*aggregate.Type{users.Aggregate},
 	Models:     []query.Model{userlist.Model, userstats.Model},

@@ -1,6 +1,6 @@
 // Command app is Millrace: a message router that takes commands over HTTP,
-// decides them in order, keeps what happened in Kafka, and answers queries
-// from read models. One binary, four roles; see README.md.
+// decides commands in order, keeps events in Kafka, and answers queries from read
+// models. One binary, four roles; see README.md.
 package main
 
 import (

@@ -15,8 +15,7 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-// composeFile is what these tests ask of docker-compose.yml. Engines have
-// their own opinion of the rest.
+// composeFile is the part of docker-compose.yml that the tests read.
 type composeFile struct {
 	Services map[string]composeService
 	Configs  map[string]struct{ File string }
@@ -47,9 +46,9 @@ type composeService struct {
 
 var (
 	variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
-	// pinned is an image of one version, to the patch where it has one.
+	// pinned is an image with a version, to the patch if the image has patches.
 	pinned = regexp.MustCompile(`^[\w./-]+:v?(\d+\.\d+(\.\d+)?(-[\w.]+)?)$`)
-	// published is a port that only this machine reaches.
+	// published is a port on this machine only.
 	published = regexp.MustCompile(`^127\.0\.0\.1:\d+:(\d+)$`)
 )
 
@@ -70,8 +69,8 @@ func compose(t *testing.T) composeFile {
 	return file
 }
 
-// Whatever runs there is of one version, reachable from its own machine only,
-// has no more rights than it needs, and is bounded.
+// Every container runs an image of one version, has limits and no needless
+// rights, and is reachable from this machine only.
 func TestComposeServicesAreHardened(t *testing.T) {
 	file := compose(t)
 	for name, s := range file.Services {
@@ -101,8 +100,8 @@ func TestComposeServicesAreHardened(t *testing.T) {
 	}
 }
 
-// What each service mounts and waits for is there, its configuration loads,
-// and the published ports are those it listens on.
+// The files and services that each service needs are there, the configuration
+// loads, and the service listens on the published ports.
 func TestComposeServicesFitTheirConfiguration(t *testing.T) {
 	file := compose(t)
 	inside := kafkaInside(t, file)
@@ -169,7 +168,7 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 	}
 }
 
-// kafkaInside is where Kafka says that the services reach it.
+// kafkaInside is Kafka's address for the other containers.
 func kafkaInside(t *testing.T, file composeFile) string {
 	t.Helper()
 	advertised, _ := file.Services["kafka"].Environment["KAFKA_ADVERTISED_LISTENERS"].(string)
@@ -182,7 +181,7 @@ func kafkaInside(t *testing.T, file composeFile) string {
 	return ""
 }
 
-// What the image is made of is of one version, and it runs as nobody.
+// The images are of one version, and the program runs as a user without rights.
 func TestDockerfile(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
 	if err != nil {
@@ -209,8 +208,8 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// What looks on is not there unless it is asked for; what it mounts is there,
-// and it asks the services where they are.
+// Prometheus, Grafana and the like start only in profile telemetry. The mounted
+// files are there, and Prometheus asks the addresses of the services.
 func TestComposeTelemetry(t *testing.T) {
 	file := compose(t)
 	for name, s := range file.Services {

@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "write all.yaml and the golden files")
 
-// golden compares got with a file, or writes it under -update.
+// golden compares a text with a file, or writes the file under -update.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -13,11 +13,11 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-const allHeader = `# Every key there is, with its default. go run ./app needs none of it: put the
-# keys that you change in a file of your own, and start with --config FILE.
+const allHeader = `# All keys with the defaults. go run ./app needs no file: put the keys that you
+# change in a file of your own, and start with --config FILE.
 #
-# A key can be set by its environment variable too: kafka.partitions is
-# MILLRACE_KAFKA_PARTITIONS. Flags win over the environment, the environment
+# Environment variables set keys too: MILLRACE_KAFKA_PARTITIONS is the variable
+# of kafka.partitions. Flags win over the environment, the environment
 # wins over the file. Durations are such as 5s, 100ms or 1m30s. Relative paths
 # start in the working directory.
 #
@@ -25,7 +25,8 @@ const allHeader = `# Every key there is, with its default. go run ./app needs no
 
 `
 
-// renderAll is the defaults as YAML, each key and group under its help.
+// renderAll is the defaults as YAML. The help of each key and group stands above
+// as a comment.
 func renderAll(t *testing.T) string {
 	comments := yaml.CommentMap{}
 	var comment func(group reflect.Type, path string)
@@ -81,7 +82,7 @@ func TestShippedFilesAreValid(t *testing.T) {
 		file   string
 		roles  []config.Role
 		admin  string
-		driver string // of the roles that read or write rows
+		driver string // "" for roles without rows
 	}{
 		{"all.yaml", []config.Role{config.Broker, config.CommandService, config.QueryService, config.ReadAPI}, "localhost:3003", config.SQLite},
 		{"broker.yaml", []config.Role{config.Broker}, "localhost:3006", ""},

@@ -26,7 +26,7 @@ func (c CreateUser) Decide(u User) (aggregate.Event[User], error) {
 	}
 }
 
-// UserCreated says that a user came to be.
+// UserCreated says that there is a new user.
 type UserCreated struct {
 	ID   ID   `json:"id"`
 	Name Name `json:"name"`

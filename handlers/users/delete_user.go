@@ -32,5 +32,5 @@ func (UserDeleted) Type() string { return "userDeleted" }
 // AggregateID is the user's id.
 func (e UserDeleted) AggregateID() string { return string(e.ID) }
 
-// Apply ends the user. The name goes too: nothing is decided by it any more.
+// Apply ends the user. The name goes too, because no decision needs the name.
 func (e UserDeleted) Apply(User) User { return User{Status: Deleted} }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// An id that is taken is the same in a path and in JSON.
+// An id has the same text in a path and in JSON.
 func FuzzID(f *testing.F) {
 	for _, seed := range []string{"1", "01", "9007199254740991", "9007199254740992", "stats", ".", "a/b", "\u2028", "\xff", "-0", "1e3", "é"} {
 		f.Add(seed)
@@ -33,8 +33,8 @@ func FuzzID(f *testing.F) {
 	})
 }
 
-// No event's body stops a fold by a panic. Bodies are read as encoding/json
-// reads, and an event that was read is written, and read again, as the same.
+// No event's body makes a fold panic. Bodies are read as encoding/json reads
+// bodies, and a decoded event is the same after another encoding and decoding.
 func FuzzDecodeEvent(f *testing.F) {
 	names := Aggregate.EventTypes()
 	for i := range names {
@@ -84,8 +84,8 @@ func FuzzDecodeEvent(f *testing.F) {
 	})
 }
 
-// lacks says whether a body lacks a member of its event. The members of users'
-// events are texts that are never empty, and have the names of their fields.
+// lacks says whether a body lacks a member of the event. The members of users'
+// events are non-empty texts, and have the names of the fields.
 func lacks(body []byte, event any) bool {
 	var members map[string]any
 	if json.Unmarshal(body, &members) != nil {

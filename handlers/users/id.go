@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// ID names a user, by its text. On the wire it is a JSON number when it reads
-// as an integer from 0 to 2^53-1 in canonical form, and a JSON string
-// otherwise: 1 and "1" are the same user.
+// ID is the id of a user, as a text. In JSON an id that reads as an integer from
+// 0 to 2^53-1 in canonical form is a number, and any other id is a string: 1 and
+// "1" are the same user.
 type ID string
 
 const maxIDLength = 128
 
-// ErrID says what a user id may be.
+// ErrID says which user ids are allowed.
 var ErrID = errors.New("must be an integer from 0 to 9007199254740991, or a string of 1 to 128 characters without control characters, other than one dot and two dots")
 
-// ParseID checks a user id's text, as it stands in a path.
+// ParseID checks the text of a user id, as in a path.
 func ParseID(text string) (ID, error) {
 	switch text {
 	case "", ".", "..": // clients and proxies take dots for steps in a path
@@ -36,8 +36,8 @@ func ParseID(text string) (ID, error) {
 	return ID(text), nil
 }
 
-// Schema is the JSON Schema of what [ID.UnmarshalJSON] takes, but for numbers
-// with a sign, a fraction or an exponent.
+// Schema is the JSON Schema of the ids that [ID.UnmarshalJSON] takes, without
+// numbers with a sign, a fraction or an exponent.
 func (ID) Schema() map[string]any {
 	return map[string]any{
 		"description": "A user's id. 1 and \"1\" are the same: what reads as an integer in canonical form is written as a number. " +
@@ -53,16 +53,17 @@ func (ID) Schema() map[string]any {
 	}
 }
 
-// controls and spaces are for the inside of a character class, in any dialect
-// of regular expressions: what [unicode.IsControl] and [unicode.IsSpace] say.
+// controls and spaces are the characters of [unicode.IsControl] and
+// [unicode.IsSpace], for the inside of a character class in any dialect of
+// regular expressions.
 const (
 	controls = "\x00-\x1F\x7F-\u009F"
 	spaces   = "\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
 )
 
-// Number returns the id as an integer, and whether it is one.
+// Number returns the id as an integer, and false for any other id.
 func (id ID) Number() (uint64, bool) {
-	// 2^53-1 has 16 digits: what every JSON reader holds exactly (RFC 8259, 6).
+	// Every JSON reader holds integers up to 2^53-1 exactly (RFC 8259, section 6).
 	if len(id) == 0 || len(id) > 16 || (id[0] == '0' && len(id) > 1) {
 		return 0, false
 	}
@@ -73,8 +74,8 @@ func (id ID) Number() (uint64, bool) {
 	return n, true
 }
 
-// SortKey is a text that sorts bytewise as users are listed: integers first,
-// in order, then strings bytewise.
+// SortKey is a text for sorting users bytewise: integers come first, in order,
+// then strings bytewise.
 func (id ID) SortKey() string {
 	if _, ok := id.Number(); ok { // in 16 digits
 		return "0" + "0000000000000000"[len(id):] + string(id)
@@ -87,7 +88,7 @@ func (id ID) MarshalJSON() ([]byte, error) {
 	if _, ok := id.Number(); ok {
 		return []byte(id), nil
 	}
-	// Escaping HTML is up to the encoder around: what is escaped in here stays so.
+	// The encoder around escapes HTML, or does not.
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -118,8 +119,9 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// plainText is the text of a JSON string that needs no unescaping, as nearly
-// all are. encoding/json, which reads the others, takes several times as long.
+// plainText is the text of a JSON string without escapes, as nearly all strings
+// are. encoding/json, which reads the other strings, takes several times as
+// long.
 func plainText(data []byte) (text string, ok bool) {
 	n := len(data)
 	if n < 2 || data[0] != '"' || data[n-1] != '"' {

@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Name is what a user is called: 1 to 200 characters, trimmed of white space,
+// Name is the name of a user: 1 to 200 characters, trimmed of white space,
 // without control characters.
 type Name string
 
 const maxNameLength = 200
 
-// ErrName says what a name may be.
+// ErrName says which names are allowed.
 var ErrName = errors.New("must be a string of 1 to 200 characters after trimming, without control characters")
 
 // ParseName trims and checks a name.
@@ -30,7 +30,7 @@ func ParseName(text string) (Name, error) {
 	return Name(text), nil
 }
 
-// Schema is the JSON Schema of what [Name.UnmarshalJSON] takes.
+// Schema is the JSON Schema of the names that [Name.UnmarshalJSON] takes.
 func (Name) Schema() map[string]any {
 	inside, edge := "[^"+controls+"]", "[^"+controls+spaces+"]"
 	return map[string]any{
@@ -41,7 +41,7 @@ func (Name) Schema() map[string]any {
 	}
 }
 
-// UnmarshalJSON reads a string, trims and checks it.
+// UnmarshalJSON reads, trims and checks a string.
 func (n *Name) UnmarshalJSON(data []byte) error {
 	text, plain := plainText(data)
 	if !plain {

@@ -11,7 +11,7 @@ var (
 	ErrAlreadyActive   = &aggregate.Refusal{Slug: "user-already-active", Detail: "the user is active already"}
 )
 
-// mustExist refuses every command about a user who is not there.
+// mustExist refuses a command about an absent or deleted user.
 func mustExist(u User) error {
 	switch u.Status {
 	case Absent:

@@ -1,10 +1,10 @@
 // Package users is the aggregate "user": the state of a user, and the rules of
-// the five commands about one. The package is pure (no clock, no random
-// numbers, no I/O) and imports nothing but the contract.
+// five commands. The package is pure (no clock, no random numbers, no I/O) and
+// imports nothing but the contract.
 //
-// A command and its event live in one file, named for the command. To add a
-// command, write such a file, and add a line to Commands and one to Events in
-// [Definition].
+// A command and the event of the command share a file with the name of the
+// command. To add a command, write such a file, and add a line to Commands and a
+// line to Events in [Definition].
 package users
 
 import "github.com/millrace/millrace/router/aggregate"
@@ -12,7 +12,7 @@ import "github.com/millrace/millrace/router/aggregate"
 // Aggregate is the aggregate "user", as a service registers it.
 var Aggregate = aggregate.Of(Definition)
 
-// Definition lists all that a user is made of.
+// Definition lists everything about a user.
 var Definition = aggregate.Definition[User]{
 	Name:   "user",
 	Plural: "users",
@@ -49,8 +49,8 @@ const (
 	Deleted
 )
 
-// User is the state of a user: all that decides the user's next command. The
-// zero value is a user who was never created.
+// User is the state of a user: everything that decides the user's next command.
+// The zero value is a user whom nobody created.
 type User struct {
 	Name   Name   `json:"name,omitempty"`
 	Status Status `json:"status"`

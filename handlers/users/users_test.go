@@ -97,7 +97,7 @@ func TestLife(t *testing.T) {
 		When(CreateUser{ID: id, Name: "Alice"}).ThenRefused(ErrDeleted)
 }
 
-// Slugs and kinds are on the wire: they never change.
+// Slugs and kinds are on the wire, and never change.
 func TestRefusals(t *testing.T) {
 	var got []string
 	for _, refusal := range Aggregate.Refusals() {
@@ -112,8 +112,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The bodies of the log. They are written once and read for ever: a change
-// here is a break with every log there is.
+// The bodies in the log are written once and read for ever. A change here breaks
+// with every existing log.
 var eventBodies = []struct {
 	event     aggregate.Event[User]
 	eventType string
@@ -156,7 +156,7 @@ func TestEventBodies(t *testing.T) {
 	}
 }
 
-// encode writes with HTML as it is.
+// encode encodes without escaping HTML.
 func encode(t *testing.T, v any) string {
 	t.Helper()
 	var body strings.Builder
@@ -202,7 +202,7 @@ func TestDecodeEvent(t *testing.T) {
 	}
 }
 
-// The ids of a path, and the member of a command that has the id.
+// The ids in paths, and the member with the id in a command.
 func TestIDs(t *testing.T) {
 	for text, want := range map[string]string{"1": "1", "01": "01", "stats": "stats", "a/b": "a/b"} {
 		if id, err := Aggregate.ParseID(text); err != nil || id != want {

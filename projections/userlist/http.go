@@ -18,11 +18,8 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-const (
-	defaultLimit = 100
-	maxLimit     = 1000
-	maxPrefix    = 200 // no name is longer
-)
+// maxPrefix is how long the beginning of a name can be. No name is longer.
+const maxPrefix = 200
 
 type queries struct{ *query.Reader }
 
@@ -50,7 +47,7 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 		return query.InvalidQuery(wrong)
 	}
 	limit := f.limit
-	f.limit++ // one more tells whether there is a next page
+	f.limit++ // one user more shows whether there is a next page
 	var page []user
 	err = q.Read(w, r, Projection, func(ctx context.Context, view query.View) (err error) {
 		page, err = list(ctx, view, f)
@@ -61,8 +58,7 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(page) > limit {
 		page = page[:limit]
-		parameters.Set("after", encodeCursor(page[limit-1].ID))
-		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, q.URL("/users?"+parameters.Encode())))
+		q.LinkNext(w, r, parameters, encodeCursor(page[limit-1].ID))
 	}
 	web.WriteEncoded(w, http.StatusOK, appendList(make([]byte, 0, len(page)*bytesPerUser), page))
 	return nil
@@ -72,15 +68,7 @@ func parseFilter(parameters url.Values) (f filter, wrong []web.FieldError) {
 	refuse := func(parameter, detail string) {
 		wrong = append(wrong, web.FieldError{Parameter: parameter, Detail: detail})
 	}
-	f.limit = defaultLimit
-	if parameters.Has("limit") {
-		text := parameters.Get("limit")
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
-			refuse("limit", fmt.Sprintf("must be an integer from 1 to %d", maxLimit))
-		}
-		f.limit = n
-	}
+	f.limit, wrong = query.Limit(parameters)
 	if parameters.Has("after") {
 		id, err := parseCursor(parameters.Get("after"))
 		if err != nil {
@@ -104,8 +92,8 @@ func parseFilter(parameters url.Values) (f filter, wrong []web.FieldError) {
 	return f, wrong
 }
 
-// isPrefix says whether a name may begin so. PostgreSQL would refuse what is
-// not UTF-8, and U+0000.
+// isPrefix says whether a name may begin with a text. PostgreSQL would refuse
+// invalid UTF-8, and U+0000.
 func isPrefix(text string) bool {
 	if n := utf8.RuneCountInString(text); n < 1 || n > maxPrefix || !utf8.ValidString(text) {
 		return false
@@ -124,7 +112,7 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id, isID := query.PathID(r, users.Aggregate)
-	if !isID { // no user can have it, and the answer says when that was so, too
+	if !isID { // Read adds the Position to the 404
 		return q.Read(w, r, Projection, func(context.Context, query.View) error { return userNotFound() })
 	}
 	found, err := q.Find(w, r, Projection, table, projection.Row{users.ID(id).SortKey()}, users.Aggregate.Stream(id))
@@ -137,7 +125,7 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	}
 	state := strconv.FormatInt(u.Version, 10)
 	if u.Stale {
-		state += "-stale" // it comes and goes at the same version
+		state += "-stale" // a stream is parked, and goes on, at the same version
 	}
 	if !query.NotModified(w, r, query.ETag(found.Generation, state)) {
 		web.WriteEncoded(w, http.StatusOK, u.appendJSON(nil))
@@ -145,7 +133,7 @@ func (q queries) user(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// present returns the user that was found. Who isn't there is a [web.Problem].
+// present returns the found user. An absent or deleted user is a [web.Problem].
 func present(found query.Found) (user, error) {
 	switch u := userOf(found.Row); {
 	case found.Row == nil && found.Parked:

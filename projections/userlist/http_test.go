@@ -34,7 +34,7 @@ type readAPI struct {
 	t      *testing.T
 	store  readmodel.Store
 	server *httptest.Server
-	// position is what every answer that was read must carry.
+	// position is the Position that every answer from rows must have.
 	position string
 }
 
@@ -59,8 +59,8 @@ func readAPIOn(t *testing.T, store *sqlstore.Store, err error) *readAPI {
 	return &readAPI{t: t, store: store, server: server}
 }
 
-// onEach runs a test on a database in memory, and on one in PostgreSQL: a
-// schema of its own on the server of $POSTGRES_URL.
+// onEach runs a test on a database in memory, and on PostgreSQL, in a schema of its
+// own on the server of $POSTGRES_URL.
 func onEach(t *testing.T, test func(*testing.T, *readAPI)) {
 	t.Run("memory", func(t *testing.T) { test(t, newReadAPI(t)) })
 	t.Run("postgres", func(t *testing.T) {
@@ -95,7 +95,7 @@ func onEach(t *testing.T, test func(*testing.T, *readAPI)) {
 	})
 }
 
-// fold makes the read model of these events, and parks users in it.
+// fold makes the read model of these events, and parks users.
 func (a *readAPI) fold(events []projection.Event, parked ...string) {
 	a.t.Helper()
 	ctx := a.t.Context()
@@ -152,14 +152,14 @@ func foldTx(ctx context.Context, tx readmodel.Tx, events []projection.Event, par
 	return errors.Join(tx.Put(ctx, table, after), tx.PutHeads(ctx, heads))
 }
 
-// answer is what a client gets.
+// answer is the answer to a client.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// ask sends a request, with headers as pairs, and checks what holds for every
+// ask sends a request, with headers as pairs, and checks the headers of every
 // answer.
 func (a *readAPI) ask(method, target string, headers ...string) answer {
 	a.t.Helper()
@@ -220,8 +220,8 @@ const (
 	gone     = `{"type":"urn:millrace:problem:user-deleted","title":"User deleted","status":410,"detail":"the user is deleted, and the id is never used again"}`
 )
 
-// foldSome makes the read model of active users, an inactive, a deleted, and a
-// parked one, and one parked at the first event.
+// foldSome makes a read model with active users, an inactive user, a deleted user,
+// a parked user, and a user parked at the first event.
 func (a *readAPI) foldSome() {
 	a.t.Helper()
 	h := newHistory(a.t)
@@ -235,7 +235,7 @@ func (a *readAPI) foldSome() {
 	a.fold(h.events, "b", "parked at once")
 }
 
-// some is a read API with them.
+// some is a read API with the users of foldSome.
 func some(t *testing.T) *readAPI {
 	a := newReadAPI(t)
 	a.foldSome()

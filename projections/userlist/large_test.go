@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/router/query"
 )
 
-// foldMany makes so many users, each tenth of them not active.
+// foldMany makes so many users. Every tenth user is inactive.
 func (a *readAPI) foldMany(n int) {
 	events := make([]projection.Event, 0, n)
 	for i := range n {
@@ -35,7 +35,7 @@ func (a *readAPI) foldMany(n int) {
 	a.fold(events)
 }
 
-// Whatever is asked for, the rows of a page are found by an index, in order.
+// For every filter an index finds the rows of a page, in order.
 func TestQueryPlans(t *testing.T) {
 	onEach(t, func(t *testing.T, a *readAPI) {
 		a.foldMany(20_000)

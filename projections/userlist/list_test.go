@@ -150,7 +150,7 @@ func testListPages(t *testing.T, a *readAPI) {
 	}
 }
 
-// nextPage is the target that the Link header names, "" on the last page.
+// nextPage is the target in the Link header, "" on the last page.
 func nextPage(t *testing.T, answer answer) string {
 	t.Helper()
 	link := answer.header.Get("Link")

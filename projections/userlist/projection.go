@@ -1,5 +1,5 @@
-// Package userlist is the read model of the users as they are: GET /users
-// and GET /users/{id}.
+// Package userlist is the read model of the users: GET /users and GET
+// /users/{id}.
 package userlist
 
 import (
@@ -11,8 +11,8 @@ import (
 
 const table = "users"
 
-// Projection keeps a row for each user. A deleted user keeps one too, without
-// the name, so that the read API can tell deleted from never created.
+// Projection keeps a row for each user. The row of a deleted user stays, without
+// the name, so that the read API can tell deleted users from absent users.
 var Projection = &projection.Projection{
 	Name: "users",
 	Of:   []string{"user"},
@@ -25,17 +25,17 @@ var Projection = &projection.Projection{
 			{Name: "version", Type: projection.Integer},
 			{Name: "active", Type: projection.Boolean},
 			{Name: "deleted", Type: projection.Boolean},
-			{Name: "created_at", Type: projection.Text}, // see timeLayout
+			{Name: "created_at", Type: projection.Text}, // RFC 3339
 			{Name: "updated_at", Type: projection.Text},
 		},
-		// All that a list by name selects and sorts by.
+		// The columns that a list by name selects and sorts by.
 		Indexes: [][]string{{"name", "deleted", "active", "sort_key"}},
 	}},
 	Keys:  keys,
 	Apply: apply,
 }
 
-// Where in a row its values are.
+// The places of the columns in a row.
 const (
 	columnID        = 1
 	columnName      = 2
@@ -45,9 +45,6 @@ const (
 	columnCreatedAt = 6
 	columnUpdatedAt = 7
 )
-
-// timeLayout is RFC 3339 in UTC, to the millisecond.
-const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func keys(e projection.Event) []projection.RowKey {
 	if e.Data == nil {
@@ -60,7 +57,7 @@ func apply(rows projection.Rows, e projection.Event) error {
 	if e.Data == nil {
 		return nil
 	}
-	var key, at any = users.ID(e.AggregateID).SortKey(), e.Time.UTC().Format(timeLayout)
+	var key, at any = users.ID(e.AggregateID).SortKey(), e.TimeText()
 	row := rows.Get(table, key)
 	if data, ok := e.Data.(*users.UserCreated); ok {
 		row = projection.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at}
@@ -78,7 +75,7 @@ func apply(rows projection.Rows, e projection.Event) error {
 	case *users.UserDeleted:
 		row[columnName], row[columnActive], row[columnDeleted] = "", false, true
 	}
-	// Any other event has nothing to show here, but counts.
+	// Any other event changes the version only.
 	row[columnVersion], row[columnUpdatedAt] = int64(e.Version), at
 	rows.Put(table, row)
 	return nil

@@ -61,7 +61,7 @@ func (h *history) created(id, name string) {
 	h.add("userCreated", id, string(body))
 }
 
-// memory is rows without a store, of which only keys may be looked at.
+// memory is rows without a store. apply may look at the rows of keys only.
 type memory struct {
 	rows map[string]projection.Row
 	keys []projection.RowKey
@@ -87,7 +87,7 @@ func (m *memory) apply(e projection.Event) error {
 	return Projection.Apply(m, e)
 }
 
-// The golden file has each event, and the row that its user has then.
+// The golden file has each event, and the user's row after the event.
 func TestProjection(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
@@ -132,7 +132,8 @@ func TestProjection(t *testing.T) {
 	}
 }
 
-// Rows hold what their columns say, or the store can't take them.
+// The values in rows are of the types of the columns, or the store would refuse the
+// rows.
 func TestRowsFitTheTable(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
@@ -154,8 +155,8 @@ func TestRowsFitTheTable(t *testing.T) {
 	}
 }
 
-// The rows handed out belong to the engine: an event that fails later in the
-// batch must not find them changed.
+// The engine owns the rows that apply gets. An event that fails later in the batch
+// must leave the rows unchanged.
 func TestApplyLeavesRowsAlone(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")
@@ -175,8 +176,7 @@ func TestApplyLeavesRowsAlone(t *testing.T) {
 	}
 }
 
-// newerEvent is one that a newer domain has, and this read model knows
-// nothing about.
+// newerEvent is an event of a newer domain, unknown to this read model.
 type newerEvent struct{ users.UserRenamed }
 
 func (newerEvent) Type() string { return "userPainted" }

@@ -2,8 +2,6 @@ package userlist
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/query"
 )
 
-// user is a user as clients see one, members in this order.
+// user is a user as clients see users, members in this order.
 type user struct {
 	ID        users.ID `json:"id"`
 	Name      string   `json:"name"`
@@ -20,22 +18,22 @@ type user struct {
 	Active    bool     `json:"active"`
 	CreatedAt string   `json:"createdAt"`
 	UpdatedAt string   `json:"updatedAt"`
-	// Stale says that the read model stopped at a later event of this user.
+	// Stale is set if the read model stopped at a later event of this user.
 	Stale bool `json:"stale,omitempty"`
 
 	deleted bool
 }
 
-// filter says which users to list.
+// filter picks the users of a list.
 type filter struct {
 	limit  int
-	after  users.ID // the user to begin behind, "" for the first
+	after  users.ID // the last user of the page before, "" for the first page
 	prefix string   // of the name, "" for any
 	active *bool    // nil for both
 }
 
-// list returns the users that pass the filter, integer ids first in order,
-// then strings bytewise.
+// list returns the users of a filter, integer ids first, in order, then strings
+// bytewise.
 func list(ctx context.Context, view query.View, f filter) ([]user, error) {
 	where, args := f.where()
 	page, err := queryUsers(ctx, view, f.limit, where, args...)
@@ -77,12 +75,12 @@ func (f filter) where() (where string, args []any) {
 	}
 	args = append(args, f.limit)
 	where = fmt.Sprintf("%s ORDER BY sort_key LIMIT $%d", strings.Join(conditions, " AND "), len(args))
-	if f.prefix == "" { // the rows stand in that order
+	if f.prefix == "" { // the order of the primary key
 		return where, args
 	}
-	// SQLite finds and sorts what has the prefix in the index alone, and looks
-	// up the rows of the page only: 53 ms instead of 1 s for a prefix that all
-	// of 300,000 names have.
+	// SQLite finds and sorts the names with the prefix in the index alone, and looks
+	// up the rows of the page only: 53 ms instead of 1 s if all of 300,000 names have
+	// the prefix.
 	return "sort_key IN (SELECT sort_key FROM {users} WHERE " + where + ") ORDER BY sort_key", args
 }
 
@@ -108,18 +106,18 @@ func queryUsers(ctx context.Context, view query.View, limit int, where string, a
 	return found, nil
 }
 
-// prefixEnd returns the first text behind all those that begin with prefix,
-// "" if there is none: its last character counted up. The characters, and not
-// the bytes, because PostgreSQL takes nothing but UTF-8; its bytewise order is
-// that of code points.
+// prefixEnd returns the first text after all texts with a prefix, "" if there is
+// none: the prefix with the last character counted up. The characters are
+// counted up, not the bytes, because PostgreSQL takes UTF-8 only; bytewise order
+// is the order of code points.
 func prefixEnd(prefix string) string {
 	runes := []rune(prefix)
 	for last := len(runes) - 1; last >= 0; last-- {
 		switch runes[last] {
 		case utf8.MaxRune:
-			continue // nothing comes behind it
+			continue // the last code point
 		case 0xD7FF:
-			runes[last] = 0xE000 // the surrogates between are no characters
+			runes[last] = 0xE000 // the surrogates in between are no characters
 		default:
 			runes[last]++
 		}
@@ -128,27 +126,18 @@ func prefixEnd(prefix string) string {
 	return ""
 }
 
-// cursorVersion is the first byte of every cursor. Another layout has another
-// number.
-const cursorVersion = 1
+// encodeCursor makes the cursor of a page whose last user has this id.
+func encodeCursor(id users.ID) string { return query.EncodeCursor(string(id)) }
 
-// encodeCursor names the user that a page ends with, as a token for clients,
-// opaque to them: base64url of a version byte and the id.
-func encodeCursor(id users.ID) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte{cursorVersion}, id...))
-}
-
-var errCursor = errors.New("must be a cursor as the Link header gave it")
-
-// parseCursor reads what encodeCursor writes, and nothing else.
+// parseCursor reads a cursor of encodeCursor.
 func parseCursor(text string) (users.ID, error) {
-	token, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(token) == 0 || token[0] != cursorVersion {
-		return "", errCursor
+	key, err := query.DecodeCursor(text)
+	if err != nil {
+		return "", err
 	}
-	id, err := users.ParseID(string(token[1:]))
-	if err != nil || encodeCursor(id) != text {
-		return "", errCursor
+	id, err := users.ParseID(key)
+	if err != nil || string(id) != key {
+		return "", query.ErrCursor
 	}
 	return id, nil
 }

@@ -34,8 +34,8 @@ func TestPrefixEnd(t *testing.T) {
 	}
 }
 
-// FuzzPrefixEnd holds that the range from the prefix to its end has all the
-// names that begin with it, and no other.
+// FuzzPrefixEnd checks that the range from the prefix to the end has exactly the
+// names with the prefix.
 func FuzzPrefixEnd(f *testing.F) {
 	for _, prefix := range []string{"Al", "\ud7ff", "\U0010FFFF", "a\U0010FFFF", "ß", "%"} {
 		f.Add(prefix, prefix+"z")
@@ -58,7 +58,7 @@ func FuzzPrefixEnd(f *testing.F) {
 	})
 }
 
-// Clients hold cursors over upgrades: these never change.
+// Clients keep cursors over upgrades: the bytes never change.
 func TestCursors(t *testing.T) {
 	for token, id := range map[string]users.ID{"ATE": "1", "ATAx": "01", "AcOkL2I": "ä/b"} {
 		if got := encodeCursor(id); got != token {

@@ -107,7 +107,7 @@ func TestNotPrepared(t *testing.T) {
 	}
 }
 
-// The position goes on with the log, also where nothing changes in a user.
+// The position follows the log, even if the user does not change.
 func TestPositionGoesOn(t *testing.T) {
 	h := newHistory(t)
 	h.created("1", "Alice")

@@ -16,22 +16,21 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// stats are what clients see, members in this order.
+// stats are the statistics as clients see them, members in this order.
 type stats struct {
-	// Total is Active and Inactive: those who are there, as GET /users has
-	// them.
+	// Total is Active plus Inactive, the users in GET /users.
 	Total    int64 `json:"total"`
 	Active   int64 `json:"active"`
 	Inactive int64 `json:"inactive"`
 	Deleted  int64 `json:"deleted"`
-	// SignUps are the days on which users were created, the first one first.
-	// All together are Total and Deleted.
+	// SignUps are the days on which users were created, in order. The sum of all
+	// days is Total plus Deleted.
 	SignUps []day `json:"signUps"`
-	// Stale says that the read model stopped at an event of some user.
+	// Stale is set if the read model stopped at an event of some user.
 	Stale bool `json:"stale,omitempty"`
 }
 
-// day is how many users were created on one day.
+// day is the number of users who were created on a day.
 type day struct {
 	Day   string `json:"day"` // in UTC, as 2026-01-02
 	Users int64  `json:"users"`
@@ -66,7 +65,7 @@ func (q queries) stats(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// No user's version says whether they have changed.
+	// There is no version: the ETag is a digest of the answer.
 	body, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode stats: %w", err)

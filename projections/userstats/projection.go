@@ -1,5 +1,5 @@
-// Package userstats is the read model of how many users there are, and when
-// they signed up: GET /stats/users.
+// Package userstats is the read model of the number of users, and of the days
+// when users signed up: GET /stats/users.
 package userstats
 
 import (
@@ -10,23 +10,23 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// The tables. Users of all partitions share the rows of counts and signups,
-// so an event that was applied twice would show for ever.
+// The tables. Users of all partitions share the rows of counts and signups, so an
+// event applied twice would show for ever.
 const (
 	tableUsers   = "users"
 	tableCounts  = "counts"
 	tableSignups = "signups"
 )
 
-// The states of a user, which are the keys of counts.
+// The states of a user: the keys of counts.
 const (
 	active   = "active"
 	inactive = "inactive"
 	deleted  = "deleted"
 )
 
-// Projection keeps the state of each user, to know where one moves from, and
-// counts users by state, and by the day (in UTC) when they were created.
+// Projection counts users by state, and by the day of creation (in UTC). The
+// state of each user is kept, because an event tells the new state only.
 var Projection = &projection.Projection{
 	Name: "stats",
 	Of:   []string{"user"},
@@ -67,8 +67,8 @@ func keys(e projection.Event) []projection.RowKey {
 	return keys
 }
 
-// stateAfter is the state that an event moves its user to, "" if it moves
-// nobody.
+// stateAfter is the state of a user after an event, "" for an event without an
+// effect on the state.
 func stateAfter(event aggregate.AnyEvent) string {
 	switch event.(type) {
 	case *users.UserCreated, *users.UserReactivated:
@@ -102,11 +102,7 @@ func apply(rows projection.Rows, e projection.Event) error {
 	return nil
 }
 
-// add adds to the count that a table has under a key.
+// add adds to the count of a key in a table.
 func add(rows projection.Rows, table string, key any, n int64) {
-	if row := rows.Get(table, key); row != nil {
-		before, _ := row[1].(int64)
-		n += before
-	}
-	rows.Put(table, projection.Row{key, n})
+	rows.Put(table, projection.Row{key, rows.Get(table, key).Integer(1) + n})
 }

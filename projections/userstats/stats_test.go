@@ -1,6 +1,7 @@
 package userstats
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,44 +15,36 @@ import (
 	"github.com/millrace/millrace/router/query"
 )
 
-var registry = func() *aggregate.Registry {
-	r, err := aggregate.NewRegistry(users.Aggregate)
-	if err != nil {
-		panic(err)
-	}
-	return r
-}()
-
 // some is a log of two days: users of several partitions, in all states.
 func some() *projectiontest.Log {
 	log := new(projectiontest.Log)
 	for _, id := range []string{"1", "2", "3", "4", "5"} {
-		log.Add("userCreated", "user/"+id, fmt.Sprintf(`{"id":%s,"name":"User"}`, id))
+		log.Event(users.Aggregate, users.UserCreated{ID: users.ID(id), Name: "User"})
 		log.Again("user/" + id)
 	}
-	log.Add("commandRefused", "user/1", `{"commandType":"createUser","problem":"user-exists","detail":""}`)
-	log.Add("userDeactivated", "user/2", `{"id":2}`)
-	log.Add("userDeactivated", "user/3", `{"id":3}`)
-	log.Add("userDeleted", "user/3", `{"id":3}`) // was inactive
-	log.Add("userDeleted", "user/4", `{"id":4}`) // was active
+	log.Refused(users.Aggregate, "1", "createUser", users.ErrExists)
+	log.Event(users.Aggregate, users.UserDeactivated{ID: "2"})
+	log.Event(users.Aggregate, users.UserDeactivated{ID: "3"})
+	log.Event(users.Aggregate, users.UserDeleted{ID: "3"}) // was inactive
+	log.Event(users.Aggregate, users.UserDeleted{ID: "4"}) // was active
 	log.Again("user/4")
-	log.Add("userDeactivated", "user/5", `{"id":5}`)
-	log.Add("userReactivated", "user/5", `{"id":5}`)
-	log.Add("userRenamed", "user/5", `{"id":5,"name":"Five"}`)
-	log.Add("userRenamed", "user/never created", `{"id":"never created","name":"X"}`)
+	log.Event(users.Aggregate, users.UserDeactivated{ID: "5"})
+	log.Event(users.Aggregate, users.UserReactivated{ID: "5"})
+	log.Event(users.Aggregate, users.UserRenamed{ID: "5", Name: "Five"})
+	log.Event(users.Aggregate, users.UserRenamed{ID: "never created", Name: "X"})
 	log.Day = 11*time.Hour + 59*time.Minute + 39*time.Second // the next one is the last of its day, and those after it are not
 	for _, id := range []string{"a", "b", "c"} {
-		log.Add("userCreated", "user/"+id, fmt.Sprintf(`{"id":%q,"name":"User"}`, id))
+		log.Event(users.Aggregate, users.UserCreated{ID: users.ID(id), Name: "User"})
 	}
 	return log
 }
 
 func TestProjection(t *testing.T) {
-	projectiontest.Golden(t, registry, Projection, some(), "testdata/projection.golden")
+	projectiontest.Golden(t, Projection, some(), "testdata/projection.golden", users.Aggregate)
 }
 
 func TestStats(t *testing.T) {
-	m := projectiontest.Open(t, registry, Projection)
+	m := projectiontest.Open(t, Projection, users.Aggregate)
 	c := m.Client(t, Routes)
 	c.Want("/stats/users", 503, `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"the read model isn't there yet"}`)
 	m.Fold(new(projectiontest.Log))
@@ -62,7 +55,7 @@ func TestStats(t *testing.T) {
 	etag := c.Want("/stats/users", 200, want).Header.Get("ETag")
 	c.Want("/stats/users?day=1", 400, `{"type":"urn:millrace:problem:invalid-request","title":"Invalid request","status":400,"detail":"the query parameters are not valid","errors":[{"parameter":"day","detail":"is not a parameter of this query"}]}`)
 
-	log.Add("userRenamed", "user/1", `{"id":1,"name":"One"}`)
+	log.Event(users.Aggregate, users.UserRenamed{ID: "1", Name: "One"})
 	m.Fold(log)
 	if got := c.Ask(http.MethodGet, "/stats/users", "If-None-Match", etag); got.Status != 304 {
 		t.Errorf("after a renaming: status %d, ETag %s, want 304, as nothing has changed", got.Status, etag)
@@ -71,19 +64,19 @@ func TestStats(t *testing.T) {
 	m.Fold(log)
 	stale := strings.Replace(want, `}]}`, `}],"stale":true}`, 1)
 	etag = c.Want("/stats/users", 200, stale).Header.Get("ETag")
-	log.Add("userDeactivated", "user/1", `{"id":1}`)
+	log.Event(users.Aggregate, users.UserDeactivated{ID: "1"})
 	m.Fold(log)
 	if got := c.Ask(http.MethodGet, "/stats/users", "If-None-Match", etag); got.Status != 200 {
 		t.Errorf("after a deactivation: status %d, and the ETag was %s", got.Status, etag)
 	}
 }
 
-// Whatever happens, in whatever batches, the counts are those of the users.
+// The counts are right after every log, in batches of every size.
 func TestCountsAreExact(t *testing.T) {
 	const many = 40
 	random := rand.New(rand.NewPCG(1, 2))
 	log := new(projectiontest.Log)
-	m := projectiontest.Open(t, registry, Projection)
+	m := projectiontest.Open(t, Projection, users.Aggregate)
 	states := map[int]string{}
 	for step := range 2000 {
 		n := random.IntN(many)
@@ -120,7 +113,8 @@ func TestCountsAreExact(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	if err := query.Check([]query.Model{Model}, registry); err != nil || len(Model.OpenAPI) == 0 {
+	registry, err := aggregate.NewRegistry(users.Aggregate)
+	if err := errors.Join(err, query.Check([]query.Model{Model}, registry)); err != nil || len(Model.OpenAPI) == 0 {
 		t.Errorf("%v, and %d bytes of OpenAPI", err, len(Model.OpenAPI))
 	}
 }

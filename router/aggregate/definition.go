@@ -4,7 +4,7 @@ package aggregate
 // struct whose exported fields have json names. A field is required unless the
 // field is a pointer or its json tag has omitempty.
 type Command[S any] interface {
-	// Type is the command's name on the wire, imperative, as "renameUser". The
+	// Type is the command's name on the wire, imperative, as "renameList". The
 	// name never changes after a release.
 	Type() string
 	// AggregateID is the id of the aggregate that the command is about.
@@ -19,7 +19,7 @@ type Command[S any] interface {
 // Event says what happened to one aggregate. An event is a struct, or a pointer
 // to a struct, whose exported fields have json names and survive JSON.
 type Event[S any] interface {
-	// Type is the event's name on the wire, in the past tense, as "userRenamed".
+	// Type is the event's name on the wire, in the past tense, as "listRenamed".
 	// Neither the name nor the form of its body changes after a release: see
 	// [Upcast].
 	Type() string
@@ -36,10 +36,10 @@ type Event[S any] interface {
 // to. The router stores S as JSON: S has exported fields only, without embedded
 // structs, interfaces and functions.
 type Definition[S any] struct {
-	// Name is the aggregate's name, as "user". Streams are named
+	// Name is the aggregate's name, as "list". Streams are named
 	// "<name>/<id>", so the name never changes after a release.
 	Name string
-	// Plural is the name of many, as "users". The read API answers below
+	// Plural is the name of many, as "lists". The read API answers below
 	// "/<plural>/<id>".
 	Plural string
 	// ParseID checks the text of an id, and returns the text as it is stored. The

@@ -1,5 +1,6 @@
 // Package aggregate is the contract of the write side: what a team writes so
-// that Millrace decides its commands. It stands on the standard library alone.
+// that Millrace decides its commands. The package imports the standard library
+// only.
 //
 // An aggregate is a state S, the commands that ask for changes of the state,
 // and the events that change it. A [Definition] lists all three, [Of] makes a

@@ -13,8 +13,8 @@ import (
 type embedded struct{ A int }
 
 type (
-	writesOnly struct{ a int }
-	inner      struct{ secret int }
+	writesOnly struct{ a int }      //nolint:unused // not exported on purpose
+	inner      struct{ secret int } //nolint:unused // not exported on purpose
 	tree       struct {
 		Trees []tree          `json:"trees"`
 		By    map[string]tree `json:"by"`
@@ -130,7 +130,7 @@ func TestLost(t *testing.T) {
 		reflect.TypeFor[int](), reflect.TypeFor[tree](), reflect.TypeFor[jar](), reflect.TypeFor[*big.Int](), reflect.TypeFor[json.RawMessage](),
 		reflect.TypeFor[netip.Addr](), reflect.TypeFor[map[netip.Addr]time.Duration](), reflect.TypeFor[map[uint8]float64](),
 		reflect.TypeFor[struct{ A, B []byte }](), reflect.TypeFor[struct {
-			A *int `json:"-,"`
+			A *int `json:"-,"` //nolint:staticcheck // the name is -
 		}](),
 	} {
 		if err := lost(of, nil); err != nil {

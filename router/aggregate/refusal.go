@@ -5,7 +5,7 @@ import "fmt"
 // Refusal is a command's "no": the rule that was broken. A refusal is an
 // outcome like an event, and is written to the log.
 type Refusal struct {
-	// Slug names the rule on the wire, as "user-not-found": lower-case letters,
+	// Slug names the rule on the wire, as "list-not-found": lower-case letters,
 	// digits and hyphens. The slug never changes after a release.
 	Slug string
 	// Detail says the rule in words.

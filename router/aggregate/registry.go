@@ -23,7 +23,7 @@ type commandType struct {
 	create func() AnyCommand
 }
 
-// The names that the router keeps for itself.
+// The router's own names, which no aggregate can have.
 var (
 	reservedNames    = []string{"reaction", "unique"}
 	reservedPlurals  = []string{"changes", "commands", "livez", "openapi.json", "reactions", "readyz", "stats"}
@@ -39,9 +39,9 @@ var (
 	}
 )
 
-// NewRegistry returns the registry of these types. The error is one line that
-// says what is wrong with which type: a definition that can't work, a name, a
-// plural or a message type twice, a name of the router's own.
+// NewRegistry returns the registry of these types. The error is one line with
+// the faulty type and the fault: a definition that can't work, a second use of
+// a name, a plural or a message type, or a name of the router.
 func NewRegistry(types ...*Type) (*Registry, error) {
 	r := &Registry{types: slices.Clone(types), byName: map[string]*Type{}, commands: map[string]commandType{}}
 	if len(types) == 0 {
@@ -98,7 +98,7 @@ func (r *Registry) add(t *Type, plurals, events, slugs map[string]string) error 
 	return nil
 }
 
-// claim takes a name for an aggregate, unless it is taken.
+// claim takes a name for an aggregate, unless another aggregate has the name.
 func claim(taken map[string]string, name, by, what string, reserved []string) error {
 	if slices.Contains(reserved, name) {
 		return fmt.Errorf("%s %q is the router's own", what, name)
@@ -110,13 +110,13 @@ func claim(taken map[string]string, name, by, what string, reserved []string) er
 	return nil
 }
 
-// Types are all aggregates, in the order in which they were registered.
+// Types are all aggregates, in the order of registration.
 func (r *Registry) Types() []*Type { return r.types }
 
-// Type is the aggregate of that name, nil if there is none.
+// Type is the aggregate with a name, nil if there is none.
 func (r *Registry) Type(name string) *Type { return r.byName[name] }
 
-// ByPlural is the aggregate of that plural, nil if there is none.
+// ByPlural is the aggregate with a plural, nil if there is none.
 func (r *Registry) ByPlural(plural string) *Type {
 	for _, t := range r.types {
 		if t.plural == plural {
@@ -135,6 +135,9 @@ func (r *Registry) NewCommand(commandType string) (AnyCommand, *Type) {
 	}
 	return c.create(), c.of
 }
+
+// OfCommand is the aggregate with a type of commands, nil if there is none.
+func (r *Registry) OfCommand(commandType string) *Type { return r.commands[commandType].of }
 
 // CommandTypes are the types of all commands, in the order of the definitions.
 func (r *Registry) CommandTypes() []string {
@@ -156,7 +159,7 @@ func SplitStream(stream string) (name, id string, ok bool) {
 }
 
 // OfStream is the aggregate of a stream, and the id. The aggregate is nil if
-// this binary does not know it.
+// this binary does not know the aggregate.
 func (r *Registry) OfStream(stream string) (t *Type, id string) {
 	name, id, ok := SplitStream(stream)
 	if !ok {
@@ -187,8 +190,8 @@ func (r *Registry) DecodeEvent(stream, eventType string, body []byte) (AnyEvent,
 // expectedVersion is not the stream's version.
 const SlugVersionMismatch = "version-mismatch"
 
-// KindOf is the kind of a refusal by its slug, [Conflict] for a slug that no
-// aggregate has: a newer binary wrote it.
+// KindOf is the kind of a refusal by its slug. An unknown slug of a newer
+// binary is a [Conflict].
 func (r *Registry) KindOf(slug string) Kind {
 	if slug == SlugVersionMismatch {
 		return PreconditionFailed
@@ -203,24 +206,15 @@ func (r *Registry) KindOf(slug string) Kind {
 	return Conflict
 }
 
-// FoldVersion is a text that is another one whenever the same log may make
-// other states: it is of the names, versions, event types and states (their fields, as JSON has
-// them) of all aggregates.
+// FoldVersion is a text that changes whenever the same log may make other
+// states. The text covers names, versions, event types and states (their fields
+// in JSON) of all aggregates.
 func (r *Registry) FoldVersion() string { return r.fold }
 
 func (r *Registry) foldVersion() string {
-	var form strings.Builder
+	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		t := r.byName[name]
-		fmt.Fprintf(&form, "%q %d %s", t.name, t.version, t.stateForm)
-		for _, event := range slices.Sorted(maps.Keys(t.events)) {
-			fmt.Fprintf(&form, " %q", event)
-		}
-		for _, from := range slices.Sorted(maps.Keys(t.upcasts)) {
-			fmt.Fprintf(&form, " %q>%q", from, t.upcasts[from].To)
-		}
-		form.WriteByte('\n')
+		sum.Write([]byte(r.byName[name].fold + "\n"))
 	}
-	sum := sha256.Sum256([]byte(form.String()))
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum.Sum(nil))
 }

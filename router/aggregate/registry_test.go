@@ -33,7 +33,8 @@ func (lossy) Type() string        { return "lossy" }
 func (lossy) AggregateID() string { return "" }
 func (lossy) Apply(j jar) jar     { return j }
 
-// A definition that can't work is refused in one line that names the aggregate.
+// A definition that can't work is refused in one line with the aggregate's
+// name.
 func TestRefusedDefinitions(t *testing.T) {
 	t.Parallel()
 	const lower = "a lower-case letter, then letters, digits and hyphens"
@@ -155,7 +156,7 @@ func TestRegistry(t *testing.T) {
 
 func TestSplitStream(t *testing.T) {
 	t.Parallel()
-	for stream, want := range map[string][2]string{"user/1": {"user", "1"}, "user/a/b": {"user", "a/b"}, "a/ ": {"a", " "}} {
+	for stream, want := range map[string][2]string{"user/1": {"user", "1"}, "user/a/b": {"user", "a/b"}, "a/ ": {"a", " "}} { //nolint:gocritic // a blank is an id
 		if name, id, ok := SplitStream(stream); !ok || name != want[0] || id != want[1] {
 			t.Errorf("%q is %q and %q, %v", stream, name, id, ok)
 		}
@@ -190,7 +191,7 @@ func TestRegistryDecodeEvent(t *testing.T) {
 	}
 }
 
-// The fold's version is another one whenever states may be, and else the same.
+// The fold's version changes whenever states may change, and only then.
 func TestFoldVersion(t *testing.T) {
 	t.Parallel()
 	first := registryOf(t, Of(jars()), Of(pots())).FoldVersion()

@@ -27,8 +27,8 @@ func (t *Type) DecodeState(body []byte) (state any, err error) {
 	return t.decodeState(body)
 }
 
-// encode writes JSON in the one form that is stored and compared: texts stand
-// as they are.
+// encode writes JSON in the one form that is stored and compared: without
+// escaped HTML.
 func encode(value any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -47,8 +47,9 @@ func decodeState[S any](body []byte) (any, error) {
 	return state, nil
 }
 
-// SurvivesEncoding says why a state is another one after it was written and
-// read, or nil. Package aggregatetest asks for each state that a test makes.
+// SurvivesEncoding returns the reason why a state is not the same after writing
+// and reading, or nil. Package aggregatetest checks each state that a test
+// makes.
 func (t *Type) SurvivesEncoding(state any) error {
 	if state == nil {
 		return nil

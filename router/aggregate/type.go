@@ -35,6 +35,7 @@ type Type struct {
 	refusals     []*Refusal
 	upcasts      map[string]Upcast
 	stateForm    string // how the state is written
+	fold         string
 
 	decide      func(state any, c AnyCommand) (AnyEvent, error)
 	apply       func(state any, e AnyEvent) any
@@ -75,19 +76,20 @@ func Of[S any](d Definition[S]) *Type {
 	}
 	for i, create := range d.Commands {
 		if create == nil {
-			t.wrong = errors.Join(t.wrong, fmt.Errorf("Commands[%d] is nil", i))
+			t.wrong = errors.Join(t.wrong, fmt.Errorf("Commands[%d] is nil", i)) //nolint:staticcheck // the name of the field
 			continue
 		}
 		t.wrong = errors.Join(t.wrong, t.addCommand(func() AnyCommand { return create() }))
 	}
 	for i, create := range d.Events {
 		if create == nil {
-			t.wrong = errors.Join(t.wrong, fmt.Errorf("Events[%d] is nil", i))
+			t.wrong = errors.Join(t.wrong, fmt.Errorf("Events[%d] is nil", i)) //nolint:staticcheck // the name of the field
 			continue
 		}
 		t.wrong = errors.Join(t.wrong, t.addEvent(func() AnyEvent { return create() }))
 	}
 	t.wrong = errors.Join(t.wrong, t.checkUpcasts(d.Upcasts), checkRefusals(d.Refusals), checkState[S]())
+	t.fold = t.foldVersion()
 	return t
 }
 
@@ -102,10 +104,10 @@ func stateOf[S any](state any, name string) (s S) {
 	return s
 }
 
-// Name is the aggregate's name, as "user".
+// Name is the aggregate's name, as "list".
 func (t *Type) Name() string { return t.name }
 
-// Plural is the name of many, as "users".
+// Plural is the name of many, as "lists".
 func (t *Type) Plural() string { return t.plural }
 
 // Stream is the name of an aggregate's stream: "<name>/<id>".

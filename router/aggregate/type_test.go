@@ -46,7 +46,7 @@ func TestDecide(t *testing.T) {
 				t.Errorf("event %v, want %v", event, test.event)
 			}
 			var no *Refusal
-			if wantNo := test.err == errSealed || test.err == closer; errors.As(err, &no) != wantNo {
+			if wantNo := errors.Is(test.err, errSealed) || errors.Is(test.err, closer); errors.As(err, &no) != wantNo {
 				t.Errorf("%v is a refusal: %v", err, !wantNo)
 			}
 		})

@@ -1,5 +1,9 @@
-// Package config is what an operator can set: a typed Config with defaults,
-// loaded strictly from a YAML file, the environment and flags.
+// Package config is the configuration of a process: a typed [Config] with
+// defaults, loaded strictly from a YAML file, the environment and flags.
+//
+// The tags of a field of Config say everything about a key. fields in keys.go
+// reads the tags once; files, environment, flags, documentation and masking all
+// go by the list.
 package config
 
 import (
@@ -8,10 +12,10 @@ import (
 	"time"
 )
 
-// Role is one of the parts of Millrace that a process can run.
+// Role is a part of Millrace. A process runs one role or several.
 type Role string
 
-// The four roles. A process runs any mix of them.
+// The four roles.
 const (
 	Broker         Role = "broker"          // the embedded Kafka broker
 	CommandService Role = "command-service" // the HTTP command gateway and the command handlers
@@ -26,30 +30,31 @@ const (
 	Memory   = "memory"
 )
 
-// SASLOff is the value of kafka.sasl.mechanism for brokers that ask nobody.
+// SASLOff is the value of kafka.sasl.mechanism for brokers that ask for no
+// password.
 const SASLOff = "off"
 
-// Config holds every setting. The tags of a field are all there is to know
-// about its key: yaml names it, help documents it (with its unit), and oneof,
-// range or is say what is allowed. Whatever Load returns is within them.
+// Config holds every setting. The tags of a field describe the key: yaml is the
+// name, help the documentation with the unit, and oneof, range or is the allowed
+// values. The result of [Load] has allowed values only.
 type Config struct {
-	Roles    []Role `yaml:"roles" oneof:"broker|command-service|query-service|read-api" help:"What this process runs: any mix of broker, command-service, query-service and read-api."`
-	DataDir  string `yaml:"data_dir" is:"folder" help:"The folder of everything this machine keeps: the broker's log, the state of the command service, the SQLite read model."`
-	Insecure bool   `yaml:"insecure" help:"Allow addresses that other machines can reach without TLS and authentication, where something else guards them."`
+	Roles    []Role `yaml:"roles" oneof:"broker|command-service|query-service|read-api" help:"The roles of this process: any mix of broker, command-service, query-service and read-api."`
+	DataDir  string `yaml:"data_dir" is:"folder" help:"The folder for all data of this machine: the broker's log, the state of the command service, the SQLite read model."`
+	Insecure bool   `yaml:"insecure" help:"Allow addresses without TLS and authentication that other machines can reach, if something else guards the addresses."`
 
 	Log            LogConfig            `yaml:"log"`
 	Broker         BrokerConfig         `yaml:"broker" help:"The embedded broker, for one machine."`
-	Kafka          KafkaConfig          `yaml:"kafka" help:"The Kafka cluster, embedded or not, as its clients see it."`
+	Kafka          KafkaConfig          `yaml:"kafka" help:"The Kafka cluster, embedded or not, as the clients see the cluster."`
 	CommandService CommandServiceConfig `yaml:"command_service"`
 	QueryService   QueryServiceConfig   `yaml:"query_service"`
 	ReadAPI        ReadAPIConfig        `yaml:"read_api"`
 	Admin          AdminConfig          `yaml:"admin"`
-	HTTP           HTTPConfig           `yaml:"http" help:"What clients of the HTTP addresses (commands, queries, admin) may take."`
-	Auth           AuthConfig           `yaml:"auth" help:"Who may call the HTTP addresses. With none of it: whoever can reach them. /livez and /readyz are for everybody."`
-	Limits         LimitsConfig         `yaml:"limits" help:"What one caller (a token's name or subject, a certificate's subject, or an address) may ask for; beyond it is a 429. 0 is no limit."`
+	HTTP           HTTPConfig           `yaml:"http" help:"Limits for clients of the HTTP addresses (commands, queries, admin)."`
+	Auth           AuthConfig           `yaml:"auth" help:"Who may call the HTTP addresses; if empty, everybody who can reach the addresses. /livez and /readyz are for everybody."`
+	Limits         LimitsConfig         `yaml:"limits" help:"How much one caller (a token's name or subject, a certificate's subject, or an address) may ask for; more gets a 429. 0 is no limit."`
 	CORS           CORSConfig           `yaml:"cors"`
 	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
-	Store          StoreConfig          `yaml:"store" help:"Where the read models live. The query service and the read API must agree on it."`
+	Store          StoreConfig          `yaml:"store" help:"The database of the read models, the same for the query service and the read API."`
 	Handlers       HandlersConfig       `yaml:"handlers"`
 	Telemetry      TelemetryConfig      `yaml:"telemetry"`
 
@@ -59,26 +64,27 @@ type Config struct {
 // LogConfig is the form and the amount of the log lines.
 type LogConfig struct {
 	Format string `yaml:"format" oneof:"auto|text|json" help:"text for people, json for machines; auto is text on a terminal and json elsewhere."`
-	Level  string `yaml:"level" oneof:"debug|info|warn|error" help:"debug, info, warn or error: what is less important is left out."`
+	Level  string `yaml:"level" oneof:"debug|info|warn|error" help:"debug, info, warn or error: less important lines are left out."`
 }
 
 // BrokerConfig is the embedded Kafka broker.
 type BrokerConfig struct {
 	Address string `yaml:"address" is:"address" help:"Where the broker listens; port 0 picks a free one."`
-	Sync    bool   `yaml:"sync" help:"Sync every write to disk: what is acknowledged survives a power cut too, several times slower."`
+	Sync    bool   `yaml:"sync" help:"Sync every write to disk: acknowledged records survive a power cut too. Several times slower."`
 }
 
-// KafkaConfig is the cluster that all roles but the broker are clients of.
+// KafkaConfig is the cluster. All roles but the broker are clients of the
+// cluster.
 type KafkaConfig struct {
 	Brokers      []string      `yaml:"brokers" is:"broker" help:"Brokers to ask first, each host:port."`
-	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: streams are spread over them by hash."`
-	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies that the cluster keeps of each topic; 3 on a cluster that may lose a machine."`
+	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: streams are spread over the partitions by hash."`
+	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies of each topic in the cluster; 3 on a cluster that may lose a machine."`
 	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
-	Producers    int           `yaml:"producers" range:"1..100" help:"Producers that share the partitions. As many as there are partitions answer sooner where a round trip to the brokers takes some milliseconds, and cost processor time."`
+	Producers    int           `yaml:"producers" range:"1..100" help:"Producers that share the partitions. As many producers as partitions answer sooner if a round trip to the brokers takes some milliseconds, and cost processor time."`
 	TopicPrefix  string        `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
 
-	TLS  KafkaTLSConfig  `yaml:"tls" help:"TLS to the brokers. The embedded broker has it too then, with tls.cert."`
-	SASL KafkaSASLConfig `yaml:"sasl" help:"Who the clients are. The embedded broker lets nobody else in then."`
+	TLS  KafkaTLSConfig  `yaml:"tls" help:"TLS to the brokers. The embedded broker uses TLS too then, with tls.cert."`
+	SASL KafkaSASLConfig `yaml:"sasl" help:"The name and the password of the clients. The embedded broker asks for the same."`
 }
 
 // KafkaTLSConfig is the clients' side of TLS.
@@ -86,7 +92,7 @@ type KafkaTLSConfig struct {
 	Enabled    bool   `yaml:"enabled" help:"Talk TLS to the brokers."`
 	CA         string `yaml:"ca" is:"path" help:"The authorities of the brokers' certificates, a PEM file; empty means those of this machine."`
 	Cert       string `yaml:"cert" is:"path" help:"The clients' own certificate, a PEM file, for brokers that ask for one."`
-	Key        string `yaml:"key" is:"path" help:"Its private key, a PEM file."`
+	Key        string `yaml:"key" is:"path" help:"The private key of kafka.tls.cert, a PEM file."`
 	ServerName string `yaml:"server_name" is:"text" help:"The name in the brokers' certificates; empty means the host that is asked."`
 }
 
@@ -106,60 +112,61 @@ type CommandServiceConfig struct {
 	PublishTimeout time.Duration `yaml:"publish_timeout" range:"1ms..25s" help:"How long Kafka may take to hold a command before its client gets a 503."`
 }
 
-// QueryServiceConfig is the projections' batches. A batch is one transaction.
+// QueryServiceConfig is the read models of a process, and the batches. A batch
+// is one transaction.
 type QueryServiceConfig struct {
-	ReadModels  []string      `yaml:"read_models" is:"name" empty:"yes" help:"The read models that this process keeps, to share them out among processes; all when empty. Some process must keep each of them."`
+	ReadModels  []string      `yaml:"read_models" is:"name" empty:"yes" help:"The read models that this process keeps up with the log; all when empty. Some process must keep each read model."`
 	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
-	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"The longest that a batch that is not full waits for more records after the one before it; a quick store makes it wait less. A record that comes alone never waits."`
+	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"How long a batch that is not full may wait for more records after the previous batch; with a quick store the wait is shorter. A record that comes alone never waits."`
 }
 
 // ReadAPIConfig is the HTTP queries.
 type ReadAPIConfig struct {
 	Address          string        `yaml:"address" is:"address" help:"Where queries are answered."`
-	PublicURL        string        `yaml:"public_url" is:"url" help:"The read API's URL as clients see it, for links to it. The command service needs it too. Empty means read_api.address."`
+	PublicURL        string        `yaml:"public_url" is:"url" help:"The URL of the read API for clients, in links. The command service makes such links too. Empty means read_api.address."`
 	ReadAfterTimeout time.Duration `yaml:"read_after_timeout" range:"0s..10m" help:"How long a query with Read-After waits to be recent enough before a 503."`
 }
 
-// AdminConfig is where a process tells about itself. Every role has it.
+// AdminConfig is the admin address. Every process has an admin address.
 type AdminConfig struct {
-	Address string `yaml:"address" is:"address" help:"Where /livez, /readyz, /metrics, /projections and /debug/pprof are; every process has it."`
+	Address string `yaml:"address" is:"address" help:"The address of /livez, /readyz, /metrics, /projections and /debug/pprof, in every process."`
 }
 
-// HTTPConfig is the patience with HTTP clients.
+// HTTPConfig is the limits for HTTP clients.
 type HTTPConfig struct {
 	HeaderTimeout  time.Duration `yaml:"header_timeout" range:"1ms..5m" help:"How long a client may take for a request's headers, or for the TLS handshake."`
-	ReadTimeout    time.Duration `yaml:"read_timeout" range:"1ms..1h" help:"How long it may take for a whole request. Many commands in one request have 30s for each line."`
+	ReadTimeout    time.Duration `yaml:"read_timeout" range:"1ms..1h" help:"How long a client may take for a whole request. Many commands in one request have 30s for each line."`
 	WriteTimeout   time.Duration `yaml:"write_timeout" range:"1ms..1h" help:"How long an answer may take, waiting for an outcome included."`
 	IdleTimeout    time.Duration `yaml:"idle_timeout" range:"1ms..1h" help:"How long a connection without a request is kept."`
 	MaxHeaderBytes int           `yaml:"max_header_bytes" range:"4096..1048576" help:"How long a request's headers may be, in bytes."`
 	MaxConnections int           `yaml:"max_connections" range:"0..1000000" help:"Connections to each address at once; others wait. 0 is no limit."`
 }
 
-// AuthConfig is the bearer tokens that callers have.
+// AuthConfig is the bearer tokens of callers.
 type AuthConfig struct {
 	Tokens     []Secret  `yaml:"tokens" is:"token" empty:"yes" help:"Static tokens, each name:scopes:sha256, such as shop:commands+queries:<the token's SHA-256 in hex>. Scopes: commands, queries, operate."`
-	TokensFile string    `yaml:"tokens_file" is:"path" help:"A file that holds them, one a line, instead of tokens."`
+	TokensFile string    `yaml:"tokens_file" is:"path" help:"A file with the tokens, one a line, instead of tokens."`
 	JWT        JWTConfig `yaml:"jwt" help:"JSON Web Tokens, with the scopes in claim scope or scp."`
 }
 
 // JWTConfig is the issuer of JSON Web Tokens.
 type JWTConfig struct {
-	Issuer     string        `yaml:"issuer" is:"issuer" help:"The issuer, as in claim iss; empty means none. Its keys are found by OpenID Connect discovery, unless keys names a file."`
-	Audience   string        `yaml:"audience" is:"text" help:"What claim aud has to name."`
+	Issuer     string        `yaml:"issuer" is:"issuer" help:"The issuer, as in claim iss; empty means none. The keys are found by OpenID Connect discovery, unless keys names a file."`
+	Audience   string        `yaml:"audience" is:"text" help:"The name that claim aud must have."`
 	Keys       string        `yaml:"keys" is:"path" help:"A file of the issuer's public keys, PEM or a JSON Web Key Set."`
 	Algorithms []string      `yaml:"algorithms" oneof:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" help:"The algorithms that a signature may have."`
 	Leeway     time.Duration `yaml:"leeway" range:"0s..5m" help:"How far the issuer's clock may be off."`
 }
 
-// LimitsConfig is how much one caller may ask of the commands' address, and
-// of the queries'.
+// LimitsConfig is the limits of one caller, on the command service's address and
+// on the read API's address each.
 type LimitsConfig struct {
 	RequestsPerSecond int `yaml:"requests_per_second" range:"0..1000000" help:"Requests a second, to the commands and to the queries each. Many commands in one request count as one."`
 	Burst             int `yaml:"burst" range:"1..1000000" help:"How many may come at once after a rest."`
 	InFlight          int `yaml:"in_flight" range:"0..1000000" help:"Requests under way at once, streams of changes included."`
 }
 
-// CORSConfig is what browsers may do for pages from elsewhere.
+// CORSConfig is the other origins whose pages may call the service.
 type CORSConfig struct {
 	AllowedOrigins []string `yaml:"allowed_origins" is:"origin" empty:"yes" help:"Pages that may call the commands and the queries from a browser, such as https://app.example.org; none when empty."`
 }
@@ -168,7 +175,7 @@ type CORSConfig struct {
 type TLSConfig struct {
 	Cert     string `yaml:"cert" is:"path" help:"The certificate and its chain, a PEM file; empty means plain HTTP."`
 	Key      string `yaml:"key" is:"path" help:"The certificate's private key, a PEM file."`
-	ClientCA string `yaml:"client_ca" is:"path" help:"The authorities of the callers' certificates, a PEM file: with it, every caller has to show one."`
+	ClientCA string `yaml:"client_ca" is:"path" help:"The authorities of the callers' certificates, a PEM file: if set, every caller must show a certificate."`
 }
 
 // StoreConfig is the database of the read models.
@@ -194,20 +201,20 @@ type HandlersConfig struct {
 	OutcomesPerStream int `yaml:"outcomes_per_stream" range:"1..10000" help:"Outcomes remembered of each stream's last commands, for clients that send a command again."`
 }
 
-// TelemetryConfig is what a process tells others of itself. Prometheus asks the
-// admin address.
+// TelemetryConfig is the telemetry that a process sends. Metrics are not sent:
+// Prometheus asks the admin address.
 type TelemetryConfig struct {
-	Traces TracesConfig `yaml:"traces" help:"Where traces (OpenTelemetry) of commands and queries go."`
+	Traces TracesConfig `yaml:"traces" help:"The receiver of traces (OpenTelemetry) of commands and queries."`
 }
 
 // TracesConfig is the receiver of traces.
 type TracesConfig struct {
-	Endpoint    string  `yaml:"endpoint" is:"url" help:"A receiver of OTLP over HTTP, such as http://localhost:4318, where /v1/traces is; empty means no traces."`
-	SampleRatio float64 `yaml:"sample_ratio" range:"0..1" help:"The part of the requests that is traced, of those whose client does not say (traceparent)."`
+	Endpoint    string  `yaml:"endpoint" is:"url" help:"The URL of OTLP over HTTP, such as http://localhost:4318, without /v1/traces; empty means no traces."`
+	SampleRatio float64 `yaml:"sample_ratio" range:"0..1" help:"The part of the requests without traceparent that is traced. If a request has traceparent, the client decides."`
 }
 
-// Default is the configuration of a process that is told nothing: all four
-// roles on localhost, with their data in ./data.
+// Default is the configuration without a file, variables or flags: all four
+// roles on localhost, with the data in ./data.
 func Default() Config {
 	return Config{
 		Roles:   []Role{Broker, CommandService, QueryService, ReadAPI},
@@ -256,7 +263,7 @@ func (c Config) Has(role Role) bool { return slices.Contains(c.Roles, role) }
 // BrokerDir is the folder of the embedded broker's log.
 func (c Config) BrokerDir() string { return filepath.Join(c.DataDir, "broker") }
 
-// StateDir is the folder of the write side's fold of the log.
+// StateDir is the folder of the state store.
 func (c Config) StateDir() string { return filepath.Join(c.DataDir, "state") }
 
 // SQLitePath is the read models' database file: store.sqlite.path, or read.db

@@ -9,12 +9,12 @@ import (
 // maxShown is how many bytes of a wrong value are worth showing.
 const maxShown = 100
 
-// Problem is one thing that is wrong with the configuration.
+// Problem is a mistake in the configuration.
 type Problem struct {
 	Key    string // the key, or the name of an unknown environment variable; empty: the file as a whole
-	Value  string // the wrong value, quoted; *** for a secret's; empty where there is none to show
+	Value  string // the wrong value, quoted; *** for a secret; empty for a mistake without a value
 	Source string // file:line, the environment variable, "flag" or "default"
-	Reason string // what is allowed
+	Reason string // the allowed values
 }
 
 // String is the problem on one line:
@@ -31,11 +31,12 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s (%s): %s", line, p.Source, p.Reason)
 }
 
-// Errors is every problem that Load found, in the order of the file, then of
-// the environment, the flags, and the rules between keys. It holds no secret.
+// Errors are all mistakes that [Load] found: of the file, then of the
+// environment, then of the flags, then against the rules between keys. No
+// problem shows a secret.
 type Errors []Problem
 
-// Error is one line per problem.
+// Error has a line for each problem.
 func (e *Errors) Error() string {
 	lines := make([]string, len(*e))
 	for i, p := range *e {
@@ -44,7 +45,7 @@ func (e *Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// quoted is s on one line, and not endless.
+// quoted is a text in quotes, on one line, cut off after 100 bytes.
 func quoted(s string) string {
 	if len(s) > maxShown {
 		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
@@ -52,7 +53,7 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// printable is a key as it was written, unless it would break the line.
+// printable is a key as written, or in escapes if the key would break the line.
 func printable(key string) string {
 	q := quoted(key)
 	if plain := q[1 : len(q)-1]; plain == key {

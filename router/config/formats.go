@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// format is a kind of string: what an "is" tag names.
+// format is a kind of string, named by the tag is of a field.
 type format struct {
 	allowed string
 	parse   func(string) (string, bool)
@@ -70,7 +70,7 @@ func brokerAddress(s string) (string, bool) {
 
 func topicPrefix(s string) (string, bool) { return s, prefix.MatchString(s) }
 
-// publicURL drops trailing slashes, so that paths can be appended.
+// publicURL drops trailing slashes, because paths are appended.
 func publicURL(s string) (string, bool) {
 	if s == "" {
 		return s, true
@@ -82,7 +82,7 @@ func publicURL(s string) (string, bool) {
 	return strings.TrimRight(u.String(), "/"), (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
-// issuerURL is compared with what tokens say, to the letter.
+// issuerURL keeps the text as written: tokens name the issuer letter by letter.
 func issuerURL(s string) (string, bool) {
 	if s == "" {
 		return s, true
@@ -94,8 +94,8 @@ func issuerURL(s string) (string, bool) {
 	return s, u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
 
-// webOrigin is one as browsers send it (RFC 6454): in lower case, without the
-// scheme's own port, without a path. A * would be a pattern.
+// webOrigin takes origins as browsers send origins (RFC 6454): in lower case,
+// without the scheme's default port, without a path. A * would be a pattern.
 func webOrigin(s string) (string, bool) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || strings.Contains(s, "*") {
@@ -107,7 +107,7 @@ func webOrigin(s string) (string, bool) {
 
 func hashedToken(s string) (string, bool) { return s, hashed.MatchString(s) }
 
-// postgresURL drops pgx's own words: they can quote the password.
+// postgresURL drops the words of pgx's error, which can quote the password.
 func postgresURL(s string) (string, bool) {
 	_, err := pgconn.ParseConfig(s)
 	return s, err == nil

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// FuzzLoad feeds files to Load. Whatever they hold: no panic; a problem is one
-// line; and what is taken from a file is taken as flags too.
+// FuzzLoad feeds files to Load. No file makes Load panic, every problem is one
+// line, and flags take the values that a file can set.
 func FuzzLoad(f *testing.F) {
 	f.Add(Default().Masked())
 	for _, seed := range []string{

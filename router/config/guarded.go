@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// checkReachable keeps a process that anybody could talk to on its own
-// machine, unless told otherwise.
+// checkReachable refuses an address that other machines can reach without TLS
+// and authentication, unless insecure is set.
 func (l *loader) checkReachable(bindings []binding) {
 	if l.config.Insecure || !l.ok("insecure") {
 		return
@@ -25,14 +25,14 @@ func (l *loader) checkReachable(bindings []binding) {
 	}
 }
 
-// unguarded is what the HTTP addresses lack when others can reach them, "" for
-// nothing.
+// unguarded names the settings that the HTTP addresses lack if other machines
+// can reach the addresses, "" for none.
 func (l *loader) unguarded() string {
 	var lacks []string
 	if l.ok("tls.cert") && !l.given("tls.cert") {
 		lacks = append(lacks, "tls.cert")
 	}
-	// Where one of them is wrong, that comes first.
+	// A mistake in one of the keys is reported first.
 	if l.ok("auth.tokens", "auth.tokens_file", "auth.jwt.issuer", "tls.client_ca") &&
 		!l.given("auth.tokens") && !l.given("auth.jwt.issuer") && !l.given("tls.client_ca") {
 		lacks = append(lacks, "one of auth.tokens, auth.jwt.issuer and tls.client_ca")
@@ -40,7 +40,7 @@ func (l *loader) unguarded() string {
 	return strings.Join(lacks, " and ")
 }
 
-// unguardedBroker is what the embedded broker lacks.
+// unguardedBroker names the settings that the embedded broker lacks.
 func (l *loader) unguardedBroker() string {
 	var lacks []string
 	for _, key := range []string{"kafka.tls.enabled", "kafka.sasl.mechanism"} {
@@ -51,7 +51,8 @@ func (l *loader) unguardedBroker() string {
 	return strings.Join(lacks, " and ")
 }
 
-// checkTLS wants a certificate with its key, and clients told of it.
+// checkTLS wants a certificate together with a key, and an https URL for
+// clients.
 func (l *loader) checkTLS() {
 	l.needs("tls.cert", "tls.key")
 	l.needs("tls.key", "tls.cert")
@@ -62,25 +63,25 @@ func (l *loader) checkTLS() {
 	}
 }
 
-// checkAuth wants all that verifies a JSON Web Token, or nothing.
+// checkAuth wants all settings for JSON Web Tokens, or none.
 func (l *loader) checkAuth() {
 	l.needs("auth.jwt.issuer", "auth.jwt.audience")
 	l.needs("auth.jwt.audience", "auth.jwt.issuer")
 	l.needs("auth.jwt.keys", "auth.jwt.issuer")
 }
 
-// checkKafka wants passwords kept from others, and a broker here to be as its
-// clients are.
+// checkKafka wants passwords kept secret on the way, and the embedded broker to
+// have the TLS and SASL of the clients.
 func (l *loader) checkKafka() {
-	const enabled, mechanism, user, password = "kafka.tls.enabled", "kafka.sasl.mechanism", "kafka.sasl.user", "kafka.sasl.password"
+	const enabled, mechanism, login, password = "kafka.tls.enabled", "kafka.sasl.mechanism", "kafka.sasl.user", "kafka.sasl.password"
 	l.needs("kafka.tls.ca", enabled)
 	l.needs("kafka.tls.cert", enabled)
 	l.needs("kafka.tls.cert", "kafka.tls.key")
 	l.needs("kafka.tls.key", "kafka.tls.cert")
 	l.needs("kafka.tls.server_name", enabled)
-	l.needs(user, mechanism)
+	l.needs(login, mechanism)
 	l.needs(password, mechanism)
-	l.needs(mechanism, user)
+	l.needs(mechanism, login)
 	if l.ok(password + "_file") {
 		l.needs(mechanism, password)
 	}

@@ -9,17 +9,17 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// envPrefix starts the name of every environment variable that is ours.
+// envPrefix starts the name of every environment variable of Millrace.
 const envPrefix = "MILLRACE_"
 
-// Key documents one key.
+// Key documents a key.
 type Key struct {
 	Name        string // dotted: kafka.partitions
 	Type        string // string, boolean, integer, duration or list
 	Default     string // as text; the items of a list are joined by commas
 	Description string
 	Secret      bool   // never shown; can be given in a file by the key Name_file
-	Environment string // the environment variable that sets it
+	Environment string // the environment variable for the key
 }
 
 // field is a key with the place of its value in Config.
@@ -29,11 +29,10 @@ type field struct {
 	value value
 }
 
-// fields is every key, in the order of Config. Files, environment, flags,
-// documentation and masking all go by it.
+// fields are all keys, in the order of Config.
 var fields = fieldsOf(reflect.TypeFor[Config](), "", nil)
 
-// Keys lists every key there is, in the order of config/all.yaml.
+// Keys lists all keys, in the order of config/all.yaml.
 func Keys() []Key {
 	keys := make([]Key, len(fields))
 	for i, f := range fields {
@@ -66,12 +65,12 @@ func fieldsOf(group reflect.Type, prefix string, index []int) []field {
 	return all
 }
 
-// of is where c holds the field's value; settable when c is.
+// of is the field's value in a Config. The value can be set.
 func (f field) of(c *Config) reflect.Value {
 	return reflect.ValueOf(c).Elem().FieldByIndex(f.index)
 }
 
-// shown is a wrong value of the key, as a Problem has it.
+// shown is a wrong value of the key, for a Problem.
 func (f field) shown(text string) string {
 	if f.Secret {
 		return masked
@@ -89,7 +88,8 @@ func fieldNamed(name string) (field, bool) {
 	return field{}, false
 }
 
-// names is what every key is called, in each of its two ways.
+// names are the names of all keys, and of all environment variables, in the same
+// order.
 func names() (keys, variables []string) {
 	for _, f := range fields {
 		keys = append(keys, f.Name)
@@ -98,7 +98,7 @@ func names() (keys, variables []string) {
 	return keys, variables
 }
 
-// groups is the mappings that keys are in, such as kafka and store.postgres.
+// groups are the mappings of keys, such as kafka and store.postgres.
 func groups() []string {
 	var all []string
 	for _, f := range fields {
@@ -115,12 +115,13 @@ func groups() []string {
 func (c Config) Masked() string {
 	out, err := yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
 	if err != nil {
-		panic(err) // strings, numbers and lists of them: nothing that can fail
+		panic(err) // strings, numbers and lists of both can be written
 	}
 	return string(out)
 }
 
-// text is a value as the environment or a flag would give it, but for secrets.
+// text is a value in the form of the environment and of flags. Secrets are
+// masked.
 func text(v reflect.Value) string {
 	if v.Kind() != reflect.Slice {
 		return fmt.Sprint(v.Interface())

@@ -42,7 +42,7 @@ func TestKeys(t *testing.T) {
 		Name:        "kafka.partitions",
 		Type:        "integer",
 		Default:     "12",
-		Description: "Partitions of each topic. Choose once: streams are spread over them by hash.",
+		Description: "Partitions of each topic. Choose once: streams are spread over the partitions by hash.",
 		Environment: "MILLRACE_KAFKA_PARTITIONS",
 	}
 	f, _ := fieldNamed(want.Name)
@@ -100,7 +100,7 @@ func TestNothingShowsTheSecret(t *testing.T) {
 	}
 }
 
-// pgx masks what it recognises as a password; we repeat none of its words.
+// pgx masks the passwords that pgx recognises. No word of pgx reaches a problem.
 func TestNoErrorShowsTheSecret(t *testing.T) {
 	for _, url := range []string{
 		"postgres://user:hunter2@h:port/d", "postgres://user:hunter2@h:99999/d", "postgres://user:hun%zzhunter2@h/d",

@@ -11,21 +11,22 @@ import (
 	"strings"
 )
 
-// configVariable names the file, and is read by whoever calls Load.
+// configVariable is the variable with the path of the file. The caller of Load
+// reads the variable.
 const configVariable = envPrefix + "CONFIG"
 
-// Load is the defaults, changed by the YAML file at path (none when empty),
-// then by the environment (NAME=value each, as os.Environ has it), then by
-// flags (key to value). A variable that is set but empty counts as unset. In
-// the environment and in flags, the items of a list are joined by commas.
+// Load starts with [Default], and adds the YAML file at path ("" for none), then
+// the environment (entries NAME=value, as from [os.Environ]), then flags (key to
+// value). An empty variable counts as unset. In the environment and in flags,
+// commas join the items of a list.
 //
-// ReadModels are the names of the service's read models, which
-// query_service.read_models may name.
+// ReadModels are the names of the service's read models, the allowed names in
+// query_service.read_models.
 //
-// Each value has to be valid where it is given, even if another overrides it;
-// the rules between keys look at the result.
+// Each value must be valid where the value is given, even if a later source
+// overrides it. The rules between keys apply to the result.
 //
-// The error is an *Errors with everything that is wrong.
+// The error is an *[Errors] with all mistakes.
 func Load(path string, environ []string, flags map[string]string, readModels ...string) (Config, error) {
 	l := loader{readModels: readModels, config: Default(), source: map[string]string{}, failed: map[string]bool{}}
 	if path != "" {
@@ -41,11 +42,11 @@ func Load(path string, environ []string, flags map[string]string, readModels ...
 	return l.config, nil
 }
 
-// loader gathers values and what is wrong with them.
+// loader gathers values and problems.
 type loader struct {
 	config   Config
-	source   map[string]string // of each key that was set: by whom, last
-	failed   map[string]bool   // keys with a problem: rules that need them are left out
+	source   map[string]string // the last source of each key that was set
+	failed   map[string]bool   // keys with a problem; rules with these keys are left out
 	problems Errors
 
 	readModels []string // of the service
@@ -94,7 +95,7 @@ func (l *loader) flags(flags map[string]string) {
 	}
 }
 
-// secretFiles reads each secret x that is given as x_file.
+// secretFiles reads the file of each secret x whose key x_file is set.
 func (l *loader) secretFiles() {
 	for _, f := range fields {
 		file, ok := fieldNamed(f.Name + "_file")
@@ -127,7 +128,7 @@ func (l *loader) secretFiles() {
 	}
 }
 
-// setText sets a key from the one text that the environment and flags have.
+// setText sets a key from the text of a variable or a flag.
 func (l *loader) setText(f field, source, text string) {
 	if f.Type != "list" {
 		l.set(f, source, text)
@@ -143,7 +144,7 @@ func (l *loader) setText(f field, source, text string) {
 	l.set(f, source, items...)
 }
 
-// set parses the items of a list, or the one text of anything else.
+// set parses and sets the items of a list, or the only text of another key.
 func (l *loader) set(f field, source string, items ...string) {
 	l.source[f.Name] = source
 	target := f.of(&l.config)
@@ -170,12 +171,12 @@ func (l *loader) set(f field, source string, items ...string) {
 	target.Set(list)
 }
 
-// refuse reports a value that the key may not hold.
+// refuse reports a value that is not allowed.
 func (l *loader) refuse(f field, text, source string) {
 	l.add(Problem{Key: f.Name, Value: f.shown(text), Source: source, Reason: f.value.allowed})
 }
 
-// fail reports a key whose value is fine by itself.
+// fail reports a key whose value breaks a rule between keys.
 func (l *loader) fail(key, reason string) {
 	f, _ := fieldNamed(key)
 	value := f.shown(text(f.of(&l.config)))
@@ -194,7 +195,7 @@ func (l *loader) sourceOf(key string) string {
 	return "default"
 }
 
-// cause is err without the path, which the reader sees already.
+// cause is an error without the path, because a Problem has the path already.
 func cause(err error) string {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {

@@ -5,11 +5,12 @@ import (
 	"io"
 )
 
-// masked is what is written in the place of a secret.
+// masked stands in the place of a secret.
 const masked = "***"
 
-// Secret is a string that fmt, slog, JSON and YAML write as ***, or as nothing
-// when it is empty. Convert it to a string where it is used.
+// Secret is a string. fmt, slog, JSON and YAML write *** for a secret, and
+// nothing for an empty one. Convert a secret to a string where the text is
+// needed.
 type Secret string
 
 func (s Secret) mask() string {

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// unknown says that there is no such key or variable, and which one is close.
+// unknown says that a key or variable is unknown, and suggests a similar name.
 func unknown(what, name string, known []string) string {
 	reason := "unknown " + what
 	if near := nearest(name, known); near != "" {
@@ -11,8 +11,8 @@ func unknown(what, name string, known []string) string {
 	return reason
 }
 
-// nearest is the known name that is at most two letters away from name, or the
-// only one that ends in it; empty when none is.
+// nearest is the known name with at most two other letters, or the only known
+// name with this ending, or "".
 func nearest(name string, known []string) string {
 	best, near := 3, ""
 	var endings []string
@@ -35,8 +35,8 @@ func squeeze(name string) string {
 	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
 }
 
-// distance is the Levenshtein distance in bytes: how many have to be put in,
-// left out or replaced.
+// distance is the Levenshtein distance in bytes: how many bytes to insert,
+// delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// validate holds the rules between keys. A rule is left out when a key that it
-// needs has a problem already.
+// validate checks the rules between keys. A rule is left out if one of the keys
+// has a problem already.
 func (l *loader) validate() {
 	bindings := l.bindings()
 	l.checkReachable(bindings)
@@ -29,7 +29,7 @@ func (l *loader) ok(keys ...string) bool {
 	return true
 }
 
-// given reports whether a key that is empty or off by default is set.
+// given reports whether a key is set whose default is empty or off.
 func (l *loader) given(key string) bool {
 	f, _ := fieldNamed(key)
 	switch text(f.of(&l.config)) {
@@ -39,17 +39,17 @@ func (l *loader) given(key string) bool {
 	return true
 }
 
-// needs refuses a key that is given without the other.
+// needs refuses a key that is given without the other key.
 func (l *loader) needs(key, other string) {
 	if l.ok(key, other) && l.given(key) && !l.given(other) {
 		l.fail(key, "needs "+other)
 	}
 }
 
-// binding is a key that this process listens on.
+// binding is an address on which this process listens.
 type binding struct{ key, address string }
 
-// bindings leaves out what the roles here don't use, and what is no address.
+// bindings are the addresses of the roles here. Wrong addresses are left out.
 func (l *loader) bindings() []binding {
 	if !l.ok("roles") {
 		return nil
@@ -100,7 +100,7 @@ func (l *loader) checkStore() {
 	}
 }
 
-// checkReadModels wants names of read models that there are.
+// checkReadModels wants names of existing read models.
 func (l *loader) checkReadModels() {
 	const key = "query_service.read_models"
 	if !l.ok(key) {
@@ -113,7 +113,8 @@ func (l *loader) checkReadModels() {
 	}
 }
 
-// isLoopback takes no name but localhost: others may resolve to anything.
+// isLoopback takes no name but localhost: another name may resolve to any
+// address.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
@@ -135,7 +136,7 @@ func everywhere(host string) bool {
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-// isLocalhost is what localhost is on most machines.
+// isLocalhost says whether a host is localhost on most machines.
 func isLocalhost(host string) bool {
 	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "::1"
 }

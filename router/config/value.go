@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// value is what one key may hold. It reads text, the same from every source.
+// value describes the values of a key. The text of a value is parsed alike from
+// every source.
 type value struct {
 	typ     string                   // string, boolean, integer, number, duration or list
-	empty   bool                     // a list may be
+	empty   bool                     // the list may be empty
 	allowed string                   // completes "kafka.partitions: ..."
-	parse   func(string) (any, bool) // one value, or one item of a list
+	parse   func(string) (any, bool) // a value, or an item of a list
 }
 
 // valueOf reads the tags of a field of Config.
@@ -59,7 +60,7 @@ func boolean() value {
 	}}
 }
 
-// integerIn takes the canonical form only: what 010 means differs between
+// integerIn takes the canonical form only: the meaning of 010 differs between
 // versions of YAML.
 func integerIn(within string) value {
 	low, high := bounds(within, strconv.Atoi)

@@ -14,8 +14,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// yaml sets what a file says. It walks the parsed document by itself, because
-// the library's decoder stops at the first mistake and takes 5 for "5".
+// yaml sets the keys of a file. The parsed document is walked here, because the
+// library's decoder stops at the first mistake, and takes 5 for "5".
 func (l *loader) yaml(path string, content []byte) {
 	if !utf8.Valid(content) {
 		l.add(Problem{Source: path, Reason: "must be UTF-8"})
@@ -40,8 +40,8 @@ func (l *loader) yaml(path string, content []byte) {
 	}
 }
 
-// headers counts the lines that start a document. The parser skips a document
-// that follows an empty one.
+// headers counts the lines that start a document, because the parser skips the
+// document after an empty document.
 func headers(tokens token.Tokens) int {
 	n := 0
 	for _, t := range tokens {
@@ -52,11 +52,11 @@ func headers(tokens token.Tokens) int {
 	return n
 }
 
-// group sets the keys of one mapping: the whole document, or a group such as
+// group sets the keys of a mapping: the whole document, or a group such as
 // kafka. seen has the line of every key so far.
 func (l *loader) group(path, prefix string, node ast.Node, seen map[string]int) {
 	if node == nil || node.Type() == ast.NullType {
-		return // nothing in it, or all of it commented out
+		return // empty, or commented out
 	}
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
@@ -85,7 +85,7 @@ func (l *loader) group(path, prefix string, node ast.Node, seen map[string]int) 
 	}
 }
 
-// scalar sets a key that is no group: a scalar, or a list of them.
+// scalar sets a key from a scalar, or from a list of scalars.
 func (l *loader) scalar(f field, source string, node ast.Node) {
 	nodes := []ast.Node{node}
 	if f.Type == "list" {
@@ -122,7 +122,7 @@ func typeFits(f field, node ast.Node) bool {
 	return false
 }
 
-// scalarText is a scalar as it was written, without quotes.
+// scalarText is a scalar as written, without quotes.
 func scalarText(node ast.Node) string {
 	if literal, ok := node.(*ast.LiteralNode); ok {
 		return literal.Value.Value
@@ -158,7 +158,8 @@ func shown(f field, node ast.Node) string {
 	return f.shown(scalarText(node))
 }
 
-// syntaxProblem leaves out what the library quotes: it can be a secret.
+// syntaxProblem drops the words that the library quotes, because a quoted word
+// can be a secret.
 func syntaxProblem(path string, err error) Problem {
 	p := Problem{Source: path, Reason: "is not YAML"}
 	if syntax, ok := errors.AsType[yaml.Error](err); ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// blindLog shows a ledger nothing that is written after it was blinded.
+// blindLog hides all records that are written after the log was blinded.
 type blindLog struct {
 	*fakeLog
 	mu    sync.Mutex
@@ -30,9 +30,9 @@ func (l *blindLog) Follow(ctx context.Context, partition int32, from int64, fn f
 	})
 }
 
-// A service that is killed at any step leaves one outcome behind, and its
-// successor tells the same: to the message that comes again, and to a client
-// that asks again.
+// A service that is killed at any step leaves one outcome behind. The next
+// service tells the same outcome: for the message that comes again, and to a
+// client that asks again.
 func TestKilledAtEachStep(t *testing.T) {
 	var tp topic
 	command := tp.command("createUser", "u", "Ann", "one")
@@ -104,7 +104,7 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// serveOn starts a service whose ledger reads another view of the log.
+// serveOn starts a service whose state store reads another view of the log.
 func serveOn(t *testing.T, view Log, log *fakeLog) *service {
 	t.Helper()
 	return serveWith(t, NewStateStore(view, registry, 1, 128, slog.New(slog.DiscardHandler)), log)

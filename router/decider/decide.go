@@ -11,9 +11,10 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// decide makes the one record that a command ends as, in the stream's next
-// slot. It is pure: time and ids come from the command's own message, so the
-// same command on the same stream is the same record, whoever decides.
+// decide makes the record of a command's outcome, with the stream's next
+// sequence number. decide is pure: time and ids come from the command's
+// message, so the same command on the same stream makes the same record in
+// every process.
 func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
 	recordType, body := operate(s, envelope, command)
 	switch {
@@ -26,14 +27,16 @@ func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope
 	return seal(s, envelope, at, recordType, body)
 }
 
-// decideDeferred makes the record that the stream's first held command ends as.
+// decideDeferred makes the record of the outcome of the stream's first deferred
+// command.
 func decideDeferred(registry *aggregate.Registry, s *stream) eventlog.Record {
 	d := &s.deferred.first
 	recordType, body := resume(registry, s, d)
 	return seal(s, &d.Envelope, d.At, recordType, body)
 }
 
-// seal puts an outcome into the stream's next slot.
+// seal makes a sealed record of an outcome, with the stream's next sequence
+// number.
 func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, recordType string, body []byte) eventlog.Record {
 	r := eventlog.Record{
 		Partition:       envelope.Partition,
@@ -55,7 +58,8 @@ func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, r
 	return r
 }
 
-// decideNow asks the domain. What it can't decide is parked.
+// decideNow asks the aggregate. A command that the aggregate can't decide is
+// parked.
 func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
 	if s.unreadable != nil {
 		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, s.unreadable.Error(), ""))
@@ -99,8 +103,8 @@ func deferredBodyOf(envelope *eventlog.Envelope, reason, stack string) deferredB
 	}
 }
 
-// panicError is a decision that panicked. Trying again changes nothing: it is
-// pure.
+// panicError is the error of a decision that panicked. A decision is pure, so
+// another try would panic too.
 type panicError struct {
 	value any
 	stack string
@@ -108,8 +112,9 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked: %v", e.value) }
 
-// decideSafely asks the domain, and makes sure that the event can be read back
-// and applied: one that can't would stop the stream for good.
+// decideSafely asks the aggregate, and makes sure that the event can be read
+// back and applied. An event without these properties would stop the stream for
+// good.
 func decideSafely(registry *aggregate.Registry, s *stream, name string, command aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -134,9 +139,9 @@ func decideSafely(registry *aggregate.Registry, s *stream, name string, command 
 	return event, body, nil
 }
 
-// domainStack is where the domain panicked. It stops where the domain begins, and has
-// no goroutines, addresses or folders: the same panic is the same record,
-// whoever decides.
+// domainStack is the stack of a panic within the aggregate's own code, without
+// goroutines, addresses and folders: the same panic makes the same record in
+// every process.
 func domainStack() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])

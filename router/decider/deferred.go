@@ -2,19 +2,20 @@ package decider
 
 import "slices"
 
-// deferredQueue is the held commands of a stream, at least one. Many may wait, so
-// what is done for each command costs the same, however many do: the first is
-// changed and taken off, others come behind, and a stack starts with all of
-// them.
+// deferredQueue is the deferred commands of a stream, at least one. The cost of
+// a step doesn't depend on the number of deferred commands: the first command
+// changes and leaves, other commands come behind, and a speculation begins
+// with all of the queue.
 type deferredQueue struct {
 	first deferredCommand
-	// shared are those that a stack has in common with the ledger's stream,
-	// which has none there. They are never changed, nor added to.
+	// shared holds the deferred commands that a speculation shares with the
+	// stream of the state store, unchanged. In the state store's stream, shared
+	// is empty.
 	shared []deferredCommand
-	own    []deferredCommand // behind those
+	own    []deferredCommand // behind shared
 }
 
-// newDeferredQueue is a queue of these commands, nil if there are none.
+// newDeferredQueue makes a queue of commands, nil for no commands.
 func newDeferredQueue(deferred []deferredCommand) *deferredQueue {
 	if len(deferred) == 0 {
 		return nil
@@ -22,7 +23,8 @@ func newDeferredQueue(deferred []deferredCommand) *deferredQueue {
 	return &deferredQueue{first: deferred[0], own: deferred[1:]}
 }
 
-// copied is what a stack goes on from, if q is the ledger's.
+// copied is a queue for a speculation. q must be the queue of the state store's
+// stream.
 func (q *deferredQueue) copied() *deferredQueue {
 	if q == nil {
 		return nil
@@ -37,7 +39,7 @@ func (q *deferredQueue) len() int {
 	return 1 + len(q.shared) + len(q.own)
 }
 
-// all are the commands, in order, in a slice of their own.
+// all returns the commands in order, in a new slice.
 func (q *deferredQueue) all() []deferredCommand {
 	if q == nil {
 		return nil
@@ -45,7 +47,7 @@ func (q *deferredQueue) all() []deferredCommand {
 	return slices.Concat([]deferredCommand{q.first}, q.shared, q.own)
 }
 
-// with is the queue with one more at its end.
+// with adds a command at the end of the queue.
 func (q *deferredQueue) with(d deferredCommand) *deferredQueue {
 	if q == nil {
 		return &deferredQueue{first: d}
@@ -54,7 +56,8 @@ func (q *deferredQueue) with(d deferredCommand) *deferredQueue {
 	return q
 }
 
-// next is the queue without the first, nil if none is left.
+// next takes the first command off the queue. The result is nil for an empty
+// queue.
 func (q *deferredQueue) next() *deferredQueue {
 	switch {
 	case len(q.shared) > 0:

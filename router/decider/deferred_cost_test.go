@@ -19,9 +19,9 @@ func allocatedBy(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// Four times as many held commands take four times as much, not 16 times: when
-// they come one by one, when they go on, and when they are dropped one by one,
-// each time with the next parked again.
+// Four times as many deferred commands cost four times as much, not 16 times:
+// when the commands come one by one, when the commands go on, and when an
+// operator drops one after the other, each time with the next parked again.
 func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 	measure := func(n int) map[string]uint64 {
 		taken := map[string]uint64{}
@@ -31,19 +31,19 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 			tp := new(topic)
 			take := func(c eventlog.Envelope) {
 				log.take(t, p, c)
-				log.landAll(p.state)
-				if s := p.state.streams["user/u"]; s.outcomeIndex != nil && len(s.outcomeIndex) != len(s.outcomes) {
+				log.landAll(p)
+				if s := p.streams["user/u"]; s.outcomeIndex != nil && len(s.outcomeIndex) != len(s.outcomes) {
 					t.Fatalf("%d of %d outcomes have places", len(s.outcomeIndex), len(s.outcomes))
 				}
 			}
-			hold := func(prefix string) {
+			park := func(prefix string) {
 				for i := range n {
 					take(tp.command("breakUser", "u", fmt.Sprint("Name ", i), fmt.Sprintf("%s%05d", prefix, i)))
 				}
 			}
 			take(tp.command("createUser", "u", "Ann", "0"))
-			taken["hold"] = allocatedBy(func() { hold("a") })
-			s := p.state.streams["user/u"]
+			taken["park"] = allocatedBy(func() { park("a") })
+			s := p.streams["user/u"]
 			for i := range s.outcomes {
 				if got := s.index(s.outcomes[i].CommandID); got != i {
 					t.Fatalf("outcome %d is found at %d", i, got)
@@ -52,7 +52,7 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 			*mended = true
 			taken["requeue"] = allocatedBy(func() { take(tp.command("requeueParked", "u", "", "r")) })
 			*mended = false
-			hold("b")
+			park("b")
 			taken["drop"] = allocatedBy(func() {
 				for i := range n {
 					c := tp.command("dropParked", "u", "", fmt.Sprintf("d%05d", i))
@@ -61,7 +61,7 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 				}
 			})
 			if s.deferred != nil || s.parked {
-				t.Errorf("%d commands are held still", s.deferred.len())
+				t.Errorf("%d commands are still deferred", s.deferred.len())
 			}
 			take(tp.command("renameUser", "u", "Last", "last"))
 			if len(s.outcomes) != 16 || s.outcomeIndex != nil {
@@ -78,8 +78,9 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 	}
 }
 
-// A command is found among many as fast as among few. What is compared is the
-// best of many times, and of 50 times as many: no load of the machine comes near.
+// A command is found among many as fast as among few. The test compares the
+// best of many times, among few and among 50 times as many: no load of the
+// machine makes such a difference.
 func TestFindingAmongManyDeferred(t *testing.T) {
 	of := func(n int) *stream {
 		s := new(stream)
@@ -95,10 +96,10 @@ func TestFindingAmongManyDeferred(t *testing.T) {
 	}
 	few, many := of(500), of(25_000)
 	for name, find := range map[string]func(*stream) int{
-		"the last outcome":  func(s *stream) int { return s.index(s.outcomes[len(s.outcomes)-1].CommandID) },
-		"no outcome":        func(s *stream) int { return s.index("other") },
-		"the first held":    func(s *stream) int { return s.indexDeferred(s.deferred.first.ID) },
-		"none that is held": func(s *stream) int { return s.indexDeferred("other") },
+		"the last outcome":    func(s *stream) int { return s.index(s.outcomes[len(s.outcomes)-1].CommandID) },
+		"no outcome":          func(s *stream) int { return s.index("other") },
+		"the first deferred":  func(s *stream) int { return s.indexDeferred(s.deferred.first.ID) },
+		"no deferred command": func(s *stream) int { return s.indexDeferred("other") },
 	} {
 		best := func(s *stream) time.Duration {
 			var took []time.Duration
@@ -117,8 +118,8 @@ func TestFindingAmongManyDeferred(t *testing.T) {
 	}
 }
 
-// What is held, but isn't the first, is found all the same: no desk asks for it,
-// but a log may.
+// A deferred command that isn't the first is found too: no processor writes a
+// record about such a command, but a log may have one.
 func TestDeferredBehindTheFirst(t *testing.T) {
 	for name, test := range map[string]struct {
 		record eventlog.Record

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// slowLog lands an append only when it is told to.
+// slowLog lands an append only when a test calls land.
 type slowLog struct {
 	*fakeLog
 	waiting []func()
@@ -20,16 +20,15 @@ func (l *slowLog) append(r *eventlog.Record, delivered func(error)) {
 	l.waiting = append(l.waiting, func() { l.fakeLog.append(r, delivered) })
 }
 
-// land lands the oldest append, and has the ledger read it.
-func (l *slowLog) land(pt *partition) {
+// land lands the oldest append, and lets the processor fold the record.
+func (l *slowLog) land(p *processor) {
 	next := l.waiting[0]
 	l.waiting = l.waiting[1:]
 	next()
-	pt.fold(l.records[len(l.records)-1:], slog.New(slog.DiscardHandler))
+	p.fold(l.records[len(l.records)-1:])
 }
 
-// slowProcessor is a desk that has the partition, on a log that is told when to
-// land what.
+// slowProcessor returns a processor with a claim, on a slow log.
 func slowProcessor(t *testing.T, remember int) (*processor, *slowLog) {
 	t.Helper()
 	log := &slowLog{fakeLog: newFakeLog()}
@@ -39,58 +38,57 @@ func slowProcessor(t *testing.T, remember int) (*processor, *slowLog) {
 
 func slowProcessorOn(t *testing.T, states *StateStore, log *slowLog) *processor {
 	t.Helper()
-	pt := states.partitions[0]
-	pt.fold(log.records, slog.New(slog.DiscardHandler))
-	pt.processor = newProcessor(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", pt, log.append, slog.New(slog.DiscardHandler))
-	pt.processor.resumeAll()
-	return pt.processor
+	p := states.processors[0]
+	p.fold(log.records)
+	p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", log.append))
+	return p
 }
 
-// landAll lands all that the desk has appended, and appends meanwhile.
-func (l *slowLog) landAll(pt *partition) {
+// landAll lands all appends, with the appends that follow.
+func (l *slowLog) landAll(p *processor) {
 	for len(l.waiting) > 0 {
-		l.land(pt)
+		l.land(p)
 	}
 }
 
 func (l *slowLog) take(t *testing.T, p *processor, commands ...eventlog.Envelope) {
 	t.Helper()
-	(&service{t: t, processor: p}).take(commands...)
+	(&service{t: t, processor: p, claimed: p.claimed}).take(commands...)
 }
 
-// Held commands that go on stack on each other and on the requeue, up to a
-// bound; each stream may have one all the same.
+// Deferred commands execute on top of each other and of the requeue, up to a
+// bound; each stream may have one in any case.
 func TestDeferredCommandsAreDecidedTogether(t *testing.T) {
 	mended := withBrokenRule(t)
 	p, log := slowProcessor(t, 128)
-	tp, pt := new(topic), p.state
+	tp, c := new(topic), p.claimed
 	for _, user := range []string{"u", "v"} {
 		log.take(t, p, tp.command("createUser", user, "Ann", user+"0"), tp.command("breakUser", user, "Bob", user+"1"))
 		for n := range 5 {
 			log.take(t, p, tp.command("renameUser", user, fmt.Sprint("Name ", n), fmt.Sprint(user, n+2)))
 		}
 	}
-	log.landAll(pt)
-	*mended, p.maxDeferred = true, 4
+	log.landAll(p)
+	*mended, c.maxDeferred = true, 4
 	log.take(t, p, tp.command("requeueParked", "u", "", "ur"), tp.command("requeueParked", "v", "", "vr"))
 	inFlight := func(want ...int) {
 		t.Helper()
-		if got := []int{len(p.speculations["user/u"].jobs), len(p.speculations["user/v"].jobs), p.deferred}; !slices.Equal(got, want) {
-			t.Errorf("under way are %d of u, %d of v, %d that were held; want %v", got[0], got[1], got[2], want)
+		if got := []int{len(c.speculations["user/u"].jobs), len(c.speculations["user/v"].jobs), c.deferred}; !slices.Equal(got, want) {
+			t.Errorf("under way are %d of u, %d of v, %d deferred; want %v", got[0], got[1], got[2], want)
 		}
 	}
 	inFlight(1+4, 1+1, 5)
-	log.take(t, p, tp.command("renameUser", "u", "Last", "last")) // behind two that are held still
-	log.land(pt)                                                  // the requeue of u
+	log.take(t, p, tp.command("renameUser", "u", "Last", "last")) // behind two deferred commands
+	log.land(p)                                                   // the requeue of u
 	inFlight(5, 2, 5)
-	for len(p.speculations) > 0 {
-		log.land(pt)
-		if p.deferred > p.maxDeferred+1 {
-			t.Fatalf("%d held commands go on at a time", p.deferred)
+	for len(c.speculations) > 0 {
+		log.land(p)
+		if c.deferred > c.maxDeferred+1 {
+			t.Fatalf("%d deferred commands go on at a time", c.deferred)
 		}
 	}
-	if p.deferred != 0 || len(log.waiting) != 0 {
-		t.Errorf("in the end %d held commands go on, and %d appends wait", p.deferred, len(log.waiting))
+	if c.deferred != 0 || len(log.waiting) != 0 {
+		t.Errorf("in the end %d deferred commands go on, and %d appends wait", c.deferred, len(log.waiting))
 	}
 	got := typesOf(log.accepted()["user/u"])
 	i := slices.Index(got, "parkedRequeued ur")
@@ -113,7 +111,7 @@ func checkOnce(t *testing.T, log *slowLog) {
 	}
 }
 
-// One that is parked again stops those behind it.
+// A deferred command that is parked again stops the commands behind.
 func TestDeferredCommandParkedAgainStopsTheRest(t *testing.T) {
 	withBrokenRule(t)
 	p, log := slowProcessor(t, 128)
@@ -133,7 +131,7 @@ func TestDeferredCommandParkedAgainStopsTheRest(t *testing.T) {
 		tp.command("renameUser", "u", "Fay", "5"),
 		drop("d3", "3"),
 	)
-	log.landAll(p.state)
+	log.landAll(p)
 	want := "[userCreated 0 commandParked 1 commandQueued 2 commandQueued 3 commandQueued 4 " +
 		"parkedDropped d1 commandRefused 1 userRenamed 2 commandParked 3 commandQueued 5 " +
 		"parkedDropped d3 commandRefused 3 userRenamed 4 userRenamed 5]"
@@ -143,8 +141,8 @@ func TestDeferredCommandParkedAgainStopsTheRest(t *testing.T) {
 	checkOnce(t, log)
 }
 
-// When somebody else takes a slot, those that stack on it are decided again,
-// without what has gone on elsewhere.
+// When another writer takes a sequence number, the deferred commands on top are
+// executed again, without commands that have ended elsewhere.
 func TestDeferredCommandsFallTogether(t *testing.T) {
 	mended := withBrokenRule(t)
 	ours, log := slowProcessor(t, 128)
@@ -155,7 +153,7 @@ func TestDeferredCommandsFallTogether(t *testing.T) {
 		tp.command("breakUser", "u", "Cat", "2"),
 		tp.command("renameUser", "u", "Dan", "3"),
 	)
-	log.landAll(ours.state)
+	log.landAll(ours)
 	theirs := &slowLog{fakeLog: log.fakeLog}
 	rival := slowProcessorOn(t, NewStateStore(theirs, registry, 1, 128, slog.New(slog.DiscardHandler)), theirs)
 
@@ -164,29 +162,30 @@ func TestDeferredCommandsFallTogether(t *testing.T) {
 	log.take(t, ours, requeue, last)
 	*mended = false // the rival is an older binary
 	theirs.take(t, rival, requeue)
-	theirs.land(rival.state) // the requeue
-	theirs.land(rival.state) // 1 is parked again
+	theirs.land(rival) // the requeue
+	theirs.land(rival) // 1 is parked again
 	for _, r := range log.records[len(log.records)-2:] {
-		ours.state.fold([]eventlog.Record{r}, slog.New(slog.DiscardHandler))
+		ours.fold([]eventlog.Record{r})
 	}
-	if n := ours.deferred; n != 0 {
-		t.Errorf("%d held commands go on, which are parked", n)
+	if n := ours.claimed.deferred; n != 0 {
+		t.Errorf("%d deferred commands go on, and are parked", n)
 	}
 	again := tp.command("requeueParked", "u", "", "r2")
 	*mended = true
 	log.take(t, ours, again)
-	log.landAll(ours.state)
+	log.landAll(ours)
 	want := "[userCreated 0 commandParked 1 commandQueued 2 commandQueued 3 parkedRequeued r commandParked 1 " +
 		"commandQueued 4 parkedRequeued r2 userRenamed 1 userRenamed 2 userRenamed 3 userRenamed 4]"
 	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if len(ours.speculations) != 0 || len(ours.queue) != 0 || ours.deferred != 0 {
-		t.Errorf("left at the desk are %d stacks, %d commands, %d held ones", len(ours.speculations), len(ours.queue), ours.deferred)
+	if c := ours.claimed; len(c.speculations) != 0 || len(c.queue) != 0 || c.deferred != 0 {
+		t.Errorf("left under way are %d speculations, %d commands, %d deferred commands", len(c.speculations), len(c.queue), c.deferred)
 	}
 }
 
-// What fails goes again with all the held commands that stack on it.
+// After a failed append, the records of all deferred commands on top are sent
+// again.
 func TestDeferredCommandsAreSentAgain(t *testing.T) {
 	mended := withBrokenRule(t)
 	log, tp := newFakeLog(), new(topic)

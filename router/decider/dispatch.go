@@ -18,39 +18,39 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// DrainTimeout bounds the wait for commands under way when a partition goes,
-// or the service stops.
+// DrainTimeout bounds the wait for commands under way when the group revokes a
+// partition, or the service stops.
 const DrainTimeout = 5 * time.Second
 
-// Dispatcher takes the commands that Watermill's router brings to the desks
-// of their partitions. All handlers share one
-// subscription: with one each, a rename could overtake its create.
+// Dispatcher brings the commands from Watermill's router to the partition
+// processors. All handlers share one subscription: with a subscription for each
+// handler, a command could overtake an earlier command of another type.
 type Dispatcher struct {
 	Kafka  *kafka.Kafka
 	States *StateStore
-	// TopicID is asked for the id of topic commands: it may be made anew
-	// while this runs, and counts anew then.
+	// TopicID returns the id of topic commands. A topic that is deleted and
+	// created again has another id, and its offsets begin again.
 	TopicID func(context.Context) (string, error)
 	// Append sends a record to the log, returns at once, and calls delivered
-	// when it is known whether Kafka holds it.
+	// when the producer knows whether Kafka holds the record.
 	Append func(r *eventlog.Record, delivered func(error))
 	Log    *slog.Logger
-	// Meter is told what becomes of the commands: nobody, unless it is set.
+	// Meter counts commands and outcomes; [Unmetered] by default.
 	Meter Meter
-	// Tracer, if not nil, follows them.
+	// Tracer, if not nil, traces commands.
 	Tracer Tracer
 
 	known map[string]bool // the types of commands
 
 	mu        sync.Mutex
-	session   context.Context // of the claims, and the topic's id that was read in it
-	topicID   string
+	session   context.Context // of the claims
+	topicID   string          // of topic commands, as read in the session
 	mailboxes map[int32]*mailbox
 	outdated  error
 	left      chan struct{}
 }
 
-// NewDispatcher returns a dispatcher without any partitions yet.
+// NewDispatcher returns a dispatcher without partitions.
 func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, error), states *StateStore, send func(*eventlog.Record, func(error)), log *slog.Logger) *Dispatcher {
 	known := map[string]bool{}
 	for _, name := range CommandTypes(states.registry) {
@@ -62,14 +62,15 @@ func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, er
 	}
 }
 
-// ErrOutdated is why a service left the group: a newer binary's command came: this one can
-// neither decide nor refuse it, and leaves it to others.
+// ErrOutdated is the reason why a service leaves the consumer group: this binary
+// can neither decide nor refuse a newer binary's command, and leaves the command
+// to others.
 var ErrOutdated = errors.New("this binary is too old")
 
-// Setup implements [kafka.ClaimHandler]: before a partition's first
-// command, the ledger folds the partition to its end. The group's committed
-// offset is where to start: the ledger knows what below and above it is
-// decided.
+// Setup implements [kafka.ClaimHandler]. Before a partition's first command,
+// the state store folds the partition to its end. The claim starts at the
+// group's committed offset; the state store knows which commands below and
+// above the offset are decided.
 func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	if err := d.States.CatchUp(claim.Context, claim.Partition); err != nil {
 		return 0, err
@@ -78,22 +79,19 @@ func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	state := d.States.partitions[claim.Partition]
-	processor := newProcessor(claim, topicID, state, d.Append, d.Log)
-	processor.meter, processor.tracer = d.Meter, d.Tracer
-	// It is told under the ledger's lock, and leaving takes others.
-	processor.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
-	state.mu.Lock()
-	state.processor = processor
-	processor.resumeAll()
-	state.mu.Unlock()
+	c := newClaimed(claim, topicID, d.Append)
+	c.meter, c.tracer = d.Meter, d.Tracer
+	// The processor's lock is held during the call, and leave takes another.
+	c.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
+	processor := d.States.processors[claim.Partition]
+	processor.claim(c)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mailboxes[claim.Partition] = newMailbox(processor)
+	d.mailboxes[claim.Partition] = newMailbox(processor, c)
 	return kafka.Committed, nil
 }
 
-// topicOf is the id of topic commands, read once for each session.
+// topicOf returns the id of topic commands, read once for each session.
 func (d *Dispatcher) topicOf(session context.Context) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,14 +117,13 @@ func (d *Dispatcher) Cleanup(claim *kafka.Claim) {
 	// The claim's own context has ended, and the group waits for this.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(claim.Context), DrainTimeout)
 	defer cancel()
-	<-mailbox.ended
 	if left := mailbox.close(ctx); left > 0 {
-		d.Log.Warn("let go of a partition with commands under way; they will be decided by whoever has it next", "partition", claim.Partition, "commands", left)
+		d.Log.Warn("released a partition with commands under way; the next owner will decide these commands", "partition", claim.Partition, "commands", left)
 	}
 }
 
-// Register puts the handlers of all commands on a router, behind one
-// subscription. What can never be decided goes to the dead letters.
+// Register adds the handlers of all commands to a router, behind one
+// subscription. A message that nobody can decode goes to the dead letters.
 func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscriber, deadLetters message.Publisher) error {
 	poison, err := middleware.PoisonQueueWithFilter(deadLetters, d.Kafka.Topic(eventlog.TopicDeadLetters), undecodable)
 	if err != nil {
@@ -163,8 +160,8 @@ type commandHandler struct {
 	dispatcher  *Dispatcher
 }
 
-// NewEvent implements [cqrs.GroupEventHandler]: it is Watermill's group of
-// event handlers that shares a subscription.
+// NewEvent implements [cqrs.GroupEventHandler]. In Watermill, only a group of
+// event handlers shares a subscription.
 func (h commandHandler) NewEvent() any {
 	return NewCommand(h.dispatcher.States.registry, h.commandType)
 }
@@ -173,14 +170,15 @@ func (h commandHandler) NewEvent() any {
 func (h commandHandler) Handle(ctx context.Context, command any) error {
 	envelope, ok := ctx.Value(envelopeKey{}).(eventlog.Envelope)
 	if !ok {
-		return errors.New("a message came past its envelope")
+		return errors.New("a message has no envelope in its context")
 	}
-	return h.dispatcher.Take(envelope, command.(aggregate.AnyCommand)) //nolint:errcheck // it is what NewEvent makes
+	return h.dispatcher.Take(envelope, command.(aggregate.AnyCommand)) //nolint:errcheck // NewEvent made the command
 }
 
-// Take puts a command on its partition's desk. That it doesn't, because the
-// partition is gone, is no error: the command is not marked, and comes again
-// to whoever has the partition next.
+// Take hands a command to the processor of its partition. A nil command is a
+// dead letter, and only keeps its turn. Take drops commands of partitions that
+// this process no longer has, without an error: these are not marked, and come
+// again to the next owner. An error is [kafka.ErrUndecodable].
 func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyCommand) error {
 	if command != nil {
 		if named := streamOf(d.States.registry, command); named != envelope.Stream {
@@ -198,11 +196,11 @@ func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyComma
 
 type envelopeKey struct{}
 
-// openEnvelope reads what a message says of its command, for the handlers.
+// openEnvelope reads the envelope from a message's headers, for the handlers.
 func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		if d.Outdated() != nil {
-			return nil, nil //nolint:nilerr // not marked: it comes to a newer binary
+			return nil, nil //nolint:nilerr // not marked: a newer binary gets the message
 		}
 		envelope, err := kafka.EnvelopeFromMessage(msg)
 		if err != nil {
@@ -210,15 +208,15 @@ func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc 
 		}
 		if !d.known[envelope.Type] {
 			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, envelope.Type, envelope.Partition, envelope.Offset))
-			return nil, nil // not marked: it comes to a newer binary
+			return nil, nil // not marked: a newer binary gets the message
 		}
 		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, envelope))
 		return next(msg)
 	}
 }
 
-// skipDead keeps the turn of a message that went to the dead letters. One that
-// somebody has brought back from there still says why it was dead.
+// skipDead keeps the turn of a message that went to the dead letters. A message
+// that an operator has sent again still has the header with the old reason.
 func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		delete(msg.Metadata, middleware.ReasonForPoisonedKey)
@@ -233,14 +231,14 @@ func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// undecodable says whether an error means that no try will ever decode the
-// message.
+// undecodable reports whether an error says that every try to decode the
+// message will fail.
 func undecodable(err error) bool {
 	var panicked middleware.RecoveredPanicError
 	return errors.Is(err, kafka.ErrUndecodable) || errors.As(err, &panicked)
 }
 
-// leave stops deciding, and says why.
+// leave stops deciding, and notes the reason.
 func (d *Dispatcher) leave(why error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -251,35 +249,40 @@ func (d *Dispatcher) leave(why error) {
 	}
 }
 
-// CommandLog tells what topic commands has.
+// CommandLog is topic commands.
 type CommandLog interface {
-	// Range is the offset of a partition's first command, and the one after
-	// its last.
+	// Range returns the offset of a partition's first command, and the offset
+	// after the last command.
 	Range(ctx context.Context, partition int32) (first, end int64, err error)
 }
 
-// Ready says why commands wait, or nil: every partition that this process has
-// must be decided up to where it ends now, while the context lasts.
+// Ready waits until all commands that the partitions of this process have now
+// are decided, or the context ends. The error says why commands wait.
 func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
 	if err := d.Outdated(); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	mailboxes := maps.Clone(d.mailboxes)
-	d.mu.Unlock()
-	for partition, mailbox := range mailboxes {
+	for partition, mailbox := range d.claims() {
 		first, target, err := commands.Range(ctx, partition)
 		if err != nil {
 			return err
 		}
-		if first < target && !kafka.Reached(ctx, target, mailbox.reached) {
-			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(mailbox.reached(), 0), target)
+		done := mailbox.claimed.claim.Done()
+		if first < target && !done.Await(ctx, target) {
+			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(done.Next(), 0), target)
 		}
 	}
 	return nil
 }
 
-// Outdated says why this binary decides nothing any more, or nil.
+// claims are the mailboxes of the claimed partitions.
+func (d *Dispatcher) claims() map[int32]*mailbox {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.mailboxes)
+}
+
+// Outdated returns the reason why this binary no longer decides, or nil.
 func (d *Dispatcher) Outdated() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

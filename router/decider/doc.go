@@ -1,12 +1,31 @@
-// Package decider decides commands, in the order of their partition.
+// Package decider decides commands, in the order of their partition. DESIGN.md
+// beside this file has the rules and their reasons.
 //
-//	dispatch.go, mailbox.go        Watermill's router brings a command to its partition
-//	processor.go, decide.go        decide it on top of what is under way, and append the outcome
-//	state_store.go, stream.go      read the outcome back, if it is accepted
-//	watch.go                       tell who waits
-//	parking.go, deferred.go        defer what can't be decided, and what comes after it
-//	snapshot.go, snapshots.go, trim.go  start fast, and remove old commands
+// A command goes this way:
 //
-// The rules themselves are the aggregates'. Package testing/protocol checks the
-// protocol of processor and state store by search.
+//	dispatch.go     Watermill's router brings the command to the partition's mailbox
+//	mailbox.go      the mailbox hands the command to the partition processor
+//	claim.go        the processor takes the command into its claim, and marks the offset at the end
+//	speculation.go  the command executes on top of the stream's speculative state
+//	decide.go       the aggregate decides, and the outcome becomes a record
+//	append.go       the record is appended to the log, again if the append fails
+//	processor.go    the processor reads the record back, and folds the record
+//	stream.go       the fold of one stream
+//	outcome.go      the outcome of the command
+//	watch.go        the waiters get the outcome
+//
+// The rest:
+//
+//	state_store.go  the state store: the processors of all partitions, and the log
+//	parking.go      parked and deferred commands, and the operator's commands
+//	deferred.go     the queue of deferred commands
+//	refusals.go     the router's own refusals
+//	snapshot.go     one partition of the state store as bytes
+//	snapshots.go    snapshots on disk, for a fast start
+//	trim.go         removal of old commands
+//	meter.go        counts for metrics
+//	tracer.go       spans for traces
+//
+// The rules of the domain are in the aggregates. Package testing/protocol checks
+// the protocol of processors and state stores by search.
 package decider

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// fakeLog is topic events with one partition. What becomes of an append is up
-// to fate.
+// fakeLog is topic events with one partition. The function fate decides about
+// each append.
 type fakeLog struct {
 	mu      sync.Mutex
 	grown   *sync.Cond
@@ -21,8 +21,8 @@ type fate int
 
 const (
 	lands   fate = iota
-	fails        // nothing is written, and the writer is told
-	ackLost      // it is written, and the writer is told that it isn't
+	fails        // nothing is written, and the writer hears of an error
+	ackLost      // the record is written, and the writer hears of an error
 )
 
 func newFakeLog() *fakeLog {

@@ -7,22 +7,22 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Meter is told what becomes of commands, as it happens. It waits for nothing,
-// and costs next to nothing: some of it is called under a partition's lock.
+// Meter counts commands and outcomes. The methods must not wait, and must cost
+// next to nothing: Decided is called under a partition processor's lock.
 type Meter interface {
-	// Accepted is told of a command that Kafka holds for a client.
+	// Accepted counts a command of a client, once Kafka holds the command.
 	Accepted(commandType string)
-	// Decided is told of each accepted record in the partitions that this
-	// process has: a command's outcome. The type is "" if the command has not
-	// come to this process.
+	// Decided counts the outcome of a command: an accepted record in a partition
+	// that this process has claimed. The type is "" if the command has not come
+	// to this process.
 	Decided(commandType string, outcome *eventlog.Record)
-	// Appended is told how an append went.
+	// Appended counts an append that has succeeded or failed.
 	Appended(took time.Duration, err error)
-	// DeadLettered is told of each message that went to the dead letters.
+	// DeadLettered counts a message that went to the dead letters.
 	DeadLettered()
 }
 
-// Unmetered is who measures nothing.
+// Unmetered is a [Meter] that counts nothing.
 type Unmetered struct{}
 
 // Accepted implements [Meter].
@@ -37,8 +37,8 @@ func (Unmetered) Appended(time.Duration, error) {}
 // DeadLettered implements [Meter].
 func (Unmetered) DeadLettered() {}
 
-// tally counts the outcomes that a partition's streams remember, the streams
-// that do not go on, and the commands that wait in them.
+// tally counts a partition's remembered outcomes, parked streams, deferred
+// commands, and streams that this binary can't read.
 type tally struct{ outcomes, parked, deferred, stopped int }
 
 func tallyOf(s *stream) (t tally) {
@@ -59,44 +59,44 @@ func (t *tally) move(from, to tally) {
 	t.stopped += to.stopped - from.stopped
 }
 
-// Stats is how the ledger stands.
+// Stats is the size of a state store.
 type Stats struct {
 	Folded   int64 // records of the log
 	Streams  int
-	Outcomes int // of their last commands, as many as are remembered
-	Parked   int // streams whose first held command waits for an operator
-	Deferred int // commands that wait
+	Outcomes int // remembered outcomes of all streams
+	Parked   int // streams whose first deferred command waits for an operator
+	Deferred int // deferred commands of all streams
 	Stopped  int // streams with a record that this binary can't read
 }
 
-// Stats returns how the ledger stands now. It looks at no stream.
+// Stats returns the size of the state store now. The cost doesn't depend on
+// the number of streams.
 func (ss *StateStore) Stats() (s Stats) {
-	for _, pt := range ss.partitions {
-		pt.mu.Lock()
-		s.Folded += pt.next
-		s.Streams += len(pt.streams)
-		s.Outcomes += pt.tally.outcomes
-		s.Parked += pt.tally.parked
-		s.Deferred += pt.tally.deferred
-		s.Stopped += pt.tally.stopped
-		pt.mu.Unlock()
+	for _, p := range ss.processors {
+		p.mu.Lock()
+		s.Folded += p.folded.Next()
+		s.Streams += len(p.streams)
+		s.Outcomes += p.tally.outcomes
+		s.Parked += p.tally.parked
+		s.Deferred += p.tally.deferred
+		s.Stopped += p.tally.stopped
+		p.mu.Unlock()
 	}
 	return s
 }
 
-// UnderWay is how many partitions this process has, and how many commands of
-// them have come and are not done.
+// UnderWay counts the partitions of this process, and the commands that came
+// in these partitions and are not marked.
 func (d *Dispatcher) UnderWay() (partitions, commands int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, mailbox := range d.mailboxes {
-		commands += len(mailbox.room)
+	mailboxes := d.claims()
+	for _, mailbox := range mailboxes {
+		commands += mailbox.processor.underWay(mailbox.claimed)
 	}
-	return len(d.mailboxes), commands
+	return len(mailboxes), commands
 }
 
-// CommandTypes are the types of commands that this binary decides: those of the
-// aggregates, and the operator's.
+// CommandTypes are the types of all commands that this binary decides: commands
+// of the aggregates, and the operator's commands.
 func CommandTypes(registry *aggregate.Registry) []string {
 	return append(registry.CommandTypes(), operatorTypes...)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// tape is a meter that remembers.
+// tape is a meter with a memory.
 type tape struct {
 	Unmetered
 	mu      sync.Mutex
 	decided []string
-	appends map[bool]int // by whether they went well
+	appends map[bool]int // by success
 }
 
 func (m *tape) Decided(commandType string, r *eventlog.Record) {
@@ -34,8 +34,9 @@ func (m *tape) Appended(_ time.Duration, err error) {
 	m.appends[err == nil]++
 }
 
-// Each outcome is told of once, with the type of its command, whatever was
-// sent again or asked again; and the ledger counts who waits.
+// Each outcome is counted once, with the type of the command, even if records
+// are sent again or clients ask again. The state store counts parked streams
+// and deferred commands.
 func TestMeter(t *testing.T) {
 	mended := withBrokenRule(t)
 	log, tp := newFakeLog(), new(topic)
@@ -47,7 +48,7 @@ func TestMeter(t *testing.T) {
 	}
 	*mended = true
 	meter := new(tape)
-	s.processor.meter = meter
+	s.claimed.meter = meter
 	s.take(
 		tp.command("requeueParked", "u", "", "r"),
 		tp.command("createUser", "v", "Bob", "1"),
@@ -76,13 +77,13 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// A restart from snapshots knows who waits.
+// A state store that is restored from snapshots knows the parked streams.
 func TestStatsOfARestoredStateStore(t *testing.T) {
-	var pt partition
-	pt.restored(&snapshot{Next: 7, streams: map[string]*stream{
+	var p processor
+	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
 		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, deferred: newDeferredQueue(make([]deferredCommand, 2))}, "c": {deferred: newDeferredQueue(make([]deferredCommand, 1))},
 	}})
-	ss := &StateStore{partitions: []*partition{&pt}}
+	ss := &StateStore{processors: []*processor{&p}}
 	if diff := cmp.Diff(Stats{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Deferred: 3}, ss.Stats()); diff != "" {
 		t.Error(diff)
 	}

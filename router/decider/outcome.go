@@ -9,34 +9,36 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Kind says how a command ended.
+// Kind is a kind of outcome.
 type Kind uint8
 
 // The kinds of outcomes.
 const (
 	Succeeded Kind = iota + 1 // an event, or nothing to change
-	Refused                   // a rule says no
-	Parked                    // it can't be decided; its stream waits
-	Queued                    // it waits behind a parked command
+	Refused                   // a rule refused the command
+	Parked                    // the decision failed; the stream waits for an operator
+	Queued                    // the command waits behind a parked command
 )
 
-// Outcome is how a command ended: an accepted record of the log, as the
-// ledger remembers it.
+// Outcome is the end of a command, or the reason why the command waits: an
+// accepted record of the log, as the state store remembers the record.
 type Outcome struct {
 	CommandID string
-	// CommandHash is of what the command said that had this outcome.
+	// CommandHash is the hash of the command's type, payload and expected
+	// version. Another command with the same id has another hash.
 	CommandHash string
 	Kind        Kind
-	// Version is the stream's version after it.
+	// Version is the stream's version after the record.
 	Version uint64
-	// Partition and Offset are where in the log it stands.
+	// Partition and Offset are the record's place in the log.
 	Partition int32
 	Offset    int64
-	// Refusal is the rule that said no, if one did.
+	// Refusal is the rule that refused the command, nil for other kinds.
 	Refusal *aggregate.Refusal
 }
 
-// The bodies of records that are not events. Their members never change.
+// The bodies of records that are not events. The members of a body never
+// change.
 type (
 	refusedBody struct {
 		CommandType string `json:"commandType"`
@@ -46,8 +48,8 @@ type (
 	unchangedBody struct {
 		CommandType string `json:"commandType"`
 	}
-	// deferredBody is the command itself, for a later decision, and why it
-	// waits.
+	// deferredBody is the body of commandParked and commandQueued: the whole
+	// command, for a later decision, and the reason why the command waits.
 	deferredBody struct {
 		CommandType     string          `json:"commandType"`
 		Payload         json.RawMessage `json:"payload"`
@@ -55,14 +57,14 @@ type (
 		Reason          string          `json:"reason"`
 		Stack           string          `json:"stack,omitempty"`
 	}
-	// requeuedBody names the command that was parked.
+	// requeuedBody is the body of parkedRequeued and parkedDropped.
 	requeuedBody struct {
-		CommandID string `json:"commandId"`
+		CommandID string `json:"commandId"` // of the parked command
 	}
 )
 
-// EncodeBody writes a payload or a record's body, in the one form that is stored
-// and compared: texts stand as they are.
+// EncodeBody writes a payload or a record's body as JSON. The form is stored
+// and hashed, so the form never changes: encoding/json without escaped HTML.
 func EncodeBody(body any) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -73,7 +75,7 @@ func EncodeBody(body any) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// decode reads a body.
+// decode reads a record's body.
 func decode[T any](r *eventlog.Record) (body T, err error) {
 	if err := json.Unmarshal(r.Body, &body); err != nil {
 		return body, fmt.Errorf("decode %s: %w", r.Type, err)
@@ -81,7 +83,7 @@ func decode[T any](r *eventlog.Record) (body T, err error) {
 	return body, nil
 }
 
-// Position is the token of an outcome's place in the log.
+// Position is the token of the position behind the outcome in the log.
 func (o Outcome) Position() string {
 	return eventlog.EncodePosition(eventlog.Position{o.Partition: o.Offset + 1})
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// A stream whose command can't be decided is parked: that command, and all
-// that come after it, are held, in order. Somebody requeues them once the
-// fault is mended, or drops the one at fault; then they are decided in order.
-// Other streams go on all the while.
+// If the decision of a command fails, the stream is parked: the command and all
+// later commands of the stream are deferred, in order. Once the fault is
+// mended, an operator requeues the deferred commands, or drops the parked
+// command; then the stream's processor decides the rest in order. Other streams
+// go on all the while.
 
 // deferredCommand is a command that waits in its stream.
 type deferredCommand struct {
@@ -22,21 +23,22 @@ type deferredCommand struct {
 	At eventlog.CommandPosition
 	// Reason and Stack say why the command was parked.
 	Reason, Stack string
-	// Dropped says that it is to end without being decided.
+	// Dropped says that the command must end without a decision.
 	Dropped bool
 }
 
-// RequeueParked asks to decide a stream's held commands after all, the parked
-// one first.
+// RequeueParked is an operator's command: decide the stream's deferred commands
+// after all, the parked command first.
 type RequeueParked struct {
 	Stream string `json:"stream"`
 }
 
-// DropParked asks to end a stream's parked command undecided, and to go on
-// with those behind it.
+// DropParked is an operator's command: end the stream's parked command without
+// a decision, and go on with the commands behind.
 type DropParked struct {
 	Stream string `json:"stream"`
-	// CommandID is the parked command: it may be another by now.
+	// CommandID is the id of the parked command. If another command is parked by
+	// now, DropParked is refused.
 	CommandID string `json:"commandId"`
 }
 
@@ -65,7 +67,8 @@ const (
 
 var operatorTypes = []string{typeRequeueParked, typeDropParked}
 
-// NewCommand makes an empty command of a type, nil if it is unknown.
+// NewCommand makes an empty command of a type: a command of an aggregate, or an
+// operator's command. The result is nil for an unknown type.
 func NewCommand(registry *aggregate.Registry, commandType string) aggregate.AnyCommand {
 	switch commandType {
 	case typeRequeueParked:
@@ -78,7 +81,7 @@ func NewCommand(registry *aggregate.Registry, commandType string) aggregate.AnyC
 	}
 }
 
-// streamOf is the stream that a command is of, "" if its aggregate is unknown.
+// streamOf is the name of a command's stream, "" for an unknown aggregate.
 func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	switch c := c.(type) {
 	case *RequeueParked:
@@ -86,7 +89,7 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	case *DropParked:
 		return c.Stream
 	default:
-		_, t := registry.NewCommand(c.Type())
+		t := registry.OfCommand(c.Type())
 		if t == nil {
 			return ""
 		}
@@ -94,7 +97,7 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	}
 }
 
-// command reads what a held command asks.
+// command reads a deferred command's payload.
 func (d *deferredCommand) command(registry *aggregate.Registry) (aggregate.AnyCommand, error) {
 	command := NewCommand(registry, d.Type)
 	if command == nil {
@@ -112,7 +115,8 @@ var (
 	errDropped   = &aggregate.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
 )
 
-// operate is the outcome of an operator's command, if it is one.
+// operate is the outcome of an operator's command. The type is "" for a command
+// of an aggregate.
 func operate(s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
 	switch command := command.(type) {
 	case *RequeueParked:
@@ -133,7 +137,8 @@ func operate(s *stream, envelope *eventlog.Envelope, command aggregate.AnyComman
 	}
 }
 
-// resume is the outcome of the first held command, now that it may go on.
+// resume is the outcome of a stream's first deferred command, when deferred
+// commands may go on.
 func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) (recordType string, body []byte) {
 	if d.Dropped {
 		return refused(&d.Envelope, errDropped)
@@ -145,18 +150,19 @@ func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) (record
 	return decideNow(registry, s, &d.Envelope, command)
 }
 
-// resuming says whether held commands may go on.
+// resuming reports whether deferred commands may go on.
 func (s *stream) resuming() bool { return !s.parked && s.deferred != nil }
 
-// resumes says whether a held command is the one that goes on next.
+// resumes reports whether a deferred command is the next to go on.
 func (s *stream) resumes(commandID string) bool {
 	return s.resuming() && s.deferred.first.ID == commandID
 }
 
-// indexDeferred is the place of a held command, -1 if it isn't held. Those that go
-// on are the first; of the others it asks the outcomes before it looks at each.
-// All that are held have one there. A stack has no outcomes, and decides none
-// but the first and new ones: repeats knows the rest.
+// indexDeferred is the index of a deferred command, -1 for a command that isn't
+// deferred. A command that goes on is the first. For others, indexDeferred asks
+// the outcomes before a search through the queue: each deferred command has an
+// outcome. A speculation has no outcomes, but decides only the first deferred
+// command and new commands: repeats finds the others.
 func (s *stream) indexDeferred(commandID string) int {
 	switch {
 	case s.deferred == nil:
@@ -170,15 +176,15 @@ func (s *stream) indexDeferred(commandID string) int {
 	}
 }
 
-// copied is the stream for a stack to go on from, without its outcomes.
+// copied is a copy of the stream for a speculation, without outcomes.
 func (s *stream) copied() stream {
 	c := *s
 	c.outcomes, c.outcomeIndex, c.deferred = nil, nil, s.deferred.copied()
 	return c
 }
 
-// deferCommand takes in a commandParked or commandQueued. A held command that is
-// parked again keeps its place.
+// deferCommand folds a commandParked or commandQueued. A deferred command that
+// is parked again keeps its place in the queue.
 func (s *stream) deferCommand(r *eventlog.Record) error {
 	body, err := decode[deferredBody](r)
 	if err != nil {
@@ -199,20 +205,20 @@ func (s *stream) deferCommand(r *eventlog.Record) error {
 	return nil
 }
 
-// release takes a held command off: it has its outcome.
+// release takes a command off the queue when the command has ended.
 func (s *stream) release(commandID string) {
 	switch i := s.indexDeferred(commandID); {
 	case i < 0:
-	case i == 0: // as all are that may go on
+	case i == 0: // the command that goes on is always the first
 		s.deferred = s.deferred.next()
 	default:
 		s.deferred = newDeferredQueue(slices.Delete(s.deferred.all(), i, i+1))
 	}
 }
 
-// changeDeferred changes the held command at i.
+// changeDeferred changes the deferred command at i.
 func (s *stream) changeDeferred(i int, change func(*deferredCommand)) {
-	if i == 0 { // as all are that were decided
+	if i == 0 { // the command that was decided is always the first
 		change(&s.deferred.first)
 		return
 	}
@@ -221,7 +227,7 @@ func (s *stream) changeDeferred(i int, change func(*deferredCommand)) {
 	s.deferred = newDeferredQueue(all)
 }
 
-// unpark takes in a parkedRequeued or parkedDropped.
+// unpark folds a parkedRequeued or parkedDropped.
 func (s *stream) unpark(r *eventlog.Record) error {
 	body, err := decode[requeuedBody](r)
 	if err != nil {
@@ -230,7 +236,7 @@ func (s *stream) unpark(r *eventlog.Record) error {
 	if r.Type == eventlog.TypeParkedDropped {
 		i := s.indexDeferred(body.CommandID)
 		if i < 0 {
-			return errors.New("it drops a command that is not held")
+			return errors.New("the dropped command is not deferred")
 		}
 		s.changeDeferred(i, func(d *deferredCommand) { d.Dropped = true })
 	}
@@ -238,14 +244,15 @@ func (s *stream) unpark(r *eventlog.Record) error {
 	return nil
 }
 
-// ParkedStream is a stream whose commands wait for somebody.
+// ParkedStream is a stream whose commands wait for an operator.
 type ParkedStream struct {
 	Stream string
-	// Deferred are the commands that wait; the first one is at fault.
+	// Deferred are the commands that wait; the first is the parked command.
 	Deferred []DeferredCommand
 }
 
-// DeferredCommand is a command that waits, as an operator sees it.
+// DeferredCommand is a command that waits in a parked stream. Reason and Stack
+// say why the command was parked.
 type DeferredCommand struct {
 	eventlog.Envelope
 	Reason, Stack string
@@ -254,14 +261,14 @@ type DeferredCommand struct {
 // Parked lists the parked streams, by name.
 func (ss *StateStore) Parked() []ParkedStream {
 	var list []ParkedStream
-	for _, pt := range ss.partitions {
-		pt.mu.Lock()
-		for name, s := range pt.streams {
+	for _, p := range ss.processors {
+		p.mu.Lock()
+		for name, s := range p.streams {
 			if s.parked {
 				list = append(list, ParkedStream{name, deferredCommands(s.deferred.all())})
 			}
 		}
-		pt.mu.Unlock()
+		p.mu.Unlock()
 	}
 	slices.SortFunc(list, func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
 	return list

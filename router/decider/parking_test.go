@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// Many held commands of one user go on in order, and each costs the same,
-// however many wait behind it.
+// Many deferred commands of one stream go on in order, and the cost of each
+// doesn't depend on the number behind.
 func TestManyDeferredCommands(t *testing.T) {
 	const behind = 2000
 	mended := withBrokenRule(t)
@@ -47,7 +47,7 @@ func TestManyDeferredCommands(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	allocated := (after.TotalAlloc - before.TotalAlloc) / behind
-	t.Logf("%d held commands in %s, %d KiB each", behind, time.Since(began).Round(time.Millisecond), allocated>>10)
+	t.Logf("%d deferred commands in %s, %d KiB each", behind, time.Since(began).Round(time.Millisecond), allocated>>10)
 	if allocated > 64<<10 {
 		t.Errorf("each has taken %d bytes: as if all that wait were copied each time", allocated)
 	}
@@ -64,8 +64,8 @@ func TestManyDeferredCommands(t *testing.T) {
 	s.drain()
 }
 
-// A stack's held commands, and those of the ledger's stream, don't write over
-// each other.
+// The deferred commands of a speculation, and of the state store's stream,
+// don't overwrite each other.
 func TestSpeculationHasItsOwnDeferredCommands(t *testing.T) {
 	var stored stream
 	fold := func(s *stream, recordType, id, body string) {
@@ -78,7 +78,7 @@ func TestSpeculationHasItsOwnDeferredCommands(t *testing.T) {
 	for i := range 4 { // so that there is room behind them
 		fold(&stored, eventlog.TypeCommandParked, fmt.Sprint(i), `{"reason":"parked"}`)
 	}
-	holds := func(s *stream) (list []string) {
+	deferredIn := func(s *stream) (list []string) {
 		for _, d := range s.deferred.all() {
 			list = append(list, fmt.Sprintf("%s %s %t", d.ID, d.Reason, d.Dropped))
 		}
@@ -87,22 +87,22 @@ func TestSpeculationHasItsOwnDeferredCommands(t *testing.T) {
 	one, two := stored.copied(), stored.copied()
 	fold(&one, eventlog.TypeCommandQueued, "one's", `{"reason":"queued"}`)
 	fold(&one, eventlog.TypeParkedDropped, "d", `{"commandId":"0"}`)
-	fold(&stored, eventlog.TypeCommandQueued, "ledger's", `{"reason":"queued"}`)
+	fold(&stored, eventlog.TypeCommandQueued, "stored", `{"reason":"queued"}`)
 	fold(&two, eventlog.TypeCommandUnchanged, "0", `{}`)
 	fold(&two, eventlog.TypeCommandParked, "1", `{"reason":"again"}`)
 	fold(&two, eventlog.TypeCommandQueued, "two's", `{"reason":"queued"}`)
 	for s, want := range map[*stream]string{
-		&stored: "[0 parked false 1 parked false 2 parked false 3 parked false ledger's queued false]",
+		&stored: "[0 parked false 1 parked false 2 parked false 3 parked false stored queued false]",
 		&one:    "[0 parked true 1 parked false 2 parked false 3 parked false one's queued false]",
 		&two:    "[1 again false 2 parked false 3 parked false two's queued false]",
 	} {
-		if got := fmt.Sprint(holds(s)); got != want {
+		if got := fmt.Sprint(deferredIn(s)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }
 
-// deaths counts what went to the dead letters.
+// deaths counts dead letters.
 type deaths struct {
 	Unmetered
 	n int
@@ -110,8 +110,8 @@ type deaths struct {
 
 func (d *deaths) DeadLettered() { d.n++ }
 
-// A message that somebody has brought back from the dead letters, and that can
-// be decoded now, isn't counted as dead again.
+// A message that an operator has sent again from the dead letters, and that
+// decodes now, isn't counted as a dead letter again.
 func TestBroughtBackFromTheDeadLetters(t *testing.T) {
 	for name, test := range map[string]struct {
 		next message.HandlerFunc

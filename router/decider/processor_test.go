@@ -23,7 +23,8 @@ type service struct {
 	t         *testing.T
 	states    *StateStore
 	processor *processor
-	stop      func() // and nothing more comes of it, as if it were killed
+	claimed   *claimed
+	stop      func() // ends the service like a kill
 
 	mu     sync.Mutex
 	marked int64
@@ -35,7 +36,7 @@ func serve(t *testing.T, log *fakeLog) *service {
 	return serveWith(t, NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
 }
 
-// serveWith starts a service with this ledger.
+// serveWith starts a service with this state store.
 func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
@@ -47,7 +48,7 @@ func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 		cancel()
 		running.Wait()
 		if s.processor != nil {
-			s.processor.close(ctx) // it would send again what failed
+			s.processor.close(ctx, s.claimed) // or failed appends would be sent again
 		}
 	}
 	t.Cleanup(s.stop)
@@ -63,31 +64,37 @@ func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 	if _, err := d.Setup(claim); err != nil {
 		t.Fatal(err)
 	}
-	s.processor = d.mailboxes[0].processor
+	s.processor, s.claimed = d.mailboxes[0].processor, d.mailboxes[0].claimed
 	return s
 }
 
 func (s *service) take(commands ...eventlog.Envelope) {
 	s.t.Helper()
 	for _, c := range commands {
-		command := NewCommand(registry, c.Type)
-		if err := json.Unmarshal(c.Body, command); err != nil {
-			s.t.Fatal(err)
-		}
-		s.processor.take(c, command)
+		s.takes(c)
 	}
 }
 
-// sameTopic is a topic that is never made anew.
+// takes says whether the processor took a command.
+func (s *service) takes(c eventlog.Envelope) bool {
+	s.t.Helper()
+	command := NewCommand(registry, c.Type)
+	if err := json.Unmarshal(c.Body, command); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.processor.take(s.claimed, c, command)
+}
+
+// sameTopic is a topic that is never created again.
 func sameTopic(context.Context) (string, error) { return "topic", nil }
 
-// drain closes the desk, and fails if commands are left on it.
+// drain closes the claim, and fails if commands are left.
 func (s *service) drain() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	if left := s.processor.close(ctx); left > 0 {
-		s.t.Fatalf("%d commands left on the desk", left)
+	if left := s.processor.close(ctx, s.claimed); left > 0 {
+		s.t.Fatalf("%d commands are left in the claim", left)
 	}
 }
 
@@ -187,7 +194,8 @@ func TestFailedAppendsAreSentAgain(t *testing.T) {
 	}
 }
 
-// Two services that both believe to own the partition decide everything.
+// Two services that both believe to own the partition make one outcome for each
+// command.
 func TestTwoOwnersHaveOneOutcome(t *testing.T) {
 	log := newFakeLog()
 	a, b := serve(t, log), serve(t, log)
@@ -201,7 +209,7 @@ func TestTwoOwnersHaveOneOutcome(t *testing.T) {
 	checkOutcomes(t, log, commands)
 }
 
-// A writer with other rules takes slots in between.
+// A writer with other rules takes sequence numbers in between.
 func TestAnotherWritersRecordsAreBuiltOn(t *testing.T) {
 	log := newFakeLog()
 	s := serve(t, log)
@@ -286,18 +294,18 @@ func TestExpectedVersion(t *testing.T) {
 	if want := "[userCreated@1 userRenamed@2 commandRefused@2 commandRefused@2]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	if o, _ := s.states.partitions[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
+	if o, _ := s.states.processors[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
 		t.Errorf("a create that expects no user was refused with %+v: the version comes before anything else", o.Refusal)
 	}
 }
 
-// A desk that is full lets nobody in, until it has room or the partition goes.
+// A full processor takes no command until there is room, or the partition goes.
 func TestFullProcessorHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog()
 		waiting := make(chan func(), 2*maxInProcessor)
 		s := serve(t, log)
-		s.processor.append = func(r *eventlog.Record, delivered func(error)) {
+		s.claimed.append = func(r *eventlog.Record, delivered func(error)) {
 			waiting <- func() { log.append(r, delivered) }
 		}
 		commands := manyCommands(10, maxInProcessor+1)
@@ -310,7 +318,7 @@ func TestFullProcessorHoldsBack(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-entered:
-			t.Fatal("a full desk took one more")
+			t.Fatal("a full processor took one more")
 		default:
 		}
 		(<-waiting)()
@@ -323,8 +331,8 @@ func TestFullProcessorHoldsBack(t *testing.T) {
 	})
 }
 
-// What a newer binary has written can't be decided on, and is not parked: this
-// one leaves, and says so.
+// An event of a newer binary is nothing to decide on, and parks nothing: this
+// binary leaves the group, and says so.
 func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	log, tp := newFakeLog(), new(topic)
 	r := eventlog.Record{Type: "userPromoted", Stream: "user/u", Seq: 1, Version: 1, CommandID: "new", CommandPosition: eventlog.CommandPosition{TopicID: "topic"}, Body: []byte("{}")}
@@ -333,7 +341,7 @@ func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	tp.next = 1
 	s := serve(t, log)
 	left := make(chan error, 1)
-	s.processor.outdated = func(why error) {
+	s.claimed.outdated = func(why error) {
 		select {
 		case left <- why:
 		default:

@@ -18,9 +18,9 @@ import (
 	"github.com/millrace/millrace/testing/protocol"
 )
 
-// Package protocol says what a desk should do, and searches that for faults.
-// Here real desks go random ways through its scenarios, and must append the
-// same records and mark the same offsets at each step.
+// Package protocol is a model of the processor, and a search for faults in the
+// model. Here real processors go random ways through the model's scenarios, and
+// must append the same records and mark the same offsets at each step.
 func TestProcessorsFollowTheProtocol(t *testing.T) {
 	binary := runsBinary(t)
 	for _, scenario := range protocol.Scenarios() {
@@ -44,22 +44,22 @@ func TestProcessorsFollowTheProtocol(t *testing.T) {
 type walk struct {
 	t        *testing.T
 	scenario *protocol.Scenario
-	binary   *protocol.Binary // what decides at this step
+	binary   *protocol.Binary // decides at this step
 	services [2]*walker
-	topic    uint8 // of the two topics commands, the one that is there
+	topic    uint8 // which of the two topics commands is there
 
 	log      []eventlog.Record
 	accepted []bool // by the gate, of the log's records
 	heads    map[string]eventlog.Head
-	records  map[int]*eventlog.Record // by the ids that the model gives them
+	records  map[int]*eventlog.Record // by the model's ids
 	story    []string
 }
 
-// walker is one command service.
+// walker is one of two command services.
 type walker struct {
-	states    *StateStore
 	folded    int // records of the log
 	processor *processor
+	claimed   *claimed // nil before the first claim
 	marked    int
 	sent      []sentRecord
 	air       []sentRecord
@@ -84,16 +84,17 @@ func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary)
 }
 
 func (w *walk) restart(who int) {
-	w.services[who] = &walker{states: NewStateStore(nil, registry, 1, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))}
+	p := newProcessor(registry, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))
+	w.services[who] = &walker{processor: p}
 }
 
-// step does what the model did, and compares.
+// step does the model's step, and compares.
 func (w *walk) step(step *protocol.Step) error {
 	*w.binary = w.scenario.Handlers[step.Who]
 	s := w.services[step.Who]
 	switch step.Deed {
 	case protocol.Takes:
-		if envelope, command := w.command(step.At); !s.processor.take(envelope, command) {
+		if envelope, command := w.command(step.At); !s.processor.take(s.claimed, envelope, command) {
 			return errors.New("it was not taken")
 		}
 	case protocol.Lands:
@@ -104,11 +105,11 @@ func (w *walk) step(step *protocol.Step) error {
 	case protocol.Hears:
 		s.drop(w.records[step.Append.ID])(errors.New("no ack"))
 		synctest.Wait()
-		if s.processor.retry != nil {
-			s.processor.retry.Stop() // the model says when
+		if s.claimed.retry != nil {
+			s.claimed.retry.Stop() // the model says when
 		}
 	case protocol.Retries:
-		s.processor.sendAgain()
+		s.processor.sendAgain(s.claimed)
 	case protocol.Reads:
 		for !w.accepted[s.folded] {
 			w.read(s)
@@ -124,7 +125,7 @@ func (w *walk) step(step *protocol.Step) error {
 	return w.compare(step)
 }
 
-// command is what the gateway would make of a scenario's command.
+// command is a scenario's command, as the gateway would make the command.
 func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 	c := w.scenario.Commands[at]
 	user := users.ID(fmt.Sprint(c.User))
@@ -172,16 +173,16 @@ func (w *walk) read(s *walker) {
 	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
 		r.Body = []byte("{") // as good as a type that it doesn't know
 	}
-	s.states.partitions[0].fold([]eventlog.Record{r}, s.states.logger)
+	s.processor.fold([]eventlog.Record{r})
 }
 
-// claim does what [Dispatcher.Setup] does, and before that Cleanup.
+// claim does the work of [Dispatcher.Cleanup] and [Dispatcher.Setup].
 func (w *walk) claim(who, next int) {
 	s := w.services[who]
-	if s.processor != nil {
+	if s.claimed != nil {
 		ended, cancel := context.WithCancel(w.t.Context())
 		cancel()
-		s.processor.close(ended)
+		s.processor.close(ended, s.claimed)
 	}
 	for s.folded < len(w.log) {
 		w.read(s)
@@ -192,16 +193,14 @@ func (w *walk) claim(who, next int) {
 	}
 	s.marked, s.air = next, nil
 	claim := kafka.NewClaim(w.t.Context(), 0, func(next int64) { s.marked = start + int(next) })
-	state := s.states.partitions[0]
-	s.processor = newProcessor(claim, fmt.Sprint("topic", topic), state, func(r *eventlog.Record, delivered func(error)) {
+	s.claimed = newClaimed(claim, fmt.Sprint("topic", topic), func(r *eventlog.Record, delivered func(error)) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
-	}, s.states.logger)
-	s.processor.maxDeferred = protocol.MaxDeferred
-	state.processor = s.processor
-	s.processor.resumeAll()
+	})
+	s.claimed.maxDeferred = protocol.MaxDeferred
+	s.processor.claim(s.claimed)
 }
 
-// drop takes an append out of the air, and returns who is to be told.
+// drop takes an append out of the air, and returns the append's callback.
 func (s *walker) drop(r *eventlog.Record) (delivered func(error)) {
 	i := slices.IndexFunc(s.air, func(a sentRecord) bool { return a.record.Digest == r.Digest })
 	delivered = s.air[i].delivered
@@ -209,10 +208,10 @@ func (s *walker) drop(r *eventlog.Record) (delivered func(error)) {
 	return delivered
 }
 
-// compare holds what was appended and marked against the model.
+// compare compares appends and marks with the model.
 func (w *walk) compare(step *protocol.Step) error {
 	for i, s := range w.services {
-		if s.processor != nil && s.marked != step.Marked[i] {
+		if s.claimed != nil && s.marked != step.Marked[i] {
 			return fmt.Errorf("%d has marked %d, the model %d", i, s.marked, step.Marked[i])
 		}
 	}
@@ -223,7 +222,7 @@ func (w *walk) compare(step *protocol.Step) error {
 		return fmt.Errorf("it sent %d records, the model %d", len(sent), len(step.Sent))
 	}
 	byStream := func(a, b sentRecord) int { return strings.Compare(a.record.Stream, b.record.Stream) }
-	slices.SortStableFunc(sent, byStream) // the desk's order is any
+	slices.SortStableFunc(sent, byStream) // the processor's order is any
 	for i, want := range step.Sent {
 		if err := w.same(sent[i].record, want); err != nil {
 			return err
@@ -245,14 +244,14 @@ func (w *walk) same(got *eventlog.Record, want protocol.Append) error {
 	return fmt.Errorf("it sent %+v, the model %+v", *got, want)
 }
 
-// walkersCommand is a command that a binary decides as the model does.
+// walkersCommand is a command that a binary decides like the model.
 type walkersCommand struct {
 	ID   users.ID      `json:"id"`
 	Name users.Name    `json:"name"`
 	Verb protocol.Verb `json:"verb"`
 }
 
-// walkersBinary is what decides a walker's commands.
+// walkersBinary decides a walker's commands.
 var walkersBinary *protocol.Binary
 
 const newerName = "newer "
@@ -281,8 +280,8 @@ func (c walkersCommand) Decide(u users.User) (aggregate.Event[users.User], error
 	}
 }
 
-// runsBinary makes walkersCommand a command of the domain, for held ones are read
-// anew, and returns the binary that decides it.
+// runsBinary adds walkersCommand to the registry, because deferred commands are
+// decoded again, and returns the binary for the decisions.
 func runsBinary(t *testing.T) *protocol.Binary {
 	t.Helper()
 	walkersBinary = new(protocol.Binary)

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 )
 
-// registry is what the tests decide by: users, and what a test adds.
+// registry has the aggregate of users, and the command of a test.
 var registry = registryOf()
 
 func registryOf(more ...func() aggregate.Command[users.User]) *aggregate.Registry {
@@ -19,6 +19,19 @@ func registryOf(more ...func() aggregate.Command[users.User]) *aggregate.Registr
 		panic(err)
 	}
 	return r
+}
+
+// nameOf is the name of a user in a state store, "" if there is no such user.
+func nameOf(streams map[string]*stream, name string) users.Name {
+	s := streams[name]
+	if s == nil {
+		return ""
+	}
+	u, ok := s.state.(users.User)
+	if !ok {
+		return ""
+	}
+	return u.Name
 }
 
 // withCommand lets a test have a command of its own.

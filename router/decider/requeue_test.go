@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// brokenRule is a command whose decision panics until it is mended.
+// brokenRule is a command whose decision panics until the rule is mended.
 type brokenRule struct {
 	ID   users.ID   `json:"id"`
 	Name users.Name `json:"name"`
@@ -115,7 +115,7 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	s.drain()
-	if name := s.states.partitions[0].streams["user/u"].state.(users.User).Name; name != "Eve" {
+	if name := nameOf(s.states.processors[0].streams, "user/u"); name != "Eve" {
 		t.Errorf("the user is called %s", name)
 	}
 }
@@ -136,7 +136,7 @@ func TestDroppedCommandLetsTheRestThrough(t *testing.T) {
 	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if o, _ := s.states.partitions[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
+	if o, _ := s.states.processors[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
 		t.Errorf("the dropped command's outcome is %+v", o)
 	}
 }

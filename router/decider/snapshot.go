@@ -13,23 +13,24 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// snapshotFormat names the layout, and the rules of the fold: a snapshot is a
-// fold that is not done again. Whoever changes what [stream.fold] makes of a
-// record gives it another number; snapshots of other formats are not read.
-const snapshotFormat = "millrace ledger 4\n"
+// snapshotFormat names the layout of a snapshot, and the rules of the fold: a
+// snapshot replaces a fold. A change of [stream.fold] needs another number here.
+// Snapshots of other formats are ignored.
+const snapshotFormat = "millrace state 4\n"
 
-// snapshot is one partition of the ledger, as it was at an offset of the log.
+// snapshot is one partition of the state store, at an offset of the log.
 type snapshot struct {
-	// EventsID is the id of topic events, and Partitions the number of its
-	// partitions: of another log it says nothing.
+	// EventsID is the id of topic events, and Partitions the number of the
+	// topic's partitions: a snapshot belongs to one log.
 	EventsID string
 	// Fold is the version of the aggregates' own fold
 	// ([aggregate.Registry.FoldVersion]).
 	Fold       string
 	Partitions int32
 	Partition  int32
-	// Next is the offset of the first record that is not in, and Last the
-	// digest of the one before: a log that lost its tail has another.
+	// Next is the offset of the first record behind the snapshot, and Last the
+	// digest of the record before: a log that lost its tail has another record
+	// there.
 	Next int64
 	Last eventlog.Digest
 	// Remember is how many outcomes each stream could keep.
@@ -39,8 +40,8 @@ type snapshot struct {
 
 var errSnapshot = errors.New("not a snapshot that this binary reads")
 
-// encode writes the format, the fields, the streams, and a SHA-256 over all
-// that. Numbers are unsigned varints, texts stand behind their length.
+// encode writes the format, the fields, the streams, and a SHA-256 of all these
+// bytes. Numbers are unsigned varints, and a text has its length in front.
 func (s *snapshot) encode(registry *aggregate.Registry) ([]byte, error) {
 	out := []byte(snapshotFormat)
 	out = appendText(appendText(out, s.EventsID), s.Fold)
@@ -50,7 +51,7 @@ func (s *snapshot) encode(registry *aggregate.Registry) ([]byte, error) {
 	out = append(out, s.Last[:]...)
 	for name, st := range s.streams {
 		if st.unreadable != nil {
-			return nil, fmt.Errorf("stream %q can't be read", name) // a newer binary may: it must fold it anew
+			return nil, fmt.Errorf("stream %q can't be read", name) // a newer binary must fold the stream
 		}
 		var state []byte
 		if t, _ := registry.OfStream(name); t != nil {
@@ -116,15 +117,15 @@ func flag(set bool) byte {
 	return 0
 }
 
-// decodeSnapshot reads what encode writes. What it can't read is
-// errSnapshot.
+// decodeSnapshot reads a snapshot that encode wrote. Other data are errSnapshot.
+// The streams are nil if the version of the aggregates' fold is another.
 func decodeSnapshot(registry *aggregate.Registry, data []byte) (*snapshot, error) {
 	body := len(data) - sha256.Size
 	if body < len(snapshotFormat) || !bytes.HasPrefix(data, []byte(snapshotFormat)) {
-		return nil, fmt.Errorf("%w: it has another format", errSnapshot)
+		return nil, fmt.Errorf("%w: another format", errSnapshot)
 	}
 	if sum := sha256.Sum256(data[:body]); !bytes.Equal(sum[:], data[body:]) {
-		return nil, fmt.Errorf("%w: it is damaged", errSnapshot)
+		return nil, fmt.Errorf("%w: wrong checksum", errSnapshot)
 	}
 	in := &snapshotReader{rest: data[len(snapshotFormat):body], text: map[string]string{}, registry: registry}
 	s := &snapshot{EventsID: in.shared(), Fold: in.shared()}
@@ -133,7 +134,7 @@ func decodeSnapshot(registry *aggregate.Registry, data []byte) (*snapshot, error
 	count := in.number(uint64(len(in.rest)))
 	copy(s.Last[:], in.take(len(s.Last)))
 	if s.Fold != registry.FoldVersion() {
-		return s, nil // the states in it may be of other types
+		return s, nil // the states may be of other types
 	}
 	s.streams = make(map[string]*stream, count)
 	for range count {
@@ -144,13 +145,13 @@ func decodeSnapshot(registry *aggregate.Registry, data []byte) (*snapshot, error
 		}
 	}
 	if in.failed || len(in.rest) > 0 || len(s.streams) != int(count) {
-		return nil, fmt.Errorf("%w: it is garbled", errSnapshot)
+		return nil, fmt.Errorf("%w: the fields don't fit the data", errSnapshot)
 	}
 	return s, nil
 }
 
-// snapshotReader takes values off the front. Once something doesn't fit, all
-// further values are zero.
+// snapshotReader takes values off the front of the data. After the first value
+// that doesn't fit, all values are zero.
 type snapshotReader struct {
 	rest   []byte
 	failed bool
@@ -188,7 +189,7 @@ func (in *snapshotReader) byte() byte {
 	return 0
 }
 
-// shared is a text that is kept once.
+// shared reads a text that many streams have, and keeps the text once.
 func (in *snapshotReader) shared() string {
 	raw := in.bytes()
 	if text, ok := in.text[string(raw)]; ok {

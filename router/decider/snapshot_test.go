@@ -37,7 +37,7 @@ func richStateStore(t *testing.T) (*fakeLog, map[string]*stream) {
 	)
 	s.drain()
 	s.stop()
-	return log, s.states.partitions[0].streams
+	return log, s.states.processors[0].streams
 }
 
 func manyCommandsFrom(tp *topic, usersCount, n int) []eventlog.Envelope {
@@ -102,7 +102,8 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	})
 }
 
-// restarted runs a ledger with snapshots until it has caught up, and stops it.
+// restarted runs a state store with snapshots until the store has caught up,
+// and stops the store.
 func restarted(t *testing.T, log Log, dir string, remember int) (ss *StateStore, said string) {
 	t.Helper()
 	var out strings.Builder
@@ -119,7 +120,7 @@ func restarted(t *testing.T, log Log, dir string, remember int) (ss *StateStore,
 	return ss, out.String()
 }
 
-// countingLog counts the records that are folded.
+// countingLog counts the records that a state store folds.
 type countingLog struct {
 	*fakeLog
 	folded int
@@ -149,9 +150,9 @@ func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
 	if counting.folded != len(log.records)-all {
 		t.Errorf("folded %d records of %d, want %d\n%s", counting.folded, len(log.records), len(log.records)-all, said)
 	}
-	got := ss.partitions[0].streams
-	if got["user/late"] == nil || got["user/late"].state.(users.User).Name != "Lea" {
-		t.Error("what came since is not in")
+	got := ss.processors[0].streams
+	if nameOf(got, "user/late") != "Lea" {
+		t.Error("the records behind the snapshot are not in")
 	}
 	delete(got, "user/late")
 	if diff := compareStreams(streams, got); diff != "" {
@@ -174,7 +175,7 @@ func TestSnapshotsThatDontFitAreIgnored(t *testing.T) {
 			return 128
 		},
 		"of another format": func(t *testing.T, file string, _ *fakeLog) int {
-			if err := os.WriteFile(file, []byte("millrace ledger 0\n"+strings.Repeat("x", 99)), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte("millrace state 0\n"+strings.Repeat("x", 99)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return 128
@@ -197,7 +198,7 @@ func TestSnapshotsThatDontFitAreIgnored(t *testing.T) {
 				t.Errorf("folded %d records of %d, and said: %s", counting.folded, len(copied.records), said)
 			}
 			if name != "the log has another end" {
-				if diff := compareStreams(streams, ss.partitions[0].streams); diff != "" {
+				if diff := compareStreams(streams, ss.processors[0].streams); diff != "" {
 					t.Errorf("streams (-want +got):\n%s", diff)
 				}
 			}

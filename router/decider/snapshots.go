@@ -5,25 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// Snapshots keeps the ledger's partitions on local disk, so that a restart
-// folds only what came since. They are checked against the log when they are
-// read, and safe to delete.
+// Snapshots keeps the partitions of a state store on local disk: a restart
+// folds only the records behind the snapshots. A start checks each snapshot
+// against the log. Deleting snapshots is safe.
 type Snapshots struct {
-	// Dir is their folder.
+	// Dir is the folder of the snapshots.
 	Dir string
 	// EventsID is the id of topic events.
 	EventsID string
 }
 
 const (
-	// snapshotEvery is how often it is looked whether a snapshot is due, and
-	// snapshotAfter how many records of a partition make one due.
+	// snapshotEvery is the time between two checks whether a snapshot is due.
 	snapshotEvery = time.Minute
+	// snapshotAfter is how many records of a partition make a snapshot due.
 	snapshotAfter = 20_000
 )
 
@@ -31,10 +32,13 @@ func (s *Snapshots) file(partition int32) string {
 	return filepath.Join(s.Dir, fmt.Sprintf("%s-%d.snapshot", s.EventsID, partition))
 }
 
-// restore fills the ledger from the snapshots that fit the log. It says how
-// many records need not be folded again.
+// errOtherVersions is returned for a snapshot of a release that folds otherwise.
+var errOtherVersions = errors.New("the snapshot is of other versions of the aggregates")
+
+// restore fills the state store from the snapshots that fit the log, and counts
+// the records that need no fold.
 func (ss *StateStore) restore(ctx context.Context) (records int64, err error) {
-	for i, pt := range ss.partitions {
+	for i, p := range ss.processors {
 		snap, err := ss.load(ctx, int32(i))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -43,25 +47,30 @@ func (ss *StateStore) restore(ctx context.Context) (records int64, err error) {
 			if ctx.Err() != nil {
 				return records, ctx.Err()
 			}
-			ss.logger.Warn("ignored a snapshot of the ledger; folding the log instead", "file", ss.Snapshots.file(int32(i)), "reason", err)
+			level := slog.LevelWarn
+			if errors.Is(err, errOtherVersions) {
+				level = slog.LevelInfo // as after every release that folds otherwise
+			}
+			ss.logger.Log(ctx, level, "ignored a snapshot of the state store; folding the log instead", "file", ss.Snapshots.file(int32(i)), "reason", err)
 			continue
 		}
-		pt.restored(snap)
+		p.restored(snap)
 		records += snap.Next
 	}
 	return records, nil
 }
 
-func (pt *partition) restored(snap *snapshot) {
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	pt.streams, pt.next, pt.last, pt.saved = snap.streams, snap.Next, snap.Last, snap.Next
+func (p *processor) restored(snap *snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams, p.last, p.saved = snap.streams, snap.Last, snap.Next
+	p.folded.Set(snap.Next)
 	for _, s := range snap.streams {
-		pt.tally.move(tally{}, tallyOf(s))
+		p.tally.move(tally{}, tallyOf(s))
 	}
 }
 
-// load reads a snapshot, and checks it against the log.
+// load reads a snapshot, and checks the snapshot against the log.
 func (ss *StateStore) load(ctx context.Context, partition int32) (*snapshot, error) {
 	data, err := os.ReadFile(ss.Snapshots.file(partition))
 	if err != nil {
@@ -72,12 +81,12 @@ func (ss *StateStore) load(ctx context.Context, partition int32) (*snapshot, err
 		return nil, err
 	}
 	switch {
-	case snap.EventsID != ss.Snapshots.EventsID || snap.Partition != partition || int(snap.Partitions) != len(ss.partitions):
-		return nil, errors.New("it is of another log")
+	case snap.EventsID != ss.Snapshots.EventsID || snap.Partition != partition || int(snap.Partitions) != len(ss.processors):
+		return nil, errors.New("the snapshot is of another log")
 	case snap.Fold != ss.registry.FoldVersion():
-		return nil, errors.New("its states are of other versions of the aggregates")
+		return nil, errOtherVersions
 	case snap.Remember < ss.remember:
-		return nil, fmt.Errorf("it keeps %d outcomes a stream, and handlers.outcomes_per_stream is %d", snap.Remember, ss.remember)
+		return nil, fmt.Errorf("the snapshot keeps %d outcomes a stream, and handlers.outcomes_per_stream is %d", snap.Remember, ss.remember)
 	case snap.Next == 0:
 		return snap, nil
 	}
@@ -86,20 +95,20 @@ func (ss *StateStore) load(ctx context.Context, partition int32) (*snapshot, err
 		return nil, err
 	}
 	if snap.Next > end {
-		return nil, fmt.Errorf("it is ahead of the log, which ends at offset %d: the log lost its tail", end)
+		return nil, fmt.Errorf("the snapshot is ahead of the log, which ends at offset %d: the log lost its tail", end)
 	}
 	record, err := ss.log.At(ctx, partition, snap.Next-1)
 	if err != nil {
 		return nil, err
 	}
 	if record.Digest != snap.Last {
-		return nil, errors.New("the log has another record where it ends")
+		return nil, errors.New("the log has another record at the end of the snapshot")
 	}
 	return snap, nil
 }
 
-// saveDue saves partitions that have folded many records since the last time,
-// until the context ends, and then all.
+// saveDue saves the partitions with many new records, once a minute until the
+// context ends, and then all partitions with new records.
 func (ss *StateStore) saveDue(ctx context.Context) {
 	tick := time.NewTicker(snapshotEvery)
 	defer tick.Stop()
@@ -114,44 +123,45 @@ func (ss *StateStore) saveDue(ctx context.Context) {
 	}
 }
 
-// save writes the partitions that have folded so many records since they were
-// last written.
+// save saves the partitions that have folded so many records since their last
+// snapshot.
 func (ss *StateStore) save(records int64) {
-	for i, pt := range ss.partitions {
-		data, next, err := pt.snapshot(ss, int32(i), records)
+	for i, p := range ss.processors {
+		data, next, err := p.snapshot(ss, int32(i), records)
 		if err == nil && data != nil {
 			err = writeFile(ss.Snapshots.file(int32(i)), data)
 		}
 		if err != nil {
-			ss.logger.Warn("can't save a snapshot of the ledger; the next start folds more of the log", "partition", i, "error", err)
+			ss.logger.Warn("can't save a snapshot of the state store; the next start folds more of the log", "partition", i, "error", err)
 			continue
 		}
 		if data != nil {
-			pt.mu.Lock()
-			pt.saved = next
-			pt.mu.Unlock()
+			p.mu.Lock()
+			p.saved = next
+			p.mu.Unlock()
 		}
 	}
 }
 
-// snapshot encodes a partition, or returns nil if it isn't due. Meanwhile the
-// partition stands still, for about a microsecond a user.
-func (pt *partition) snapshot(ss *StateStore, partition int32, records int64) ([]byte, int64, error) {
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	if pt.next-pt.saved < records {
+// snapshot encodes a partition, or returns nil if no snapshot is due. Meanwhile
+// the partition stands still, for about a microsecond a stream.
+func (p *processor) snapshot(ss *StateStore, partition int32, records int64) ([]byte, int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := p.folded.Next()
+	if next-p.saved < records {
 		return nil, 0, nil
 	}
 	s := snapshot{
-		EventsID: ss.Snapshots.EventsID, Fold: ss.registry.FoldVersion(), Partitions: int32(len(ss.partitions)), Partition: partition,
-		Next: pt.next, Last: pt.last, Remember: ss.remember, streams: pt.streams,
+		EventsID: ss.Snapshots.EventsID, Fold: ss.registry.FoldVersion(), Partitions: int32(len(ss.processors)), Partition: partition,
+		Next: next, Last: p.last, Remember: ss.remember, streams: p.streams,
 	}
 	data, err := s.encode(ss.registry)
-	return data, pt.next, err
+	return data, next, err
 }
 
-// writeFile writes a file whole, or not at all: another process may read it,
-// or write it too.
+// writeFile writes a file whole, or not at all: another process may read or
+// write the same file.
 func writeFile(name string, data []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return err

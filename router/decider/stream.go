@@ -8,35 +8,36 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// stream is one stream as the write side knows it: the fold of its accepted
+// stream is a stream of the state store: the fold of the stream's accepted
 // records.
 type stream struct {
 	head eventlog.Head
-	// state is the aggregate's, nil for the zero value.
+	// state is the aggregate's state, nil for the zero value.
 	state any
 	// decided is the position of the last command that has an outcome. No
-	// command at or below it is decided again, so that expired or reset
-	// offsets of the group rerun nothing.
+	// command at or below decided is decided again, even if the group's offsets
+	// have expired or were reset.
 	decided eventlog.CommandPosition
-	// decidedBefore is the same for topics commands that were there before it
-	// was made anew: few streams have any.
+	// decidedBefore has the same position for each earlier topic commands, if
+	// the topic was deleted and created again. Few streams have any.
 	decidedBefore []eventlog.CommandPosition
-	// outcomes are the last ones, in the order in which their commands had
-	// their first.
+	// outcomes are the last outcomes, in the order of each command's first
+	// outcome.
 	outcomes []Outcome
-	// outcomeIndex are where in outcomes each stands, by its command's id: only while
-	// held commands have more of them remembered than else.
+	// outcomeIndex has the index of each outcome by command id. There is an
+	// index only while deferred commands make the stream remember more outcomes
+	// than usual.
 	outcomeIndex map[string]int
-	// deferred are the commands that wait, nil for none: the parked one, and those
-	// after it.
+	// deferred are the parked command and the commands behind, nil for none.
 	deferred *deferredQueue
-	// parked says that they wait for somebody to look at the first of them.
+	// parked says that the first deferred command waits for an operator.
 	parked bool
-	// unreadable says why this binary can't follow the stream any further.
+	// unreadable is the reason why this binary can't read the stream, or nil.
 	unreadable error
 }
 
-// fold takes a record in, if the gate accepts it, and keeps so many outcomes.
+// fold folds a record, if the gate accepts the record, and keeps at most
+// remember outcomes. The result says whether the gate accepted the record.
 func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember int) bool {
 	head, accepted := s.head.Accept(r)
 	if !accepted {
@@ -50,15 +51,15 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
-	if err == nil || r.Unreadable == nil && eventlog.IsEvent(r.Type) { // an event's outcome stands in its headers
+	if err == nil || r.Unreadable == nil && eventlog.IsEvent(r.Type) { // headers are enough for the outcome of an event
 		s.remember(outcome, remember)
 	}
 	return true
 }
 
-// apply changes the stream as an accepted record says, and returns the
-// outcome that it is. After a record that can't be read the state stays as it
-// was: the slots are taken all the same.
+// apply applies an accepted record, and returns the record's outcome. Behind a
+// record that can't be read, the state stays unchanged, and the sequence
+// numbers go on.
 func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcome, error) {
 	o := Outcome{
 		CommandID: r.CommandID, CommandHash: r.CommandHash, Kind: Succeeded,
@@ -103,8 +104,8 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 	return o, nil
 }
 
-// applySafely makes an error of a panic: a fold of all streams must not end by
-// one event.
+// applySafely turns a panic into an error: one event must not end the fold of
+// all streams.
 func applySafely(registry *aggregate.Registry, state any, name string, event aggregate.AnyEvent) (after any, err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -115,10 +116,11 @@ func applySafely(registry *aggregate.Registry, state any, name string, event agg
 	return t.Apply(state, event), nil
 }
 
-// remember takes in an outcome. One of a new command makes the oldest forgotten,
-// that of a command that was held doesn't: what repeats an id leaves no record,
-// and is known by that id until a later command has moved the last decided
-// position. And while commands are held, all are known by their ids.
+// remember adds or replaces an outcome. An outcome of a new command evicts the
+// oldest outcome. An outcome of a deferred command does not, and nothing is
+// evicted while commands are deferred: a command that repeats an id leaves no
+// record, and only the id says that the command is decided, until a later
+// command of the stream has moved the last decided position.
 func (s *stream) remember(o Outcome, limit int) {
 	if s.outcomeIndex == nil && s.deferred != nil && len(s.outcomes) > limit {
 		s.outcomeIndex = make(map[string]int, 2*len(s.outcomes))
@@ -127,13 +129,13 @@ func (s *stream) remember(o Outcome, limit int) {
 		}
 	}
 	if i := s.index(o.CommandID); i >= 0 {
-		s.outcomes[i] = o // what was parked has ended otherwise
+		s.outcomes[i] = o // a deferred command has ended, or is parked again
 		return
 	}
 	if excess := len(s.outcomes) + 1 - limit; s.deferred == nil && excess > 0 {
 		if excess == 1 {
 			s.outcomes = slices.Delete(s.outcomes, 0, 1)
-		} else { // what was held had them grow
+		} else { // deferred commands have let the outcomes grow
 			s.outcomes = slices.Clone(s.outcomes[excess:])
 		}
 		s.outcomeIndex = nil
@@ -144,13 +146,13 @@ func (s *stream) remember(o Outcome, limit int) {
 	}
 }
 
-// knows says whether a command has its outcome: its own, or that of the first
-// with its id.
+// knows reports whether a command has an outcome. A command that repeats an id
+// has the outcome of the first command with the id.
 func (s *stream) knows(commandID string, at eventlog.CommandPosition) bool {
 	return s != nil && (s.hasDecided(at) || s.index(commandID) >= 0)
 }
 
-// outcome returns that of a command, if it is remembered.
+// outcome returns the outcome of a command, if the stream remembers the outcome.
 func (s *stream) outcome(commandID string) (Outcome, bool) {
 	if i := s.index(commandID); i >= 0 {
 		return s.outcomes[i], true
@@ -168,21 +170,21 @@ func (s *stream) index(commandID string) int {
 	return slices.IndexFunc(s.outcomes, func(o Outcome) bool { return o.CommandID == commandID })
 }
 
-// moveTo moves the last decided position, which never goes back: late records
-// may come from before the topic was made anew.
+// moveTo moves the last decided position. The position never goes back: a late
+// record may have the id of an earlier topic.
 func (s *stream) moveTo(at eventlog.CommandPosition) {
 	if s.hasDecided(at) {
 		return
 	}
 	if was := s.decided; was.TopicID != at.TopicID && was.TopicID != "" {
-		// Not in place: stacks share the slice.
+		// Not in place: speculations share the slice.
 		s.decidedBefore = slices.DeleteFunc(slices.Clone(s.decidedBefore), func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID })
 		s.decidedBefore = append(s.decidedBefore, was)
 	}
 	s.decided = at
 }
 
-// hasDecided says whether a command at this position has its outcome.
+// hasDecided reports whether the command at a position has an outcome.
 func (s *stream) hasDecided(at eventlog.CommandPosition) bool {
 	covers := func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID && at.Offset <= p.Offset }
 	return covers(s.decided) || slices.ContainsFunc(s.decidedBefore, covers)

@@ -7,17 +7,17 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Tracer follows commands, from the trace of the request that brought them
-// through their headers and those of their records.
+// Tracer makes the spans of a command. The trace of the client's request goes
+// on in the headers of the command and of the record.
 type Tracer interface {
-	// Sending begins to send a command in the context's trace, and sets the
-	// command's Trace. It returns what is told how that went, nil for a command
-	// that isn't traced.
+	// Sending begins the span of a send, in the context's trace, and sets the
+	// command's Trace. The caller calls sent when the send has succeeded or
+	// failed. sent is nil without a trace.
 	Sending(ctx context.Context, envelope *eventlog.Envelope) (sent func(error))
-	// Decided tells of a traced command's decision, and returns where the
-	// trace goes on.
+	// Decided makes the span of a traced command's decision, and returns the
+	// trace for the append.
 	Decided(envelope *eventlog.Envelope, r *eventlog.Record, began time.Time) (trace string)
-	// Appending begins to append a record in a trace, and sets the record's
-	// Trace. It returns what is told how that went.
+	// Appending begins the span of an append, in a trace, and sets the record's
+	// Trace. The caller calls appended when the append has succeeded or failed.
 	Appending(r *eventlog.Record, trace string) (appended func(error))
 }

@@ -7,18 +7,19 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// trimEvery is how often old commands are looked for.
+// trimEvery is the time between two searches for old commands.
 const trimEvery = 10 * time.Minute
 
-// TrimCommands removes, now and then, the commands that are decided and older
-// than keep, in the partitions that this process has, until the context ends.
-// What is decided is asked of the ledger, command by command: the group's
-// offsets are only a hint.
+// TrimCommands removes, every ten minutes until the context ends, decided
+// commands older than keep from the partitions of this process. The state store
+// says of each command whether the command is decided: the group's offsets are
+// only a hint.
 func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
-		for partition, topicID := range d.claimed() {
+		for partition, mailbox := range d.claims() {
+			topicID := mailbox.claimed.topicID
 			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(envelope eventlog.Envelope) bool {
 				return d.isDecided(envelope, topicID)
 			})
@@ -39,23 +40,11 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	}
 }
 
-// claimed are the partitions that this process has, with the id of the topic
-// that they were claimed of.
-func (d *Dispatcher) claimed() map[int32]string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	partitions := map[int32]string{}
-	for partition, mailbox := range d.mailboxes {
-		partitions[partition] = mailbox.topicID
-	}
-	return partitions
-}
-
-// isDecided says whether a command has its outcome: its own, or that of the
-// first with its id.
+// isDecided reports whether a command has an outcome. A command that repeats an
+// id has the outcome of the first command with the id.
 func (d *Dispatcher) isDecided(envelope eventlog.Envelope, topicID string) bool {
-	pt := d.States.partitions[envelope.Partition]
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	return pt.streams[envelope.Stream].knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
+	p := d.States.processors[envelope.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.streams[envelope.Stream].knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // wantAllDecided fails unless a service that knows only the log takes all the
-// commands for decided, so that they are trimmed, and decides nothing when they
-// come again.
+// commands for decided: trimming removes the commands, and a redelivery decides
+// nothing.
 func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []eventlog.Envelope) {
 	t.Helper()
 	states := NewStateStore(log, registry, 1, remember, slog.New(slog.DiscardHandler))
@@ -28,8 +28,8 @@ func wantAllDecided(t *testing.T, log *slowLog, remember int, commands []eventlo
 	}
 }
 
-// A command that repeats the id of one that is held leaves no record. It stays
-// known as decided when the held ones have gone on, however many they were.
+// A command that repeats the id of a deferred command leaves no record. The
+// repetition stays decided after any number of deferred commands have gone on.
 func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
 	for _, deferred := range []int{1, 2, 3, 10} {
 		for repeats := range deferred + 1 {
@@ -45,28 +45,28 @@ func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
 					commands = append(commands, tp.command("renameUser", "u", fmt.Sprint("Name ", n), fmt.Sprint("held", n+1)))
 				}
 				log.take(t, p, commands...)
-				log.landAll(p.state)
+				log.landAll(p)
 				*mended = true
 				later := []eventlog.Envelope{
 					tp.command("requeueParked", "u", "", "r"),
 					tp.command("renameUser", "u", "Again", fmt.Sprint("held", repeats)),
 				}
 				log.take(t, p, later...)
-				log.landAll(p.state)
+				log.landAll(p)
 				commands = append(commands, later...)
-				if n := len(p.queue) + len(p.speculations); n != 0 {
-					t.Errorf("%d left at the desk", n)
+				if n := len(p.claimed.queue) + len(p.claimed.speculations); n != 0 {
+					t.Errorf("%d left in the claim", n)
 				}
 				if got := log.accepted()["user/u"]; len(got) != 2+deferred+1+deferred+1 || len(got) != len(log.records) {
 					t.Errorf("the log has %v", typesOf(got))
 				}
 				wantAllDecided(t, log, 2, commands)
 
-				// The next command has the old ones forgotten.
+				// The next command evicts the old outcomes.
 				next := tp.command("renameUser", "u", "Next", "next")
 				log.take(t, p, next)
-				log.landAll(p.state)
-				if n := len(p.state.streams["user/u"].outcomes); n != 2 {
+				log.landAll(p)
+				if n := len(p.streams["user/u"].outcomes); n != 2 {
 					t.Errorf("%d outcomes are remembered, want 2", n)
 				}
 				wantAllDecided(t, log, 2, append(commands, next))
@@ -75,12 +75,12 @@ func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
 	}
 }
 
-// Whether a command repeats another doesn't depend on how much of what is
-// under way has been read back.
+// Whether a command repeats another doesn't depend on how many records under
+// way are read back.
 func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 	for _, test := range []struct {
 		again string
-		want  string // what the repetition ends as, "" if it is one
+		want  string // the outcome of the repetition, "" for none
 	}{
 		{"3", ""}, {"2", ""}, {"1", "commandRefused 1"}, {"0", "commandRefused 0"},
 	} {
@@ -94,11 +94,11 @@ func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 				}
 				log.take(t, p, commands...)
 				for range read {
-					log.land(p.state)
+					log.land(p)
 				}
 				again := tp.command("createUser", "u", "Ann", test.again)
 				log.take(t, p, again)
-				log.landAll(p.state)
+				log.landAll(p)
 				got := typesOf(log.accepted()["user/u"])[4:]
 				if test.want == "" && len(got) > 0 || test.want != "" && fmt.Sprint(got) != "["+test.want+"]" {
 					t.Errorf("it ends as %v, want %q", got, test.want)
@@ -109,8 +109,8 @@ func TestRepeatsAreFoundAtTheirTurn(t *testing.T) {
 	}
 }
 
-// A command behind the held ones that go on has them forgotten, whether they
-// have been read back or not: what repeats one of them then is a new command.
+// A new command behind deferred commands that go on evicts their outcomes, read
+// back or not: another command with such an id is a new command.
 func TestDeferredAreForgottenBehindANewCommand(t *testing.T) {
 	for read := range 5 {
 		t.Run(fmt.Sprint(read), func(t *testing.T) {
@@ -123,16 +123,16 @@ func TestDeferredAreForgottenBehindANewCommand(t *testing.T) {
 				tp.command("renameUser", "u", "Cat", "held1"),
 			}
 			log.take(t, p, commands...)
-			log.landAll(p.state)
+			log.landAll(p)
 			*mended = true
 			commands = append(commands, tp.command("requeueParked", "u", "", "r"), tp.command("renameUser", "u", "Dan", "next"))
 			log.take(t, p, commands[3:]...)
 			for range read {
-				log.land(p.state)
+				log.land(p)
 			}
 			again := tp.command("renameUser", "u", "Cat", "held1")
 			log.take(t, p, again)
-			log.landAll(p.state)
+			log.landAll(p)
 			want := "[parkedRequeued r userRenamed held0 userRenamed held1 userRenamed next userRenamed held1]"
 			if got := fmt.Sprint(typesOf(log.accepted()["user/u"])[3:]); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)

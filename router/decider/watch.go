@@ -1,33 +1,34 @@
 package decider
 
-import (
-	"slices"
+import "slices"
 
-	"github.com/millrace/millrace/router/eventlog"
-)
+// waitingFor is a command whose outcomes somebody waits for.
+type waitingFor struct{ stream, commandID string }
 
-// waiter is told of a command's outcomes by the fold, which holds a lock: it
-// waits for nothing. It says whether it wants to be told of more.
+// waiter gets a command's outcomes from the fold. The fold calls tell under
+// the processor's lock, so tell must not wait. The result says whether the
+// waiter wants more outcomes.
 type waiter struct{ tell func(Outcome) (more bool) }
 
-// Watch is somebody waiting for a command's outcomes. It costs no polling.
+// Watch is a wait for a command's outcomes, without polling.
 type Watch struct {
-	// C has the outcomes as they come: what was parked or queued may end
-	// otherwise later. The first is there at once if it is known.
+	// C receives the outcomes as the state store folds them. The first outcome
+	// is there at once if the state store has an outcome already. A command that
+	// was parked or queued gets another outcome later.
 	C <-chan Outcome
 
-	partition *partition
+	processor *processor
 	who       waitingFor
 	waiter    *waiter
 }
 
-// Watch waits for the outcomes of a command. Close it.
+// Watch waits for the outcomes of a command. The caller must close the Watch.
 func (ss *StateStore) Watch(streamName, commandID string) *Watch {
 	c := make(chan Outcome, 8) // parked, requeued, parked again, …
 	w := ss.wait(streamName, commandID, func(o Outcome) bool {
 		select {
 		case c <- o:
-		default: // nobody has looked for long
+		default: // nobody has read for long
 		}
 		return true
 	})
@@ -35,8 +36,8 @@ func (ss *StateStore) Watch(streamName, commandID string) *Watch {
 	return w
 }
 
-// Expect calls decided once, when the command has an outcome of any kind. It
-// must wait for nothing.
+// Expect calls decided once, when the command has an outcome of any kind.
+// decided must not wait.
 func (ss *StateStore) Expect(streamName, commandID string, decided func()) *Watch {
 	return ss.wait(streamName, commandID, func(Outcome) bool {
 		decided()
@@ -45,71 +46,68 @@ func (ss *StateStore) Expect(streamName, commandID string, decided func()) *Watc
 }
 
 func (ss *StateStore) wait(streamName, commandID string, tell func(Outcome) bool) *Watch {
-	pt := ss.partitionOf(streamName)
-	w := &Watch{partition: pt, who: waitingFor{streamName, commandID}, waiter: &waiter{tell}}
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	if s := pt.streams[streamName]; s != nil {
+	p := ss.processorOf(streamName)
+	w := &Watch{processor: p, who: waitingFor{streamName, commandID}, waiter: &waiter{tell}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.streams[streamName]; s != nil {
 		if o, ok := s.outcome(commandID); ok && !tell(o) {
 			return w
 		}
 	}
-	pt.waiting[w.who] = append(pt.waiting[w.who], w.waiter)
+	p.waiting[w.who] = append(p.waiting[w.who], w.waiter)
 	return w
 }
 
-// Outcome returns that of a command, if it is known.
+// Outcome returns the outcome of a command, if the state store knows the
+// outcome.
 func (ss *StateStore) Outcome(streamName, commandID string) (Outcome, bool) {
-	pt := ss.partitionOf(streamName)
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	if s := pt.streams[streamName]; s != nil {
+	p := ss.processorOf(streamName)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.streams[streamName]; s != nil {
 		return s.outcome(commandID)
 	}
 	return Outcome{}, false
 }
 
-// Waiting is how many wait for outcomes.
+// Waiting counts the waits for outcomes.
 func (ss *StateStore) Waiting() (n int) {
-	for _, pt := range ss.partitions {
-		pt.mu.Lock()
-		for _, of := range pt.waiting {
+	for _, p := range ss.processors {
+		p.mu.Lock()
+		for _, of := range p.waiting {
 			n += len(of)
 		}
-		pt.mu.Unlock()
+		p.mu.Unlock()
 	}
 	return n
 }
 
-// Close stops waiting. It says whether somebody was: an expected outcome that
-// has come is waited for no more.
+// Close ends the wait. The result says whether the wait was still on: the wait
+// of Expect ends with the outcome.
 func (w *Watch) Close() bool {
-	pt := w.partition
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	i := slices.Index(pt.waiting[w.who], w.waiter)
+	p := w.processor
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.waiting[w.who], w.waiter)
 	if i < 0 {
 		return false
 	}
-	pt.setWaiting(w.who, slices.Delete(pt.waiting[w.who], i, i+1))
+	p.setWaiting(w.who, slices.Delete(p.waiting[w.who], i, i+1))
 	return true
 }
 
-// tell tells those who wait for a command.
-func (pt *partition) tell(who waitingFor, o Outcome) {
-	if waiting := pt.waiting[who]; len(waiting) > 0 {
-		pt.setWaiting(who, slices.DeleteFunc(waiting, func(w *waiter) bool { return !w.tell(o) }))
+// tell hands an outcome to all waiters of a command.
+func (p *processor) tell(who waitingFor, o Outcome) {
+	if waiting := p.waiting[who]; len(waiting) > 0 {
+		p.setWaiting(who, slices.DeleteFunc(waiting, func(w *waiter) bool { return !w.tell(o) }))
 	}
 }
 
-func (pt *partition) setWaiting(who waitingFor, waiting []*waiter) {
+func (p *processor) setWaiting(who waitingFor, waiting []*waiter) {
 	if len(waiting) == 0 {
-		delete(pt.waiting, who)
+		delete(p.waiting, who)
 		return
 	}
-	pt.waiting[who] = waiting
-}
-
-func (ss *StateStore) partitionOf(streamName string) *partition {
-	return ss.partitions[eventlog.PartitionOf(streamName, int32(len(ss.partitions)))]
+	p.waiting[who] = waiting
 }

@@ -26,7 +26,8 @@ func TestWatchTellsOfOutcomes(t *testing.T) {
 	}
 }
 
-// Thousands wait, and cost no goroutine and no timer: the fold tells them.
+// Thousands of waits cost no goroutine and no timer: the fold tells the
+// outcomes.
 func TestThousandsWait(t *testing.T) {
 	const n = 5000
 	for _, test := range []struct {
@@ -43,17 +44,17 @@ func TestThousandsWait(t *testing.T) {
 			}
 			quiet := slog.New(slog.DiscardHandler)
 			states := NewStateStore(newFakeLog(), registry, 1, 128, quiet)
-			pt := states.partitions[0]
+			p := states.processors[0]
 			goroutines := runtime.NumGoroutine()
 			var watches []*Watch
 			for i := range n {
 				r := records[i%test.commands]
 				watches = append(watches, states.Watch(r.Stream, r.CommandID))
 			}
-			if len(pt.waiting) != test.commands {
-				t.Errorf("%d commands are waited for, want %d", len(pt.waiting), test.commands)
+			if len(p.waiting) != test.commands {
+				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
 			}
-			pt.fold(records, quiet)
+			p.fold(records)
 			if got := runtime.NumGoroutine(); got > goroutines {
 				t.Errorf("%d goroutines more", got-goroutines)
 			}
@@ -70,8 +71,8 @@ func TestThousandsWait(t *testing.T) {
 					t.Fatalf("waiter %d did not wait", i)
 				}
 			}
-			if len(pt.waiting) != 0 {
-				t.Errorf("%d commands are still waited for", len(pt.waiting))
+			if len(p.waiting) != 0 {
+				t.Errorf("%d commands are still waited for", len(p.waiting))
 			}
 		})
 	}

@@ -42,7 +42,7 @@ func schemaAt(t *testing.T, document []byte, at string) *jsonschema.Schema {
 	return schema
 }
 
-// valid says why a body is not what the schema says, nil if it is.
+// valid says why a body breaks a schema, or returns nil.
 func valid(t *testing.T, schema *jsonschema.Schema, body []byte) error {
 	t.Helper()
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
@@ -52,7 +52,7 @@ func valid(t *testing.T, schema *jsonschema.Schema, body []byte) error {
 	return schema.Validate(v)
 }
 
-// edges are values at the edges of what a member may be.
+// edges are values at the limits of the types of members.
 func edges(commands []string) []any {
 	texts := []string{
 		"", " ", "a", "1", "01", "-1", "stats", "changes", ".", "..", "...", "Stats", "\x00", "a\x00b", "a\u007Fb", "a\u0085b",
@@ -73,8 +73,8 @@ func edges(commands []string) []any {
 	return values
 }
 
-// The schema takes a body if, and only if, the gateway does. Only inside of
-// nested values is the schema stricter: members must be there, null is refused.
+// The schema takes a body if, and only if, the gateway does. For nested values
+// the schema is stricter: members must be there, null is refused.
 func TestSchemaTakesWhatTheGatewayTakes(t *testing.T) {
 	t.Parallel()
 	d := both(t)
@@ -190,7 +190,8 @@ func membersOf(command object) []string {
 	return slices.Sorted(maps.Keys(payload))
 }
 
-// randomText is made of characters that somebody cares about.
+// randomText is made of characters with a meaning in JSON, in URLs or in
+// Unicode.
 func randomText(random *rand.Rand) string {
 	from := []rune("ab1 \t\n\v\r\x00\x1F\x7F\u0080\u0085\u009F\u00A0\u1680\u2000\u200A\u200B\u2028\u202F\u205F\u3000\uFEFF\U0001F600")
 	var text strings.Builder

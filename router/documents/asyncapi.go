@@ -2,8 +2,8 @@ package documents
 
 import "maps"
 
-// AsyncAPI describes the topics: their keys and headers, and every command and
-// record with its body. AsyncAPI panics where [Check] has an error.
+// AsyncAPI describes the topics: keys, headers, and every command and record
+// with its body. If [Check] has an error, AsyncAPI panics.
 func AsyncAPI(d Description) []byte {
 	text, err := asyncAPI(d)
 	if err != nil {

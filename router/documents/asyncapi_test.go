@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Each form that there is on the wire is in the document, and is as it says.
+// The document has every form of message on the wire, and describes each form
+// right.
 func TestMessagesAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	document := documents.AsyncAPI(shipped(t))
@@ -30,7 +31,7 @@ func TestMessagesAreAsDocumented(t *testing.T) {
 			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 			headers[name] = value
 		}
-		delete(headers, "key") // which has its place in the bindings
+		delete(headers, "key") // the bindings describe the key
 		message := "/components/messages/" + headers["ce_type"]
 		all, err := json.Marshal(headers)
 		if err != nil {
@@ -48,7 +49,8 @@ func TestMessagesAreAsDocumented(t *testing.T) {
 	}
 }
 
-// headersWithoutName are those of a message that its document says nothing of.
+// headersWithoutName are the headers of a message that the document does not
+// describe.
 func headersWithoutName(t *testing.T, document []byte, message string, headers map[string]string) (unnamed []string) {
 	t.Helper()
 	named := schemaAt(t, document, message+"/headers")
@@ -63,7 +65,7 @@ func headersWithoutName(t *testing.T, document []byte, message string, headers m
 	return unnamed
 }
 
-// What is traced says so in a header of its own, commands and records alike.
+// Traced commands and records have a header of their own.
 func TestTraceHeaderIsDocumented(t *testing.T) {
 	t.Parallel()
 	document := documents.AsyncAPI(shipped(t))

@@ -13,14 +13,14 @@ import (
 )
 
 //go:embed openapi.yaml asyncapi.yaml
-var machine embed.FS
+var routerParts embed.FS
 
-// object is one of a document.
+// object is a JSON object of a document.
 type object = map[string]any
 
-// load reads the machine's part of a document.
+// load reads the router's part of a document.
 func load(name string) object {
-	text, err := machine.ReadFile(name)
+	text, err := routerParts.ReadFile(name)
 	if err != nil {
 		panic(err) // the file is part of this program
 	}
@@ -31,8 +31,8 @@ func load(name string) object {
 	return doc
 }
 
-// as is v, which is a T: the machine's part was tested, and fragments were
-// checked.
+// as is v as a T. Tests have checked the router's part, and Check the fragments,
+// so another type is a panic.
 func as[T any](v any) T {
 	t, ok := v.(T)
 	if !ok {
@@ -51,8 +51,8 @@ func in(of object, members ...string) object {
 
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
-// encode writes a document in ASCII, so that the characters of patterns can be
-// seen in any editor.
+// encode writes a document in ASCII, so that any editor shows the characters of
+// patterns.
 func encode(doc object) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -74,8 +74,8 @@ func encode(doc object) ([]byte, error) {
 	return []byte(ascii.String()), nil
 }
 
-// keepUsed removes the components that the rest of the document does not refer
-// to. A reference to nothing is an error.
+// keepUsed removes the components without a reference in the rest of the
+// document. A reference to a missing component is an error.
 func keepUsed(doc object) error {
 	used := map[string]bool{}
 	var dangling error
@@ -116,7 +116,7 @@ func keepUsed(doc object) error {
 	return dangling
 }
 
-// target is what a reference refers to, nil for nothing.
+// target is the target of a reference, nil if missing.
 func target(doc object, to string) any {
 	path, ok := strings.CutPrefix(to, "#/")
 	if !ok {

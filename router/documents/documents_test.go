@@ -4,21 +4,18 @@ import (
 	"encoding/json"
 	"flag"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pb33f/libopenapi"
-	validator "github.com/pb33f/libopenapi-validator"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/documents"
+	"github.com/millrace/millrace/testing/parcels"
 )
 
-var update = flag.Bool("update", false, "write the documents in ../docs")
+var update = flag.Bool("update", false, "write the documents in ../../docs")
 
 type object = map[string]any
 
@@ -31,7 +28,7 @@ func as[T any](t *testing.T, v any) T {
 	return of
 }
 
-// at is what a document has below these members.
+// at is the part of a document below these members.
 func at(t *testing.T, text []byte, members ...string) object {
 	t.Helper()
 	var doc object
@@ -44,37 +41,7 @@ func at(t *testing.T, text []byte, members ...string) object {
 	return doc
 }
 
-func validatorOf(t *testing.T, text []byte) validator.Validator {
-	t.Helper()
-	doc, err := libopenapi.NewDocument(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check, errs := validator.NewValidator(doc)
-	if len(errs) > 0 {
-		t.Fatal(errs)
-	}
-	return check
-}
-
-// The document is OpenAPI, whole and in parts, with one aggregate and two, with
-// fragments and without.
-func TestOpenAPIIsValid(t *testing.T) {
-	t.Parallel()
-	bare := documents.Description{Title: "Bare", Version: "2", Registry: registryOf(t, parcels)}
-	for name, text := range map[string][]byte{
-		"whole":    documents.OpenAPI(shipped(t)),
-		"commands": documents.OpenAPI(shipped(t), "/commands", "/openapi.json"),
-		"two":      documents.OpenAPI(both(t)),
-		"bare":     documents.OpenAPI(bare),
-	} {
-		if _, wrong := validatorOf(t, text).ValidateDocument(); len(wrong) > 0 {
-			t.Errorf("%s: %v", name, wrong)
-		}
-	}
-}
-
-// Each aggregate has the machine's paths.
+// Each aggregate has the router's paths.
 func TestPathsOfEachAggregate(t *testing.T) {
 	t.Parallel()
 	text := documents.OpenAPI(both(t))
@@ -112,7 +79,7 @@ func problemsOf(t *testing.T, text []byte, path, method, status string) []any {
 // no other status.
 func TestRefusalsAreAnswers(t *testing.T) {
 	t.Parallel()
-	d := documents.Description{Title: "Bare", Version: "1", Registry: registryOf(t, parcels), Refusals: []*aggregate.Refusal{
+	d := documents.Description{Title: "Bare", Version: "1", Registry: registryOf(t, parcels.Aggregate), Refusals: []*aggregate.Refusal{
 		{Slug: "version-mismatch", Detail: "another version", Kind: aggregate.PreconditionFailed},
 	}}
 	text := documents.OpenAPI(d)
@@ -123,19 +90,5 @@ func TestRefusalsAreAnswers(t *testing.T) {
 	}
 	if responses := at(t, text, "paths", "/commands", "post", "responses"); responses["404"] != nil || responses["409"] != nil {
 		t.Errorf("there are answers for refusals that nobody has: %v", slices.Sorted(maps.Keys(responses)))
-	}
-}
-
-// An id in a path is what the aggregate's commands take.
-func TestIDsInPaths(t *testing.T) {
-	t.Parallel()
-	check := validatorOf(t, documents.OpenAPI(both(t)))
-	for _, plural := range []string{"users", "parcels"} {
-		for _, id := range []string{"1", "9007199254740992", "01", "-1", "1.5", "nobody", "a%2Fb", "true", "zo%C3%AB", "%E2%80%A8x", "null"} {
-			r := httptest.NewRequest(http.MethodGet, "http://localhost:3002/"+plural+"/"+id+"/history", http.NoBody)
-			if ok, wrong := check.ValidateHttpRequest(r); !ok {
-				t.Errorf("%s %s: %v", plural, id, wrong)
-			}
-		}
 	}
 }

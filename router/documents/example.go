@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// maxExampleDepth ends examples of types that contain themselves.
+// maxExampleDepth ends the examples of recursive types.
 const maxExampleDepth = 8
 
 // exampleTime is the time in all examples.
 const exampleTime = "2026-11-22T17:02:15.403Z"
 
-// exampleOf is a value that a schema describes, if the schema is simple enough,
-// or has an example.
+// exampleOf is a value for a schema, if the schema is simple enough, or has an
+// example.
 func exampleOf(schemas, schema object, depth int) (value any, ok bool) {
 	if to, isRef := schema["$ref"].(string); isRef {
 		component, isSchema := schemas[strings.TrimPrefix(to, "#/components/schemas/")].(object)
@@ -67,7 +67,7 @@ func exampleObject(schemas, schema object, depth int) (any, bool) {
 	return value, has(schema, "properties", "required", "additionalProperties")
 }
 
-// has says whether a schema demands nothing but its type and these.
+// has says whether a schema demands nothing but the type and these members.
 func has(schema object, members ...string) bool {
 	for member := range schema {
 		if member != "type" && member != "description" && !slices.Contains(members, member) {
@@ -111,7 +111,7 @@ func addExamples(doc object, families []family) {
 	}
 }
 
-// answers are those of an operation that went well, in JSON.
+// answers are the successful answers of an operation, in JSON.
 func answers(doc object, path, method string) object {
 	return in(doc, "paths", path, method, "responses", "200", "content", "application/json")
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 )
 
-// family is an aggregate, with the names that the aggregate has in a document.
+// family is an aggregate with its names in a document.
 type family struct {
 	*aggregate.Type
 	title            string // "Order" of "order"
@@ -18,15 +18,15 @@ type family struct {
 
 // message is a command or an event.
 type message struct {
-	wire   string // its type
-	schema string // the name of its body's schema
+	wire   string // the type in JSON
+	schema string // the name of the body's schema
 }
 
 // familiesOf adds the schemas of the commands and events of all aggregates.
-// Commands are described as clients may write them, or as the gateway writes
-// them to the topic.
+// Commands are described as clients may write commands, or else as the gateway
+// writes commands to the topic.
 func familiesOf(registry *aggregate.Registry, schemas object, fromClients bool) ([]family, error) {
-	taken, titles := names{}, names{"Command": true} // CommandID is a parameter of the machine
+	taken, titles := names{}, names{"Command": true} // CommandID is a parameter of the router's part
 	for name := range schemas {
 		taken[name] = true
 	}
@@ -62,8 +62,7 @@ func familiesOf(registry *aggregate.Registry, schemas object, fromClients bool) 
 	return families, nil
 }
 
-// sharedNames are the names of Go types that messages of several aggregates
-// have.
+// sharedNames are the names of Go types in messages of several aggregates.
 func sharedNames(registry *aggregate.Registry) map[string]bool {
 	of, shared := map[string]*aggregate.Type{}, map[string]bool{}
 	add := func(t *aggregate.Type, v any) {
@@ -84,8 +83,8 @@ func sharedNames(registry *aggregate.Registry) map[string]bool {
 	return shared
 }
 
-// idSchema is the schema of an id in a path: what all commands say of their
-// ids, or any id.
+// idSchema is the schema of an id in a path: the schema that all commands have
+// for the id, or any id.
 func (f *family) idSchema(schemas object) object {
 	var of reflect.Type
 	var id object
@@ -110,7 +109,7 @@ func (f *family) idSchema(schemas object) object {
 	return id
 }
 
-// anyID is what the router demands of an id.
+// anyID describes the ids that the router takes.
 func anyID() object {
 	return object{
 		"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\x00-\x1F\x7F-\u009F]*$",

@@ -19,7 +19,7 @@ type fragment struct {
 	Meanings   map[string]string `yaml:"x-meanings"`
 }
 
-// methods are the members of a path that are operations.
+// methods are the members of a path with operations.
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 var (
@@ -28,8 +28,8 @@ var (
 	slugForm       = regexp.MustCompile(`^[a-z][A-Za-z0-9-]*$`)
 )
 
-// readFragment reads a fragment, and checks the members that this package works
-// with. All other members go into the document as they are.
+// readFragment reads a fragment, and checks the members that this package reads.
+// All other members go into the document unchanged.
 func readFragment(text []byte) (*fragment, error) {
 	f := new(fragment)
 	if err := yaml.UnmarshalWithOptions(text, f, yaml.DisallowUnknownField()); err != nil {
@@ -83,7 +83,7 @@ func checkPath(item object) error {
 	return nil
 }
 
-// checkOperation checks the members that are read later.
+// checkOperation checks the members that this package reads later.
 func checkOperation(operation object) error {
 	if _, ok := operation["operationId"].(string); !ok {
 		return errors.New("operationId is missing, or not a text")
@@ -139,8 +139,8 @@ func areTexts(v any) bool {
 	return ok
 }
 
-// mergeFragments adds the fragments to a document. The words of a fragment's
-// own problems are those of its operations alone.
+// mergeFragments adds the fragments to a document. The words for a fragment's
+// own problems are for operations of the fragment only.
 func mergeFragments(doc object, texts [][]byte, words *meanings) error {
 	unless := as[object](doc["x-of-fragments"])
 	delete(doc, "x-of-fragments")
@@ -218,8 +218,8 @@ func mergeInto(all, more object, what string) error {
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// checkPaths refuses paths that are the same but for the names of parameters,
-// and operations with the same id.
+// checkPaths refuses paths that differ in the names of parameters only, and two
+// operations with the same id.
 func checkPaths(paths object) error {
 	forms, ids := map[string]string{}, map[string]string{}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// names are the names of schemas that are taken.
+// names are the names of schemas so far.
 type names map[string]bool
 
 // claim takes a name for a Go type of an aggregate: base, or a longer name if
@@ -43,7 +43,7 @@ func withTitle(title, base string) string {
 	return title + base
 }
 
-// baseName is the name of a Go type as far as a component can have that name.
+// baseName is the name of a Go type, in the characters of component names.
 func baseName(t reflect.Type) string {
 	name, _, _ := strings.Cut(t.Name(), "[") // of a generic type
 	name = strings.Map(func(r rune) rune {
@@ -58,8 +58,8 @@ func baseName(t reflect.Type) string {
 	return name
 }
 
-// titleOf is the name of an aggregate as names of components begin: "LineItem"
-// of "line-item".
+// titleOf is the name of an aggregate in names of components: "LineItem" for
+// "line-item".
 func titleOf(name string) string {
 	var title strings.Builder
 	for part := range strings.SplitSeq(name, "-") {

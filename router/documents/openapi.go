@@ -2,16 +2,16 @@ package documents
 
 import "maps"
 
-// The endings of the names of schemas that belong to a command or an event.
+// The endings of the names of schemas about a command or an event.
 const (
 	requestEnding = "Command"
 	historyEvent  = "HistoryEvent"
 	changeEnding  = "Change"
 )
 
-// OpenAPI describes the HTTP interface. With paths, as /orders/{id}, the document
-// has these paths alone, relative to the address that serves the document.
-// OpenAPI panics where [Check] has an error.
+// OpenAPI describes the HTTP interface. With paths, such as /orders/{id}, the
+// document has these paths alone, relative to the address that serves the
+// document. If [Check] has an error, OpenAPI panics.
 func OpenAPI(d Description, paths ...string) []byte {
 	text, err := openAPI(d, paths)
 	if err != nil {
@@ -56,7 +56,7 @@ func openAPI(d Description, served []string) ([]byte, error) {
 	return encode(doc)
 }
 
-// addAggregates adds what the machine's paths say of each aggregate.
+// addAggregates adds the router's paths of each aggregate.
 func addAggregates(doc object, d Description) ([]family, error) {
 	components := in(doc, "components")
 	schemas, parameters := in(components, "schemas"), in(components, "parameters")
@@ -87,7 +87,7 @@ func addAggregates(doc object, d Description) ([]family, error) {
 	return families, nil
 }
 
-// only are the paths that are served.
+// only keeps the served paths.
 func only(paths object, served []string) object {
 	some := object{}
 	for _, path := range served {
@@ -128,8 +128,8 @@ func addRequests(schemas object, families []family) {
 	}
 }
 
-// eventUnion describes events as the read API shows them, each with the data of
-// its type, and more members.
+// eventUnion describes events in answers of the read API: each with the data of
+// the type, and with more members.
 func eventUnion(schemas object, ending string, events []message, more object) object {
 	if len(events) == 0 {
 		return object{"not": object{}} // nothing ever happens to the aggregate

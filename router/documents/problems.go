@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// ofRouter are the problems of the router in words, other than refusals.
+// ofRouter are the problems of the router in words, without refusals.
 var ofRouter = map[string]string{
 	"certificate-required":   "a client certificate is needed here",
 	"command-id-reused":      "this stream had another command with this id; the first command stays as it is",
@@ -29,8 +29,8 @@ var ofRouter = map[string]string{
 	"unsupported-media-type": "the body is neither JSON nor NDJSON, in UTF-8, without encoding",
 }
 
-// everywhere are the problems that any operation may be answered with, unless
-// x-everywhere names some of the statuses.
+// everywhere are the problems of every operation, unless x-everywhere names some
+// of the statuses.
 var everywhere = map[string][]string{
 	"400": {"invalid-request"},
 	"401": {"unauthorized"},
@@ -43,7 +43,7 @@ var everywhere = map[string][]string{
 // meanings are problems in words, by slug.
 type meanings struct {
 	words    map[string]string
-	refusals []*aggregate.Refusal // all that a command may get
+	refusals []*aggregate.Refusal // for commands
 }
 
 // meaningsOf are the problems of a service.
@@ -59,8 +59,8 @@ func meaningsOf(d Description, families []family) *meanings {
 	return m
 }
 
-// addProblems makes the answers of an operation that are problems. own are the
-// words of problems that only this operation has.
+// addProblems adds the answers with problems to an operation. own are the words
+// for problems of this operation only.
 func (m *meanings) addProblems(operation object, own map[string]string) error {
 	words := maps.Clone(m.words)
 	maps.Copy(words, own)
@@ -106,7 +106,7 @@ func (m *meanings) addProblems(operation object, own map[string]string) error {
 func problemResponse(status string, slugs []string, words map[string]string, more object) object {
 	code, err := strconv.Atoi(status)
 	if err != nil {
-		panic(err) // openapi.yaml has it wrong: fragments were checked
+		panic(err) // a mistake in openapi.yaml: fragments were checked
 	}
 	var texts []string
 	var types []any

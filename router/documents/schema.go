@@ -14,29 +14,29 @@ import (
 
 // describer makes the JSON Schemas of the messages of an aggregate.
 type describer struct {
-	title   string // the aggregate's
+	title   string // of the aggregate
 	schemas object // all components
 	names   names
 	done    map[structType]string // the components of Go types
-	// fromClient says that clients write the message. A schema of such a message
-	// is strict. A message that this program writes may get more members in a
-	// later release, and has null where Go has nil.
+	// fromClient is set for a message that clients write: the schema is strict. A
+	// message of this program may get more members in a later release, and has null
+	// for a nil of Go.
 	fromClient bool
-	// inside are the types that the type at hand is an item of.
+	// inside are the types around the type at hand.
 	inside []reflect.Type
-	// id is the member that is the aggregate's id, "" for none.
+	// id is the member with the aggregate's id, "" for none.
 	id string
 }
 
-// structType is a Go type that is a component. Structs that clients write have
-// components of their own.
+// structType is a Go type with a component. A struct in a message of clients has
+// another component than the same struct in a message of this program.
 type structType struct {
 	of         reflect.Type
 	fromClient bool
 }
 
-// message describes a command or an event. The endings are of other schemas
-// that get the message's name.
+// message describes a command or an event. Other schemas get the message's name
+// with these endings.
 func (d *describer) message(wire string, v any, shared map[string]bool, endings ...string) (message, error) {
 	t := reflect.TypeOf(v).Elem()
 	base := baseName(t)
@@ -120,7 +120,7 @@ func orNull(schema object) object {
 	return object{"anyOf": []any{schema, object{"type": "null"}}}
 }
 
-// value describes what JSON has of a Go type.
+// value describes a Go type in JSON.
 func (d *describer) value(t reflect.Type) (object, error) {
 	pointer := reflect.New(t).Interface()
 	if own, ok := pointer.(interface{ Schema() map[string]any }); ok {
@@ -145,7 +145,7 @@ func (d *describer) value(t reflect.Type) (object, error) {
 	return d.kind(t)
 }
 
-// kind describes a type that encoding/json reads and writes by its kind.
+// kind describes a type without methods for JSON, by the kind.
 func (d *describer) kind(t reflect.Type) (object, error) {
 	switch t.Kind() {
 	case reflect.String:
@@ -171,15 +171,15 @@ func (d *describer) kind(t reflect.Type) (object, error) {
 // base64Form is a pattern, for validators do not look at contentEncoding.
 const base64Form = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
-// many describes a type that has items.
+// many describes a slice, an array or a map.
 func (d *describer) many(t reflect.Type) (object, error) {
 	bytes := t.Kind() != reflect.Map && t.Elem().Kind() == reflect.Uint8
 	switch {
 	case bytes && t.Kind() == reflect.Slice:
 		return object{"type": "string", "contentEncoding": "base64", "pattern": base64Form}, nil
-	case bytes, // JSON libraries do not agree on these
+	case bytes, // JSON libraries do not agree on arrays of bytes
 		t.Kind() == reflect.Map && t.Key().Kind() != reflect.String,
-		slices.Contains(d.inside, t): // it has itself for an item
+		slices.Contains(d.inside, t): // a recursive type
 		return nil, cantBeDescribed(t)
 	}
 	d.inside = append(d.inside, t)
@@ -199,7 +199,7 @@ func cantBeDescribed(t reflect.Type) error {
 	return fmt.Errorf("type %s can't be described: the type needs a method Schema() map[string]any", t)
 }
 
-// integer describes a kind of integers, nil if the kind is not one.
+// integer describes a kind of integers, nil for another kind.
 func integer(kind reflect.Kind) object {
 	schema := func(minimum int64, maximum uint64) object {
 		return object{"type": "integer", "minimum": minimum, "maximum": maximum}
@@ -226,7 +226,7 @@ func integer(kind reflect.Kind) object {
 	}
 }
 
-// ownSchema makes a component of what a type's method Schema returns.
+// ownSchema makes a component of the schema that a type's method Schema returns.
 func (d *describer) ownSchema(t reflect.Type, schema map[string]any) (object, error) {
 	key := structType{of: t}
 	if name, ok := d.done[key]; ok {
@@ -250,7 +250,7 @@ func (d *describer) ownSchema(t reflect.Type, schema map[string]any) (object, er
 	return ref(name), nil
 }
 
-// structValue makes a component of a struct that has a name.
+// structValue makes a component of a struct with a name.
 func (d *describer) structValue(t reflect.Type) (object, error) {
 	if t.Name() == "" {
 		return d.object(t, true)

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/documents"
+	"github.com/millrace/millrace/testing/parcels"
 )
 
 // shipped describes the shipped service.
@@ -25,7 +26,7 @@ func shipped(t *testing.T) documents.Description {
 func both(t *testing.T) documents.Description {
 	t.Helper()
 	d := shipped(t)
-	d.Registry = registryOf(t, users.Aggregate, parcels)
+	d.Registry = registryOf(t, users.Aggregate, parcels.Aggregate)
 	return d
 }
 
@@ -47,7 +48,7 @@ func contents(t *testing.T, file string) []byte {
 	return text
 }
 
-// The documents in docs are what the code says now.
+// The documents in docs are made of the code as the code is now.
 func TestDocumentsAreCurrent(t *testing.T) {
 	t.Parallel()
 	d := shipped(t)

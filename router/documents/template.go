@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// forEach replaces the members that stand for one of each aggregate: their
-// names have a placeholder.
+// forEach repeats members with a placeholder in the name, once for each
+// aggregate.
 func forEach(section object, families []family) error {
 	for _, name := range slices.Sorted(maps.Keys(section)) {
 		if !strings.Contains(name, "{plural}") && !strings.Contains(name, "{Name}") {

@@ -1,25 +1,29 @@
 package eventlog
 
-// Head is where a stream stands: its last accepted record. The zero value is
-// a stream without any.
+// Head is the end of a stream: the last accepted record. The zero value is the
+// head of a stream without records.
 type Head struct {
-	// Seq counts the stream's accepted records; the first has 1.
+	// Seq is the number of accepted records; the first record has 1.
 	Seq uint64
-	// Version counts the stream's events: it is what users see.
+	// Version is the number of events. Clients see the version.
 	Version uint64
-	// Digest is the last accepted record's.
+	// Digest is the digest of the last accepted record.
 	Digest Digest
 }
 
-// Accept is the gate, the same for every fold on both sides: a record counts
-// only if it takes its stream's next slot (ce_seq), names the digest of the
-// record before it (ce_prev), and counts the version on by one if it is an
-// event. The first such record in log order wins; all others are ignored, for
-// ever, by everyone. So writers that race, stall, or come back from the dead
-// can neither fork a stream nor rewrite it.
+// Accept is the gate, the same in every fold on both sides. A record counts
+// only if
 //
-// It reads headers alone. A record whose body this binary can't read keeps
-// its slot.
+//   - its sequence number (ce_seq) is the stream's next,
+//   - ce_prev is the digest of the stream's last record,
+//   - ce_version is one more for an event, and unchanged for other outcomes.
+//
+// The first such record in log order wins. Every fold ignores all other
+// records, for ever. So writers that race, stall, or come back from the dead
+// can neither fork a stream nor rewrite its past.
+//
+// Accept reads headers alone. A record with an unreadable body keeps its
+// sequence number.
 func (h Head) Accept(r *Record) (Head, bool) {
 	if r.Malformed != nil || r.Seq != h.Seq+1 || r.Prev != h.Digest || r.Version != h.next(r.Type) {
 		return h, false
@@ -27,7 +31,7 @@ func (h Head) Accept(r *Record) (Head, bool) {
 	return Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}, true
 }
 
-// next is the version after a record of this type.
+// next returns the stream's version after a record of this type.
 func (h Head) next(recordType string) uint64 {
 	if IsEvent(recordType) {
 		return h.Version + 1

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// sealed is a record of stream "user/1", the next after head.
+// sealed returns a record of stream "user/1", the next after head.
 func sealed(head Head, recordType, body string) *Record {
 	r := &Record{
 		Type: recordType, Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 12, 0, time.UTC),
@@ -46,7 +46,8 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// Not being readable is no reason to lose the slot: a newer binary reads it.
+// An unreadable record keeps its sequence number, because a newer binary reads
+// the record.
 func TestAcceptUnreadable(t *testing.T) {
 	r := sealed(Head{}, "userCreated", "{}")
 	r.Unreadable = errors.New("body of the future")
@@ -62,14 +63,14 @@ func TestAcceptFirstWins(t *testing.T) {
 		t.Fatal("the first is ignored")
 	}
 	if _, ok := head.Accept(second); ok {
-		t.Error("the second took the same slot")
+		t.Error("the second record took the same sequence number")
 	}
 	if _, ok := head.Accept(sealed(Head{Seq: 1, Version: 1, Digest: second.Digest}, "userRenamed", "{}")); ok {
-		t.Error("what stacks on the second is accepted")
+		t.Error("a record on top of the second is accepted")
 	}
 }
 
-// Whatever is tampered with, the record is ignored, or the next one is.
+// After an edit of any field, the gate ignores the record or the next record.
 func TestAcceptTampered(t *testing.T) {
 	head, _ := Head{}.Accept(sealed(Head{}, "userCreated", "{}"))
 	for name, tamper := range map[string]func(*Record){
@@ -110,13 +111,13 @@ func TestAcceptTampered(t *testing.T) {
 	} {
 		r := *second
 		tamper(&r)
-		r.Digest = digestOf(r.Headers(), r.Body) // as every reader works it out
+		r.Digest = digestOf(r.Headers(), r.Body) // as every reader computes the digest
 		next, ok := head.Accept(&r)
 		if !ok {
-			t.Errorf("%s: the slot is lost", name)
+			t.Errorf("%s: the record is ignored", name)
 		}
 		if _, ok := next.Accept(third); ok != (name == "nothing") {
-			t.Errorf("%s: the next record's fate is %v", name, ok)
+			t.Errorf("%s: the next record is accepted: %v", name, ok)
 		}
 	}
 }

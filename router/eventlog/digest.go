@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Digest is the SHA-256 of a record's canonical form. The zero value stands
-// before a stream's first record.
+// Digest is the SHA-256 of a record's canonical form. The zero value is ce_prev
+// of a stream's first record.
 type Digest [sha256.Size]byte
 
-// String is the digest in lower-case hexadecimal, as in ce_prev.
+// String returns the digest in lower-case hexadecimal, as in ce_prev.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// ParseDigest reads what [Digest.String] writes, and nothing else.
+// ParseDigest reads the form of [Digest.String]. Any other form is an error.
 func ParseDigest(text string) (Digest, error) {
 	var d Digest
 	if len(text) != hex.EncodedLen(len(d)) || strings.ToLower(text) != text {
@@ -31,10 +31,10 @@ func ParseDigest(text string) (Digest, error) {
 // Header is one header of a Kafka record.
 type Header struct{ Key, Value string }
 
-// digestOf is over the ce_ headers, sorted by key, and the body: the number of
-// headers, then each key and value, then the body, each of them behind its
-// length; numbers are 4 bytes, big-endian. Other headers (content-type,
-// traceparent) are outside. It sorts the headers that it is given.
+// digestOf hashes the canonical form: the number of ce_ headers; key and value
+// of each ce_ header, sorted by key; the body. Each text has its length in
+// front. Numbers are 4 bytes, big-endian. Other headers (content-type,
+// traceparent) are outside of the form. digestOf sorts its argument in place.
 func digestOf(headers []Header, body []byte) Digest {
 	slices.SortFunc(headers, func(a, b Header) int { return strings.Compare(a.Key, b.Key) })
 	form := make([]byte, 0, 1024)

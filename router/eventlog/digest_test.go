@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A digest is named by the next record of its stream, for ever: its form never
-// changes. The literals were worked out by another program.
+// The canonical form never changes, because records name digests for ever.
+// Another program computed the literals.
 func TestDigest(t *testing.T) {
 	headers := func() []Header {
 		return []Header{{"ce_b", "2"}, {"content-type", "x"}, {"ce_a", "1"}, {"traceparent", "y"}}
@@ -60,7 +60,7 @@ func TestParseDigest(t *testing.T) {
 	}
 }
 
-// A digest has one text.
+// A digest has exactly one text.
 func FuzzParseDigest(f *testing.F) {
 	f.Add(Digest{}.String())
 	f.Add("f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214E")

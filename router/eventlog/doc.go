@@ -1,7 +1,14 @@
-// Package eventlog is the vocabulary of the log, without a client of Kafka.
+// Package eventlog is the vocabulary of the log, without a Kafka client. The
+// DESIGN.md beside this file explains the forms, with worked examples.
 //
-// A [Record] is the outcome of one command. It takes the next sequence number of
-// its stream and names the record before it: [Head.Accept], which every fold
-// asks. An [Envelope] is a command on its way. A [Position] is a place in the
-// log, for clients.
+//   - headers.go: the names of headers, topics and outcomes.
+//   - envelope.go: an [Envelope], a command on its way to a decision.
+//   - record.go: a [Record], the outcome of one command and an entry of the log.
+//   - raw.go: a [RawMessage], a Kafka record before decoding, from any client.
+//   - digest.go: a [Digest], the hash by which a record names the record before.
+//   - chain.go: a [Head], the end of a stream, and [Head.Accept], the gate of
+//     every fold.
+//   - partition.go: [PartitionOf], from a stream to a partition.
+//   - position.go: a [Position], a place in the log, and the tokens of clients.
+//   - progress.go: a [Progress], for waiting until an offset is processed.
 package eventlog

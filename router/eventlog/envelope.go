@@ -8,37 +8,38 @@ import (
 	"github.com/google/uuid"
 )
 
-// Envelope is one message of topic commands: what was asked.
+// Envelope is one message of topic commands: a client's request.
 type Envelope struct {
-	// Partition and Offset say where it stands, once it does.
+	// Partition and Offset are the place in topic commands, once Kafka holds
+	// the message.
 	Partition int32
 	Offset    int64
 
-	ID     string    // ce_commandid: the client's command id, unique for its stream
-	Type   string    // ce_type: "createUser", …
+	ID     string    // ce_commandid: the client's command id, unique in its stream
+	Type   string    // ce_type: the command's type
 	Stream string    // ce_subject, and the Kafka key
-	Time   time.Time // ce_time: when it was accepted, to the millisecond
+	Time   time.Time // ce_time: when a gateway accepted the command, to the millisecond
 
-	// Hash is of what the command says (ce_commandhash): type, normalised
-	// payload and expected version. It tells a repetition from a command id
-	// used for something else.
+	// Hash is the hash of type, normalised payload and expected version
+	// (ce_commandhash). By the hash a repeated command differs from another
+	// command with the same id.
 	Hash string
-	// ExpectedVersion is the version that the stream must have (0: must not
-	// exist), nil for any.
+	// ExpectedVersion is the stream's version before the command (0: the stream
+	// must not exist); nil allows any version.
 	ExpectedVersion *uint64
 
 	// Body is the payload, JSON.
 	Body []byte
 
-	// Trace is what it is traced by (W3C traceparent), "" if it isn't.
+	// Trace is the W3C traceparent, "" without a trace.
 	Trace string `json:",omitempty"`
 }
 
-// commandNamespace is the UUIDv5 namespace of commands' ce_id. It never
-// changes.
+// commandNamespace is the UUIDv5 namespace of a command's ce_id. The namespace
+// never changes.
 var commandNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:command"))
 
-// Headers are a command's headers in Kafka.
+// Headers returns the command's headers in Kafka.
 func (e *Envelope) Headers() []Header {
 	id := uuid.NewSHA1(commandNamespace, []byte(e.Stream+"\x00"+e.ID+"\x00"+e.Hash))
 	headers := []Header{
@@ -48,7 +49,7 @@ func (e *Envelope) Headers() []Header {
 		{HeaderSource, Source},
 		{HeaderSpecVersion, specVersion},
 		{HeaderSubject, e.Stream},
-		{HeaderTime, formatTime(e.Time)},
+		{HeaderTime, FormatTime(e.Time)},
 		{HeaderType, e.Type},
 		{HeaderContentType, contentType},
 	}
@@ -61,8 +62,9 @@ func (e *Envelope) Headers() []Header {
 	return headers
 }
 
-// DecodeEnvelope reads a Kafka record of topic commands. An error means that it
-// can't be decided at all.
+// DecodeEnvelope reads a Kafka record of topic commands; partitions is the
+// number of the topic's partitions. A record with an error can't be decided, by
+// any binary.
 func DecodeEnvelope(raw RawMessage, partitions int32) (Envelope, error) {
 	e := Envelope{Partition: raw.Partition, Offset: raw.Offset, Body: raw.Body, Trace: raw.Get(HeaderTraceParent)}
 	var err error

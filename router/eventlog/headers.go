@@ -2,7 +2,7 @@ package eventlog
 
 // The headers of commands and records: CloudEvents 1.0, Kafka binding, binary
 // mode (https://github.com/cloudevents/spec, kafka-protocol-binding.md), and
-// the extensions that carry the chain. Literals on the wire: they never change.
+// the extensions for the chain. The names are on the wire, and never change.
 const (
 	HeaderSpecVersion     = "ce_specversion"
 	HeaderID              = "ce_id"
@@ -18,28 +18,29 @@ const (
 	HeaderCommandPosition = "ce_commandposition"
 	HeaderExpectedVersion = "ce_expectedversion"
 	HeaderContentType     = "content-type"
-	// HeaderTraceParent is of W3C Trace Context. It is outside of the digest.
+	// HeaderTraceParent is the header of W3C Trace Context, outside of the digest.
 	HeaderTraceParent = "traceparent"
 )
 
 const (
 	specVersion = "1.0"
 	contentType = "application/json"
-	Source      = "urn:millrace:command-service"
+	// Source is ce_source of all commands and records.
+	Source = "urn:millrace:command-service"
 
-	// HeaderPrefix marks what the digest is over.
+	// HeaderPrefix is the prefix of all headers inside the digest.
 	HeaderPrefix = "ce_"
 )
 
-// The topics' names, before the configured prefix.
+// The names of the topics, without the configured prefix.
 const (
 	TopicCommands    = "commands"
 	TopicEvents      = "events"
 	TopicDeadLetters = "dead-letters"
 )
 
-// Outcomes that are not events: they take a slot in the stream and leave its
-// version as it is.
+// The outcomes other than events. Such an outcome takes a sequence number in the
+// stream and keeps the stream's version.
 const (
 	TypeCommandRefused   = "commandRefused"
 	TypeCommandUnchanged = "commandUnchanged"
@@ -49,8 +50,8 @@ const (
 	TypeParkedDropped    = "parkedDropped"
 )
 
-// IsEvent says whether a record of this type counts in its stream's version.
-// What no binary knows yet is an event.
+// IsEvent reports whether a record of this type increases the stream's version.
+// A type from a newer binary counts as an event.
 func IsEvent(recordType string) bool {
 	switch recordType {
 	case TypeCommandRefused, TypeCommandUnchanged, TypeCommandParked, TypeCommandQueued,

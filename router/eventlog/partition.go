@@ -1,7 +1,7 @@
 package eventlog
 
-// PartitionOf is the partition of a stream among n: murmur2 of the key, as the
-// Java client's default partitioner does it, so that other clients agree.
+// PartitionOf returns the partition of a stream, from 0 to n-1: murmur2 of the
+// key, as in the default partitioner of the Java client. So other clients agree.
 func PartitionOf(stream string, n int32) int32 {
 	return int32(murmur2([]byte(stream))&0x7fffffff) % n
 }

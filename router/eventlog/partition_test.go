@@ -2,7 +2,7 @@ package eventlog
 
 import "testing"
 
-// The values are those of Apache Kafka's own test, UtilsTest.testMurmur2.
+// The values are from the test of Apache Kafka, UtilsTest.testMurmur2.
 func TestMurmur2(t *testing.T) {
 	for key, want := range map[string]int32{
 		"21":                         -973932308,

@@ -11,13 +11,13 @@ import (
 	"unicode/utf8"
 )
 
-// Position is a place in the log: by partition, the offset of the first
-// record that is not before it. A partition that is not in it is at 0. All of
-// a read model's checkpoints make one, and so does a single record: its
-// partition, and the offset after it.
+// Position is a place in the log: by partition, the offset of the first record
+// behind the place. A partition without an entry is at offset 0. The position of
+// a read model has the checkpoints of all partitions. The position of a record
+// has the record's partition and the next offset.
 type Position map[int32]int64
 
-// Covers says whether all that is before other is before p too.
+// Covers reports whether p is at other or behind, in each partition.
 func (p Position) Covers(other Position) bool {
 	for partition, next := range other {
 		if p[partition] < next {
@@ -27,7 +27,8 @@ func (p Position) Covers(other Position) bool {
 	return true
 }
 
-// Max is the first position that covers both.
+// Max returns the first position behind both: the larger offset of each
+// partition.
 func (p Position) Max(other Position) Position {
 	both := Position{}
 	for _, one := range []Position{p, other} {
@@ -38,25 +39,24 @@ func (p Position) Max(other Position) Position {
 	return both
 }
 
-// SentCommand is a command that Kafka holds. It stands for a place in the log
-// that nobody knows yet: that of its outcome.
+// SentCommand is a command in topic commands. A sent command stands for the
+// place of its outcome in the log, because nobody knows the place yet.
 type SentCommand struct {
 	Stream string
 	ID     string
 	CommandPlace
 }
 
-// The first byte of every token says which layout it has: of a place in the
-// log, or of a command.
+// The first byte of a token names the layout: a place in the log, or a command.
 const (
 	positionVersion    = 1
 	sentCommandVersion = 2
 )
 
-// EncodePosition writes a position as a token for clients, opaque to them:
-// base64url without padding (RFC 4648, section 5), fit for headers and URLs,
-// of a version byte, and an unsigned varint each for partition and offset, by
-// partition. One position has one token, so partitions at 0 are left out.
+// EncodePosition returns a position as an opaque token for clients, fit for
+// headers and URLs: base64url without padding (RFC 4648, section 5) of a layout
+// byte, and of partition and offset as unsigned varints, ordered by partition.
+// One position has one token, so a partition at 0 is left out.
 func EncodePosition(p Position) string {
 	token := []byte{positionVersion}
 	for _, partition := range slices.Sorted(maps.Keys(p)) {
@@ -70,9 +70,9 @@ func EncodePosition(p Position) string {
 
 var errPosition = errors.New("must be a position as this service gave it")
 
-// EncodeSentCommand writes a command as a token of the same kind: the version
-// byte; an unsigned varint each for partition and offset; topic id, stream and
-// command id, each behind its length as an unsigned varint.
+// EncodeSentCommand returns a command as a token: base64url of the layout byte;
+// partition and offset as unsigned varints; topic id, stream and command id,
+// each with its length in front as an unsigned varint.
 func EncodeSentCommand(c SentCommand) string {
 	token := []byte{sentCommandVersion}
 	token = binary.AppendUvarint(token, uint64(c.Partition))
@@ -84,14 +84,15 @@ func EncodeSentCommand(c SentCommand) string {
 	return base64.RawURLEncoding.EncodeToString(token)
 }
 
-// Awaited is what somebody waits for: a position, a command's outcome if
-// Command isn't nil, or both. A token names either.
+// Awaited is the place that a reader waits for: a position, the outcome of a
+// command if Command isn't nil, or both. A token names one of the two.
 type Awaited struct {
 	Position Position
 	Command  *SentCommand
 }
 
-// ParseAwaited reads a token of either layout, and nothing else.
+// ParseAwaited reads a token of [EncodePosition] or [EncodeSentCommand]. Any
+// other text is an error.
 func ParseAwaited(text string) (Awaited, error) {
 	position, err := ParsePosition(text)
 	if err == nil {
@@ -137,7 +138,8 @@ func parseSentCommand(text string) (*SentCommand, error) {
 	return c, nil
 }
 
-// ParsePosition reads a token as [EncodePosition] writes it, and nothing else.
+// ParsePosition reads a token of [EncodePosition]. Any other text is an error,
+// another encoding of a position included.
 func ParsePosition(text string) (Position, error) {
 	token, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(token) == 0 || token[0] != positionVersion {
@@ -163,7 +165,7 @@ func ParsePosition(text string) (Position, error) {
 	return p, nil
 }
 
-// CommandPlace is where a command stands in topic commands.
+// CommandPlace is a command's place in topic commands, with the partition.
 type CommandPlace struct {
 	Partition int32
 	CommandPosition

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Clients hold tokens over upgrades: these never change.
+// Clients keep tokens over upgrades, so tokens never change.
 func TestPositionTokens(t *testing.T) {
 	for token, position := range map[string]Position{
 		"AQ":                       {},
@@ -72,7 +72,7 @@ func TestPositionCovers(t *testing.T) {
 		{"one record before", Position{1: 5}, true},
 		{"one record not yet in", Position{1: 6}, false},
 		{"one partition ahead, one behind", Position{0: 1, 1: 6}, false},
-		{"a partition it has nothing of", Position{2: 1}, false},
+		{"a partition without an entry", Position{2: 1}, false},
 		{"a partition at 0", Position{2: 0}, true},
 	} {
 		if got := read.Covers(test.other); got != test.want {
@@ -101,7 +101,7 @@ func FuzzParsePosition(f *testing.F) {
 	})
 }
 
-// These never change either.
+// Tokens of commands never change either.
 func TestSentCommandTokens(t *testing.T) {
 	for token, c := range map[string]SentCommand{
 		"AgAAAXQBMQFj": {"1", "c", CommandPlace{0, CommandPosition{"t", 0}}},
@@ -164,7 +164,7 @@ func TestPositionMax(t *testing.T) {
 	}
 }
 
-// A command's position has one text.
+// A command's position has exactly one text.
 func FuzzParseCommandPosition(f *testing.F) {
 	for _, seed := range []string{"q2Hn6X9yTkOYw1mVbZ0aLg/0", "a/b/1", "/1", "a/01", "a/+1", "a/9223372036854775808", "a/"} {
 		f.Add(seed)

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// Progress is how far a partition is processed, for everybody who waits for an
-// offset. Waiting costs no polling. The zero value stands at offset 0.
+// Progress says how far a partition is processed. Any number of goroutines can
+// wait for an offset, without polling. The zero value is at offset 0.
 type Progress struct {
 	mu    sync.Mutex
 	next  int64
-	moved chan struct{} // closed, and replaced, each time the progress moves
+	moved chan struct{} // closed when the progress moves; nil if nobody waits
 }
 
-// Next is the offset of the first record, or command, that is not processed.
+// Next returns the offset of the first unprocessed record or command.
 func (p *Progress) Next() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.next
 }
 
-// Set moves the progress, and wakes everybody who waits.
+// Set moves the progress, and wakes all waiting goroutines.
 func (p *Progress) Set(next int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,8 +31,8 @@ func (p *Progress) Set(next int64) {
 	}
 }
 
-// Await waits until all before the offset next is processed, or the context
-// ends. The result says whether the offset was reached.
+// Await waits until all offsets below next are processed, or the context ends.
+// The result is false if the context ended first.
 func (p *Progress) Await(ctx context.Context, next int64) bool {
 	for {
 		p.mu.Lock()

@@ -7,17 +7,18 @@ import (
 	"unicode/utf8"
 )
 
-// RawMessage is a Kafka record before anybody has made sense of it.
+// RawMessage is a Kafka record before decoding.
 type RawMessage struct {
 	Partition int32
 	Offset    int64
 	Key       string
 	Headers   []Header
 	Body      []byte
+	// Malformed is the error of [ReadHeaders].
 	Malformed error
 }
 
-// Get is the value of a header, "" if there is none.
+// Get returns the value of a header, "" if the header is missing.
 func (m RawMessage) Get(key string) string {
 	value, _ := m.lookup(key)
 	return value
@@ -32,8 +33,9 @@ func (m RawMessage) lookup(key string) (value string, given bool) {
 	return "", false
 }
 
-// stream is the record's subject, which must be its key, and belong to the
-// partition that it stands in: what order would it have otherwise?
+// stream returns the message's subject. The subject must equal the key, and the
+// message must be in the partition of its stream: a message elsewhere has no
+// order in the stream.
 func (m RawMessage) stream(partitions int32) (string, error) {
 	if m.Malformed != nil {
 		return "", m.Malformed
@@ -50,13 +52,13 @@ func (m RawMessage) stream(partitions int32) (string, error) {
 	return stream, nil
 }
 
-// ReadHeaders copies a Kafka record's headers behind those that are there. A
-// ce_ header that is repeated, or not UTF-8, could be read in two ways.
-//
-// parts are a header's key and value: any client's headers can be read.
+// ReadHeaders appends a copy of a Kafka record's headers to headers. The
+// function parts returns key and value of a header, so the headers may be of any
+// Kafka client. A repeated ce_ header, or a ce_ header in another encoding than
+// UTF-8, makes the record malformed: readers could differ.
 func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []byte), messageKey string) (_ []Header, malformed error) {
 	headers = slices.Grow(headers, len(from))
-	var passing strings.Builder // one text for all that nobody keeps
+	var passing strings.Builder // one text for all passing values
 	size := 0
 	for _, h := range from {
 		_, value := parts(h)
@@ -100,8 +102,8 @@ func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []
 	return headers, malformed
 }
 
-// isPassing says whether a header's text is read, and kept by nobody: a short
-// one that is kept would keep all of them.
+// isPassing reports whether a header's text is parsed and dropped. Such values
+// share one string; a value that somebody keeps would keep the whole string.
 func isPassing(key string) bool {
 	switch key {
 	case HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition:
@@ -111,7 +113,7 @@ func isPassing(key string) bool {
 	}
 }
 
-// headerKey is a header's key, of which there are few: they take no memory.
+// headerKey returns a key as string; a known key takes no new memory.
 func headerKey(key []byte) string {
 	switch string(key) {
 	case HeaderSpecVersion:

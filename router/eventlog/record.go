@@ -11,58 +11,61 @@ import (
 	"github.com/google/uuid"
 )
 
-// Record is one entry of the log, topic events: the outcome of one command.
-// It counts only if [Head.Accept] says so.
+// Record is one entry of the log, topic events: the outcome of one command. A
+// record counts only if [Head.Accept] accepts the record.
 type Record struct {
-	// Partition and Offset say where in the log it stands, once it does.
+	// Partition and Offset are the place in the log, once Kafka holds the record.
 	Partition int32
 	Offset    int64
 
-	ID     string    // ce_id: UUIDv5 of stream, command id and seq
-	Type   string    // ce_type: "userCreated", …, "commandRefused", …
+	ID     string    // ce_id: UUIDv5 of stream, command id and sequence number
+	Type   string    // ce_type: an event's type, or an outcome such as commandRefused
 	Stream string    // ce_subject, and the Kafka key
-	Time   time.Time // ce_time: when the command was accepted, to the millisecond
+	Time   time.Time // ce_time: when a gateway accepted the command, to the millisecond
 
-	Seq     uint64 // ce_seq: the slot in the stream, from 1
-	Prev    Digest // ce_prev: the digest of the record in the slot before
+	Seq     uint64 // ce_seq: the sequence number in the stream, from 1
+	Prev    Digest // ce_prev: the digest of the stream's record before
 	Version uint64 // ce_version: the stream's version after this record
 
-	CommandID       string          // ce_commandid: the command whose outcome this is
-	CommandHash     string          // ce_commandhash: what the command said
-	CommandPosition CommandPosition // ce_commandposition: where it stands in commands
+	CommandID       string          // ce_commandid: the id of the command
+	CommandHash     string          // ce_commandhash: the hash of the command
+	CommandPosition CommandPosition // ce_commandposition: the command's place in topic commands
 
-	// Body is JSON: the event's data, or why there is no event.
+	// Body is JSON: the event's data, or the reason for another outcome.
 	Body []byte
 
-	// Trace is what it is traced by (W3C traceparent), "" if it isn't. It is no
-	// part of what the record says: the digest is not over it.
+	// Trace is the W3C traceparent, "" without a trace. The trace is outside of
+	// the digest.
 	Trace string
 
-	// Digest is of this record. The next one in the stream names it.
+	// Digest is this record's own digest, and ce_prev of the next record in the
+	// stream.
 	Digest Digest
 
-	// Malformed says why this can't be a record of any stream. Every fold
-	// ignores it.
+	// Malformed says why the message is no record of any stream. Every fold
+	// ignores a malformed record.
 	Malformed error
-	// Unreadable says what of an acceptable record this binary can't read. It
-	// keeps its slot, and the fold stops that stream there.
+	// Unreadable says why this binary can't read an acceptable record. The
+	// record keeps its sequence number, and the fold stops the stream there.
 	Unreadable error
 }
 
-// CommandPosition is where a command stands in topic commands. The partition
-// is that of its stream.
+// CommandPosition is a command's place in topic commands. The partition follows
+// from the stream.
 type CommandPosition struct {
-	// TopicID is the topic's id (KIP-516): a recreated topic counts anew.
+	// TopicID is the topic's id (KIP-516), base64url without padding. A topic
+	// that was made anew has another id, and new offsets.
 	TopicID string
 	Offset  int64
 }
 
-// String is "<topic id>/<offset>", as in ce_commandposition.
+// String returns "<topic id>/<offset>", as in ce_commandposition.
 func (p CommandPosition) String() string {
 	return p.TopicID + "/" + strconv.FormatInt(p.Offset, 10)
 }
 
-// ParseCommandPosition reads what [CommandPosition.String] writes.
+// ParseCommandPosition reads the form of [CommandPosition.String]. Any other
+// form is an error.
 func ParseCommandPosition(text string) (CommandPosition, error) {
 	topicID, digits, ok := strings.Cut(text, "/")
 	if !ok || topicID == "" {
@@ -72,21 +75,22 @@ func ParseCommandPosition(text string) (CommandPosition, error) {
 	if err != nil {
 		return CommandPosition{}, fmt.Errorf("command position %q: %w", text, err)
 	}
-	// Every stream of a ledger holds a topic id: one copy will do.
+	// Every stream of a state store has a topic id, so the ids share one copy.
 	return CommandPosition{TopicID: unique.Make(topicID).Value(), Offset: int64(offset)}, nil
 }
 
-// recordNamespace is the UUIDv5 namespace of record ids. It never changes.
+// recordNamespace is the UUIDv5 namespace of record ids. The namespace never
+// changes.
 var recordNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:record"))
 
-// Seal fills in what follows from the rest: the id, and the digest.
+// Seal sets the fields that follow from all others: ID and Digest.
 func (r *Record) Seal() {
 	name := r.Stream + "\x00" + r.CommandID + "\x00" + strconv.FormatUint(r.Seq, 10)
 	r.ID = uuid.NewSHA1(recordNamespace, []byte(name)).String()
 	r.Digest = digestOf(r.Headers(), r.Body)
 }
 
-// Headers are a record's headers in Kafka.
+// Headers returns the record's headers in Kafka.
 func (r *Record) Headers() []Header {
 	headers := []Header{
 		{HeaderCommandHash, r.CommandHash},
@@ -98,7 +102,7 @@ func (r *Record) Headers() []Header {
 		{HeaderSource, Source},
 		{HeaderSpecVersion, specVersion},
 		{HeaderSubject, r.Stream},
-		{HeaderTime, formatTime(r.Time)},
+		{HeaderTime, FormatTime(r.Time)},
 		{HeaderType, r.Type},
 		{HeaderVersion, strconv.FormatUint(r.Version, 10)},
 		{HeaderContentType, contentType},
@@ -109,8 +113,9 @@ func (r *Record) Headers() []Header {
 	return headers
 }
 
-// DecodeRecord reads a Kafka record of topic events. It never fails: what is
-// wrong with it stands in Malformed or Unreadable.
+// DecodeRecord reads a Kafka record of topic events; partitions is the number
+// of the topic's partitions. DecodeRecord never fails: the fields Malformed and
+// Unreadable have the errors.
 func DecodeRecord(raw RawMessage, partitions int32) Record {
 	r := Record{Partition: raw.Partition, Offset: raw.Offset, Body: raw.Body, Trace: raw.Get(HeaderTraceParent)}
 	r.Malformed = r.readChain(raw, partitions)
@@ -121,7 +126,7 @@ func DecodeRecord(raw RawMessage, partitions int32) Record {
 	return r
 }
 
-// readChain reads what the gate needs.
+// readChain reads the headers for the gate.
 func (r *Record) readChain(raw RawMessage, partitions int32) error {
 	stream, err := raw.stream(partitions)
 	if err != nil {
@@ -143,6 +148,7 @@ func (r *Record) readChain(raw RawMessage, partitions int32) error {
 	return nil
 }
 
+// readRest reads all other headers.
 func (r *Record) readRest(raw RawMessage) (err error) {
 	if r.ID = raw.Get(HeaderID); r.ID == "" {
 		return fmt.Errorf("no %s", HeaderID)
@@ -164,19 +170,21 @@ func (r *Record) readRest(raw RawMessage) (err error) {
 // timeLayout is RFC 3339 in UTC, to the millisecond.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
+// FormatTime returns a time as RFC 3339 in UTC, to the millisecond: the form of
+// ce_time, of answers and of the rows of read models.
+func FormatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// parseTime reads what formatTime writes, and nothing else.
+// parseTime reads the form of FormatTime. Any other form is an error.
 func parseTime(text string) (time.Time, error) {
 	if len(text) == len(timeLayout) && shapeOf(text) == shapeOf(timeLayout) {
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil { // its fast way
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil { // this layout has a fast path
 			return t, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%s %q: want RFC 3339 in UTC with milliseconds", HeaderTime, text)
 }
 
-// shapeOf is a time's text with every digit made 0.
+// shapeOf returns a time's text with every digit replaced by 0.
 func shapeOf(text string) (shape [len(timeLayout)]byte) {
 	for i := range shape {
 		shape[i] = text[i]
@@ -189,8 +197,8 @@ func shapeOf(text string) (shape [len(timeLayout)]byte) {
 
 var errCount = errors.New("want an integer from 0 to 9223372036854775807 in canonical form")
 
-// parseCount reads a count in the one way it is written: no sign, no leading
-// zero. Two texts for one number would be two digests for one record.
+// parseCount reads a number without sign and leading zeros. Two texts for one
+// number would be two digests for one record.
 func parseCount(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || strconv.FormatUint(n, 10) != text {

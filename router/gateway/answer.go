@@ -15,7 +15,8 @@ const (
 	statusSucceeded = "succeeded"
 )
 
-// write answers with 202 and where the outcome will be, or with the outcome.
+// write answers with the outcome, or with 202 and the place of the future
+// outcome.
 func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Envelope, answer commandAnswer) {
 	if answer.Position != "" {
 		w.Header().Set("Position", answer.Position)
@@ -23,7 +24,7 @@ func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Envelope, answer comm
 	status := http.StatusOK
 	if answer.Status == statusAccepted {
 		status = http.StatusAccepted
-		answer.Position = "" // in the header alone
+		answer.Position = "" // only in the header
 		if g.StatusURL != "" {
 			w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
 				g.statusPath(c))
@@ -32,14 +33,14 @@ func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Envelope, answer comm
 	web.WriteJSON(w, status, answer)
 }
 
-// statusPath is where the read API tells a command's status.
+// statusPath is the path of a command's status in the read API.
 func (g *Gateway) statusPath(c *eventlog.Envelope) string {
 	t, id := g.Registry.OfStream(c.Stream)
 	return "/" + t.Plural() + "/" + url.PathEscape(id) + "/commands/" + escapeCommandID(c.ID)
 }
 
-// escapeCommandID writes a command id in a path. Clients would take those of
-// dots for steps in it.
+// escapeCommandID escapes a command id for a path. Clients would take an id of
+// dots for steps in the path.
 func escapeCommandID(id string) string {
 	if id == "." || id == ".." {
 		return strings.ReplaceAll(id, ".", "%2E")
@@ -47,7 +48,7 @@ func escapeCommandID(id string) string {
 	return url.PathEscape(id)
 }
 
-// commandAnswer is what a client is told of its command.
+// commandAnswer is the body of the answer to a command.
 type commandAnswer struct {
 	ID       string `json:"id"`
 	Type     string `json:"type"`
@@ -57,7 +58,7 @@ type commandAnswer struct {
 	Position string `json:"position,omitempty"`
 }
 
-// answerOf is the answer to a command that has its outcome, or a problem.
+// answerOf is the answer to a command with an outcome. A problem is the error.
 func answerOf(c *eventlog.Envelope, o decider.Outcome) (commandAnswer, error) {
 	switch {
 	case o.CommandHash != c.Hash:

@@ -21,7 +21,7 @@ func commandOf(commandType, id, user, name string) string {
 	return fmt.Sprintf(`{"type":%q,"id":%q,"payload":{"id":%s,"name":%q}}`, commandType, id, user, name)
 }
 
-// panicUser is a command that can't be decided.
+// panicUser is a command whose decision panics.
 type panicUser struct {
 	ID users.ID `json:"id"`
 }
@@ -41,8 +41,8 @@ func withPanicUser(t *testing.T) {
 	withCommand(t, func() aggregate.Command[users.User] { return new(panicUser) })
 }
 
-// wantAnswer fails unless it is this status and body, to the byte, with what
-// headers go along.
+// wantAnswer fails unless an answer has this status and body, to the byte, and
+// the headers of such an answer.
 func wantAnswer(t *testing.T, w *httptest.ResponseRecorder, status int, body string) {
 	t.Helper()
 	if w.Code != status {
@@ -81,8 +81,8 @@ func refusal(status int, slug, detail, id string) string {
 const reused = `{"type":"urn:millrace:problem:command-id-reused","title":"Command id reused","status":422,` +
 	`"detail":"this stream had another command with this id; that command stays as it is","id":"c1"}`
 
-// A waited answer says how the command ended, and says the same when the
-// command comes again, without sending it again.
+// A waited answer has the outcome, and the same outcome when the command comes
+// again, without another send.
 func TestWaitedAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -228,7 +228,7 @@ func TestParkedAnswers(t *testing.T) {
 				t.Errorf("answered after %v", took)
 			}
 		}
-		// What comes behind it is not decided, however often it comes.
+		// Later commands of the stream are not decided, however often they come.
 		queued := commandOf("createUser", "c1", "1", "Ann")
 		for range 2 {
 			w, took := s.post(t, queued, "Prefer", "wait=5")
@@ -244,7 +244,8 @@ func TestParkedAnswers(t *testing.T) {
 			t.Errorf("sent %s", got)
 		}
 
-		// The stream goes on while two wait: one from before, one that is new.
+		// The stream goes on while two clients wait, for a queued command and
+		// for a new command.
 		var waiting sync.WaitGroup
 		before, behind := httptest.NewRecorder(), httptest.NewRecorder()
 		waiting.Go(func() { s.ServeHTTP(before, newPost(t.Context(), queued, "Prefer", "wait=5")) })
@@ -264,8 +265,8 @@ func TestParkedAnswers(t *testing.T) {
 	})
 }
 
-// A 202 names the command, in its header, for the place of its outcome is not
-// known yet; or that, if it is.
+// A 202 names the command in its Position header, because the place of the
+// outcome is not known yet; or the outcome, if known.
 func TestAcceptedPositions(t *testing.T) {
 	place := eventlog.CommandPlace{Partition: 3, CommandPosition: eventlog.CommandPosition{TopicID: "topic", Offset: 7}}
 	sent := func(id string) string {

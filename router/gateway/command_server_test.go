@@ -16,7 +16,7 @@ import (
 )
 
 // commandServer is a gateway in front of a service that decides on the fake
-// log. What the gateway sends goes to the desk, or is held back.
+// log. Sent commands go to the processor, or are kept back.
 type commandServer struct {
 	http.Handler
 	*deciding
@@ -28,7 +28,7 @@ type commandServer struct {
 	mu   sync.Mutex
 	hold bool
 	sent []eventlog.Envelope // by offset
-	next int                 // the first that the desk has not seen
+	next int                 // the first command that the processor has not seen
 }
 
 func newCommandServer(t *testing.T, adjust func(*commandServer)) *commandServer {
@@ -63,7 +63,7 @@ func (s *commandServer) send(c *eventlog.Envelope) error {
 	return nil
 }
 
-// holdBack keeps what is sent from the desk, until release.
+// holdBack keeps sent commands from the processor, until release.
 func (s *commandServer) holdBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func newPost(ctx context.Context, body string, headers ...string) *http.Request 
 	return r
 }
 
-// post asks, and returns the answer and how long it took.
+// post returns the answer to a POST, and the time that the answer took.
 func (s *commandServer) post(t *testing.T, body string, headers ...string) (*httptest.ResponseRecorder, time.Duration) {
 	t.Helper()
 	start, w := time.Now(), httptest.NewRecorder()

@@ -12,8 +12,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// deciding is a command service that decides on the fake log, for a gateway in
-// front of it.
+// deciding is a command service on the fake log, for a gateway in front.
 type deciding struct {
 	t          *testing.T
 	states     *decider.StateStore

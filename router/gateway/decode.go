@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
@@ -24,10 +25,10 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// maxDepth is how deep a request may nest; its outermost object has depth 1.
+// maxDepth is how deep a request may nest; the outermost object has depth 1.
 const maxDepth = 32
 
-// request is the body of POST /commands. A member that is not a pointer is
+// request is the body of POST /commands. Members without a pointer are
 // required.
 type request struct {
 	Type            requestType     `json:"type"`
@@ -36,17 +37,17 @@ type request struct {
 	ExpectedVersion *requestVersion `json:"expectedVersion"`
 }
 
-// decodeRequest reads a command strictly: whatever could be read in two ways
-// is refused (RFC 8259 leaves duplicate members open, RFC 7493 doesn't). It
-// returns either a command, which has no time yet, and an id only if the body
-// has one, or what is wrong with the body.
+// decodeRequest reads a command strictly, and refuses every body with two
+// readings (RFC 8259 allows duplicate members, RFC 7493 doesn't). The result is
+// a command without a time, and without an id unless the body has one; or the
+// errors of the body.
 func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelope, []web.FieldError) {
 	if wrong := checkDepth(body); wrong != nil {
 		return nil, wrong
 	}
 	given, ok := membersOf(body)
 	if !ok {
-		return nil, notJSON(json.Unmarshal(body, new(map[string]jsontext.Value))) // which says why
+		return nil, notJSON(json.Unmarshal(body, new(map[string]jsontext.Value))) // for the error's reason
 	}
 	req := request{Type: requestType{registry: registry}}
 	wrong := decodeMembers(given, "", &req)
@@ -72,8 +73,9 @@ func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelop
 	return envelope, nil
 }
 
-// checkID asks the aggregate whether a command's id is one. The id must be
-// written as the aggregate stores the id: two texts would be one stream.
+// checkID asks the aggregate to check the id of a command. The command must
+// have the id in the aggregate's own form: otherwise two texts would be one
+// stream.
 func checkID(t *aggregate.Type, command aggregate.AnyCommand) (id string, wrong *web.FieldError) {
 	at := jsontext.Pointer("/payload")
 	if member := t.IDMember(command.Type()); member != "" {
@@ -89,9 +91,10 @@ func checkID(t *aggregate.Type, command aggregate.AnyCommand) (id string, wrong 
 	return id, nil
 }
 
-// decodeMembers reads the members of an object into the fields of a struct,
-// by their json tags, and names all that is wrong: members that are missing
-// (unless the field is a pointer or has omitempty), unknown, or refused by the field's type.
+// decodeMembers reads the members of an object into the fields of a struct, by
+// their json tags, and returns all errors: members that are missing (unless the
+// field is a pointer or has omitempty), unknown members, and values that the
+// field's type refuses.
 func decodeMembers(given []member, at jsontext.Pointer, into any) (wrong []web.FieldError) {
 	add := func(member, detail string) {
 		wrong = append(wrong, web.FieldError{Pointer: string(at.AppendToken(member)), Detail: detail})
@@ -130,9 +133,10 @@ type member struct {
 	value jsontext.Value
 }
 
-// membersOf reads the members of an object, if that is all there is.
+// membersOf reads the members of an object. The result is false for data that
+// are not one object.
 func membersOf(object []byte) (members []member, ok bool) {
-	in := jsontext.NewDecoder(bytes.NewBuffer(object)) // which it reads in place
+	in := jsontext.NewDecoder(bytes.NewBuffer(object)) // in reads object in place
 	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
 		return nil, false
 	}
@@ -146,7 +150,7 @@ func membersOf(object []byte) (members []member, ok bool) {
 		if m.value, err = in.ReadValue(); err != nil {
 			return nil, false
 		}
-		end := in.InputOffset() // what it returned is good until it reads on
+		end := in.InputOffset() // after the next read, m.value would be overwritten
 		m.value = object[end-int64(len(m.value)) : end]
 		members = append(members, m)
 	}
@@ -169,8 +173,8 @@ func (p *requestPayload) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// decodeMember reads one value. A type that reads itself says in its own
-// words what the type takes.
+// decodeMember reads one value. A type that reads itself says in its own words
+// which values the type takes.
 func decodeMember(value jsontext.Value, at jsontext.Pointer, field reflect.Value) []web.FieldError {
 	refuse := func(detail string) []web.FieldError {
 		return []web.FieldError{{Pointer: string(at), Detail: detail}}
@@ -197,11 +201,11 @@ func decodeMember(value jsontext.Value, at jsontext.Pointer, field reflect.Value
 		}
 		return decodeMembers(members, at, into)
 	case reflect.Slice:
-		if field.Type().Elem().Kind() != reflect.Uint8 { // bytes are a text in base64
+		if field.Type().Elem().Kind() != reflect.Uint8 { // bytes are a base64 text
 			return decodeItems(value, at, field)
 		}
 	}
-	if value.Kind() != 'n' && json.Unmarshal(value, into, json.RejectUnknownMembers(true)) == nil {
+	if value.Kind() != 'n' && json.Unmarshal(value, into, asWritten) == nil {
 		return nil
 	}
 	switch field.Kind() {
@@ -218,7 +222,11 @@ func decodeMember(value jsontext.Value, at jsontext.Pointer, field reflect.Value
 	}
 }
 
-// anyJSON is the type of a field that takes any value as it stands, null too.
+// asWritten reads values strictly, in the form in which encoding/json writes
+// values.
+var asWritten = json.JoinOptions(json.RejectUnknownMembers(true), jsonv1.FormatDurationAsNano(true), jsonv1.FormatByteArrayAsArray(true))
+
+// anyJSON is the type of a field that takes any value unchanged, null too.
 var anyJSON = reflect.TypeFor[stdjson.RawMessage]()
 
 // decodeItems reads an array, item by item.
@@ -234,7 +242,7 @@ func decodeItems(value jsontext.Value, at jsontext.Pointer, field reflect.Value)
 	return wrong
 }
 
-// requestType is an empty command of the type that is asked for.
+// requestType is an empty command of the requested type.
 type requestType struct {
 	registry *aggregate.Registry
 	of       *aggregate.Type
@@ -265,7 +273,7 @@ func (id *requestID) UnmarshalJSON(data []byte) error {
 }
 
 // requestVersion is an integer that every JSON reader holds exactly (RFC 8259,
-// 6), in the one form that has nothing to round.
+// section 6), without fraction and exponent.
 type requestVersion uint64
 
 func (v *requestVersion) UnmarshalJSON(data []byte) error {
@@ -277,7 +285,7 @@ func (v *requestVersion) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// checkDepth leaves all that isn't JSON for later.
+// checkDepth refuses bodies that nest too deep. Bodies that are not JSON pass.
 func checkDepth(body []byte) []web.FieldError {
 	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
 		return nil
@@ -296,7 +304,7 @@ func checkDepth(body []byte) []web.FieldError {
 	}
 }
 
-// notJSON says where a body is not a JSON object.
+// notJSON makes the error of a body that is no JSON object, with the place.
 func notJSON(err error) []web.FieldError {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
@@ -314,9 +322,10 @@ func notJSON(err error) []web.FieldError {
 	return []web.FieldError{wrong}
 }
 
-// hashOf tells commands apart by what they say: the SHA-256, in lower-case
-// hexadecimal, of type, payload and expected version ("" for any), each of
-// them behind its length in 4 bytes, big-endian.
+// hashOf hashes the content of a command: the SHA-256, in lower-case
+// hexadecimal, of type, payload and expected version ("" for any), each with
+// its length in front, in 4 bytes, big-endian. Two commands with one id are the
+// same command if the hashes are equal.
 func hashOf(envelope *eventlog.Envelope) string {
 	version := ""
 	if envelope.ExpectedVersion != nil {

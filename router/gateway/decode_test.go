@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +16,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// The hash is on the wire and in every ledger: it never changes.
+// The hash is on the wire and in every state store: the hash never changes.
 func TestHash(t *testing.T) {
 	const (
 		created  = "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e"
@@ -67,8 +68,8 @@ func TestHashTellsApart(t *testing.T) {
 	}
 }
 
-// A field that reads itself says in plain words what it takes; decodeRequest
-// matches members to fields by their tags.
+// A field that reads itself says in plain words which values the field takes;
+// decodeRequest matches members to fields by their tags.
 func TestCommandFields(t *testing.T) {
 	for _, newCommand := range users.Aggregate.Commands() {
 		command := reflect.TypeOf(newCommand()).Elem()
@@ -127,8 +128,36 @@ func TestDecodeMembersOfPlainTypes(t *testing.T) {
 	}
 }
 
-// What is accepted is said again by its normalised form, and another reader of
-// JSON reads the same in it.
+// A value is read in the form in which encoding/json writes the value.
+func TestDecodeMembersAsWritten(t *testing.T) {
+	type special struct {
+		Wait  time.Duration     `json:"wait"`
+		Key   [2]byte           `json:"key"`
+		Bytes []byte            `json:"bytes"`
+		At    time.Time         `json:"at"`
+		Any   json.RawMessage   `json:"any"`
+		Texts map[string]string `json:"texts"`
+	}
+	want := special{
+		Wait: time.Minute, Key: [2]byte{1, 2}, Bytes: []byte{3}, At: time.UnixMilli(4).UTC(),
+		Any: json.RawMessage("null"), Texts: map[string]string{"a": "\u2028"},
+	}
+	body := decider.EncodeBody(want)
+	given, ok := membersOf(body)
+	if !ok {
+		t.Fatalf("not an object: %s", body)
+	}
+	var got special
+	if wrong := decodeMembers(given, "", &got); wrong != nil {
+		t.Fatalf("%s is refused: %v", body, wrong)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-written +read):\n%s", body, diff)
+	}
+}
+
+// An accepted command is accepted again in its normalised form, and another
+// JSON library reads the same command.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		alice,
@@ -166,8 +195,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// readOtherwise makes a command of a body as encoding/json reads it, which
-// shares nothing with the decoder but the types of the domain.
+// readOtherwise makes a command of a body with encoding/json, and shares only
+// the types of the domain with the decoder.
 func readOtherwise(t *testing.T, body []byte) *eventlog.Envelope {
 	t.Helper()
 	var envelope struct {

@@ -1,6 +1,12 @@
 // Package gateway takes commands over HTTP.
 //
-//	gateway.go, request.go, decode.go     POST /commands: read it strictly, name the stream
-//	pending_request.go, answer.go, prefer.go  send it on the command bus, answer 202, or wait for the outcome
-//	import.go                             many in one request
+//	gateway.go          POST /commands, for one command or many
+//	request.go          the request: media type, id and time of the command
+//	decode.go           the body, read strictly into a command of an aggregate
+//	prefer.go           Prefer: wait, the time to wait for the outcome
+//	limit.go            bounds of the commands under way
+//	pending_request.go  the command on the command bus, and the wait for the outcome
+//	settle.go           the short wait of a 202 for the read models
+//	answer.go           the outcome as an answer, or 202
+//	import.go           many commands in one request (NDJSON)
 package gateway

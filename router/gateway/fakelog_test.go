@@ -8,8 +8,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// fakeLog is topic events with one partition. What becomes of an append is up
-// to fate.
+// fakeLog is topic events with one partition. The function fate decides about
+// each append.
 type fakeLog struct {
 	mu      sync.Mutex
 	grown   *sync.Cond
@@ -21,8 +21,8 @@ type fate int
 
 const (
 	lands   fate = iota
-	fails        // nothing is written, and the writer is told
-	ackLost      // it is written, and the writer is told that it isn't
+	fails        // nothing is written, and the writer hears of an error
+	ackLost      // the record is written, and the writer hears of an error
 )
 
 func newFakeLog() *fakeLog {
@@ -81,24 +81,4 @@ func (l *fakeLog) Follow(ctx context.Context, _ int32, from int64, fn func([]eve
 		}
 		from += int64(len(batch))
 	}
-}
-
-// accepted is the log through the gate, by stream.
-func (l *fakeLog) accepted() map[string][]eventlog.Record {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.gated()
-}
-
-func (l *fakeLog) gated() map[string][]eventlog.Record {
-	heads := map[string]eventlog.Head{}
-	out := map[string][]eventlog.Record{}
-	for i := range l.records {
-		r := &l.records[i]
-		if head, ok := heads[r.Stream].Accept(r); ok {
-			heads[r.Stream] = head
-			out[r.Stream] = append(out[r.Stream], *r)
-		}
-	}
-	return out
 }

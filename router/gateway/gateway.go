@@ -12,58 +12,58 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/web"
 )
 
 // Gateway takes commands over HTTP and puts them on the command bus.
 type Gateway struct {
-	// Registry is the aggregates whose commands are taken.
+	// Registry has the aggregates whose commands the gateway takes.
 	Registry *aggregate.Registry
-	// Send puts a command on the command bus. sent is told once how that went,
-	// late perhaps, and by any goroutine: no error means that Kafka holds the
-	// command, at that place.
+	// Send puts a command on the command bus, and calls sent once, from any
+	// goroutine, perhaps late. Without an error, Kafka holds the command at
+	// that place.
 	Send func(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error))
-	// Timeout is how long a send may take before its client is told that the
-	// outcome is unknown.
+	// Timeout bounds the wait for a send. After the timeout, the client hears
+	// that the outcome is unknown.
 	Timeout time.Duration
-	// MaxInFlight is how many sends may be under way at once, those that
-	// nobody waits for any more included.
+	// MaxInFlight bounds the sends under way, abandoned sends included.
 	MaxInFlight int
-	// MaxUndecided is how many commands that this gateway took may have no
-	// outcome yet.
+	// MaxUndecided bounds the commands of this gateway without an outcome.
 	MaxUndecided int
-	// States is where outcomes are read, nil as long as there is none.
+	// States returns the state store with the outcomes, nil before the state
+	// store exists.
 	States func() *decider.StateStore
 	// Visible, if not nil, returns once the read models of this process have
-	// what stands at a place in the log, or when the context ends.
+	// read the log up to a place, or when the context ends.
 	Visible func(ctx context.Context, partition int32, offset int64)
 	// Stopping, once closed, ends all waits for outcomes.
 	Stopping <-chan struct{}
-	// StatusURL is the read API's public URL, which a command's Location
-	// begins with; "" for no Location.
+	// StatusURL is the read API's public URL, the beginning of a command's
+	// Location; "" for no Location.
 	StatusURL string
 	Now       func() time.Time
 	Log       *slog.Logger
-	// Meter, if not nil, is told what becomes of commands.
+	// Meter, if not nil, counts commands.
 	Meter decider.Meter
-	// Tracer, if not nil, follows them.
+	// Tracer, if not nil, traces commands.
 	Tracer decider.Tracer
 
-	inFlight   semaphore // sends under way
-	undecided  semaphore // commands without an outcome
-	imported   semaphore // those of them that came with imports, which wait for places and leave half to others
-	logSampler web.LogSampler
-	// lastCommand is when the last one came, in Unix nanoseconds.
+	inFlight   *limit // sends under way
+	undecided  *limit // commands without an outcome
+	imported   *limit // the undecided commands of imports; imports leave half of the places to others
+	logSampler logging.Sampler
+	// lastCommand is the time of the last command, in Unix nanoseconds.
 	lastCommand atomic.Int64
 }
 
-// Routes adds POST /commands to the router. Call it once.
+// Routes adds POST /commands to the router. Routes must be called once.
 func (g *Gateway) Routes(r *mux.Router) {
 	if g.Meter == nil {
 		g.Meter = decider.Unmetered{}
 	}
-	g.inFlight = make(semaphore, g.MaxInFlight)
-	g.undecided, g.imported = make(semaphore, g.MaxUndecided), make(semaphore, (g.MaxUndecided+1)/2)
+	g.inFlight = newLimit(g.MaxInFlight)
+	g.undecided, g.imported = newLimit(g.MaxUndecided), newLimit((g.MaxUndecided+1)/2)
 	r.Handle("/commands", web.Handler(g.Log, g.post)).Methods(http.MethodPost)
 }
 
@@ -93,7 +93,7 @@ func (g *Gateway) postOne(w http.ResponseWriter, r *http.Request) error {
 		outcomes = p.states.Watch(c.Stream, c.ID)
 		defer outcomes.Close()
 	}
-	if err := p.send(r.Context(), semaphore.tryAcquire); err != nil {
+	if err := p.send(r.Context(), (*limit).tryAcquire); err != nil {
 		return err
 	}
 	if outcomes != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Whatever could be read in two ways is refused, with the places that are
-// wrong, and never reaches the bus.
+// A body with two readings is refused, with the wrong places, and never reaches
+// the bus.
 func TestGatewayInvalid(t *testing.T) {
 	const (
 		invalid   = "urn:millrace:problem:invalid-request"
@@ -190,7 +190,7 @@ func TestGatewayTakesNoQuery(t *testing.T) {
 	}
 }
 
-// What is said names neither Go's types nor the libraries.
+// Error texts name neither Go's types nor libraries.
 func TestGatewayDetails(t *testing.T) {
 	tests := []struct{ body, detail string }{
 		{``, "ends before the JSON is complete"},

@@ -38,7 +38,7 @@ func newGateway(send func(*eventlog.Envelope) error) http.Handler {
 	return router
 }
 
-// aside makes a bus of a function that says how it went by returning.
+// aside makes a bus of a function that returns the result of a send.
 func aside(send func(*eventlog.Envelope) error) func(*eventlog.Envelope, func(eventlog.CommandPlace, error)) {
 	return func(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 		go func() { sent(eventlog.CommandPlace{}, send(c)) }()
@@ -48,7 +48,7 @@ func aside(send func(*eventlog.Envelope) error) func(*eventlog.Envelope, func(ev
 // noStates is before Kafka is reached.
 func noStates() *decider.StateStore { return nil }
 
-// capture is a command bus that keeps what it gets.
+// capture is a command bus that keeps all commands.
 type capture []*eventlog.Envelope
 
 func (c *capture) send(command *eventlog.Envelope) error {
@@ -56,7 +56,7 @@ func (c *capture) send(command *eventlog.Envelope) error {
 	return nil
 }
 
-// answer is what a client sees.
+// answer is a client's view of an answer.
 type answer struct {
 	Status int
 	Header http.Header
@@ -69,8 +69,8 @@ type answer struct {
 	}
 }
 
-// pointers are the wrong places that a problem names, in its order; header
-// fields and query parameters behind a question mark.
+// pointers are the wrong places in a problem, in order; header fields and query
+// parameters have a question mark in front.
 func (a answer) pointers() []string {
 	var pointers []string
 	for _, e := range a.Body.Errors {
@@ -83,8 +83,9 @@ func (a answer) pointers() []string {
 	return pointers
 }
 
-// ask posts a body with headers: pairs of name and value. An application/json
-// Content-Type goes along unless one is given; the value "-" leaves it out.
+// ask posts a body with headers: pairs of name and value. The Content-Type is
+// application/json unless the headers have another; the value "-" leaves the
+// Content-Type out.
 func ask(t *testing.T, h http.Handler, target, body string, headers ...string) answer {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
@@ -238,7 +239,7 @@ func wantUnavailable(t *testing.T, got answer, problem, id string) {
 	}
 }
 
-// A bus that hangs holds up its own places, and nothing else.
+// A bus that hangs keeps its own places, and nothing else.
 func TestGatewaySendHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -269,7 +270,7 @@ func TestGatewaySendHangs(t *testing.T) {
 	})
 }
 
-// That its client leaves is no reason to give a send up.
+// A send goes on when the client leaves.
 func TestGatewayClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

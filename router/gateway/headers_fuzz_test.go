@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A wait is whole seconds up to the longest, and said again it is the same.
+// A wait is whole seconds up to the longest wait, and reads the same when
+// written again.
 func FuzzPreferredWait(f *testing.F) {
 	for _, seed := range []string{
 		"wait=5", `Wait = "7" ; a=b`, "respond-async, wait=10, wait=3", `a="x,\"wait=9"; b, wait=1`, "wait=99999999999999999999",
@@ -28,7 +29,7 @@ func FuzzPreferredWait(f *testing.F) {
 	})
 }
 
-// A key that is taken stands in the header as it is, bare or quoted.
+// An accepted key stands in the header unchanged, bare or quoted.
 func FuzzIdempotencyKey(f *testing.F) {
 	for _, seed := range []string{"a", `"a"`, `""`, `"`, "a\nb", "\x00", strings.Repeat("a", 129), "~._:-"} {
 		f.Add(seed)
@@ -45,7 +46,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-// What is taken is one media type of the two, in UTF-8.
+// An accepted media type is JSON or NDJSON, in UTF-8.
 func FuzzMediaOf(f *testing.F) {
 	for _, seed := range []string{
 		"application/json", "Application/JSON ; Charset=\"UTF-8\"", "application/x-ndjson;charset=utf-8", "application/json;charset*=utf-8''utf-8",

@@ -16,70 +16,82 @@ import (
 )
 
 const (
-	// importWindow is how many lines of one import are under way at once.
+	// importWindow bounds the lines of one import under way.
 	importWindow = 512
-	// importSenders send lines side by side; one stream's all by the same one.
+	// importSenders is how many goroutines send the lines of an import. All
+	// lines of a stream have the same sender.
 	importSenders = 64
-	// importPatience is how long a client may take for a line, or to read
-	// results, and how long a line waits for a place.
+	// importPatience bounds the time for a client to send a line or to read
+	// results, and the wait of a line for a place.
 	importPatience = 30 * time.Second
-	// importLinger is how long what a client still sends is dropped after it
-	// was cut off: if the connection closed at once, it might not read why.
+	// importLinger is how long the rest of a body is read and dropped after the
+	// last result. If the connection closed at once, the client might not read
+	// the result.
 	importLinger = time.Second
 )
 
-// importer is an import under way: one goroutine reads lines, some send them,
-// and one writes their results.
+// importer is an import under way: one goroutine reads lines, some goroutines
+// send commands, and one goroutine writes results.
 type importer struct {
 	*Gateway
-	control *http.ResponseController
-	wait    time.Duration
-	lines   chan *importLine // in order, read and not answered
+	control   *http.ResponseController
+	wait      time.Duration
+	lines     chan *importLine // in order, read and not answered
+	untilStop context.Context  // ends with the import, or when the service stops
 
-	senders [importSenders]chan *importLine // nil until needed
+	senders [importSenders]chan *importLine // each nil until its first line
 }
 
 // importLine is a line on its way.
 type importLine struct {
 	number  int
-	pending *pendingRequest // nil if the line is wrong
-	sent    chan struct{}   // closed when err says how sending went
+	pending *pendingRequest // nil for a wrong line
+	sent    chan struct{}   // closed once err has the result of the send
 	err     error
 }
 
 // postMany takes a command a line, and answers with a result a line, in the
-// same order, as they come (NDJSON). A line that is wrong is reported in its
-// place. The client is read as fast as commands are taken.
+// same order, while lines come (NDJSON). A wrong line gets a problem as its
+// result. The client is read as fast as commands are taken.
 func (g *Gateway) postMany(w http.ResponseWriter, r *http.Request) error {
 	if len(r.Header.Values(headerIdempotencyKey)) > 0 {
 		return invalid("many commands can't share one id", web.FieldError{
 			Parameter: headerIdempotencyKey, Detail: "must not be given with " + mediaNDJSON + "; give each line its id",
 		})
 	}
+	untilStop, over := context.WithCancel(context.Background())
+	defer over()
+	go func() {
+		select {
+		case <-g.Stopping:
+			over()
+		case <-untilStop.Done():
+		}
+	}()
 	i := &importer{
 		Gateway: g, control: http.NewResponseController(w), wait: preferredWait(r.Header),
-		lines: make(chan *importLine, importWindow),
+		lines: make(chan *importLine, importWindow), untilStop: untilStop,
 	}
 	if err := i.control.EnableFullDuplex(); err != nil {
 		return err
 	}
 	if r.Header.Get("Expect") != "" {
-		w.WriteHeader(http.StatusContinue) // net/http itself sends it no more once the answer has begun
+		w.WriteHeader(http.StatusContinue) // net/http doesn't send 100 once the answer has begun
 	}
 	w.Header().Set("Content-Type", mediaNDJSON)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Connection", "close") // the rest of a body that isn't read to its end must not pass for a request
+	w.Header().Set("Connection", "close") // or net/http would read the rest of the body as the next request
 	applyWait(w.Header(), i.wait)
 	w.WriteHeader(http.StatusOK)
 
-	// Not the request's context, which ends when a client has closed its
-	// sending side: it may read on. If it doesn't, writing tells.
+	// Not the request's context: that one ends when a client closes its sending
+	// side, and the client may read on. A write fails if the client doesn't.
 	ctx, giveUp := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer giveUp()
 	var writing sync.WaitGroup
 	writing.Go(func() { i.write(ctx, w, giveUp) })
 	defer writing.Wait()
-	i.read(ctx, r.Body) // here, where a panic over what a client sent is recovered from
+	i.read(ctx, r.Body) // on this goroutine, where web recovers from panics
 	return nil
 }
 
@@ -112,8 +124,8 @@ func (i *importer) read(ctx context.Context, body io.Reader) {
 	}
 }
 
-// interruptReading ends the read under way when the service stops or the
-// client is gone, until stop is called.
+// interruptReading ends the read under way when the service stops or the client
+// is gone. After stop, nothing is interrupted.
 func (i *importer) interruptReading(ctx context.Context) (stop func()) {
 	var interrupter sync.WaitGroup
 	stopped := make(chan struct{})
@@ -132,10 +144,11 @@ func (i *importer) interruptReading(ctx context.Context) (stop func()) {
 	}
 }
 
-// nextLine reads a line in the time that a client may take for one.
+// nextLine reads a line, within the time for a line.
 func (i *importer) nextLine(ctx context.Context, in *bufio.Reader) (text []byte, long bool, err error) {
 	_ = i.control.SetReadDeadline(time.Now().Add(importPatience))
-	// After the deadline is set: whoever interrupts from here on has the last word.
+	// Only now, after the deadline is set: an interruption from here on sets
+	// the last deadline.
 	if !i.ending(ctx) {
 		text, long, err = readLine(in)
 	}
@@ -156,8 +169,8 @@ func (i *importer) ending(ctx context.Context) bool {
 	}
 }
 
-// readLine reads a line without its end, and skips one that is too long. The
-// line is good until the next is read.
+// readLine reads a line without its end, and skips a line that is too long. The
+// text is valid until the next read.
 func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	text, err = in.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) {
@@ -171,14 +184,14 @@ func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	return text, long, err
 }
 
-// report puts a wrong line's problem in its place.
+// report adds a result for a wrong line.
 func (i *importer) report(number int, problem *web.Problem) {
 	line := &importLine{number: number, sent: make(chan struct{}), err: problem}
 	close(line.sent)
 	i.lines <- line
 }
 
-// take decodes a line and has it sent.
+// take decodes a line, and hands the command to a sender.
 func (i *importer) take(ctx context.Context, number int, text []byte) {
 	c, wrong := decodeRequest(i.Registry, text)
 	if len(wrong) > 0 {
@@ -207,9 +220,9 @@ func (i *importer) stopSenders() {
 	}
 }
 
-// sendLines sends lines one after the other. Once a line was not sent, or it
-// is not known whether it was, the later ones of its stream are not: they would
-// overtake it.
+// sendLines sends lines one after the other. After a line that was not sent, or
+// perhaps not sent, later lines of the same stream are not sent: these would
+// overtake the line.
 func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 	stuck := map[string]bool{}
 	for line := range lines {
@@ -223,7 +236,16 @@ func (i *importer) sendLines(ctx context.Context, lines <-chan *importLine) {
 	}
 }
 
-func (i *importer) acquire(s semaphore) bool { return s.acquire(importPatience, i.Stopping) }
+// acquire takes a place, and waits a while for a free place, but not longer
+// than until the service stops.
+func (i *importer) acquire(l *limit) bool {
+	if l.tryAcquire() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(i.untilStop, importPatience)
+	defer cancel()
+	return l.acquire(ctx)
+}
 
 func notSent(c *eventlog.Envelope) *web.Problem {
 	p := web.Unavailable("not sent: the service is stopping, or an earlier line of this stream may not have been taken; " +
@@ -232,17 +254,16 @@ func notSent(c *eventlog.Envelope) *web.Problem {
 	return p
 }
 
-// lineResult is the answer to one line: what a POST of its own would have
-// been told.
+// lineResult is the result of one line, with the answer to a POST of the same
+// command.
 type lineResult struct {
 	Line int `json:"line"`
 	*commandAnswer
 	Problem *web.Problem `json:"problem,omitempty"`
 }
 
-// write writes the lines' results, in order, and sends them on whenever the
-// next one has to be waited for. A client that is gone, or doesn't read, it
-// gives up: then the lines left go unanswered.
+// write writes the results in order, and flushes before each wait for a result.
+// If the client is gone or doesn't read, write calls giveUp and writes no more.
 func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
 	results := json.NewEncoder(w)
 	allow := func() { _ = i.control.SetWriteDeadline(time.Now().Add(importPatience)) }
@@ -250,7 +271,7 @@ func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
 		allow()
 		return i.control.Flush()
 	}
-	err := flush() // for clients that wait for the answer to begin
+	err := flush() // for clients that wait for the beginning of the answer
 	for line := range i.lines {
 		if err == nil && !line.ready() {
 			err = flush()
@@ -269,12 +290,12 @@ func (i *importer) write(ctx context.Context, w io.Writer, giveUp func()) {
 		line.close()
 	}
 	if err == nil {
-		_ = flush()                                                 // with time for the end, which net/http writes
-		_ = i.control.SetReadDeadline(time.Now().Add(importLinger)) // and for what is still sent
+		_ = flush()                                                 // the deadline leaves time for the end, written by net/http
+		_ = i.control.SetReadDeadline(time.Now().Add(importLinger)) // for the rest of the body
 	}
 }
 
-// ready says whether the result needs no waiting for.
+// ready reports whether the result needs no wait.
 func (l *importLine) ready() bool {
 	select {
 	case <-l.sent:

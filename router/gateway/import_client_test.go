@@ -192,7 +192,7 @@ func create(id, user string) string { return commandOf("createUser", id, user, "
 type gates struct {
 	mu    sync.Mutex
 	open  map[string]chan struct{}
-	began []string // the ids of sends that have begun, in order
+	began []string // ids of the sends that have begun, in order
 }
 
 func (g *gates) of(id string) chan struct{} {
@@ -216,7 +216,7 @@ func (g *gates) pass(c *eventlog.Envelope) error {
 	return nil
 }
 
-// underWay are the sends that have begun since it was last asked, sorted.
+// underWay returns the sends that have begun since the last call, sorted.
 func (g *gates) underWay() []string {
 	synctest.Wait()
 	g.mu.Lock()

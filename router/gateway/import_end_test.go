@@ -16,8 +16,8 @@ import (
 
 const stopped = "unavailable 503"
 
-// A service that stops takes no more lines, says where it stopped, and tells
-// what it knows of those before.
+// A service that stops takes no more lines, reports the line of the stop, and
+// answers the lines before with known results.
 func TestImportWhenTheServiceStops(t *testing.T) {
 	windowful := []string{"1 accepted c0"}
 	for i := range importWindow + 1 {
@@ -138,8 +138,8 @@ func TestImportStalls(t *testing.T) {
 	}
 }
 
-// The window bounds what an import holds: a client that doesn't read its
-// results is not read any further, and cut off in the end.
+// The window bounds an import: a client that doesn't read its results is not
+// read any further, and cut off in the end.
 func TestImportThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -173,8 +173,8 @@ func TestImportThatIsNotRead(t *testing.T) {
 	})
 }
 
-// A client that neither reads nor sends is cut off for the first it fails to
-// do.
+// A client that neither reads nor sends is cut off after the first of the two
+// deadlines.
 func TestImportThatDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -227,7 +227,7 @@ func TestImportClientGoes(t *testing.T) {
 	})
 }
 
-// A body that is cut off, by a client that still reads.
+// A body breaks off, and the client still reads.
 func TestImportBodyCutOff(t *testing.T) {
 	for _, test := range []struct{ name, length, body string }{
 		{"in a line", "1000", create("a", "1") + "\n" + create("b", "1")},
@@ -270,8 +270,9 @@ func TestImportHalfClosed(t *testing.T) {
 	c.wantEnd("1 succeeded a", "2 user-exists 409 b")
 }
 
-// A client that is cut off while it sends reads why. Here nothing is between
-// the two: once the server has stopped reading, what is sent fails.
+// A client that is cut off in the middle of a send reads the reason. In this
+// test nothing buffers between client and server: once the server has stopped
+// reading, sends fail.
 func TestImportCutOffWhileItSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -293,7 +294,7 @@ func TestImportCutOffWhileItSends(t *testing.T) {
 	})
 }
 
-// An answer that pauses for long ends as a whole one.
+// An answer with a long pause has its proper end.
 func TestImportEndsLongAfterItsLastLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -309,8 +310,7 @@ func TestImportEndsLongAfterItsLastLine(t *testing.T) {
 	})
 }
 
-// A line that makes this program panic takes its own import down, and nothing
-// else.
+// A line that makes this program panic ends its own import, and nothing else.
 func TestImportThatPanics(t *testing.T) {
 	withCommand(t, func() aggregate.Command[users.User] { return new(brittleUser) })
 	synctest.Test(t, func(t *testing.T) {
@@ -327,7 +327,7 @@ func TestImportThatPanics(t *testing.T) {
 	})
 }
 
-// brittleUser panics when it is read.
+// brittleUser is a command that panics when read.
 type brittleUser struct {
 	ID brittleID `json:"id"`
 }

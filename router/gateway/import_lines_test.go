@@ -17,8 +17,8 @@ func padded(line string, length int) string {
 	return line + strings.Repeat(" ", length-len(line))
 }
 
-// Wrong lines are reported in their places, with the number they have in the
-// body, and take nothing from the others.
+// Wrong lines are reported in order, with their number in the body, and take
+// nothing from other lines.
 func TestImportLines(t *testing.T) {
 	const (
 		good    = maxBody
@@ -90,7 +90,7 @@ func TestImportLines(t *testing.T) {
 	}
 }
 
-// Within the limit, lines are what bytes.Split says; beyond it they are
+// Within the limit, lines are the lines of bytes.Split; longer lines are
 // skipped, each on its own.
 func FuzzReadLine(f *testing.F) {
 	for _, body := range []string{"", "\n", "a", "a\nb", "a\r\n\r\nb\r", "\r\r\n", "\n\n\n", "a\r\rb\n\x00\xff\n"} {

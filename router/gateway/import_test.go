@@ -61,8 +61,8 @@ func TestImportWithOneIDForAll(t *testing.T) {
 	}
 }
 
-// Sends end in any order, one user's in that of the lines; results come in
-// that of the lines.
+// Sends end in any order, but sends of one stream in the order of the lines.
+// Results come in the order of the lines.
 func TestImportKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sends gates
@@ -108,8 +108,7 @@ func TestImportKeepsOrder(t *testing.T) {
 	})
 }
 
-// Results come while the body is still open, and don't wait for what comes
-// behind them.
+// Results come while the body is still open, and don't wait for later lines.
 func TestImportStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sends gates
@@ -154,8 +153,7 @@ func TestImportTellsOutcomes(t *testing.T) {
 	})
 }
 
-// A wait begins when its line is sent, and not when all before it were
-// waited for.
+// A wait begins when the line is sent, not after the waits of the lines before.
 func TestImportWaitsSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)
@@ -184,8 +182,8 @@ func TestImportWaitsSideBySide(t *testing.T) {
 	})
 }
 
-// A client that is made to wait for long, after it has sent all, still gets
-// its results.
+// A client that has sent all its lines, and then waits for long, still gets its
+// results.
 func TestImportWithALongEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sends gates
@@ -203,8 +201,8 @@ func TestImportWithALongEnd(t *testing.T) {
 	})
 }
 
-// After a line that may not have been taken, its user's later lines are not
-// sent: they would overtake it. Others go on.
+// After a line that perhaps was not taken, later lines of the stream are not
+// sent: these would overtake the line. Other streams go on.
 func TestImportSendFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
@@ -246,7 +244,7 @@ func TestImportSendFails(t *testing.T) {
 	})
 }
 
-// What is known is told, and not sent again, though no place is free.
+// A known outcome is told without another send, even if no place is free.
 func TestImportOfWhatIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
@@ -261,7 +259,7 @@ func TestImportOfWhatIsKnown(t *testing.T) {
 	})
 }
 
-// Imports wait for places, and leave half of them to those who don't wait.
+// Imports wait for places, and leave half of the places to single commands.
 func TestImportLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(4))
@@ -277,17 +275,17 @@ func TestImportLeavesRoom(t *testing.T) {
 		s.release()
 		c.wantEnd("3 accepted c")
 		s.wantUndecided(t, 0)
-		if n := len(s.gateway.imported); n != 0 {
+		if n := int(s.gateway.imported.taken.Load()); n != 0 {
 			t.Errorf("%d of the places for imports are taken", n)
 		}
 	})
 }
 
-// It doesn't wait for ever.
+// An import doesn't wait for ever.
 func TestImportFindsNoRoom(t *testing.T) {
 	for _, test := range []struct {
 		name        string
-		taken       int // places that others have
+		taken       int // places taken by single commands
 		first, want []string
 	}{
 		{"among those for imports", 0, []string{"1 accepted a"}, []string{"2 overloaded 503 b", "3 unavailable 503 c"}},
@@ -309,7 +307,7 @@ func TestImportFindsNoRoom(t *testing.T) {
 				if took := time.Since(start); took != importPatience {
 					t.Errorf("it took %v", took)
 				}
-				if n := len(s.gateway.imported); n != len(test.first) {
+				if n := int(s.gateway.imported.taken.Load()); n != len(test.first) {
 					t.Errorf("%d of the places for imports are taken, want %d", n, len(test.first))
 				}
 				s.release()
@@ -319,8 +317,8 @@ func TestImportFindsNoRoom(t *testing.T) {
 	}
 }
 
-// A client that asks before it sends (RFC 9110, section 10.1.1) is told to go
-// on.
+// A client that asks before sending (RFC 9110, section 10.1.1) gets 100
+// Continue.
 func TestImportExpectContinue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)

@@ -6,59 +6,28 @@ import (
 
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/web"
 )
 
-// semaphore bounds something: each that is under way takes one.
-type semaphore chan struct{}
-
-// tryAcquire takes a place, if there is one.
-func (s semaphore) tryAcquire() bool {
-	select {
-	case s <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-// acquire takes a place, and waits a while for one, but not longer than until
-// the service stops.
-func (s semaphore) acquire(patience time.Duration, stopping <-chan struct{}) bool {
-	if s.tryAcquire() {
-		return true
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case s <- struct{}{}:
-		return true
-	case <-timer.C:
-	case <-stopping:
-	}
-	return false
-}
-
-func (s semaphore) release() { <-s }
-
 // pendingRequest is a command on its way through the gateway.
 type pendingRequest struct {
-	gateway    *Gateway
-	states     *decider.StateStore // nil as long as Kafka has not been reached
-	envelope   *eventlog.Envelope
-	semaphores []semaphore // where it takes a place until it is decided
+	gateway  *Gateway
+	states   *decider.StateStore // nil before Kafka is reached
+	envelope *eventlog.Envelope
+	limits   []*limit // in each limit, the command has a place until the outcome
 
-	watch   *decider.Watch // nil if nobody waits for the outcome
+	watch   *decider.Watch // nil if the client doesn't wait for the outcome
 	wait    time.Duration
-	until   time.Time             // when the wait ends: it begins when the command is sent
-	outcome *decider.Outcome      // nil as long as it is undecided
-	place   eventlog.CommandPlace // where Kafka holds it, once it was sent
+	until   time.Time             // end of the wait, which begins with the send
+	outcome *decider.Outcome      // nil until the outcome
+	place   eventlog.CommandPlace // of the command in Kafka, after the send
 }
 
-// begin watches for the outcome from before the command is sent, so that none
-// is missed.
-func (g *Gateway) begin(c *eventlog.Envelope, wait time.Duration, in ...semaphore) *pendingRequest {
-	p := &pendingRequest{gateway: g, states: g.States(), envelope: c, semaphores: in}
+// begin begins to watch for the outcome before the command is sent, so no
+// outcome is missed.
+func (g *Gateway) begin(c *eventlog.Envelope, wait time.Duration, in ...*limit) *pendingRequest {
+	p := &pendingRequest{gateway: g, states: g.States(), envelope: c, limits: in}
 	if wait > 0 && p.states != nil {
 		p.wait, p.watch = wait, p.states.Watch(c.Stream, c.ID)
 	}
@@ -71,10 +40,10 @@ func (p *pendingRequest) close() {
 	}
 }
 
-// send puts the command on the bus, unless its outcome is known already, and
-// counts it until it is decided: when too many are undecided, the handlers
-// are behind, and taking more would only lengthen the queue.
-func (p *pendingRequest) send(ctx context.Context, acquire func(semaphore) bool) error {
+// send puts the command on the bus, unless the outcome is known already, and
+// counts the command until the outcome. If too many commands have no outcome,
+// the processors are behind, and more commands would only lengthen the queue.
+func (p *pendingRequest) send(ctx context.Context, acquire func(*limit) bool) error {
 	defer func() { p.until = time.Now().Add(p.wait) }()
 	c := p.envelope
 	if p.watch != nil && len(p.watch.C) > 0 {
@@ -95,10 +64,10 @@ func (p *pendingRequest) send(ctx context.Context, acquire func(semaphore) bool)
 	return err
 }
 
-func (p *pendingRequest) acquire(acquire func(semaphore) bool) bool {
-	for i, s := range p.semaphores {
-		if !acquire(s) {
-			for _, taken := range p.semaphores[:i] {
+func (p *pendingRequest) acquire(acquire func(*limit) bool) bool {
+	for i, l := range p.limits {
+		if !acquire(l) {
+			for _, taken := range p.limits[:i] {
 				taken.release()
 			}
 			return false
@@ -108,22 +77,22 @@ func (p *pendingRequest) acquire(acquire func(semaphore) bool) bool {
 }
 
 func (p *pendingRequest) release() {
-	for _, s := range p.semaphores {
-		s.release()
+	for _, l := range p.limits {
+		l.release()
 	}
 }
 
-// sent is how a send went.
+// sent is the result of a send.
 type sent struct {
 	place eventlog.CommandPlace
 	err   error
 }
 
-// post gives up waiting for the bus after a while, or when its client leaves,
-// which doesn't take the command back. A send that was given up keeps its
-// place until it ends, so that the places do bound what a broker that hangs can
-// pile up here.
-func (p *pendingRequest) post(ctx context.Context, acquire func(semaphore) bool) error {
+// post puts the command on the bus, and abandons the send after the timeout, or
+// when the client leaves; the command may still reach Kafka. An abandoned send
+// keeps its place until the send ends: so the places bound the sends that a
+// hanging broker can pile up.
+func (p *pendingRequest) post(ctx context.Context, acquire func(*limit) bool) error {
 	g, c := p.gateway, p.envelope
 	if !acquire(g.inFlight) {
 		return overloaded(c)
@@ -134,8 +103,8 @@ func (p *pendingRequest) post(ctx context.Context, acquire func(semaphore) bool)
 	}
 	result := make(chan sent, 1)
 	g.Send(c, func(place eventlog.CommandPlace, err error) {
-		if err != nil { // here, for it may come long after the answer
-			g.logSampler.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "stream", c.Stream, eventlog.TraceAttr(c.Trace), "error", err)
+		if err != nil { // here, because the error may come long after the answer
+			g.logSampler.Warn(g.Log, "command not sent", "command", c.ID, "type", c.Type, "stream", c.Stream, logging.Trace(c.Trace), "error", err)
 		} else {
 			g.Meter.Accepted(c.Type)
 		}
@@ -159,8 +128,8 @@ func (p *pendingRequest) post(ctx context.Context, acquire func(semaphore) bool)
 	return unknown(c)
 }
 
-// answer is what the client is told: the outcome, if it waits for it and it
-// comes in time, or that Kafka holds the command. A problem is an error.
+// answer is the outcome, if the client waits and the outcome comes in time, or
+// else the status accepted. A problem is the error.
 func (p *pendingRequest) answer(ctx context.Context) (commandAnswer, error) {
 	if p.watch != nil {
 		p.await(ctx)
@@ -171,9 +140,9 @@ func (p *pendingRequest) answer(ctx context.Context) (commandAnswer, error) {
 	return commandAnswer{ID: p.envelope.ID, Type: p.envelope.Type, Status: statusAccepted, Position: p.position()}, nil
 }
 
-// position is the token to read the command's outcome after. A command that
-// was there before makes no record of its own: if its outcome is known, the
-// token says where that is.
+// position is the token for a read after the command. For a command that was
+// there before, the token has the place of the known outcome: the new command
+// makes no record.
 func (p *pendingRequest) position() string {
 	c := p.envelope
 	if p.states != nil {
@@ -182,7 +151,7 @@ func (p *pendingRequest) position() string {
 		}
 	}
 	if p.place.TopicID == "" {
-		return "" // it was held already, and not sent again
+		return "" // the outcome was known, so nothing was sent
 	}
 	return eventlog.EncodeSentCommand(eventlog.SentCommand{Stream: c.Stream, ID: c.ID, CommandPlace: p.place})
 }
@@ -204,8 +173,8 @@ func (p *pendingRequest) await(ctx context.Context) {
 	}
 }
 
-// decided takes in all outcomes that have come: one that is known is told even
-// where the wait is over.
+// decided takes all outcomes that have come: the client gets a known outcome
+// even after the end of the wait.
 func (p *pendingRequest) decided() bool {
 	for p.outcome == nil && len(p.watch.C) > 0 {
 		p.tell(<-p.watch.C)
@@ -215,7 +184,7 @@ func (p *pendingRequest) decided() bool {
 
 func (p *pendingRequest) tell(o decider.Outcome) {
 	if o.Kind == decider.Queued && o.CommandHash == p.envelope.Hash {
-		return // it waits behind a parked one: not decided
+		return // the command waits behind a parked command, without a decision
 	}
 	p.outcome = &o
 }

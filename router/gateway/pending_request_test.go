@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// wantTaken asks for a command, and fails unless it is taken.
+// wantTaken sends a command, and fails unless the gateway takes the command.
 func (s *commandServer) wantTaken(t *testing.T, id string) {
 	t.Helper()
 	if w, _ := s.post(t, commandOf("createUser", id, "1", "Ann")); w.Code != http.StatusAccepted {
@@ -43,11 +43,11 @@ func (s *commandServer) wantNotTaken(t *testing.T, id, slug string) {
 func (s *commandServer) wantUndecided(t *testing.T, undecided int) {
 	t.Helper()
 	synctest.Wait()
-	if got := len(s.gateway.undecided); got != undecided {
+	if got := int(s.gateway.undecided.taken.Load()); got != undecided {
 		t.Errorf("%d places are taken, want %d", got, undecided)
 	}
 	if n := s.states.Waiting(); n != undecided {
-		t.Errorf("%d wait in the ledger, want %d", n, undecided)
+		t.Errorf("%d wait in the state store, want %d", n, undecided)
 	}
 }
 
@@ -138,7 +138,8 @@ func TestFailedSendReleasesTheSemaphore(t *testing.T) {
 	})
 }
 
-// A send that failed though Kafka holds the command, which is decided already.
+// A send fails, but Kafka holds the command, and the command is decided
+// already.
 func TestFailedSendOfWhatIsDecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, withMaxUndecided(1))
@@ -160,7 +161,7 @@ func TestFailedSendOfWhatIsDecided(t *testing.T) {
 	})
 }
 
-// A send that was given up, and arrived all the same, gives its place back
+// A send that was abandoned, and arrived all the same, gives its place back
 // once.
 func TestLateSendReleasesTheSemaphoreOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -185,8 +186,8 @@ func TestLateSendReleasesTheSemaphoreOnce(t *testing.T) {
 	})
 }
 
-// Sends that hang take the places of sends, and give those of the undecided
-// back.
+// Sends that hang keep the places of sends, and give the places of undecided
+// commands back.
 func TestHungSendsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := make(chan struct{})
@@ -217,8 +218,8 @@ func TestHungSendsAreBounded(t *testing.T) {
 	})
 }
 
-// Before Kafka is reached nobody can say when a command is decided: a place
-// is taken while it is sent, and a wait is not applied.
+// Before Kafka is reached, there are no outcomes: a command has a place only
+// until the end of the send, and a wait is not applied.
 func TestWithoutAStateStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, func(s *commandServer) {
@@ -236,8 +237,8 @@ func TestWithoutAStateStore(t *testing.T) {
 	})
 }
 
-// An outcome that comes before the bus has said that it holds the command is
-// not missed.
+// An outcome that comes before the bus has acknowledged the command is not
+// missed.
 func TestOutcomeBeforeTheSendReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 )
 
-// registry is what the tests decide by: users, and what a test adds.
+// registry has the aggregate of users, and the command of a test.
 var registry = registryOf()
 
 func registryOf(more ...func() aggregate.Command[users.User]) *aggregate.Registry {

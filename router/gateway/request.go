@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// maxBody is how long a command may be, in bytes.
+	// maxBody is the greatest length of a command, in bytes.
 	maxBody = 64 << 10
 
 	headerIdempotencyKey = "Idempotency-Key"
@@ -27,7 +27,7 @@ const (
 	mediaNDJSON = "application/x-ndjson"
 )
 
-// read makes a command of a request, or a problem.
+// read reads a command from a request. A problem is the error.
 func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Envelope, error) {
 	body, err := readBody(w, r)
 	if err != nil {
@@ -49,7 +49,7 @@ func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Envelo
 	return c, g.stamp(c)
 }
 
-// stamp gives a command its time, and an id if it has none.
+// stamp gives a command its time, and an id if the client gave none.
 func (g *Gateway) stamp(c *eventlog.Envelope) error {
 	if c.ID == "" {
 		id, err := uuid.NewV7()
@@ -62,14 +62,15 @@ func (g *Gateway) stamp(c *eventlog.Envelope) error {
 	return nil
 }
 
-// mediaOf takes one command as JSON or many as NDJSON, in UTF-8, as they are.
+// mediaOf is the media type of a request: JSON for one command, NDJSON for
+// many, in UTF-8 and not compressed.
 func mediaOf(h http.Header) (string, error) {
 	types := h.Values("Content-Type")
 	if len(types) != 1 {
 		return "", unsupported("the request must have one Content-Type, " + mediaJSON + " or " + mediaNDJSON)
 	}
 	mediaType, parameters, err := types[0], map[string]string(nil), error(nil)
-	if mediaType != mediaJSON { // as nearly all have it
+	if mediaType != mediaJSON { // nearly all requests have it so
 		mediaType, parameters, err = mime.ParseMediaType(types[0])
 	}
 	if err != nil || mediaType != mediaJSON && mediaType != mediaNDJSON {
@@ -88,7 +89,7 @@ func mediaOf(h http.Header) (string, error) {
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
-		w.Header().Set("Connection", "close") // or net/http would wait for it before it answers
+		w.Header().Set("Connection", "close") // or net/http would read the body before the answer
 		return nil, tooLarge()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -102,13 +103,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// commandID is what a command id looks like.
+// commandID is the form of a command id.
 var commandID = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
 
 const commandIDDetail = "must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
 
-// idempotencyKey is the command id in the header of that name, "" without
-// one: a string as structured fields have it (RFC 9651, 3.3.3), or bare.
+// idempotencyKey is the command id in the header Idempotency-Key, "" without
+// the header: a string in the form of structured fields (RFC 9651, section
+// 3.3.3), or bare.
 func idempotencyKey(h http.Header) (string, []web.FieldError) {
 	values := h.Values(headerIdempotencyKey)
 	if len(values) == 0 {
@@ -119,7 +121,7 @@ func idempotencyKey(h http.Header) (string, []web.FieldError) {
 	}
 	key := values[0]
 	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' {
-		key = key[1 : n-1] // what may stand inside needs no unescaping
+		key = key[1 : n-1] // no valid id needs unescaping
 	}
 	if !commandID.MatchString(key) {
 		return "", []web.FieldError{{Parameter: headerIdempotencyKey, Detail: commandIDDetail}}

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// settleTime is the longest that a 202 waits to be readable.
+	// settleTime bounds the wait of a 202 for the read models.
 	settleTime = 500 * time.Millisecond
-	// quietTime is how long no command must have come before one waits.
+	// quietTime is the time without commands before a 202 may wait.
 	quietTime = 250 * time.Millisecond
 )
 
-// settles says whether a command, about to be sent, may wait a moment before
-// its 202: only where the read models are kept by this very process, and when
-// it comes alone. So somebody who tries things by hand reads what they wrote;
-// programs get their 202 at once, and have Prefer: wait.
+// settles reports whether the 202 of a command may wait a moment for the read
+// models: only if this process updates the read models, and after a quiet time.
+// So somebody at a prompt reads the change at once; programs get their 202 at
+// once, and have Prefer: wait.
 func (g *Gateway) settles(p *pendingRequest) bool {
 	now := time.Now().UnixNano()
 	quiet := now-g.lastCommand.Swap(now) > int64(quietTime)
-	return quiet && g.Visible != nil && p.wait == 0 && p.states != nil && len(g.inFlight) == 0
+	return quiet && g.Visible != nil && p.wait == 0 && p.states != nil && g.inFlight.taken.Load() == 0
 }
 
-// settle waits a moment until a command's outcome shows in the read models.
+// settle waits a moment until the read models have a command's outcome.
 func (g *Gateway) settle(ctx context.Context, outcomes *decider.Watch) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// When the service stops, nobody is kept waiting; what is known is told.
+// When the service stops, waits end, and known outcomes are told.
 func TestStoppingEndsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCommandServer(t, nil)

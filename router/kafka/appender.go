@@ -34,11 +34,11 @@ func (k *Kafka) EventBus() (*EventBus, error) {
 	return &EventBus{bus, publisher}, nil
 }
 
-// Append sends a record, and returns at once. Records are written in the
-// order in which they are handed over. delivered is called once, when all
-// in-sync replicas hold the record, or with an error when Kafka may hold it or
-// not; it must not wait for anything. Whether the record counts is known when
-// it is read back.
+// Append sends a record and returns at once. Records are written in the order
+// of the calls. Append calls delivered once: with nil when all in-sync replicas
+// hold the record, or with an error when Kafka may hold the record or not. The
+// callback must not block. Only a reader of the log sees whether the record
+// counts.
 func (b *EventBus) Append(r *eventlog.Record, delivered func(error)) {
 	ctx := whenDelivered(context.Background(), func(_ Place, err error) { delivered(err) })
 	if err := b.bus.Publish(ctx, r); err != nil {
@@ -46,5 +46,5 @@ func (b *EventBus) Append(r *eventlog.Record, delivered func(error)) {
 	}
 }
 
-// Close sends what is under way.
+// Close sends the records under way, and calls their callbacks.
 func (b *EventBus) Close() error { return b.publisher.Close() }

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// appends are records on their way to the log: streams, each with its own
-// counter.
+// appends is a test's set of records on their way to the log. Each stream has a
+// counter of its own.
 type appends struct {
 	t      *testing.T
 	k      *Kafka
@@ -28,7 +28,7 @@ type appends struct {
 	counts map[string]int
 }
 
-// appended is what was told of a record, once.
+// appended is the result of a record's callback.
 type appended struct {
 	record *eventlog.Record
 	err    error
@@ -57,7 +57,7 @@ func (a *appends) send(streams, n int) {
 	}
 }
 
-// results waits until all that was sent since the last time is told of.
+// results waits for the callbacks of all records since the last call.
 func (a *appends) results() (succeeded, failed map[string]bool) {
 	a.t.Helper()
 	succeeded, failed = map[string]bool{}, map[string]bool{}
@@ -65,7 +65,7 @@ func (a *appends) results() (succeeded, failed map[string]bool) {
 		result := receive(a.t, a.told, "an append's result")
 		id := result.record.CommandID
 		if succeeded[id] || failed[id] {
-			a.t.Errorf("%s: told twice", id)
+			a.t.Errorf("%s: second callback", id)
 		}
 		if result.err != nil {
 			failed[id] = true
@@ -77,7 +77,7 @@ func (a *appends) results() (succeeded, failed map[string]bool) {
 	return succeeded, failed
 }
 
-// all waits until all that was sent has succeeded.
+// all waits until all records are appended without an error.
 func (a *appends) all() map[string]bool {
 	a.t.Helper()
 	sent := a.sent
@@ -88,8 +88,8 @@ func (a *appends) all() map[string]bool {
 	return succeeded
 }
 
-// check reads the log: in each stream, what was told to be there is there, once,
-// and in the order in which it was sent.
+// check reads the log. Each stream has the appended records, once, in the order
+// of the calls.
 func (a *appends) check(succeeded map[string]bool) {
 	a.t.Helper()
 	found := map[string]bool{}
@@ -102,21 +102,21 @@ func (a *appends) check(succeeded map[string]bool) {
 			}
 			switch {
 			case found[r.CommandID]:
-				a.t.Errorf("%s: is there twice", r.CommandID)
+				a.t.Errorf("%s: twice in the log", r.CommandID)
 			case r.Seq < last[r.Stream]:
-				a.t.Errorf("%s: stands behind the record %d of its stream", r.CommandID, last[r.Stream])
+				a.t.Errorf("%s: behind record %d of its stream in the log", r.CommandID, last[r.Stream])
 			}
 			found[r.CommandID], last[r.Stream] = true, r.Seq
 		}
 	}
 	for id := range succeeded {
 		if !found[id] {
-			a.t.Errorf("%s: told to be there, and lost", id)
+			a.t.Errorf("%s: appended, and not in the log", id)
 		}
 	}
 	select {
 	case again := <-a.told:
-		a.t.Errorf("%s: told twice", again.record.CommandID)
+		a.t.Errorf("%s: second callback", again.record.CommandID)
 	default:
 	}
 }
@@ -135,11 +135,11 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-// A client that is told nothing, or that it went wrong, tries again, and the
-// log has each record once, in order.
+// After an error, or without an answer, the client tries again. The log has each
+// record once, in order.
 func TestAppendThroughFaults(t *testing.T) {
 	t.Parallel()
-	// every faults some requests of many.
+	// every returns a condition for some requests of many.
 	every := func(n int) func(kmsg.Request) bool {
 		seen := map[kmsg.Request]bool{}
 		count := 0
@@ -202,7 +202,7 @@ func TestAppendThroughFaults(t *testing.T) {
 			})
 			inject(cluster, listener)
 			a := newAppends(t, &Kafka{Brokers: cluster.ListenAddrs(), Partitions: partitions, Producers: producers, Log: quiet})
-			for round := range int64(10) { // each in a request of its own, with others on the way
+			for round := range int64(10) { // one request per record, with other requests on the way
 				a.send(20, 10)
 				eventually(t, "a request", func() bool { return requests.Load() > round })
 			}
@@ -213,10 +213,10 @@ func TestAppendThroughFaults(t *testing.T) {
 	}
 }
 
-// cutting listens, and can cut connections off instead of answering.
+// cutting is a listener that can cut connections off instead of answering.
 type cutting struct {
 	net.Listener
-	next atomic.Bool // cut off the next answer
+	next atomic.Bool // cut the connection at the next answer
 	cuts atomic.Int64
 }
 
@@ -245,7 +245,7 @@ func (c cuttable) Write(answer []byte) (int, error) {
 	return c.Conn.Write(answer)
 }
 
-// The broker goes, and comes back before the client gives up.
+// The broker stops, and starts again before the client gives up.
 func TestAppendWhileBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -259,8 +259,8 @@ func TestAppendWhileBrokerIsAway(t *testing.T) {
 	a.check(a.all())
 }
 
-// The broker goes for longer than the client tries: each append is told of, and
-// when the broker is back, the client goes on.
+// The broker stops for longer than the client tries. Each callback is called, and
+// with the broker back the client goes on.
 func TestAppendWhileBrokerIsGone(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -283,7 +283,7 @@ func TestAppendWhileBrokerIsGone(t *testing.T) {
 	a.check(before)
 }
 
-// Closed, it has told of all that was under way, broker or not.
+// After Close all callbacks have been called, with or without a broker.
 func TestEventBusClose(t *testing.T) {
 	t.Parallel()
 	for _, gone := range []bool{false, true} {
@@ -302,7 +302,7 @@ func TestEventBusClose(t *testing.T) {
 				t.Error(err)
 			}
 			if len(a.told) != a.sent {
-				t.Errorf("closed with %d of %d told", len(a.told), a.sent)
+				t.Errorf("closed with %d of %d callbacks", len(a.told), a.sent)
 			}
 			if succeeded, failed := a.results(); gone && len(succeeded) > 0 || !gone && len(failed) > 0 {
 				t.Errorf("%d succeeded, %d failed", len(succeeded), len(failed))
@@ -315,7 +315,7 @@ func TestEventBusClose(t *testing.T) {
 	}
 }
 
-// Bodies have up to 64 KiB, and commands carry other headers than ours.
+// Bodies have up to 64 KiB, and messages may have headers of other programs.
 func TestAppendLargeBody(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -337,7 +337,7 @@ func TestAppendLargeBody(t *testing.T) {
 	}
 }
 
-// A record that can't be sent is told of too.
+// The callback of a record is called if Publish fails too.
 func TestAppendWithoutStream(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

@@ -18,10 +18,10 @@ import (
 	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
-// envBrokerDir makes this test binary a process with a broker, to be killed.
+// envBrokerDir turns this test binary into a broker process for a test to kill.
 const envBrokerDir = "MILLRACE_TEST_BROKER_DIR"
 
-// brokerProcess says where its broker is, and serves until it is killed.
+// brokerProcess prints its broker's address, and serves until a kill.
 func brokerProcess(dir string) {
 	broker, err := embedded.Start("localhost:0", dir, false, embedded.Security{}, quiet)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestBrokerIsAdvertisedAsConfigured(t *testing.T) {
 			told = append(told, b.Addr())
 		}
 		if want := []string{net.JoinHostPort(host, port)}; !slices.Equal(told, want) {
-			t.Errorf("clients are told to go to %v, want %v", told, want)
+			t.Errorf("clients get the address %v, want %v", told, want)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestBrokerRefusesToStart(t *testing.T) {
 			if text := err.Error(); strings.Contains(text, "\n") || !strings.Contains(text, test.says) {
 				t.Errorf("%q: want one line with %q", text, test.says)
 			}
-			// Nobody is left in the folder.
+			// The folder is not locked any more.
 			if test.dir != dir && test.dir != file+"/data" {
 				closing(t, startBroker(t, "localhost:0", test.dir))
 			}
@@ -100,7 +100,7 @@ func TestBrokerRefusesToStart(t *testing.T) {
 	}
 }
 
-// What was acknowledged outlives the broker, however it ended.
+// Acknowledged messages outlive the broker, after Close and after a kill.
 func TestBrokerKeepsItsData(t *testing.T) {
 	t.Parallel()
 	t.Run("closed", func(t *testing.T) {
@@ -133,13 +133,13 @@ func TestBrokerKeepsItsData(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := embedded.Start("localhost:0", dir, false, embedded.Security{}, quiet); !errors.Is(err, embedded.ErrDataInUse) {
-			t.Errorf("while another process has the folder: %v", err)
+			t.Errorf("while another process uses the folder: %v", err)
 		}
 		testDataKept(t, dir, strings.TrimSpace(address), func() error {
 			if err := process.Process.Kill(); err != nil {
 				return err
 			}
-			_ = process.Wait() // killed, it says
+			_ = process.Wait() // the error says killed
 			return nil
 		})
 	})
@@ -184,8 +184,7 @@ func testDataKept(t *testing.T, dir, address string, end func() error) {
 	}
 }
 
-// commit commits a group's offset, as an administrator may while it has no
-// members.
+// commit commits an offset of a group without members, as an administrator may.
 func commit(t *testing.T, k *Kafka, group, topic string, partition int32, next int64) {
 	t.Helper()
 	client, err := sarama.NewClient(k.Brokers, k.sarama())
@@ -208,7 +207,7 @@ func commit(t *testing.T, k *Kafka, group, topic string, partition int32, next i
 	}
 }
 
-// committed are a group's offsets.
+// committed returns a group's offsets.
 func committed(t *testing.T, k *Kafka, group, topic string) eventlog.Position {
 	t.Helper()
 	admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())

@@ -10,59 +10,66 @@ import (
 
 	"github.com/IBM/sarama"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Committed is a claim's start where the consumer group's committed
-// offset says; the oldest message, where there is none, or the log does not
-// have it.
+// Committed stands for the consumer group's committed offset, as the start of a
+// claim. Without a committed offset, or if the topic no longer has the offset,
+// the claim starts at the oldest message.
 const Committed int64 = -1
 
-// Claim is one partition that the consumer group has handed to this process.
+// Claim is one partition that the consumer group has assigned to this process.
 type Claim struct {
 	Partition int32
-	// Context ends when the partition is taken away.
+	// Context ends when the group revokes the partition.
 	Context context.Context
 
 	start     int64
 	mark      func(next int64)
-	first     atomic.Int64
+	done      eventlog.Progress
 	abandoned chan struct{}
 	abandon   sync.Once
 }
 
-// NewClaim returns a claim whose marks go to mark.
+// NewClaim returns a claim; mark receives the offsets of [Claim.Mark].
 func NewClaim(ctx context.Context, partition int32, mark func(next int64)) *Claim {
 	c := &Claim{Partition: partition, Context: ctx, mark: mark, abandoned: make(chan struct{})}
-	c.first.Store(Committed)
+	c.done.Set(Committed)
 	return c
 }
 
-// Mark tells the group that all before offset next is done. It is a hint for
-// whoever claims the partition next, and for tools that show lag.
-func (c *Claim) Mark(next int64) { c.mark(next) }
+// Mark sets the group's offset: all messages below next are done. The offset is
+// a hint for the partition's next owner, and for tools that show the lag.
+func (c *Claim) Mark(next int64) {
+	c.mark(next)
+	c.done.Set(next)
+}
 
-// First is the offset of the claim's first message, once it is known. It is
-// negative before, and where there was no message yet.
-func (c *Claim) First() int64 { return c.first.Load() }
+// Done returns the progress of the claim's messages: from the offset of the
+// first message up to the last mark. The progress is at a negative offset before
+// the claim's start is known, and in a partition without messages.
+func (c *Claim) Done() *eventlog.Progress { return &c.done }
 
-// Abandon ends the group's session for this process, which joins again: its
-// partitions are set up anew, here or elsewhere.
+// Abandon ends the group's session of this process. The process joins again, and
+// the group assigns and sets up all partitions of the process anew.
 func (c *Claim) Abandon() { c.abandon.Do(func() { close(c.abandoned) }) }
 
-// Abandoned is closed when the claim has been abandoned.
+// Abandoned returns a channel; the channel is closed by [Claim.Abandon].
 func (c *Claim) Abandoned() <-chan struct{} { return c.abandoned }
 
-// ClaimHandler is told of claims.
+// ClaimHandler owns the claims of a subscription.
 type ClaimHandler interface {
-	// Setup comes before a claim's first message, which it holds back until
-	// it returns. It returns the offset to start at, or [Committed]. After an
-	// error it is called again, later each time, until the claim ends.
+	// Setup is called before a claim's first message; messages wait until Setup
+	// has returned. Setup returns the offset of the first message to deliver, or
+	// [Committed]. After an error Setup is called again, with growing pauses,
+	// until the claim ends.
 	Setup(*Claim) (start int64, err error)
-	// Cleanup comes after a claim's last message was acked or dropped.
+	// Cleanup is called after a claim's last message is acked or dropped.
 	Cleanup(*Claim)
 }
 
-// membership is this process in a consumer group.
+// membership is this process's membership in a consumer group.
 type membership struct {
 	handler    ClaimHandler
 	partitions int32 // of the topic, as configured
@@ -70,8 +77,8 @@ type membership struct {
 	cleaning   atomic.Int32 // cleanups under way
 
 	mu      sync.Mutex
-	session context.Context // that of the claims, once they are set up
-	stuck   error           // why they are not
+	session context.Context // session of the claims, once all claims are set up
+	stuck   error           // reason why claims are not set up
 }
 
 func (m *membership) ready() error {
@@ -93,8 +100,8 @@ func (m *membership) joined(session context.Context) {
 	m.session, m.stuck = session, nil
 }
 
-// failed says why there are no claims yet. It logs the first reason: what comes
-// until they are there is mostly the same.
+// failed notes why claims are not set up yet. The log gets only the first
+// reason; the next reasons are mostly the same.
 func (m *membership) failed(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,11 +111,13 @@ func (m *membership) failed(err error) {
 	m.stuck = err
 }
 
-// claimedGroup is one generation of the group's membership. Messages can be
-// acked to Watermill early, for only [Claim.Mark] moves the group's offset.
+// claimedGroup is one generation of the group's membership. A handler can ack a
+// message to Watermill early, because only [Claim.Mark] moves the group's
+// offset.
 type claimedGroup struct {
 	*membership
-	// deliver brings a claim's messages to its handler, until either ends.
+	// deliver hands a claim's messages to the handler, until the claim or the
+	// subscription ends.
 	deliver func(*Claim, sarama.ConsumerGroupClaim)
 
 	claims map[int32]*Claim // there is one topic
@@ -116,9 +125,9 @@ type claimedGroup struct {
 
 var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
 
-// Setup returns when all claims are set up, or the session has ended: then
-// sarama consumes nothing, and joins again. An error would make this process
-// leave the group, and all its members share out the partitions anew.
+// Setup returns when all claims are set up, or when the session has ended: then
+// sarama consumes nothing, and joins again. Setup never returns an error: after
+// an error sarama would leave the group, and the group would rebalance.
 func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 	setups := new(errgroup.Group)
 	for topic, partitions := range session.Claims() {
@@ -132,7 +141,7 @@ func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 	return nil
 }
 
-// setup sets a claim up, and tries until it works. It returns an error when the
+// setup sets up a claim, with tries until one succeeds. An error says that the
 // session has ended.
 func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, partition int32) error {
 	claim := NewClaim(session.Context(), partition, func(next int64) {
@@ -152,7 +161,7 @@ func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, 
 		}
 	}
 	if claim.start != Committed {
-		// The one moves only forward, the other only back.
+		// MarkOffset moves the offset forward only, ResetOffset back only.
 		session.MarkOffset(topic, partition, claim.start, "")
 		session.ResetOffset(topic, partition, claim.start, "")
 	}
@@ -170,7 +179,7 @@ func (g *claimedGroup) start(claim *Claim, topic string) (err error) {
 	return err
 }
 
-// Cleanup comes after a Setup that was cut short, too.
+// Cleanup is called after an interrupted Setup too.
 func (g *claimedGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	g.cleaning.Add(1)
 	defer g.cleaning.Add(-1)
@@ -187,24 +196,24 @@ func (g *claimedGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	return cleanups.Wait() // none fails
 }
 
-// startGone is how late, as a try of [Backoff], a claim is set up again whose
-// start the log does not have.
+// startGone is the try of [Backoff] before a claim is set up again after
+// [ErrOffsetGone].
 const startGone = 4
 
-// ConsumeClaim ends, and with it the session, when the claim is abandoned. It
-// doesn't end before: that would take the other claims away with it.
+// ConsumeClaim returns when the claim is abandoned or the session has ended.
+// Returning earlier would end the session, and so all other claims.
 func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	g.mu.Lock()
 	claimed := g.claims[claim.Partition()]
 	g.mu.Unlock()
-	// A group's offset that the log does not have starts at the oldest; a
-	// handler's must not.
+	// sarama replaces an offset that the topic doesn't have by the oldest. The
+	// group's offset may be replaced, a handler's start must not.
 	if claimed.start != Committed && claimed.start != claim.InitialOffset() {
 		g.failed(fmt.Errorf("partition %d of %s, offset %d: %w", claimed.Partition, claim.Topic(), claimed.start, ErrOffsetGone))
 		_ = Backoff(session.Context(), startGone)
 		return nil
 	}
-	claimed.first.Store(claim.InitialOffset())
+	claimed.done.Set(claim.InitialOffset())
 	g.deliver(claimed, claim)
 	select {
 	case <-claimed.abandoned:

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Nothing comes before Setup has returned, of any partition; meanwhile the
-// group keeps its member.
+// No partition has a message before Setup has returned. The member stays in the
+// group meanwhile.
 func TestSetupHoldsBack(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -35,11 +35,11 @@ func TestSetupHoldsBack(t *testing.T) {
 	eventually(t, "set up", func() bool { return c.setups.Load() == partitions })
 	select {
 	case at := <-m.places:
-		t.Errorf("%v came before it is set up", at)
-	case <-time.After(700 * time.Millisecond): // longer than a heartbeat takes
+		t.Errorf("%v came before the setup", at)
+	case <-time.After(700 * time.Millisecond): // longer than the interval of heartbeats
 	}
 	if m.Ready() == nil {
-		t.Error("ready before it is set up")
+		t.Error("ready before the setup")
 	}
 	close(release)
 	got := []Place{m.next(t), m.next(t)}
@@ -51,7 +51,7 @@ func TestSetupHoldsBack(t *testing.T) {
 	}
 }
 
-// An abandoned claim is set up anew, and with it all the others of this member.
+// After Abandon all claims of the member are set up anew.
 func TestAbandon(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -61,15 +61,15 @@ func TestAbandon(t *testing.T) {
 	m.next(t)
 	first := c.claim(1)
 	first.Abandon()
-	first.Abandon() // once is enough
+	first.Abandon() // a second call does nothing
 	eventually(t, "claimed anew", func() bool {
 		claim := c.claim(1)
 		return claim != nil && claim != first
 	})
 	if first.Context.Err() == nil {
-		t.Error("abandoned, and its context lives on")
+		t.Error("abandoned, and the context has not ended")
 	}
-	// Nothing was marked: it all comes again.
+	// Without marks all messages come again.
 	eventually(t, "from the start", func() bool { return m.next(t) == Place{1, 0} })
 	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
 	if setups, cleanups := c.setups.Load(), c.cleanups.Load(); setups != 2*partitions || cleanups != partitions {
@@ -77,7 +77,7 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
-// A claim that is abandoned with a message at a handler waits for that.
+// An abandoned claim waits for the message at the handler.
 func TestAbandonAtWork(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -103,8 +103,8 @@ func TestAbandonAtWork(t *testing.T) {
 	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
 }
 
-// A Setup that fails is tried again, later each time; Ready says why. The
-// group's other members are left alone.
+// A failed Setup is tried again with growing pauses, and Ready returns the
+// error. Other members of the group keep their claims.
 func TestSetupFails(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -164,7 +164,7 @@ func TestSetupFails(t *testing.T) {
 	}
 }
 
-// A member for which no partition is left is ready to take over.
+// A member without partitions is ready, because such a member can take over.
 func TestMemberWithoutPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
@@ -184,8 +184,8 @@ func TestMemberWithoutPartitions(t *testing.T) {
 	idle.next(t)
 }
 
-// Two members share the partitions; when one leaves, the other has them all,
-// and goes on where the marks are.
+// Two members share the partitions. After one member has left, the other member
+// has all partitions and goes on from the marks.
 func TestMembersShare(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -244,8 +244,8 @@ func TestMembersShare(t *testing.T) {
 	}
 }
 
-// A session that is lost while a message is at a handler: the claim's context
-// says so at once, and so does Ready, though the handler hangs.
+// A member loses the session while a message is at the handler. The claim's
+// context ends at once, and Ready fails, though the handler hangs.
 func TestSessionLostAtWork(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -279,7 +279,7 @@ func TestSessionLostAtWork(t *testing.T) {
 	}
 }
 
-// Partitions beyond those configured belong to no stream.
+// Partitions beyond the configured number belong to no stream.
 func TestClaimBeyondPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)

@@ -16,8 +16,8 @@ type CommandBus struct {
 	topicID   string
 }
 
-// CommandBus opens Watermill's command bus over topic commands, which has
-// this id.
+// CommandBus opens Watermill's command bus over topic commands; topicID is the
+// topic's id.
 func (k *Kafka) CommandBus(topicID string) (*CommandBus, error) {
 	publisher, err := newAsyncPublisher(k)
 	if err != nil {
@@ -36,10 +36,10 @@ func (k *Kafka) CommandBus(topicID string) (*CommandBus, error) {
 	return &CommandBus{bus, publisher, topicID}, nil
 }
 
-// Post sends a command, and returns at once. Commands are written in the order
-// in which they are handed over. sent is called once: with the command's place
-// when all in-sync replicas hold it, or with an error when Kafka may hold it
-// or not. It must not wait for anything.
+// Post sends a command and returns at once. Commands are written in the order of
+// the calls. Post calls sent once: with the command's place when all in-sync
+// replicas hold the command, or with an error when Kafka may hold the command
+// or not. The callback must not block.
 func (b *CommandBus) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 	ctx := whenDelivered(context.Background(), func(at Place, err error) {
 		if err != nil {
@@ -53,8 +53,9 @@ func (b *CommandBus) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace,
 	}
 }
 
-// Send returns a command's place once all in-sync replicas hold it. After an
-// error, the context's included, Kafka may hold it or not, now or later.
+// Send sends a command and returns the command's place once all in-sync replicas
+// hold the command. After an error, the context's error included, Kafka may hold
+// the command or not, now or later.
 func (b *CommandBus) Send(ctx context.Context, c *eventlog.Envelope) (eventlog.CommandPlace, error) {
 	type result struct {
 		place eventlog.CommandPlace
@@ -70,5 +71,5 @@ func (b *CommandBus) Send(ctx context.Context, c *eventlog.Envelope) (eventlog.C
 	}
 }
 
-// Close sends what is under way.
+// Close sends the commands under way, and calls their callbacks.
 func (b *CommandBus) Close() error { return b.publisher.Close() }

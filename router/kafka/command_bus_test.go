@@ -35,8 +35,8 @@ func send(t *testing.T, bus *CommandBus, c *eventlog.Envelope) error {
 	return err
 }
 
-// A command is in topic commands, in the partition that any Java client would
-// look for it, as soon as it is sent.
+// A sent command is in topic commands at once, in the partition of the Java
+// client.
 func TestSendCommand(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -59,7 +59,7 @@ func TestSendCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := (eventlog.CommandPlace{Partition: last.Partition, CommandPosition: eventlog.CommandPosition{TopicID: "topic-id", Offset: last.Offset}}); place != want {
-			t.Errorf("command %d: told that it is at %+v, found at %+v", i, place, want)
+			t.Errorf("command %d: returned place %+v, found at %+v", i, place, want)
 		}
 		if got.ID != c.ID || string(got.Body) != string(c.Body) || string(last.Key) != stream {
 			t.Errorf("sent %s of stream %q (%d bytes), found %s of %q (%d bytes)", c.ID, stream, len(c.Body), got.ID, last.Key, len(got.Body))
@@ -67,8 +67,8 @@ func TestSendCommand(t *testing.T) {
 	}
 }
 
-// With another number of partitions than configured, streams would be torn in
-// two: nothing is sent.
+// The bus refuses to send to a topic with another number of partitions than
+// configured, because streams would be split over two partitions.
 func TestSendRefusesOtherPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
@@ -92,9 +92,8 @@ func TestSendRefusesOtherPartitions(t *testing.T) {
 	})
 }
 
-// A topic that grows under a producer goes by unnoticed until the client asks
-// for its partitions again, which it does when a leader has moved, and every 10
-// minutes.
+// A producer notices a topic's new partitions at the next refresh of metadata:
+// after a change of leader, and every 10 minutes.
 func TestSendNoticesGrowth(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -107,14 +106,14 @@ func TestSendNoticesGrowth(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition})
-	_ = send(t, bus, newCommand("user/1", "c-2")) // where it belongs, or nowhere
+	_ = send(t, bus, newCommand("user/1", "c-2")) // in the right partition, or not sent
 	if err := send(t, bus, newCommand("user/1", "c-3")); err == nil || !strings.Contains(err.Error(), "has 7 partitions") {
 		t.Errorf("sent to a topic that has grown: %v", err)
 	}
 }
 
-// Handing over never waits: what a broker that is away has too much of already is
-// not taken.
+// Publish never waits. Without a broker, Publish refuses a message beyond the
+// limit.
 func TestPostMoreThanCanBeUnderWay(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -125,14 +124,14 @@ func TestPostMoreThanCanBeUnderWay(t *testing.T) {
 		t.Errorf("sent one too many: %v", err)
 	}
 	bus.publisher.most = 1
-	for range 2 { // each gives its place back
+	for range 2 { // a refused message takes no place
 		if err := send(t, bus, newCommand("user/1", "c-2")); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// Closing doesn't wait for a broker that is away, nor for one that hangs.
+// Close doesn't wait for a stopped broker, nor for a hanging broker.
 func TestCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*testing.T, *embeddedKafka){
@@ -166,7 +165,7 @@ func TestCloseIsBounded(t *testing.T) {
 				t.Errorf("closed after %v: %v", time.Since(start), err)
 			}
 			if len(told) != 1 || !errors.Is(<-told, errClosed) {
-				t.Error("what is under way was not told of, once")
+				t.Error("a message under way has no callback, or more than one")
 			}
 		})
 	}
@@ -180,8 +179,7 @@ func TestSendWithoutSubject(t *testing.T) {
 	}
 }
 
-// A send while brokers are away ends, with its context at the latest, and says
-// so.
+// Send without a broker returns an error, at the context's end at the latest.
 func TestSendWhileBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -213,14 +211,13 @@ func TestSendWhileBrokerIsAway(t *testing.T) {
 		}
 		found = append(found, c.ID)
 	}
-	found = slices.DeleteFunc(found, func(id string) bool { return id == "c-2" }) // it may be there, or not
+	found = slices.DeleteFunc(found, func(id string) bool { return id == "c-2" }) // the log may have c-2 or not
 	if diff := cmp.Diff([]string{"c-1", "c-3"}, found); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 }
 
-// What a message carries comes through byte for byte, bytes that are no text
-// too.
+// Key, headers and body arrive byte for byte, even bytes that are no text.
 func TestBytesComeThrough(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// goldenCommands are the commands of testdata.
+// goldenCommands has the commands of testdata.
 var goldenCommands = []eventlog.Envelope{
 	{
 		ID: "c-1", Type: "createUser", Stream: "user/1", Time: time.Date(2026, 9, 21, 9, 11, 12, 345_000_000, time.UTC),
@@ -87,8 +87,8 @@ func TestDecodeCommandRefuses(t *testing.T) {
 	}
 }
 
-// Two commands of one id are two messages, and one command sent twice is one
-// (CloudEvents: source and id).
+// CloudEvents identifies a message by source and id. Two commands with the same
+// command id are two messages; a command sent twice is one message.
 func TestCommandEventID(t *testing.T) {
 	id := func(change func(*eventlog.Envelope)) string {
 		c := goldenCommands[0]

@@ -18,16 +18,15 @@ import (
 	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
-// The tests of what runs on Kafka are one suite for both brokers: on the
-// embedded one, or, where KAFKA_BROKERS is set, on those, each test with
-// topics and groups of its own. Faults, kills and restarts are the embedded
-// broker's only.
+// The tests with a broker are one suite for two kinds of broker: the embedded
+// broker, or the cluster in KAFKA_BROKERS. Each test has topics and groups of its
+// own. Faults, kills and restarts need the embedded broker.
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envBrokerDir); dir != "" {
 		brokerProcess(dir)
 	}
-	// They wait, most of the time.
+	// The tests wait most of the time.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
@@ -38,14 +37,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaked says whether something still runs. What was under way to brokers that
-// are away takes sarama all its tries to give up.
+// leaked reports whether goroutines still run. sarama gives up messages to
+// stopped brokers only after all retries.
 func leaked() (code int) {
 	ignore := []goleak.Option{
-		// The clock of sarama's metrics: one for the process, and it never ends.
+		// The clock of sarama's metrics: one per process, without an end.
 		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-		// Where sarama has failed to find a leader, it remembers that for 10 s,
-		// even when it is closed.
+		// sarama remembers for 10 s, even after Close, that a partition had no
+		// leader.
 		goleak.IgnoreAnyFunction("github.com/eapache/go-resiliency/breaker.(*Breaker).timer"),
 	}
 	var err error
@@ -60,10 +59,10 @@ func leaked() (code int) {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// patience bounds the wait for what must come.
+// patience is the longest wait of a test for an expected message or state.
 const patience = 30 * time.Second
 
-// newKafka is where a test keeps its log. It has no topics yet.
+// newKafka returns the settings of a test's log, without topics.
 func newKafka(t *testing.T) *Kafka {
 	t.Helper()
 	brokers := os.Getenv("KAFKA_BROKERS")
@@ -102,7 +101,7 @@ func deleteAll(t *testing.T, k *Kafka) {
 	}
 }
 
-// newLog is a log with its topics.
+// newLog returns the settings of a test's log, with topics.
 func newLog(t *testing.T) *Kafka {
 	t.Helper()
 	k := newKafka(t)
@@ -119,7 +118,7 @@ func ensureTopics(t *testing.T, k *Kafka) Topics {
 	return topics
 }
 
-// embeddedKafka is an embedded broker that a test can stop and start.
+// embeddedKafka is an embedded broker with stop and start.
 type embeddedKafka struct {
 	*Kafka
 	broker *embedded.Broker
@@ -151,7 +150,7 @@ func (e *embeddedKafka) stop(t *testing.T) {
 	}
 }
 
-// start starts the broker again, where it was.
+// start starts the broker again on the same address.
 func (e *embeddedKafka) start(t *testing.T) {
 	t.Helper()
 	e.broker = startBroker(t, e.Brokers[0], e.dir)
@@ -167,7 +166,7 @@ func newAdmin(t *testing.T, k *Kafka) sarama.ClusterAdmin {
 	return admin
 }
 
-// closing closes something at the end of a test, and tells of failures.
+// closing closes c at the end of a test; an error fails the test.
 func closing(t *testing.T, c interface{ Close() error }) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -177,7 +176,7 @@ func closing(t *testing.T, c interface{ Close() error }) {
 	})
 }
 
-// produce writes messages as they are, and returns where they stand.
+// produce writes messages unchanged, and returns their places.
 func produce(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) (places []Place) {
 	t.Helper()
 	config := k.sarama()
@@ -196,7 +195,7 @@ func produce(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) (place
 	return places
 }
 
-// kafkaMessages are all the messages of a topic's partition.
+// kafkaMessages returns all messages of a topic's partition.
 func kafkaMessages(t *testing.T, k *Kafka, topic string, partition int32) (messages []*sarama.ConsumerMessage) {
 	t.Helper()
 	r, err := k.reader(topic)
@@ -223,7 +222,7 @@ func kafkaMessages(t *testing.T, k *Kafka, topic string, partition int32) (messa
 	return messages
 }
 
-// forms are messages as text, quickly compared.
+// forms returns messages as text, for a fast comparison.
 func forms(messages []*sarama.ConsumerMessage) (all []string) {
 	for _, m := range messages {
 		var form strings.Builder
@@ -237,7 +236,7 @@ func forms(messages []*sarama.ConsumerMessage) (all []string) {
 	return all
 }
 
-// appendAll appends records, and returns when Kafka holds them.
+// appendAll appends records, and returns when Kafka holds all records.
 func appendAll(t *testing.T, k *Kafka, records ...*eventlog.Record) {
 	t.Helper()
 	bus, err := k.EventBus()
@@ -258,7 +257,7 @@ func appendAll(t *testing.T, k *Kafka, records ...*eventlog.Record) {
 	}
 }
 
-// receive waits for what must come.
+// receive waits for the next value of a channel.
 func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	t.Helper()
 	select {
@@ -270,7 +269,7 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	}
 }
 
-// eventually asks until it is so.
+// eventually repeats a check until the check succeeds.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

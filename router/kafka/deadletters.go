@@ -12,26 +12,28 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Headers that the dead letters add to the message as it came, beside those
-// of Watermill's poison queue.
+// Headers of a dead letter, beside the message's own headers and the headers of
+// Watermill's poison queue.
 const (
 	headerPoisonedPartition = "partition_poisoned"
 	headerPoisonedOffset    = "offset_poisoned"
 )
 
-// DeadLetter is a message that could never be decoded.
+// DeadLetter is a message that no binary can decode.
 type DeadLetter struct {
 	Place             // in topic dead-letters
-	Time    time.Time // when it came there
+	Time    time.Time // when the dead letter was written
 	Key     string
-	Headers map[string]string // as it came
+	Headers map[string]string // the message's own headers
 	Body    []byte
-	// Reason says why it is here, and From where it came from.
+	// Reason says why the message is a dead letter.
 	Reason string
-	From   string
+	// From is the message's former place, as "<topic> <partition>/<offset>".
+	From string
 }
 
-// ReadDeadLetters hands over all dead letters that there are now.
+// ReadDeadLetters calls fn for each dead letter, up to the topic's present end,
+// and returns the first error of fn.
 func (k *Kafka) ReadDeadLetters(ctx context.Context, fn func(DeadLetter) error) error {
 	reader, err := k.reader(eventlog.TopicDeadLetters)
 	if err != nil {
@@ -91,8 +93,8 @@ func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
 	return d
 }
 
-// DropDeadLetters removes a partition's dead letters up to and including the
-// one there: Kafka removes from the front only.
+// DropDeadLetters deletes a partition's dead letters up to and including the
+// place upTo: Kafka deletes from the front of a partition only.
 func (k *Kafka) DropDeadLetters(ctx context.Context, upTo Place) error {
 	return within(ctx, func() error {
 		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())

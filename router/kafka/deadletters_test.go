@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// deadLetters are all dead letters, by partition.
+// deadLetters returns all dead letters, ordered by partition.
 func deadLetters(t *testing.T, k *Kafka) (all []DeadLetter) {
 	t.Helper()
 	err := k.ReadDeadLetters(t.Context(), func(d DeadLetter) error {
@@ -28,7 +28,7 @@ func deadLetters(t *testing.T, k *Kafka) (all []DeadLetter) {
 	return all
 }
 
-// bury handles messages of topic commands by putting them into the dead
+// bury is a handler of topic commands that publishes each message to the dead
 // letters, as the command handlers do.
 func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
 	t.Helper()
@@ -52,8 +52,8 @@ func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
 	m.leave(t)
 }
 
-// A dead letter is the message as it came, with the reason, and where it came
-// from.
+// A dead letter has the whole message, the reason, and the message's former
+// place.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -61,7 +61,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("there are dead letters already: %v", none)
 	}
 	binary := string([]byte{0, 1, 0xff, '\n'})
-	// With what comes on top, more than a producer and a broker take by default.
+	// With the additional headers, more than the defaults of producer and broker.
 	large := strings.Repeat("x", 1_048_400)
 	began := time.Now().Add(-time.Minute)
 	bury(t, k,
@@ -109,8 +109,8 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-// Reading stops where it is told to, and dropping takes a partition's dead
-// letters up to one.
+// ReadDeadLetters stops at the callback's error. DropDeadLetters deletes a
+// partition's dead letters up to a place.
 func TestDropDeadLetters(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

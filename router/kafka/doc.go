@@ -1,7 +1,38 @@
-// Package kafka keeps the log in Kafka, through Watermill.
+// Package kafka keeps the log in Kafka, through Watermill. The DESIGN.md beside
+// this file explains settings, subscription, log tail and wire forms.
 //
-// [Kafka] opens what talks to it. Commands go out on a [CommandBus], records on
-// an [EventBus]; a [Subscription] is a consumer group whose handler owns its
-// claims; a [LogReader] reads in bulk, for folds; a [LogTail] reads the end of
-// the log once for all folds of a process.
+// Settings of the cluster:
+//
+//   - kafka.go: [Kafka], the cluster's address and all settings of the client.
+//   - security.go: [Security], TLS and SASL of a client.
+//   - topics.go: [Kafka.EnsureTopics], which creates and checks the topics.
+//   - old_log.go: the check that refuses a log of before v0.1.0.
+//   - unmeasured.go, watermill_log.go: an empty registry of metrics, and
+//     [WatermillLog], the logger of clients.
+//
+// Writing:
+//
+//   - command_bus.go: [CommandBus], for envelopes to topic commands.
+//   - appender.go: [EventBus], for records to topic events.
+//   - publisher.go: the asynchronous publisher of both buses, and the publisher
+//     of dead letters.
+//   - marshaler.go, message.go: from envelopes and records to messages, and back.
+//   - partitioner.go: from a message's key to a partition.
+//
+// Reading:
+//
+//   - subscriber.go: [Subscription], a consumer group as a Watermill subscriber.
+//   - claims.go: [Claim] and [ClaimHandler], the ownership of partitions.
+//   - log_tail.go: [LogTail], one read of the log's end for all folds of a
+//     process.
+//   - reader.go: [LogReader] and [CommandReader], outside of consumer groups.
+//   - election.go: questions for offsets, with patience for a new leader.
+//   - undecided.go: [CommandFinder], the search for commands without a decision.
+//
+// Upkeep:
+//
+//   - trim.go: [Kafka.TrimCommands], which deletes decided commands.
+//   - deadletters.go: [DeadLetter], to read and to drop.
+//
+// Package embedded, in the folder below, is the broker inside the binary.
 package kafka

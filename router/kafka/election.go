@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// electionPatience is how long a partition may be without a leader that
-	// tells its offsets. An election takes seconds.
+	// electionPatience is the longest wait for a leader that answers questions
+	// for offsets. An election takes seconds.
 	electionPatience = 30 * time.Second
 	electionPause    = 100 * time.Millisecond
 )
 
-// betweenLeaders are the answers of brokers that say to ask again: a partition
-// has no leader, has another, or one so new that it doesn't know yet how far
-// its followers are (KIP-207).
+// betweenLeaders are the errors after which a client should ask again. The
+// partition has no leader, or another leader, or a new leader without the
+// followers' offsets (KIP-207).
 var betweenLeaders = []error{
 	sarama.ErrOffsetNotAvailable,
 	sarama.ErrLeaderNotAvailable,
@@ -27,9 +27,9 @@ var betweenLeaders = []error{
 	sarama.ErrUnknownLeaderEpoch,
 }
 
-// offsetOf is the oldest or newest offset of a partition. An election is
-// waited for, as long as it is no longer than elections are; sarama asks again
-// at once, and once only.
+// offsetOf returns the oldest or newest offset of a partition. offsetOf waits
+// during an election, up to electionPatience; sarama asks again only once and
+// at once.
 func offsetOf(ctx context.Context, client sarama.Client, topic string, partition int32, which int64) (int64, error) {
 	begun := time.Now()
 	for {

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A new leader doesn't tell at once where a partition ends: it is asked again,
-// more often than sarama does, and nobody is told that it failed.
+// A new leader can't tell a partition's end at once. offsetOf asks again, more
+// often than sarama, and returns no error.
 func TestOffsetsBetweenLeaders(t *testing.T) {
 	t.Parallel()
 	for _, says := range []*kerr.Error{kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch} {
@@ -57,7 +57,7 @@ func TestOffsetsBetweenLeaders(t *testing.T) {
 	}
 }
 
-// What no election mends is told at once.
+// offsetOf returns other errors at once.
 func TestOffsetsRefused(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -68,6 +68,6 @@ func TestOffsetsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	if hits := refused.Hits(); hits != 2 {
-		t.Errorf("it was asked %d times", hits)
+		t.Errorf("%d requests", hits)
 	}
 }

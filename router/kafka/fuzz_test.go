@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// sent is a message as Kafka hands it over, of what a producer was given.
+// sent turns a producer's message into a consumer's message.
 func sent(m *sarama.ProducerMessage, at *sarama.ConsumerMessage) *sarama.ConsumerMessage {
 	key, _ := m.Key.Encode()
 	value, _ := m.Value.Encode()
@@ -21,9 +21,9 @@ func sent(m *sarama.ProducerMessage, at *sarama.ConsumerMessage) *sarama.Consume
 	return out
 }
 
-// No message of topic commands, however strange, stops a subscription by a
-// panic. What is read as a command is the same when it is sent again, and what
-// is not can be put away as it came.
+// No message of topic commands stops a subscription by a panic. A decodable
+// message is the same after another round through Kafka, and any other message
+// becomes a dead letter unchanged.
 func FuzzDecodeCommand(f *testing.F) {
 	for _, c := range goldenCommands {
 		f.Add(golden(f, c.Type), int32(0))
@@ -42,7 +42,7 @@ func FuzzDecodeCommand(f *testing.F) {
 				t.Fatal(err)
 			}
 			if put := sent(dead, m); !bytes.Equal(put.Value, m.Value) || len(m.Key) > 0 && !bytes.Equal(put.Key, m.Key) {
-				t.Errorf("put away as %q %q, and came as %q %q", put.Key, put.Value, m.Key, m.Value)
+				t.Errorf("the dead letter is %q %q, the message was %q %q", put.Key, put.Value, m.Key, m.Value)
 			}
 			return
 		}
@@ -50,7 +50,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := KafkaMarshaler{}.Marshal(eventlog.TopicCommands, again)
+		out, err := messageMarshaler{}.Marshal(eventlog.TopicCommands, again)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,11 +12,11 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// hang has the broker answer nobody any more, until the test ends.
+// hang stops all answers of the broker until the test ends.
 func (e *embeddedKafka) hang(t *testing.T) {
 	t.Helper()
 	hung := make(chan struct{})
-	var once sync.Once // a second fetch may come as the test ends
+	var once sync.Once // the broker may have a second request at the test's end
 	e.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		once.Do(func() { close(hung) })
 		<-t.Context().Done()
@@ -25,7 +25,7 @@ func (e *embeddedKafka) hang(t *testing.T) {
 	receive(t, hung, "a fetch")
 }
 
-// Nobody who leaves a group, or ends a read, waits for a broker that hangs.
+// Leaving a group and ending a read don't wait for a broker that hangs.
 func TestLeavingAHungBroker(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -47,7 +47,7 @@ func TestLeavingAHungBroker(t *testing.T) {
 	if err := receive(t, followed, "the read to end"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	_ = reader.Close() // it may have had to give up
+	_ = reader.Close() // maybe an error: gave up waiting
 	m.leave(t)
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("it took %s", took)

@@ -11,43 +11,43 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Kafka is where and how the log is kept. The methods that open something on
-// it all wait for nobody: when the brokers are away, they return an error.
+// Kafka has the settings of the cluster with the log. A method that opens a
+// connection returns an error when the brokers are away, and does not wait.
 type Kafka struct {
-	Brokers     []string
-	Partitions  int32 // of topics commands and events
-	Replication int16 // of topics that are created, and the least of those that exist
+	Brokers     []string // host:port
+	Partitions  int32    // of each topic
+	Replication int16    // of new topics, and the minimum of existing topics
 	Security    Security
-	Prefix      string // before the names of topics and groups
-	// Producers is how many share the partitions of what is published without
-	// waiting; 0 is one. sarama's idempotent producer has one request on its way
-	// to a broker, and sends what comes for its partitions meanwhile in several,
-	// one after the other: where a round trip takes long, with twelve partitions,
-	// each waits for five others.
+	Prefix      string // in front of the names of topics and groups
+	// Producers is the number of producers of a bus, which share the partitions;
+	// 0 is 1. sarama's idempotent producer has one request on the way to a broker.
+	// Messages for its other partitions wait and go in several requests, one
+	// after the other. With a long round trip and twelve partitions a message
+	// waits for about five requests.
 	Producers int
 	Log       *slog.Logger
 }
 
-// Topic is a topic's name on this cluster.
+// Topic returns a topic's name on this cluster.
 func (k *Kafka) Topic(name string) string { return k.Prefix + name }
 
-// Group is a consumer group's name on this cluster: "millrace.<role>", and
-// for a query service one a read model.
+// Group returns a consumer group's name on this cluster: "millrace.<role>", and
+// "millrace.<role>.<read model>" for a query service.
 func (k *Kafka) Group(parts ...string) string {
 	return k.Prefix + "millrace." + strings.Join(parts, ".")
 }
 
-// retryMax times the producer tries again, some 10 seconds in all, before a
-// message counts as failed.
+// retryMax is the number of the producer's retries, about 10 seconds in all,
+// before a message counts as failed.
 const retryMax = 50
 
-// linger is how long the producer gathers messages for a request. Sent one by
-// one, in twelve partitions, each would be a batch of its own, at several times
-// the cost. (Kafka's own producer waits for 5 ms since 4.0, KIP-1030.)
+// linger is the time for which the producer gathers messages for a request.
+// Without a linger each message is a batch of its own, at several times the
+// cost. (Kafka's own producer waits for 5 ms since 4.0, KIP-1030.)
 const linger = 2 * time.Millisecond
 
-// sarama is the one place for the client's settings. Most of its defaults
-// would lose or reorder messages.
+// sarama returns the client's settings, all in one place. Most defaults of
+// sarama would lose or reorder messages.
 func (k *Kafka) sarama() *sarama.Config {
 	c := sarama.NewConfig()
 	c.ClientID = "millrace"
@@ -59,7 +59,7 @@ func (k *Kafka) sarama() *sarama.Config {
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
-	c.Net.MaxOpenRequests = 1 // what sarama's idempotent producer needs
+	c.Net.MaxOpenRequests = 1 // a condition of sarama's idempotent producer
 	c.Producer.Retry.Max = retryMax
 	c.Producer.Retry.Backoff = 200 * time.Millisecond
 	c.Producer.Flush.Frequency = linger
@@ -68,7 +68,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Producer.Partitioner = newPartitioner(k.Partitions)
 
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
-	c.Consumer.Group.ResetInvalidOffsets = true // to the oldest: the partition would be stuck
+	c.Consumer.Group.ResetInvalidOffsets = true // to the oldest; otherwise the partition would be stuck
 	c.Consumer.Group.Session.Timeout = 6 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = 500 * time.Millisecond
 	c.Consumer.Group.Rebalance.Timeout = 10 * time.Second
@@ -79,7 +79,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	return c
 }
 
-// Ping asks a broker for the topic's metadata.
+// Ping connects to a broker and reads metadata.
 func (k *Kafka) Ping(ctx context.Context) error {
 	return within(ctx, func() error {
 		client, err := sarama.NewClient(k.Brokers, k.sarama())
@@ -90,8 +90,9 @@ func (k *Kafka) Ping(ctx context.Context) error {
 	})
 }
 
-// within runs fn, which knows no context, and gives up waiting for it when
-// the context ends. What fn leaves behind may be read only after it returned.
+// within runs fn, a function without a context, and returns when fn returns or
+// the context ends. After the context's end fn goes on in the background; the
+// caller must not read fn's results then.
 func within(ctx context.Context, fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()
@@ -103,8 +104,9 @@ func within(ctx context.Context, fn func() error) error {
 	}
 }
 
-// givenUp is fn's error, or that it took too long: then it goes on by itself. It
-// is for closing what may wait for a broker that hangs.
+// givenUp runs fn and returns fn's error, or errHangs after a while: then fn
+// goes on in the background. Close methods use givenUp, because a client's own
+// Close may wait for a broker that hangs.
 func givenUp(after time.Duration, fn func() error) error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), after, errHangs)
 	defer cancel()
@@ -116,22 +118,8 @@ func givenUp(after time.Duration, fn func() error) error {
 
 var errHangs = errors.New("gave up waiting for a broker that doesn't answer")
 
-// Reached waits until a count has come to a target, or the context ends.
-func Reached(ctx context.Context, target int64, count func() int64) bool {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for count() < target {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// Backoff waits before another try, longer each time up to 5 s, or until the
-// context ends.
+// Backoff waits before another try: 100 ms after try 0, twice as long each time,
+// up to 5 s. Backoff returns the context's error if the context ends first.
 func Backoff(ctx context.Context, try int) error {
 	wait := min(100*time.Millisecond<<min(try, 6), 5*time.Second)
 	timer := time.NewTimer(wait)

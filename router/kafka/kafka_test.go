@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Logs share a cluster by their prefixes. These names are in Kafka for good.
+// Logs with different prefixes share a cluster. The names never change.
 func TestNames(t *testing.T) {
 	k := &Kafka{Prefix: "shop."}
 	got := []string{
@@ -52,25 +52,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestReached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		count := func() int64 { return int64(time.Since(began) / time.Second) }
-		if !Reached(t.Context(), 3, count) || count() != 3 {
-			t.Errorf("reached %d, want 3", count())
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if Reached(ctx, 5, count) {
-			t.Error("reached what was not")
-		}
-		if !Reached(ctx, 4, count) {
-			t.Error("it is there already, and takes no time")
-		}
-	})
-}
-
-// Brokers that are away are told from topics that are wrong: waiting helps.
+// The error of stopped brokers is no ErrTopic, because waiting helps.
 func TestBrokersAway(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*Kafka, context.Context) error{
@@ -87,12 +69,12 @@ func TestBrokersAway(t *testing.T) {
 			if err := call(k, t.Context()); err == nil || errors.Is(err, ErrTopic) {
 				t.Errorf("nobody listens: %v", err)
 			}
-			// A broker that hangs outlasts the client's patience, not the caller's.
+			// The client waits long for a broker that hangs, the caller does not.
 			k.Brokers = []string{silent(t)}
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if err := call(k, ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("it listens and is silent: %v", err)
+				t.Errorf("a silent listener: %v", err)
 			}
 		})
 	}
@@ -121,10 +103,10 @@ func TestOpenWhileBrokersAreAway(t *testing.T) {
 	}
 }
 
-// refusing is an address where nobody listens: tcpmux is long dead.
+// refusing is an address without a listener: nobody uses tcpmux any more.
 const refusing = "localhost:1"
 
-// silent is an address where somebody listens and never answers.
+// silent returns an address with a listener that never answers.
 func silent(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "localhost:0")

@@ -14,36 +14,37 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// LogTail reads topic events once for all who follow it in a process: each
-// partition while somebody does. It keeps the last records of each, for its
-// readers to take: so none of them holds up another, and one that fell behind
-// reads on its own until it is there again.
+// LogTail reads topic events once for all folds of a process. A partition is
+// read while the partition has a reader. The log tail keeps the last records of
+// each partition in a cache, and readers pull from the cache. So a slow reader
+// delays nobody: a reader behind the cache fetches on its own until the reader
+// has caught up.
 type LogTail struct {
 	log *LogReader
 
 	mu      sync.Mutex
 	closed  bool
 	caches  map[int32]*tailCache
-	ends    map[int32]<-chan struct{} // of each partition's last reading
+	ends    map[int32]<-chan struct{} // by partition: closed when the last read has ended
 	stopped context.Context
 	stop    context.CancelFunc
 	reads   sync.WaitGroup
 }
 
 const (
-	// tailRecords is how many records of a partition a feed has room for.
-	// When it is full, the last tailKept stay, or fewer of great ones.
+	// tailRecords is the capacity of a partition's cache. A full cache keeps the
+	// last tailKept records, or fewer large ones.
 	tailRecords = 1024
 	tailKept    = 256
-	// tailBytes is how much the bodies in it may take.
+	// tailBytes is the limit of a cache's bodies, in bytes.
 	tailBytes = 1 << 20
-	// behindBytes is how much is fetched at once by a reader that is behind.
+	// behindBytes is the size of a fetch by a reader behind the cache.
 	behindBytes = 1 << 20
-	// behindPatience is how long it waits to ask again when there was nothing.
+	// behindPatience is the pause of such a reader after an empty fetch.
 	behindPatience = 100 * time.Millisecond
 )
 
-// LogTail opens a feed of the log.
+// LogTail opens a log tail.
 func (k *Kafka) LogTail() (*LogTail, error) {
 	log, err := k.LogReader()
 	if err != nil {
@@ -54,7 +55,7 @@ func (k *Kafka) LogTail() (*LogTail, error) {
 	return lt, nil
 }
 
-// Close ends all reads with an error. It doesn't wait for a broker that hangs.
+// Close ends all reads with an error, and doesn't wait for a broker that hangs.
 func (lt *LogTail) Close() error {
 	lt.mu.Lock()
 	again := lt.closed
@@ -68,19 +69,20 @@ func (lt *LogTail) Close() error {
 	return lt.log.Close()
 }
 
-// TailReader is a [LogReader] that follows the log through a feed.
+// TailReader is a [LogReader] with a Follow method that pulls from a log tail.
 type TailReader struct {
-	*LogReader // for all else, and for what the feed has no more
+	*LogReader // for other reads, and for records before the cache
 	tail       *LogTail
 }
 
-// Reader returns a reader that follows the log through the feed. It closes the
-// LogReader, but not the feed, when it is closed.
+// Reader returns a reader of the log tail. Closing the reader closes the
+// LogReader, but not the log tail.
 func (lt *LogTail) Reader(log *LogReader) *TailReader { return &TailReader{log, lt} }
 
-// Follow hands over the records of a partition, from an offset on, as they
-// come, until the context ends. Others have the same records: nobody may change
-// them. It returns the context's error, that of fn, or [ErrOffsetGone].
+// Follow calls fn with the records of a partition in log order, from offset from
+// on, until the context ends. All readers share the records, so fn must not
+// change a record. Follow returns the context's cause, fn's first error, or
+// [ErrOffsetGone].
 func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
 	ctx, end, err := r.begin(ctx)
 	if err != nil {
@@ -107,7 +109,7 @@ func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn
 			if next > before {
 				break
 			}
-			again = time.After(behindPatience) // the leader is away, or new and doesn't have it yet
+			again = time.After(behindPatience) // no leader, or a new leader without the record
 		case len(records) > 0:
 			next = records[len(records)-1].Offset + 1
 		}
@@ -116,7 +118,7 @@ func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn
 			if err := fn(records); err != nil {
 				return err
 			}
-		case elsewhere && again == nil: // what was there is no record
+		case elsewhere && again == nil: // the fetch had no record, such as a transaction's marker
 		case ended != nil:
 			return ended
 		default:
@@ -130,15 +132,15 @@ func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn
 	return context.Cause(ctx)
 }
 
-// fetchFrom reads what a reader lacks that the window doesn't have, and where
-// that ends.
+// fetchFrom reads records before the cache, and returns the offset behind the
+// last of them.
 func (r *TailReader) fetchFrom(ctx context.Context, partition int32, from int64) ([]eventlog.Record, int64, error) {
 	var messages []*sarama.ConsumerMessage
 	var next int64
 	err := within(ctx, func() (err error) {
 		messages, next, err = fetch(r.client, r.topic, partition, from, behindBytes)
 		if err != nil && !errors.Is(err, ErrOffsetGone) {
-			_ = r.client.RefreshMetadata(r.topic) // the leader may have moved
+			_ = r.client.RefreshMetadata(r.topic) // another broker may be the leader now
 		}
 		return err
 	})
@@ -154,23 +156,23 @@ func (r *TailReader) fetchFrom(ctx context.Context, partition int32, from int64)
 	return records, next, nil
 }
 
-// tailCache is the end of a partition's log, as far as a feed keeps it.
+// tailCache has the last records of a partition.
 type tailCache struct {
-	readers int // guarded by the feed
+	readers int // guarded by LogTail.mu
 	stop    context.CancelFunc
 
 	mu    sync.Mutex
-	first int64 // the offset from which on it is kept, -1 until that is known
-	next  int64 // the offset after its last record
-	// records are never changed: when there is no more room for one behind
-	// them, the last of them go to a new place.
+	first int64 // the first offset in the cache, -1 until known
+	next  int64 // the offset behind the last record
+	// records only grows at the end, because readers hold parts of the slice. A
+	// full slice is replaced by a new slice with the last records.
 	records []eventlog.Record
 	bytes   int
-	grown   chan struct{} // closed when there are more, or it has ended
-	err     error         // why it has ended
+	grown   chan struct{} // closed at the next records, and at the end of the read
+	err     error         // why the read has ended
 }
 
-// join begins to read a partition, unless somebody reads it already.
+// join adds a reader to a partition's cache. The first reader starts the read.
 func (lt *LogTail) join(partition int32) (*tailCache, error) {
 	lt.mu.Lock()
 	defer lt.mu.Unlock()
@@ -186,7 +188,7 @@ func (lt *LogTail) join(partition int32) (*tailCache, error) {
 		lt.caches[partition], lt.ends[partition] = c, ended
 		lt.reads.Go(func() {
 			defer close(ended)
-			if before != nil { // a partition is read once at a time
+			if before != nil { // one read per partition at a time
 				<-before
 			}
 			err := lt.read(ctx, partition, c)
@@ -203,7 +205,8 @@ func (lt *LogTail) join(partition int32) (*tailCache, error) {
 	return c, nil
 }
 
-// leave ends the reading of a partition when the last reader leaves it.
+// leave removes a reader from a partition's cache. The last reader ends the
+// read.
 func (lt *LogTail) leave(partition int32, c *tailCache) {
 	lt.mu.Lock()
 	defer lt.mu.Unlock()
@@ -213,15 +216,16 @@ func (lt *LogTail) leave(partition int32, c *tailCache) {
 	}
 }
 
-// forget has the partition's next reader begin anew. The caller holds the lock.
+// forget removes a cache, so the partition's next reader starts a new read. The
+// caller holds LogTail.mu.
 func (lt *LogTail) forget(partition int32, c *tailCache) {
 	if lt.caches[partition] == c {
 		delete(lt.caches, partition)
 	}
 }
 
-// read follows the log from its end on: whoever has to read what is before it,
-// reads it in bulk, and holds up nobody.
+// read fills a cache from the log's present end on. Readers with an older offset
+// fetch on their own, in bulk.
 func (lt *LogTail) read(ctx context.Context, partition int32, c *tailCache) error {
 	end, err := lt.log.End(ctx, partition)
 	if err != nil {
@@ -253,7 +257,7 @@ func (c *tailCache) end(err error) {
 	c.wake()
 }
 
-// add keeps records, and makes room for them.
+// add appends records to the cache, and makes room first.
 func (c *tailCache) add(records []eventlog.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -261,7 +265,7 @@ func (c *tailCache) add(records []eventlog.Record) {
 		c.cut(len(records))
 	}
 	for _, r := range records {
-		r.Body = bytes.Clone(r.Body) // it would keep all that was fetched with it
+		r.Body = bytes.Clone(r.Body) // the original shares memory with the whole fetch
 		c.records = append(c.records, r)
 		c.bytes += len(r.Body)
 	}
@@ -269,7 +273,7 @@ func (c *tailCache) add(records []eventlog.Record) {
 	c.wake()
 }
 
-// cut keeps the last records only, in a new place.
+// cut moves the last records to a new slice with room for more.
 func (c *tailCache) cut(more int) {
 	from, size := len(c.records), 0
 	for from > 0 && len(c.records)-from < tailKept {
@@ -288,8 +292,9 @@ func (c *tailCache) cut(more int) {
 	}
 }
 
-// after returns the records from an offset on, or that they are to be had
-// elsewhere, or what tells of more, or why there won't be any.
+// after returns the cached records from offset next on. Without such records,
+// elsewhere says that the cache doesn't have the offset, grown is closed when
+// the cache changes, and ended is the error of a read that has ended.
 func (c *tailCache) after(next int64) (records []eventlog.Record, elsewhere bool, grown <-chan struct{}, ended error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

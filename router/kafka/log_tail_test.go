@@ -21,15 +21,15 @@ func newLogTail(t *testing.T, k *Kafka) *LogTail {
 	return tail
 }
 
-// tailing is somebody who follows a partition.
+// tailing is one reader of a partition.
 type tailing struct {
 	records chan []eventlog.Record
 	ended   chan error
 	stop    context.CancelFunc
 }
 
-// tailFrom follows partition 1. Records come to an unbuffered channel: who takes
-// none is slow.
+// tailFrom starts a reader of partition 1. The records go to an unbuffered
+// channel, so a test can be a slow reader.
 func tailFrom(t *testing.T, r *TailReader, from int64) *tailing {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -48,7 +48,7 @@ func tailFrom(t *testing.T, r *TailReader, from int64) *tailing {
 	return f
 }
 
-// take wants the records of these offsets next.
+// take expects the records of these offsets next.
 func (f *tailing) take(t *testing.T, from, to int64) (all []eventlog.Record) {
 	t.Helper()
 	for from < to {
@@ -74,7 +74,7 @@ func (f *tailing) end(t *testing.T) {
 	}
 }
 
-// read is how a partition is read: the window, and how many read it.
+// read returns a partition's cache and the number of readers.
 func (lt *LogTail) reading(partition int32) (c *tailCache, readers int) {
 	lt.mu.Lock()
 	defer lt.mu.Unlock()
@@ -84,7 +84,7 @@ func (lt *LogTail) reading(partition int32) (c *tailCache, readers int) {
 	return c, readers
 }
 
-// begun waits until a partition is read.
+// begun waits for the start of a partition's read.
 func (lt *LogTail) begun(t *testing.T, partition int32) *tailCache {
 	t.Helper()
 	var c *tailCache
@@ -99,8 +99,8 @@ func (lt *LogTail) begun(t *testing.T, partition int32) *tailCache {
 	return c
 }
 
-// Two who follow a partition have the same records, decoded once, and a third
-// one who comes later has all from its offset on.
+// Two readers of a partition share the records, decoded once. A third, later
+// reader gets all records from its offset on.
 func TestLogTailIsShared(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -130,7 +130,7 @@ func TestLogTailIsShared(t *testing.T) {
 	}
 }
 
-// One who takes nothing holds up nobody, and has all of it when he goes on.
+// A slow reader delays no other reader, and gets all records later.
 func TestLogTailWithASlowReader(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -146,20 +146,20 @@ func TestLogTailWithASlowReader(t *testing.T) {
 	quick.take(t, 1, n-1)
 	c.mu.Lock()
 	if c.first == 0 || len(c.records) > tailRecords {
-		t.Errorf("the feed keeps %d records from %d on", len(c.records), c.first)
+		t.Errorf("the cache has %d records from %d on", len(c.records), c.first)
 	}
 	c.mu.Unlock()
 	slow.take(t, 1, n-1)
 	appendAll(t, k, records[n-1])
 	if a, b := slow.take(t, n-1, n), quick.take(t, n-1, n); &a[0].Body[0] != &b[0].Body[0] {
-		t.Error("it reads on its own, although it is there again")
+		t.Error("the reader fetches on its own, although the cache has its offset")
 	}
 	slow.end(t)
 	quick.end(t)
 }
 
-// A partition is read while somebody follows it, and anew when somebody comes
-// again.
+// A partition is read while the partition has a reader, and read anew for the
+// next reader.
 func TestLogTailIsReadWhileItIsFollowed(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -173,7 +173,7 @@ func TestLogTailIsReadWhileItIsFollowed(t *testing.T) {
 		other.take(t, i, i+1)
 		c := tail.begun(t, 1)
 		if other, _ := tail.reading(0); other != nil {
-			t.Error("a partition is read that nobody follows")
+			t.Error("a partition without a reader is read")
 		}
 		one.end(t)
 		if _, readers := tail.reading(1); readers != 1 {
@@ -181,7 +181,7 @@ func TestLogTailIsReadWhileItIsFollowed(t *testing.T) {
 		}
 		other.end(t)
 		if still, _ := tail.reading(1); still != nil {
-			t.Error("it is still read")
+			t.Error("the partition is still read")
 		}
 		eventually(t, "its end", func() bool {
 			c.mu.Lock()
@@ -191,7 +191,7 @@ func TestLogTailIsReadWhileItIsFollowed(t *testing.T) {
 	}
 }
 
-// An offset that the log doesn't have is no place to wait at.
+// A reader at an offset that the log doesn't have gets an error.
 func TestLogTailOfAnOffsetThatIsGone(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -207,12 +207,12 @@ func TestLogTailOfAnOffsetThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := receive(t, tailFrom(t, tail.Reader(log), 1).ended, "the end"); !errors.Is(err, ErrOffsetGone) {
-		t.Errorf("what was trimmed: %v", err)
+		t.Errorf("trimmed: %v", err)
 	}
 	good.end(t)
 }
 
-// When the log loses the feed's place, all who stand there are told.
+// When the log loses the offset of the log tail, all readers there get an error.
 func TestLogTailOfALogThatIsCut(t *testing.T) {
 	c := &tailCache{grown: make(chan struct{})}
 	c.begin(5)
@@ -227,11 +227,11 @@ func TestLogTailOfALogThatIsCut(t *testing.T) {
 		t.Errorf("before the end: %d records", len(records))
 	}
 	if _, elsewhere, _, _ := c.after(4); !elsewhere {
-		t.Error("behind: it isn't read elsewhere")
+		t.Error("behind the end: the cache claims to have the offset")
 	}
 }
 
-// Great records don't fill the memory; gaps between offsets are no matter.
+// The cache limits the memory of large records, and allows gaps between offsets.
 func TestLogTailCache(t *testing.T) {
 	c := &tailCache{grown: make(chan struct{})}
 	c.begin(0)
@@ -263,7 +263,7 @@ func TestLogTailCache(t *testing.T) {
 	}
 }
 
-// Whoever follows is told that the feed, or its own reader, was closed.
+// Closing the log tail or the reader ends Follow with an error.
 func TestLogTailCloses(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -291,8 +291,7 @@ func TestLogTailCloses(t *testing.T) {
 	}
 }
 
-// A broker that hangs holds up neither who follows nor who closes; one that was
-// away is waited for.
+// A broker that hangs delays neither the end of Follow nor Close.
 func TestLogTailOfABrokerThatHangs(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -308,14 +307,14 @@ func TestLogTailOfABrokerThatHangs(t *testing.T) {
 	behind := tailFrom(t, tail.Reader(log), 0)
 	eventually(t, "it reads", func() bool { _, readers := tail.reading(1); return readers == 1 })
 	behind.end(t)
-	_ = tail.Close() // it may have had to give up
+	_ = tail.Close() // maybe an error: gave up waiting
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
 
-// A subscription takes its records from the feed: the group fetches none of
-// them, but for what it had fetched before it was told.
+// A subscription gets the records from the log tail. The group itself fetches
+// nothing after the pause.
 func TestLogSubscription(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -354,7 +353,7 @@ func TestLogSubscription(t *testing.T) {
 	take(300)
 	appendAll(t, k, records[300:]...)
 	take(600)
-	c.claim(1).Abandon() // while it waits for more
+	c.claim(1).Abandon() // while the subscription waits for more records
 	eventually(t, "it is set up anew", func() bool { return c.setups.Load() == 2*int64(partitions) })
 	next = 7
 	take(600)
@@ -362,6 +361,6 @@ func TestLogSubscription(t *testing.T) {
 		t.Error(err)
 	}
 	if c, _ := tail.reading(1); c != nil {
-		t.Error("it is still read")
+		t.Error("the partition is still read")
 	}
 }

@@ -11,12 +11,15 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// CommandMarshaler is the command bus's and the command processor's: a
-// [eventlog.Envelope] to and from Watermill's message, and a message's payload into the
-// domain's command. Names are the domain's own: Type() of a command.
+// CommandMarshaler is the marshaler of the command bus and the command
+// processor. CommandMarshaler turns an [eventlog.Envelope] into a Watermill
+// message, and a message's payload into a command of an aggregate. The name of a
+// command is its type.
 type CommandMarshaler struct{}
 
-// RecordMarshaler is the event bus's: a [eventlog.Record] into Watermill's message.
+// RecordMarshaler is the marshaler of the event bus. RecordMarshaler turns an
+// [eventlog.Record] into a Watermill message, and a message's payload into an
+// event of an aggregate. The name of an event is its type.
 type RecordMarshaler struct{}
 
 var (
@@ -24,27 +27,28 @@ var (
 	_ cqrs.CommandEventMarshaler = RecordMarshaler{}
 )
 
-// typed is what commands and events of the domain have in common.
+// typed is the common method of an aggregate's commands and events.
 type typed interface{ Type() string }
 
 // Marshal takes a *[eventlog.Envelope].
 func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
 	c, ok := v.(*eventlog.Envelope)
 	if !ok {
-		return nil, fmt.Errorf("marshal %T: want *messaging.Command", v)
+		return nil, fmt.Errorf("marshal %T: want *eventlog.Envelope", v)
 	}
 	return newMessage(c.Headers(), c.Body), nil
 }
 
-// Unmarshal reads the payload into v, a command of the domain.
+// Unmarshal reads the payload into v, a command of an aggregate. An error is
+// [ErrUndecodable].
 func (CommandMarshaler) Unmarshal(msg *message.Message, v any) error {
 	return unmarshalBody(msg, v)
 }
 
-// Name is the command's type.
+// Name returns the command's type.
 func (CommandMarshaler) Name(v any) string { return nameOf(v) }
 
-// NameFromMessage is the command's type.
+// NameFromMessage returns the command's type.
 func (CommandMarshaler) NameFromMessage(msg *message.Message) string {
 	return msg.Metadata[eventlog.HeaderType]
 }
@@ -53,20 +57,21 @@ func (CommandMarshaler) NameFromMessage(msg *message.Message) string {
 func (RecordMarshaler) Marshal(v any) (*message.Message, error) {
 	r, ok := v.(*eventlog.Record)
 	if !ok {
-		return nil, fmt.Errorf("marshal %T: want *messaging.Record", v)
+		return nil, fmt.Errorf("marshal %T: want *eventlog.Record", v)
 	}
 	return newMessage(r.Headers(), r.Body), nil
 }
 
-// Unmarshal reads the body into v, an event of the domain.
+// Unmarshal reads the body into v, an event of an aggregate. An error is
+// [ErrUndecodable].
 func (RecordMarshaler) Unmarshal(msg *message.Message, v any) error {
 	return unmarshalBody(msg, v)
 }
 
-// Name is the record's type.
+// Name returns the record's type.
 func (RecordMarshaler) Name(v any) string { return nameOf(v) }
 
-// NameFromMessage is the record's type.
+// NameFromMessage returns the record's type.
 func (RecordMarshaler) NameFromMessage(msg *message.Message) string {
 	return msg.Metadata[eventlog.HeaderType]
 }
@@ -91,5 +96,5 @@ func nameOf(v any) string {
 	}
 }
 
-// ErrUndecodable is a message that no try will ever decode.
+// ErrUndecodable is the error of a message that fails to decode at every try.
 var ErrUndecodable = errors.New("can't be decoded")

@@ -21,23 +21,25 @@ func rawFromKafka(m *sarama.ConsumerMessage) eventlog.RawMessage {
 	return rawInto(nil, m)
 }
 
-// rawInto uses the room of headers that nobody uses any more.
+// rawInto is like rawFromKafka, and uses the memory of room, a slice of headers
+// without a reader.
 func rawInto(room []eventlog.Header, m *sarama.ConsumerMessage) eventlog.RawMessage {
 	raw := eventlog.RawMessage{Partition: m.Partition, Offset: m.Offset, Key: string(m.Key), Body: m.Value}
 	raw.Headers, raw.Malformed = eventlog.ReadHeaders(room[:0], m.Headers, headerParts, raw.Key)
 	return raw
 }
 
-// delivery is what a message that came from Kafka carries in its context.
+// delivery is the decoded content of a message from Kafka. The message's context
+// has the delivery.
 type delivery struct {
-	at      Place // of the first, where there are more
+	at      Place // of the first record
 	key     []byte
 	headers []eventlog.Header
 
-	envelope    eventlog.Envelope
-	undecodable error // why there is no command
+	envelope    eventlog.Envelope // in topic commands
+	undecodable error             // why there is no envelope
 
-	records []eventlog.Record
+	records []eventlog.Record // in topic events
 }
 
 type deliveryKey struct{}
@@ -49,8 +51,8 @@ func deliveryOf(msg *message.Message) *delivery {
 	return new(delivery)
 }
 
-// newDelivered makes Watermill's message of a delivery. Its metadata are the
-// type, and headers of others: what the decoder has read needs no map.
+// newDelivered returns the Watermill message of a delivery. The metadata have
+// the type, and the headers outside of the digest; the delivery has all others.
 func newDelivered(ctx context.Context, d *delivery, id, messageType string, body []byte) *message.Message {
 	msg := message.NewMessageWithContext(context.WithValue(ctx, deliveryKey{}, d), id, body)
 	msg.Metadata[eventlog.HeaderType] = messageType
@@ -70,14 +72,14 @@ func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions i
 	return newDelivered(ctx, d, raw.Get(eventlog.HeaderID), raw.Get(eventlog.HeaderType), m.Value)
 }
 
-// recordsMessage carries records of topic events.
+// recordsMessage returns a message with records of topic events.
 func recordsMessage(ctx context.Context, of []eventlog.Record) *message.Message {
 	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: of}
 	return newDelivered(ctx, d, of[0].ID, eventlog.TopicEvents, nil)
 }
 
-// EnvelopeFromMessage is what a message of a [Kafka.CommandSubscription] says.
-// An error is [ErrUndecodable].
+// EnvelopeFromMessage returns the envelope of a message from
+// [Kafka.CommandSubscription]. An error is [ErrUndecodable].
 func EnvelopeFromMessage(msg *message.Message) (eventlog.Envelope, error) {
 	d := deliveryOf(msg)
 	if d.undecodable != nil {
@@ -86,27 +88,27 @@ func EnvelopeFromMessage(msg *message.Message) (eventlog.Envelope, error) {
 	return d.envelope, nil
 }
 
-// RecordsFromMessage are the records of a message of a
+// RecordsFromMessage returns the records of a message from
 // [Kafka.LogSubscription], in log order.
 func RecordsFromMessage(msg *message.Message) []eventlog.Record { return deliveryOf(msg).records }
 
-// PlaceOf is where a message that came from Kafka stands.
+// PlaceOf returns the place of a message from a subscription.
 func PlaceOf(msg *message.Message) Place { return deliveryOf(msg).at }
 
-// Place is where a message stands in its topic.
+// Place is the place of a message in a topic.
 type Place struct {
 	Partition int32
 	Offset    int64
 }
 
-// KafkaMarshaler carries Watermill messages to Kafka: metadata are the
-// headers, as they are, by key, and the subject is the key.
-type KafkaMarshaler struct{}
+// messageMarshaler turns a Watermill message into a Kafka message: the metadata
+// become the headers, sorted by key, and ce_subject becomes the key.
+type messageMarshaler struct{}
 
-var _ kafka.Marshaler = KafkaMarshaler{}
+var _ kafka.Marshaler = messageMarshaler{}
 
 // Marshal implements [kafka.Marshaler].
-func (KafkaMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+func (messageMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
 	key := msg.Metadata[eventlog.HeaderSubject]
 	if key == "" {
 		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, eventlog.HeaderSubject)
@@ -123,7 +125,7 @@ func newProducerMessage(topic string, key []byte, metadata message.Metadata, bod
 	for name, value := range metadata {
 		size += len(name) + len(value)
 	}
-	text := make([]byte, 0, size) // of all of them
+	text := make([]byte, 0, size) // shared by all headers
 	part := func(s string) []byte {
 		text = append(text, s...)
 		return text[len(text)-len(s) : len(text) : len(text)]
@@ -135,8 +137,9 @@ func newProducerMessage(topic string, key []byte, metadata message.Metadata, bod
 	return out
 }
 
-// deadLetterMarshaler keeps a message as it came, under whatever key it had,
-// with the metadata that it got since.
+// deadLetterMarshaler writes a message from Kafka unchanged: body, headers and
+// key, even a key of another form. The metadata of Watermill's poison queue, and
+// the message's former place, become additional headers.
 type deadLetterMarshaler struct{}
 
 var _ kafka.Marshaler = deadLetterMarshaler{}
@@ -153,7 +156,7 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 		metadata[h.Key] = h.Value
 	}
 	for name, value := range msg.Metadata {
-		if name != eventlog.HeaderType { // as it came, or not at all
+		if name != eventlog.HeaderType { // the message's own header stays, or stays missing
 			metadata[name] = value
 		}
 	}

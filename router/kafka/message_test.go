@@ -18,9 +18,9 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// The golden files hold what stands in Kafka: the key, the headers in order,
-// and behind an empty line the body. They were written by another program,
-// and what is in a log never changes: a difference here is a bug.
+// A golden file has a message as in Kafka: key, headers in order, an empty line,
+// body. Another program wrote the files. A log never changes, so a difference is
+// a bug.
 func golden(t testing.TB, recordType string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", recordType+".golden"))
@@ -30,13 +30,13 @@ func golden(t testing.TB, recordType string) []byte {
 	return data
 }
 
-// onTheWire is what goes to Kafka for a message, as a golden file has it.
+// onTheWire returns a message in the form of a golden file.
 func onTheWire(t *testing.T, msg *message.Message, err error) string {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := KafkaMarshaler{}.Marshal("topic", msg)
+	out, err := messageMarshaler{}.Marshal("topic", msg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func onTheWire(t *testing.T, msg *message.Message, err error) string {
 	return form.String()
 }
 
-// kafkaMessage reads what [onTheWire] writes.
+// kafkaMessage reads the form of [onTheWire].
 func kafkaMessage(form []byte) *sarama.ConsumerMessage {
 	head, body, _ := bytes.Cut(form, []byte("\n\n"))
 	m := &sarama.ConsumerMessage{Value: bytes.TrimSuffix(body, []byte("\n"))}
@@ -67,10 +67,11 @@ func kafkaMessage(form []byte) *sarama.ConsumerMessage {
 	return m
 }
 
-// partitions is how many the topics of these tests have.
+// partitions is the number of partitions in these tests.
 const partitions = 6
 
-// set changes, adds or, with no values, removes a header; more values repeat it.
+// set changes, adds or, without values, removes a header; several values repeat
+// the header.
 func set(m *sarama.ConsumerMessage, key string, values ...string) {
 	var headers []*sarama.RecordHeader
 	for _, h := range m.Headers {
@@ -84,14 +85,13 @@ func set(m *sarama.ConsumerMessage, key string, values ...string) {
 	m.Headers = headers
 }
 
-func TestKafkaMarshalerWantsASubject(t *testing.T) {
-	if _, err := (KafkaMarshaler{}).Marshal("topic", message.NewMessage("id", nil)); err == nil {
+func TestMessageWithoutASubject(t *testing.T) {
+	if _, err := (messageMarshaler{}).Marshal("topic", message.NewMessage("id", nil)); err == nil {
 		t.Error("sent without a key: the stream would be in any partition")
 	}
 }
 
-// A record is the same record however it is read: in bulk, straight from
-// Kafka, or through Watermill.
+// A record read in bulk and the same record through Watermill are equal.
 func TestSameRecordEitherWay(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "events"))
 	if err != nil {
@@ -161,7 +161,7 @@ func TestSameRecordEitherWay(t *testing.T) {
 			t.Errorf("record %d: malformed: %v", i, one.Malformed)
 		}
 		if one.Malformed != nil {
-			one.Digest, other.Digest = eventlog.Digest{}, eventlog.Digest{} // of what can be read in two ways there is none
+			one.Digest, other.Digest = eventlog.Digest{}, eventlog.Digest{} // a malformed record may differ here
 		}
 		if diff := cmp.Diff(one, other, sameError); diff != "" {
 			t.Errorf("record %d (-straight +Watermill):\n%s", i, diff)

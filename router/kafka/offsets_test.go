@@ -8,8 +8,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// A claim starts where Setup says, before or behind the group's offset, or at
-// that.
+// A claim starts at the offset from Setup: below, at, or above the group's offset.
 func TestClaimStart(t *testing.T) {
 	t.Parallel()
 	const none = -1
@@ -33,8 +32,8 @@ func TestClaimStart(t *testing.T) {
 				commit(t, k, k.Prefix+testGroup+t.Name(), eventlog.TopicCommands, 1, test.committed)
 			}
 			c := &claimant{setup: func(claim *Claim) (int64, error) {
-				if first := claim.First(); first >= 0 {
-					t.Errorf("the first message is known before it is set up: %d", first)
+				if first := claim.Done().Next(); first >= 0 {
+					t.Errorf("first message %d before the setup", first)
 				}
 				if claim.Partition == 1 {
 					return test.start, nil
@@ -47,7 +46,7 @@ func TestClaimStart(t *testing.T) {
 					t.Errorf("%v came, want offset %d", at, offset)
 				}
 			}
-			first := c.claim(1).First()
+			first := c.claim(1).Done().Next()
 			if nobodySaid := test.committed == none && test.start == Committed; nobodySaid && first >= 0 || !nobodySaid && first != test.first {
 				t.Errorf("the first message is %d, want %d", first, test.first)
 			}
@@ -55,8 +54,7 @@ func TestClaimStart(t *testing.T) {
 	}
 }
 
-// Where a claim ends is for its marks to say: acks say nothing. What is marked
-// while it is cleaned up counts too.
+// Only marks move the group's offset, not acks. Marks during Cleanup count too.
 func TestMarks(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -82,7 +80,7 @@ func TestMarks(t *testing.T) {
 	c.claim(1).Mark(2)
 	eventually(t, "the mark, while the claim is held", func() bool { return committed(t, k, group, eventlog.TopicCommands)[1] == 2 })
 	c.claim(1).Mark(3)
-	c.claim(1).Mark(1) // it has gone on
+	c.claim(1).Mark(1) // more work is done
 	m.leave(t)
 	consume(&claimant{cleanup: func(claim *Claim) {
 		if claim.Partition == 1 {
@@ -92,8 +90,8 @@ func TestMarks(t *testing.T) {
 	consume(&claimant{}, 5)
 }
 
-// The group's offset may be one that the log doesn't have: its topic was made
-// anew, or trimmed.
+// After the topic was made anew or trimmed, the topic may not have the group's
+// offset.
 func TestCommittedOffsetGone(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ committed, trimmed, first int64 }{
@@ -119,8 +117,7 @@ func TestCommittedOffsetGone(t *testing.T) {
 	}
 }
 
-// A handler's start that the log doesn't have is another matter: it folds, and
-// must not start elsewhere.
+// A handler's start must exist: a fold must not start at another offset.
 func TestClaimStartGone(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

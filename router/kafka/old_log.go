@@ -11,12 +11,12 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// oldLogAtOnce is how many partitions are looked into at once.
+// oldLogAtOnce is the number of partitions that checkStreamNames reads at once.
 const oldLogAtOnce = 16
 
-// checkStreamNames refuses topics whose messages are keyed by a bare id, as
-// before v0.1.0: a stream is named "<aggregate>/<id>" since. The first message
-// of each partition tells.
+// checkStreamNames refuses topics of before v0.1.0, when the key of a message
+// was a bare id. Since v0.1.0 a stream has the name "<aggregate>/<id>".
+// checkStreamNames looks at the first message of each partition.
 func (k *Kafka) checkStreamNames(ctx context.Context, client sarama.Client) error {
 	var looks errgroup.Group
 	looks.SetLimit(oldLogAtOnce)
@@ -36,7 +36,8 @@ func (k *Kafka) checkStreamNames(ctx context.Context, client sarama.Client) erro
 	return looks.Wait()
 }
 
-// firstMessage is the first message of a partition, nil if there is none.
+// firstMessage returns the first message of a partition, nil for an empty
+// partition.
 func firstMessage(ctx context.Context, client sarama.Client, topic string, partition int32) (*sarama.ConsumerMessage, error) {
 	first, err := offsetOf(ctx, client, topic, partition, sarama.OffsetOldest)
 	if err != nil {
@@ -59,8 +60,8 @@ func firstMessage(ctx context.Context, client sarama.Client, topic string, parti
 	return messages[0], nil
 }
 
-// isOldStream says whether a message is one of Millrace's and keyed by a bare
-// id. Anybody may have written any other message.
+// isOldStream reports whether Millrace wrote the message with a bare id as key.
+// Messages of other programs are no sign of an old log.
 func isOldStream(m *sarama.ConsumerMessage) bool {
 	raw := rawFromKafka(m)
 	return raw.Get(eventlog.HeaderSource) == eventlog.Source && raw.Get(eventlog.HeaderSubject) == raw.Key && raw.Key != "" && !strings.Contains(raw.Key, "/")

@@ -8,9 +8,10 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// partitioner sends a keyed message to its stream's partition, and refuses to
-// send while the topic has another number of partitions than configured: the
-// streams would be torn in two.
+// partitioner sends a message to the partition of the stream, the message's
+// key. The partitioner refuses a message without a key. The partitioner also
+// refuses every message while the number of the topic's partitions differs from
+// kafka.partitions, because streams would be split over two partitions.
 type partitioner struct{ partitions int32 }
 
 func newPartitioner(partitions int32) sarama.PartitionerConstructor {

@@ -12,10 +12,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// DeadLetterPublisher returns a publisher whose Publish returns once all
-// in-sync replicas hold the messages, which came from Kafka and can't be
-// decoded. It takes no heed of a message's context, and can block for as long
-// as the producer tries again.
+// DeadLetterPublisher returns a publisher of dead letters, the messages of a
+// subscription with [ErrUndecodable]. Publish returns once all in-sync replicas
+// hold the messages. Publish ignores a message's context, and can block for the
+// time of the producer's retries.
 func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	config := k.sarama()
 	config.Producer.MaxMessageBytes = maxDeadLetter
@@ -30,38 +30,39 @@ func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	return patientPublisher{publisher}, nil
 }
 
-// patientPublisher doesn't wait for a broker that hangs when it is closed.
+// patientPublisher is a publisher with a bounded wait in Close, for a broker
+// that hangs.
 type patientPublisher struct{ message.Publisher }
 
 // Close implements [message.Publisher].
 func (p patientPublisher) Close() error { return givenUp(closePatience, p.Publisher.Close) }
 
-// maxDeadLetter is twice what a message elsewhere can have by default: one
-// that is as large as can be must fit, with what it gets on top.
+// maxDeadLetter is the size of the largest dead letter, in bytes: twice the
+// default limit of other topics. So the largest message fits, with the
+// additional headers.
 const maxDeadLetter = 2 << 20
 
-// asyncBuffer is how many messages can be under way. The producer has room for
-// all of them, so that handing one over never waits for a broker.
+// asyncBuffer is the limit of messages under way. The producer's channel has
+// room for all of them, so Publish never waits for a broker.
 const asyncBuffer = 1 << 15
 
-// closePatience is how long a producer that is closed may take for what is
-// under way.
+// closePatience is the time that Close gives to messages under way.
 const closePatience = 3 * time.Second
 
-// asyncPublisher is a Watermill publisher that doesn't wait: Publish hands the
-// messages to the producer of their partition, in order, and each one's context
-// carries who is told how it went ([whenDelivered]).
+// asyncPublisher is a Watermill publisher that doesn't wait. Publish puts the
+// messages into the producer of their partition, in order. The message's context
+// has the callback for the result ([whenDelivered]).
 type asyncPublisher struct {
 	producers  []sarama.AsyncProducer
 	partitions int32
 	results    sync.WaitGroup
-	most       int           // messages under way
+	most       int           // limit of messages under way
 	patience   time.Duration // of Close
 
 	pending  sync.Mutex
-	underWay map[*sarama.ProducerMessage]delivered // who is to be told of each
+	underWay map[*sarama.ProducerMessage]delivered // messages under way, with their callbacks
 
-	mu     sync.RWMutex // held while messages are handed over
+	mu     sync.RWMutex // read-locked by Publish
 	closed bool
 }
 
@@ -70,16 +71,18 @@ var (
 	errFull   = errors.New("too many messages wait for a broker")
 )
 
-// delivered is told where all in-sync replicas hold a message, or, with an
-// error, that Kafka may hold it or not. It must not wait for anything.
+// delivered is a callback for the result of a message: the place once all
+// in-sync replicas hold the message, or an error when Kafka may hold the message
+// or not. The callback must not block.
 type delivered func(at Place, err error)
 
 type deliveredKey struct{}
 
-// whenDelivered has told told of the message that is published with this
-// context, once, unless publishing it returned an error.
-func whenDelivered(ctx context.Context, told delivered) context.Context {
-	return context.WithValue(ctx, deliveredKey{}, told)
+// whenDelivered returns a context for publishing one message. The publisher
+// calls the callback once, when the message is delivered or has failed. The
+// callback is not called if Publish returns an error.
+func whenDelivered(ctx context.Context, callback delivered) context.Context {
+	return context.WithValue(ctx, deliveredKey{}, callback)
 }
 
 func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
@@ -103,40 +106,42 @@ func (p *asyncPublisher) add(producer sarama.AsyncProducer) {
 	p.producers = append(p.producers, producer)
 	p.results.Go(func() {
 		for msg := range producer.Successes() {
-			p.tell(msg, nil)
+			p.finish(msg, nil)
 		}
 	})
 	p.results.Go(func() {
 		for failed := range producer.Errors() {
-			p.tell(failed.Msg, failed.Err)
+			p.finish(failed.Msg, failed.Err)
 		}
 	})
 }
 
-// of is the producer of a message's partition, which keeps the order there.
+// of returns the producer of a message's partition. One producer per partition
+// keeps the order.
 func (p *asyncPublisher) of(msg *sarama.ProducerMessage) (sarama.AsyncProducer, error) {
 	partition, err := partitioner{p.partitions}.Partition(msg, p.partitions)
 	return p.producers[int(partition)%len(p.producers)], err
 }
 
-func (p *asyncPublisher) tell(msg *sarama.ProducerMessage, err error) {
+// finish calls the callback of a message under way, with the result.
+func (p *asyncPublisher) finish(msg *sarama.ProducerMessage, err error) {
 	p.pending.Lock()
-	told := p.underWay[msg]
+	callback := p.underWay[msg]
 	delete(p.underWay, msg)
 	p.pending.Unlock()
-	if told != nil {
-		told(Place{msg.Partition, msg.Offset}, err)
+	if callback != nil {
+		callback(Place{msg.Partition, msg.Offset}, err)
 	}
 }
 
-// begin says whether there is room for a message.
-func (p *asyncPublisher) begin(msg *sarama.ProducerMessage, told delivered) bool {
+// begin notes a message as under way, and reports whether there was room.
+func (p *asyncPublisher) begin(msg *sarama.ProducerMessage, callback delivered) bool {
 	p.pending.Lock()
 	defer p.pending.Unlock()
 	if len(p.underWay) >= p.most {
 		return false
 	}
-	p.underWay[msg] = told
+	p.underWay[msg] = callback
 	return true
 }
 
@@ -148,7 +153,7 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 		return errClosed
 	}
 	for _, msg := range msgs {
-		out, err := KafkaMarshaler{}.Marshal(topic, msg)
+		out, err := messageMarshaler{}.Marshal(topic, msg)
 		if err != nil {
 			return err
 		}
@@ -156,8 +161,8 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 		if err != nil {
 			return err
 		}
-		told, _ := msg.Context().Value(deliveredKey{}).(delivered)
-		if !p.begin(out, told) {
+		callback, _ := msg.Context().Value(deliveredKey{}).(delivered)
+		if !p.begin(out, callback) {
 			return errFull
 		}
 		producer.Input() <- out
@@ -165,9 +170,9 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 	return nil
 }
 
-// Close sends what is under way, and tells how it went. It doesn't wait for
-// brokers that are away or hang longer than its patience lasts: Kafka may hold
-// the rest or not, and so it is told.
+// Close sends the messages under way and calls their callbacks. Close waits for
+// brokers for the publisher's patience only. Then the remaining callbacks get an
+// error, because Kafka may hold those messages or not.
 func (p *asyncPublisher) Close() error {
 	p.mu.Lock()
 	if !p.closed {
@@ -177,29 +182,30 @@ func (p *asyncPublisher) Close() error {
 		}
 	}
 	p.mu.Unlock()
-	told := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
 		p.results.Wait()
-		close(told)
+		close(done)
 	}()
 	patience := time.NewTimer(p.patience)
 	defer patience.Stop()
 	select {
-	case <-told:
+	case <-done:
 		return nil
 	case <-patience.C:
 		return p.giveUp()
 	}
 }
 
+// giveUp calls the callbacks of all messages under way, with an error.
 func (p *asyncPublisher) giveUp() error {
 	p.pending.Lock()
 	rest := p.underWay
 	p.underWay = map[*sarama.ProducerMessage]delivered{}
 	p.pending.Unlock()
-	for _, told := range rest {
-		if told != nil {
-			told(Place{}, errClosed)
+	for _, callback := range rest {
+		if callback != nil {
+			callback(Place{}, errClosed)
 		}
 	}
 	return fmt.Errorf("closed a producer with %d messages that a broker may have or not", len(rest))

@@ -13,15 +13,14 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// ErrOffsetGone is returned when the log no longer has, or never had, the
-// offset that a fold goes on from: it was trimmed, cut, or made anew.
+// ErrOffsetGone is returned when the topic doesn't have the offset to read from:
+// the topic was trimmed, cut, or made anew.
 var ErrOffsetGone = errors.New("the log does not have this offset")
 
-// maxRead bounds the records handed over at once.
+// maxRead is the limit of messages for one call of a callback.
 const maxRead = 1000
 
-// reader reads partitions of a topic straight from Kafka, in bulk, belonging
-// to no consumer group.
+// reader reads partitions of a topic in bulk, outside of any consumer group.
 type reader struct {
 	log      *slog.Logger
 	topic    string
@@ -48,11 +47,11 @@ func (k *Kafka) reader(topic string) (*reader, error) {
 	return &reader{log: k.Log, topic: k.Topic(topic), client: client, consumer: consumer, stopped: stopped, stop: stop}, nil
 }
 
-// readPatience is how long the end of a read may wait for a broker. Nothing is
-// lost if it is given up.
+// readPatience is the longest wait for a broker at the end of a read. Giving up
+// loses nothing.
 const readPatience = time.Second
 
-// Close ends all reads. It doesn't wait for a broker that hangs.
+// Close ends all reads, and doesn't wait for a broker that hangs.
 func (r *reader) Close() error {
 	r.mu.Lock()
 	r.stop()
@@ -61,7 +60,8 @@ func (r *reader) Close() error {
 	return givenUp(readPatience, func() error { return errors.Join(r.consumer.Close(), r.client.Close()) })
 }
 
-// begin starts a read: its context ends when the reader is closed, too.
+// begin starts a read. The returned context also ends when the reader is closed;
+// end must be called after the read.
 func (r *reader) begin(ctx context.Context) (reading context.Context, end func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,12 +78,12 @@ func (r *reader) begin(ctx context.Context) (reading context.Context, end func()
 	}, nil
 }
 
-// End is the offset after the last message of a partition.
+// End returns the offset behind the last message of a partition.
 func (r *reader) End(ctx context.Context, partition int32) (int64, error) {
 	return r.offset(ctx, partition, sarama.OffsetNewest)
 }
 
-// start is the offset of the first message of a partition that is still there.
+// start returns the offset of the first message of a partition.
 func (r *reader) start(ctx context.Context, partition int32) (int64, error) {
 	return r.offset(ctx, partition, sarama.OffsetOldest)
 }
@@ -100,9 +100,9 @@ func (r *reader) offset(ctx context.Context, partition int32, which int64) (int6
 	return at, nil
 }
 
-// follow hands over the messages of a partition, from an offset on, as they
-// come, up to 1,000 at once, until the context ends. Brokers that are away
-// are waited for. It returns the context's error, that of fn, or
+// follow calls fn with the messages of a partition in log order, from offset
+// from on, up to 1,000 at once, until the context ends. follow waits for brokers
+// that are away. follow returns the context's cause, fn's first error, or
 // [ErrOffsetGone].
 func (r *reader) follow(ctx context.Context, partition int32, from int64, fn func([]*sarama.ConsumerMessage) error) error {
 	ctx, end, err := r.begin(ctx)
@@ -114,7 +114,7 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	err = within(ctx, func() (err error) {
 		consumer, err = r.consumer.ConsumePartition(r.topic, partition, from)
 		if err == nil && ctx.Err() != nil {
-			go func() { _ = consumer.Close() }() // nobody may be there to do it any more
+			go func() { _ = consumer.Close() }() // the caller may be gone
 		}
 		return err
 	})
@@ -135,7 +135,7 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	cancel()
 	consumer.AsyncClose()
 	go func() {
-		for range consumer.Messages() { // sarama wants it emptied
+		for range consumer.Messages() { // sarama needs an empty channel to end
 		}
 	}()
 	if gone := await(ctx, ended); gone != nil {
@@ -144,8 +144,8 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	return err
 }
 
-// await waits for the end of a read; once its context has ended, no longer than
-// its patience lasts: a broker may hang.
+// await waits for the end of a read, and returns the read's error. After the
+// context's end await gives up within readPatience, because a broker may hang.
 func await(ctx context.Context, ended <-chan error) error {
 	select {
 	case err := <-ended:
@@ -160,7 +160,7 @@ func await(ctx context.Context, ended <-chan error) error {
 	}
 }
 
-// errorsOf logs what passes, and returns what doesn't.
+// errorsOf logs errors that pass, and returns the first other error.
 func (r *reader) errorsOf(consumer sarama.PartitionConsumer, partition int32) error {
 	for e := range consumer.Errors() {
 		if errors.Is(e.Err, sarama.ErrOffsetOutOfRange) {
@@ -190,7 +190,7 @@ func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer,
 	}
 }
 
-// fill adds what is there already.
+// fill adds the messages that are already in the channel, up to the capacity.
 func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) []*sarama.ConsumerMessage {
 	for len(batch) < cap(batch) {
 		select {
@@ -206,11 +206,11 @@ func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) 
 	return batch
 }
 
-// CommandReader tells what topic commands has.
+// CommandReader reads the bounds of topic commands.
 type CommandReader struct{ *reader }
 
-// Range is the offset of a partition's first command that is still there, and
-// the one after its last.
+// Range returns the offset of a partition's first command, and the offset behind
+// the last command.
 func (r *CommandReader) Range(ctx context.Context, partition int32) (first, end int64, err error) {
 	if first, err = r.start(ctx, partition); err != nil {
 		return 0, 0, err
@@ -228,8 +228,7 @@ func (k *Kafka) CommandReader() (*CommandReader, error) {
 	return &CommandReader{r}, nil
 }
 
-// LogReader reads topic events in bulk. It serves folds that every process
-// does for itself.
+// LogReader reads topic events in bulk, for folds outside of a consumer group.
 type LogReader struct {
 	*reader
 	partitions int32
@@ -244,10 +243,10 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 	return &LogReader{r, k.Partitions}, nil
 }
 
-// Follow hands over the records of a partition, from an offset on, as they
-// come, up to 1,000 at once, until the context ends. Brokers that are away
-// are waited for. It returns the context's error, that of fn, or
-// [ErrOffsetGone].
+// Follow calls fn with the records of a partition in log order, from offset from
+// on, up to 1,000 at once, until the context ends. Later calls reuse the slice,
+// so fn must not keep the slice. Follow waits for brokers that are away. Follow
+// returns the context's cause, fn's first error, or [ErrOffsetGone].
 func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
 	records := make([]eventlog.Record, 0, maxRead)
 	var headers []eventlog.Header
@@ -261,13 +260,14 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 	})
 }
 
-// At returns the record at an offset, or [ErrOffsetGone].
+// At returns the record at an offset, or [ErrOffsetGone]. Other reads of the
+// partition may be under way.
 func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error) {
 	var m *sarama.ConsumerMessage
 	err := within(ctx, func() (err error) {
 		m, err = r.fetch(partition, offset)
 		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
-			m, err = r.fetch(partition, offset) // the leader had moved
+			m, err = r.fetch(partition, offset) // from the new leader
 		}
 		return err
 	})
@@ -277,7 +277,7 @@ func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (even
 	return eventlog.DecodeRecord(rawFromKafka(m), r.partitions), nil
 }
 
-// fetch gets one message.
+// fetch returns the message at an offset.
 func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
 	messages, _, err := fetch(r.client, r.topic, partition, offset, 1) // one byte is one batch (KIP-74)
 	if err != nil {
@@ -289,9 +289,10 @@ func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, 
 	return messages[0], nil
 }
 
-// fetch asks a partition's leader for messages from an offset on, none at the
-// end, and where to go on behind them. A consumer takes a while to start and to end, and reads a
-// partition once at a time.
+// fetch asks a partition's leader once for messages from an offset on; next is
+// the offset behind the messages. At the partition's end fetch returns no
+// messages. A sarama consumer would take a while to start and to end, and allows
+// one read per partition.
 func fetch(client sarama.Client, topic string, partition int32, offset int64, maxBytes int32) (messages []*sarama.ConsumerMessage, next int64, err error) {
 	leader, err := client.Leader(topic, partition)
 	if err != nil {
@@ -325,7 +326,7 @@ func fetch(client sarama.Client, topic string, partition int32, offset int64, ma
 			continue
 		}
 		for _, m := range batch.Records {
-			if at := batch.FirstOffset + m.OffsetDelta; at >= offset { // a batch comes as a whole
+			if at := batch.FirstOffset + m.OffsetDelta; at >= offset { // a broker sends whole batches
 				messages = append(messages, &sarama.ConsumerMessage{Topic: topic, Partition: partition, Offset: at, Key: m.Key, Value: m.Value, Headers: m.Headers})
 			}
 		}

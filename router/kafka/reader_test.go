@@ -23,7 +23,7 @@ func newLogReader(t *testing.T, k *Kafka) *LogReader {
 	return log
 }
 
-// newRecords are the first n records of a stream of partition 1.
+// newRecords returns the first n records of a stream in partition 1.
 func newRecords(n int) (records []*eventlog.Record) {
 	stream := streamIn(1)
 	for seq := range n {
@@ -34,7 +34,7 @@ func newRecords(n int) (records []*eventlog.Record) {
 
 var errEnough = errors.New("enough")
 
-// A fold goes on from any offset, in order.
+// Follow starts at any offset, and keeps the order.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -62,7 +62,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// fetched is a partition of which much has been fetched already.
+// fetched is a partition consumer with many messages in its channel.
 type fetched struct {
 	sarama.PartitionConsumer
 	messages chan *sarama.ConsumerMessage
@@ -70,7 +70,7 @@ type fetched struct {
 
 func (f fetched) Messages() <-chan *sarama.ConsumerMessage { return f.messages }
 
-// What is there is handed over at once, but not without bounds.
+// Messages that are already there come at once, up to a limit.
 func TestFollowInBatches(t *testing.T) {
 	from := fetched{messages: make(chan *sarama.ConsumerMessage, 2500)}
 	for offset := range int64(2500) {
@@ -99,7 +99,7 @@ func TestFollowInBatches(t *testing.T) {
 	}
 }
 
-// From the end it waits for what comes.
+// At the end Follow waits for new records.
 func TestFollowFromTheEnd(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -146,7 +146,7 @@ func TestEnd(t *testing.T) {
 		}
 	}
 	if _, err := log.End(t.Context(), partitions); err == nil {
-		t.Error("a partition that there isn't has an end")
+		t.Error("a partition that doesn't exist has an end")
 	}
 }
 
@@ -176,8 +176,8 @@ func TestCommandRange(t *testing.T) {
 	}
 }
 
-// A record is there, or gone: that is told at once. There may be other reads of
-// the partition at the time.
+// At returns a record or ErrOffsetGone at once, even during other reads of the
+// partition.
 func TestAt(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -238,7 +238,7 @@ func TestFollowFromWhatIsGone(t *testing.T) {
 	}
 }
 
-// What is read can go while it is being read.
+// Records can be deleted during a read.
 func TestFollowIntoWhatIsGone(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -265,7 +265,7 @@ func TestFollowIntoWhatIsGone(t *testing.T) {
 	}
 }
 
-// fn's error ends it, and the partition can be followed again.
+// An error of fn ends Follow, and the partition can be followed again.
 func TestFollowEndsWithItsFunction(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -278,7 +278,7 @@ func TestFollowEndsWithItsFunction(t *testing.T) {
 	}
 }
 
-// Closing ends all reads.
+// Close ends all reads.
 func TestCloseWhileFollowing(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -314,7 +314,7 @@ func TestCloseWhileFollowing(t *testing.T) {
 	}
 }
 
-// The broker goes and comes back: the fold goes on, and misses nothing.
+// The broker stops and starts again: Follow goes on, and misses no record.
 func TestFollowThroughRestart(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -354,7 +354,7 @@ func TestFollowThroughRestart(t *testing.T) {
 	}
 }
 
-// What is no record is handed over as that: it stands in the log.
+// A message that is no record comes as a malformed record.
 func TestFollowMalformed(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// newRecord is a record that a stream's desk could have made.
+// newRecord returns a record as a partition processor makes records.
 func newRecord(stream string, seq int) *eventlog.Record {
 	r := &eventlog.Record{
 		Type: "userRenamed", Stream: stream, Time: time.UnixMilli(int64(seq)).UTC(),
@@ -20,12 +20,12 @@ func newRecord(stream string, seq int) *eventlog.Record {
 	return r
 }
 
-// newCommand is a command as the gateway sends it.
+// newCommand returns an envelope as the gateway sends envelopes.
 func newCommand(stream, id string) *eventlog.Envelope {
 	return &eventlog.Envelope{ID: id, Type: "renameUser", Stream: stream, Time: time.UnixMilli(1).UTC(), Hash: "hash", Body: []byte(`{"name":"Alice"}`)}
 }
 
-// streamIn is a stream that belongs to a partition.
+// streamIn returns a stream of a partition.
 func streamIn(partition int32) string {
 	for i := 0; ; i++ {
 		if stream := fmt.Sprintf("user-%d", i); eventlog.PartitionOf(stream, partitions) == partition {

@@ -14,8 +14,8 @@ import (
 
 const commandsTopicID = "q2Hn6X9yTkOYw1mVbZ0aLg"
 
-// goldenRecords are the records of testdata: one stream, one record of each
-// type. Ids, digests and what follows from them stand in the files alone.
+// goldenRecords has the records of testdata: one stream, one record of each type.
+// Only the files have ids and digests.
 var goldenRecords = []struct {
 	recordType  string
 	millisecond int // since 09:11:12
@@ -142,8 +142,8 @@ func TestDecodeRecordMalformed(t *testing.T) {
 	}
 }
 
-// What the gate needs is there, so the record has its slot; but this binary
-// must not guess at the rest.
+// A record with all headers for the gate keeps its sequence number, although this
+// binary can't read the other headers.
 func TestDecodeRecordUnreadable(t *testing.T) {
 	for name, spoil := range map[string]func(*sarama.ConsumerMessage){
 		"no id":                        func(m *sarama.ConsumerMessage) { set(m, "ce_id") },
@@ -170,13 +170,13 @@ func TestDecodeRecordUnreadable(t *testing.T) {
 			}
 			head := eventlog.Head{Seq: r.Seq - 1, Version: r.Version - 1, Digest: r.Prev}
 			if _, ok := head.Accept(&r); !ok {
-				t.Error("it lost its slot")
+				t.Error("the gate ignores the record")
 			}
 		})
 	}
 }
 
-// Headers to come are no obstacle, and they are in the digest.
+// Unknown ce_ headers of a newer version are allowed, and inside the digest.
 func TestDecodeRecordOfANewerBinary(t *testing.T) {
 	before := eventlog.DecodeRecord(rawFromKafka(kafkaMessage(golden(t, "userRenamed"))), partitions)
 	m := kafkaMessage(golden(t, "userRenamed"))
@@ -209,8 +209,8 @@ func upper(m *sarama.ConsumerMessage, key string) {
 	}
 }
 
-// No record, however strange, stops a fold by a panic; and what is read as a
-// record of a stream stands in the place of that stream.
+// No message of topic events stops a fold by a panic. A record that is not
+// malformed is in the partition of its stream.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, entry := range goldenRecords {
 		f.Add(golden(f, entry.recordType), int32(0))
@@ -232,7 +232,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			return
 		}
 		second := eventlog.DecodeRecord(eventlog.RawMessage{Partition: m.Partition, Offset: m.Offset, Key: r.Stream, Headers: r.Headers(), Body: r.Body}, partitions)
-		second.Digest = r.Digest // there may be headers that this binary doesn't know
+		second.Digest = r.Digest // this binary may not know all headers
 		if diff := cmp.Diff(r, second); diff != "" {
 			t.Errorf("(-first +second):\n%s", diff)
 		}

@@ -8,24 +8,24 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// Mechanisms of SASL (RFC 4616, RFC 5802, RFC 7677).
+// The mechanisms of SASL (RFC 4616, RFC 5802, RFC 7677).
 const (
 	Plain       = sarama.SASLTypePlaintext
 	ScramSHA256 = sarama.SASLTypeSCRAMSHA256
 	ScramSHA512 = sarama.SASLTypeSCRAMSHA512
 )
 
-// Security is how a client and the brokers know each other. The zero value is
-// plain text, to anybody.
+// Security has the settings by which client and brokers authenticate each other.
+// The zero value is plain text without authentication.
 type Security struct {
-	// TLS is the client's side of it.
+	// TLS is the client's configuration, nil for plain text.
 	TLS *tls.Config
-	// Mechanism, if not "", is how User proves to know Password.
+	// Mechanism is the SASL mechanism for User and Password, "" for none.
 	Mechanism      string
 	User, Password string
 }
 
-// secure sets a client up for it.
+// secure adds the settings to a client's configuration.
 func (s Security) secure(c *sarama.Config) {
 	if s.TLS != nil {
 		c.Net.TLS.Enable, c.Net.TLS.Config = true, s.TLS
@@ -44,7 +44,7 @@ func (s Security) secure(c *sarama.Config) {
 	}
 }
 
-// scramClient is one conversation of SCRAM, as sarama leads it.
+// scramClient is one SCRAM conversation; sarama calls its methods.
 type scramClient struct {
 	hash         scram.HashGeneratorFcn
 	conversation *scram.ClientConversation

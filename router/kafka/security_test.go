@@ -13,12 +13,12 @@ import (
 	"github.com/millrace/millrace/testing/certs"
 )
 
-// refuses checks that a client of that security is not let in.
+// refuses checks that the broker refuses a client with this security.
 func refuses(t *testing.T, address string, security Security) {
 	t.Helper()
 	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Log: quiet}
 	if err := k.Ping(t.Context()); err == nil {
-		t.Error("it was let in")
+		t.Error("the broker accepts the client")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// Other brokers take passwords as they are.
+// PLAIN works with other brokers. The embedded broker refuses PLAIN.
 func TestSASLPlain(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.EnableSASL(), kfake.Superuser(Plain, "millrace", "hunter2"))
 	if err != nil {
@@ -103,7 +103,7 @@ func TestSASLPlain(t *testing.T) {
 	_ = again.Close()
 }
 
-// A new password counts, whatever the broker has written down.
+// A new password counts, not the password in the broker's files.
 func TestBrokerForgetsPasswords(t *testing.T) {
 	dir := t.TempDir()
 	old := Security{nil, ScramSHA512, "millrace", "hunter2"}
@@ -115,7 +115,7 @@ func TestBrokerForgetsPasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "sasl.json")); err != nil {
-		t.Fatalf("it writes its users down elsewhere: %v", err)
+		t.Fatalf("no file with logins: %v", err)
 	}
 	changed := Security{nil, ScramSHA512, "millrace", "hunter3"}
 	if broker, err = embedded.Start("localhost:0", dir, false, embedded.Security(changed), quiet); err != nil {

@@ -14,54 +14,56 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Subscription is a Watermill subscriber of a consumer group whose handler
-// owns its claims. It takes the place of watermill-kafka's, which ends the
-// contexts of messages under way when it is closed and forgets their acks, and
-// hands each message on through four goroutines.
+// Subscription is a Watermill subscriber over a consumer group. A
+// [ClaimHandler] owns the group's claims. The subscriber of watermill-kafka
+// doesn't fit: on close, that subscriber ends the contexts of messages under way
+// and forgets their acks, and each message passes four goroutines.
 //
-// Each claimed partition has one message out at a time; one that is nacked comes
-// again before the next. An ack moves no offset: [Claim.Mark] does.
+// Each claimed partition has one message at the handler. After a nack the same
+// message comes again, before the next. An ack moves no offset; only
+// [Claim.Mark] does.
 type Subscription struct {
 	kafka *Kafka
-	name  string      // of the group
-	tail  *TailReader // nil to take what the group fetches
+	name  string      // name of the group
+	tail  *TailReader // source of topic events, nil for topic commands
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
 
-	accepting context.Context // ends when no more messages are to be taken
+	accepting context.Context // ends when Close stops the intake
 	stop      context.CancelFunc
-	session   context.Context // ends when the group is to be left
+	session   context.Context // ends when the process must leave the group
 	leave     context.CancelFunc
-	claiming  sync.Mutex // held while closed is read, and busy grows
+	claiming  sync.Mutex // guards closed, and the growth of busy
 	closed    bool
-	busy      sync.WaitGroup // claims that take messages
+	busy      sync.WaitGroup // claims with a delivery loop
 	running   sync.WaitGroup
 }
 
 var _ message.Subscriber = (*Subscription)(nil)
 
-// resendAfter is how long a message that was nacked waits to come again.
+// resendAfter is the pause between a nack and the same message again.
 const resendAfter = 100 * time.Millisecond
 
-// leavePatience is how long a broker may take when a group is left.
+// leavePatience is the longest wait for a broker when the process leaves a group.
 const leavePatience = 2 * time.Second
 
 // CommandSubscription returns a subscriber of topic commands for a consumer
-// group, a command a message ([EnvelopeFromMessage]). The handler is told of
-// each partition it claims, and decides where to start and what is done.
-// Closing waits for messages out at handlers to be acked, for up to drain.
+// group. A message has one command ([EnvelopeFromMessage]). The claim handler
+// decides for each claimed partition where to start and which messages are done.
+// Close waits for the acks of messages at handlers, for up to drain.
 func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
 	return k.subscription(group, nil, handler, drain)
 }
 
-// maxPacked bounds the records in one message.
+// maxPacked is the limit of records in one message.
 const maxPacked = 256
 
-// LogSubscription is the same for topic events, where a message has all the
-// partition's records that are there already ([RecordsFromMessage]): folding
-// takes less than passing each of them on would. The group says who has which
-// partition; the records come through the feed.
+// LogSubscription returns a subscriber of topic events for a consumer group. A
+// message has all records of a partition that are already there, up to 256
+// ([RecordsFromMessage]), because folding a record costs less than passing on a
+// message. The group only assigns partitions; the records come from the log
+// tail. Handler and drain are as in [Kafka.CommandSubscription].
 func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	return k.subscription(group, log, handler, drain)
 }
@@ -76,13 +78,12 @@ func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandle
 	return s
 }
 
-// Ready says why the group has not assigned partitions to this process, or
-// nil.
+// Ready returns nil once the group's claims are set up, and the reason before.
 func (s *Subscription) Ready() error { return s.group.ready() }
 
-// Subscribe implements [message.Subscriber]. The context does not end the
-// subscription: Close does. Brokers that are away are waited for: a router
-// that can't subscribe would end for good.
+// Subscribe implements [message.Subscriber]. Only Close ends the subscription,
+// not the context. Subscribe doesn't fail when brokers are away, and tries again
+// in the background: a Watermill router ends for good if Subscribe fails.
 func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *message.Message, error) {
 	to := make(chan *message.Message)
 	s.running.Go(func() {
@@ -97,7 +98,7 @@ func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *messa
 	return to, nil
 }
 
-// stay is a member of the group until it is to leave.
+// stay keeps the process in the group until the process must leave.
 func (s *Subscription) stay(topic string, to chan<- *message.Message) {
 	for try := 0; s.session.Err() == nil; try++ {
 		joined, err := s.consume(topic, to)
@@ -106,14 +107,14 @@ func (s *Subscription) stay(topic string, to chan<- *message.Message) {
 		}
 		if err != nil && s.session.Err() == nil {
 			s.group.failed(err)
-			_ = Backoff(s.accepting, try) // and then it is closed, or tried again
+			_ = Backoff(s.accepting, try) // an error means closed: the loop ends
 		}
 	}
 }
 
-// awaitLeft returns once the group is left, and doesn't wait for a broker that
-// hangs. The handler's own work at the end, which no broker holds up once it
-// has begun, is waited for.
+// awaitLeft returns once the process has left the group, and doesn't wait for a
+// broker that hangs. awaitLeft does wait for the handler's Cleanup: once begun,
+// no broker delays a Cleanup.
 func (s *Subscription) awaitLeft(left <-chan struct{}) {
 	<-s.session.Done()
 	for waited := false; !waited || s.group.cleaning.Load() > 0; waited = true {
@@ -123,11 +124,12 @@ func (s *Subscription) awaitLeft(left <-chan struct{}) {
 		case <-time.After(leavePatience):
 		}
 	}
-	s.busy.Wait() // then nobody hands anything over any more
+	s.busy.Wait() // no delivery loop sends messages any more
 	s.log.Warn("the broker doesn't answer; its group learns by its own timeout that this process has left", "group", s.name)
 }
 
-// consume is a member of the group until it is to leave, or can't go on.
+// consume joins the group, and returns when the process must leave, or with an
+// error.
 func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined bool, err error) {
 	group, err := sarama.NewConsumerGroup(s.kafka.Brokers, s.name, s.kafka.sarama())
 	if err != nil {
@@ -146,7 +148,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 		}
 	}()
 	for s.session.Err() == nil {
-		// It returns when the partitions are shared out anew.
+		// Consume returns at each rebalance.
 		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(group, to), claims: map[int32]*Claim{}})
 		if err != nil {
 			return joined, err
@@ -156,7 +158,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	return joined, nil
 }
 
-// begin says whether a claim may take messages.
+// begin reports whether a claim may take messages, and counts the claim as busy.
 func (s *Subscription) begin() bool {
 	s.claiming.Lock()
 	defer s.claiming.Unlock()
@@ -167,8 +169,9 @@ func (s *Subscription) begin() bool {
 	return true
 }
 
-// deliver returns what brings a claim's messages to a handler, one after the
-// other, until the claim ends or no more are to be taken.
+// deliver returns the delivery loop of a claim. The loop hands the messages to
+// the handler, one after the other, until the claim ends or Close stops the
+// intake.
 func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Claim, sarama.ConsumerGroupClaim) {
 	return func(claim *Claim, from sarama.ConsumerGroupClaim) {
 		if !s.begin() {
@@ -180,7 +183,7 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 			return
 		}
 		group.Pause(map[string][]int32{from.Topic(): {from.Partition()}})
-		go func() { // what was fetched before
+		go func() { // drop the messages fetched before the pause
 			for range from.Messages() {
 			}
 		}()
@@ -188,7 +191,7 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 	}
 }
 
-// takeCommands takes what the group fetches.
+// takeCommands delivers the commands that the group fetches.
 func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMessage, to chan<- *message.Message) {
 	for s.accepting.Err() == nil {
 		select {
@@ -204,7 +207,8 @@ func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMe
 	}
 }
 
-// takeRecords takes what the feed has. Brokers that are away are waited for.
+// takeRecords delivers the records of the log tail, and waits for brokers that
+// are away.
 func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.Message) {
 	ctx, cancel := context.WithCancel(claim.Context)
 	defer cancel()
@@ -224,7 +228,7 @@ func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.
 		switch {
 		case errors.Is(err, errEnded):
 			return
-		case errors.Is(err, ErrOffsetGone) && ctx.Err() == nil: // setting it up anew shows what it means
+		case errors.Is(err, ErrOffsetGone) && ctx.Err() == nil: // a new setup finds out what this means
 			s.group.failed(err)
 			_ = Backoff(ctx, startGone)
 			claim.Abandon()
@@ -237,10 +241,10 @@ func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.
 
 var errEnded = errors.New("the claim has ended")
 
-// follow hands over a claim's records from next on, and moves that, until the
-// context or hand ends it.
+// follow delivers a claim's records from offset *next on, and moves *next, until
+// the context ends or hand returns false.
 func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, hand func([]eventlog.Record) bool) (err error) {
-	if *next < 0 { // neither the handler nor the group has said where to start
+	if *next < 0 { // neither the handler nor the group has an offset
 		if *next, err = s.tail.start(ctx, claim.Partition); err != nil {
 			*next = Committed
 			return err
@@ -257,14 +261,14 @@ func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, ha
 	})
 }
 
-// hand hands a message over until it is acked. It returns false when the claim
-// has ended meanwhile, or no more are to be taken.
+// hand delivers a message, again after each nack, until the ack. hand returns
+// false when the claim has ended or Close has stopped the intake.
 func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<- *message.Message) bool {
 	for {
 		msg := pack()
 		select {
 		case to <- msg:
-		case <-claim.Context.Done(): // not acked: it comes again, to whoever is next
+		case <-claim.Context.Done(): // not acked: the next owner gets the message
 			return false
 		case <-claim.abandoned:
 			return false
@@ -288,8 +292,8 @@ func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<
 	}
 }
 
-// Close implements [message.Subscriber]: it takes no more messages, waits for
-// those out at handlers, and only then leaves the group.
+// Close implements [message.Subscriber]. Close stops the intake, waits for the
+// acks of messages at handlers, and only then leaves the group.
 func (s *Subscription) Close() error {
 	s.claiming.Lock()
 	s.closed = true
@@ -304,7 +308,7 @@ func (s *Subscription) Close() error {
 	defer timeout.Stop()
 	select {
 	case <-idle:
-	case <-s.session.Done(): // closed before
+	case <-s.session.Done(): // a second Close
 	case <-timeout.C:
 		s.log.Warn("closing with a message still at work", "group", s.name, "after", s.drain)
 	}

@@ -19,9 +19,9 @@ import (
 
 const testGroup = "group"
 
-// claimant is told of claims.
+// claimant is a ClaimHandler for tests.
 type claimant struct {
-	// setup and cleanup, where they are set, have their say first.
+	// setup and cleanup, if not nil, run first.
 	setup   func(*Claim) (int64, error)
 	cleanup func(*Claim)
 
@@ -58,7 +58,7 @@ func (c *claimant) Cleanup(claim *Claim) {
 	delete(c.current, claim.Partition)
 }
 
-// claim is the claim that it holds, or nil.
+// claim returns the present claim of a partition, or nil.
 func (c *claimant) claim(partition int32) *Claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,8 +71,8 @@ func (c *claimant) claims() int {
 	return len(c.current)
 }
 
-// member is a process in a consumer group: a subscription behind Watermill's
-// router, as a service has it.
+// member is one process in a consumer group: a subscription behind Watermill's
+// router, as in a service.
 type member struct {
 	*claimant
 	*Subscription
@@ -81,8 +81,8 @@ type member struct {
 	close  sync.Once
 }
 
-// join makes a member. Messages that it has handled come to places; handle,
-// where it is set, has its say first.
+// join starts a member. The places of handled messages go to member.places; the
+// function handle, if not nil, runs first.
 func join(t *testing.T, k *Kafka, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
 	t.Helper()
 	return joinAs(t, k, testGroup, topic, c, handle, middleware...)
@@ -119,7 +119,7 @@ func joinAs(t *testing.T, k *Kafka, group, topic string, c *claimant, handle mes
 	return m
 }
 
-// leave ends a member.
+// leave stops a member.
 func (m *member) leave(t *testing.T) {
 	t.Helper()
 	m.close.Do(func() {
@@ -144,8 +144,8 @@ func messagesIn(t *testing.T, k *Kafka, topic string, partition int32, n int) {
 	produce(t, k, messages...)
 }
 
-// Each partition's messages come in order, one at a time; one that fails comes
-// again before the next.
+// The messages of a partition come in order, one at a time. A failed message
+// comes again before the next.
 func TestSubscriptionOrder(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -190,7 +190,7 @@ func TestSubscriptionOrder(t *testing.T) {
 	}
 }
 
-// Brokers that are away when it subscribes are waited for.
+// Subscribe waits for stopped brokers.
 func TestSubscriptionBeforeTheBroker(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -205,8 +205,8 @@ func TestSubscriptionBeforeTheBroker(t *testing.T) {
 	eventually(t, "ready", func() bool { return m.Ready() == nil })
 }
 
-// Closing takes nothing away from a handler: its message's context lives on, and
-// its mark counts.
+// During Close the context of a message at the handler stays alive, and the
+// handler's mark counts.
 func TestSubscriptionCloseDrains(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -258,7 +258,7 @@ func TestSubscriptionCloseDrains(t *testing.T) {
 	}
 }
 
-// A handler that never ends is not waited for for ever.
+// Close doesn't wait for ever for a handler.
 func TestSubscriptionCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
@@ -284,8 +284,8 @@ func TestSubscriptionCloseIsBounded(t *testing.T) {
 	}
 }
 
-// Closing doesn't wait for a broker that is gone, nor for a Setup: its claim's
-// context ends.
+// Close doesn't wait for a stopped broker, nor for Setup: the claim's context
+// ends.
 func TestSubscriptionCloseWithoutWork(t *testing.T) {
 	t.Parallel()
 	t.Run("broker gone", func(t *testing.T) {
@@ -324,8 +324,8 @@ func TestSubscriptionCloseWithoutWork(t *testing.T) {
 	})
 }
 
-// The broker goes, and comes back: the member says so, and goes on where its
-// marks are.
+// The broker stops and starts again. Ready fails meanwhile, and the member goes
+// on from its marks.
 func TestSubscriptionThroughRestart(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)

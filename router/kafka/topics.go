@@ -13,20 +13,20 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// ErrTopic is a topic that isn't as it must be: waiting doesn't mend it.
+// ErrTopic is the error of a topic with wrong settings or content. Waiting
+// doesn't help.
 var ErrTopic = errors.New("topic")
 
-// Topics are the topics of one log, as they are on the cluster.
+// Topics has the ids of the topics of one log (KIP-516), base64url without
+// padding. A topic that was made anew has another id.
 type Topics struct {
-	// CommandsID is the id of topic commands: a recreated one has another.
-	CommandsID string
-	// EventsID is the id of topic events.
-	EventsID string
+	CommandsID string // id of topic commands
+	EventsID   string // id of topic events
 }
 
-// EnsureTopics creates the topics that aren't there and checks those that
-// are. An error that is [ErrTopic] says in one line what is wrong with a
-// topic; any other, that the brokers can't be asked now.
+// EnsureTopics creates missing topics and checks existing topics. An error that
+// is [ErrTopic] says in one line what is wrong with a topic. Any other error says
+// that the brokers can't answer now.
 func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 	return k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
 		for _, name := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
@@ -36,7 +36,7 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 		}
 		for try := 0; ; try++ {
 			topics, err := k.checkTopics(admin)
-			// Brokers hear of a new topic a little later than its maker; busy ones, seconds later.
+			// Other brokers learn of a new topic a little later, busy brokers seconds later.
 			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
 				if err == nil {
 					err = k.checkStreamNames(ctx, client)
@@ -47,13 +47,14 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 	})
 }
 
-// CommandsID is the id that topic commands has now.
+// CommandsID returns the present id of topic commands. Errors are as in
+// [Kafka.EnsureTopics].
 func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
 	topics, err := k.askTopics(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) { return k.checkTopics(admin) })
 	return topics.CommandsID, err
 }
 
-// askTopics asks the cluster about the topics, while the context lasts.
+// askTopics runs ask with new clients, and returns at the context's end.
 func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
 	var topics Topics
 	err := within(ctx, func() error {
@@ -80,7 +81,7 @@ func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 	if k.Replication >= 3 {
 		insync = "2"
 	}
-	forever := "-1" // commands are trimmed by hand, below what is decided
+	forever := "-1" // Millrace itself trims decided commands
 	policy := "delete"
 	config := map[string]*string{
 		"cleanup.policy":      &policy,
@@ -137,7 +138,7 @@ func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
 	return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, nil
 }
 
-// checkConfig refuses settings under which the log would lose its past.
+// checkConfig refuses settings under which the log would lose records.
 func (k *Kafka) checkConfig(admin sarama.ClusterAdmin, topic string) error {
 	entries, err := topicConfig(admin, topic)
 	if err != nil {

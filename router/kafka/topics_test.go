@@ -53,7 +53,7 @@ func TestEnsureTopics(t *testing.T) {
 		t.Errorf("the same topics are %+v, and then %+v", topics, again)
 	}
 
-	// What was made anew is another topic.
+	// A topic that was made anew has another id.
 	if err := admin.DeleteTopic(k.Topic(eventlog.TopicCommands)); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestEnsureTopics(t *testing.T) {
 	}
 }
 
-// All roles ensure the topics when they start, maybe at once.
+// All roles ensure the topics at start, maybe at the same time.
 func TestEnsureTopicsAtOnce(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
@@ -101,7 +101,7 @@ func TestEnsureTopicsRefuses(t *testing.T) {
 		topic       string
 		partitions  int32
 		config      map[string]string
-		replication int16 // that the log wants
+		replication int16 // of the log's settings
 		says        string
 	}{
 		"fewer partitions":   {eventlog.TopicEvents, partitions - 1, nil, 1, "events: has 5 partitions, and kafka.partitions is 6"},
@@ -132,7 +132,7 @@ func TestEnsureTopicsRefuses(t *testing.T) {
 	}
 }
 
-// Old dead letters may go.
+// Dead letters may have a retention.
 func TestEnsureTopicsLetsDeadLettersExpire(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
@@ -140,7 +140,7 @@ func TestEnsureTopicsLetsDeadLettersExpire(t *testing.T) {
 	ensureTopics(t, k)
 }
 
-// With three brokers, which only the fake has here.
+// Three brokers of kfake, because the embedded broker is one broker.
 func TestEnsureTopicsReplicated(t *testing.T) {
 	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
@@ -157,7 +157,7 @@ func TestEnsureTopicsReplicated(t *testing.T) {
 	refused(t, err, "events: min.insync.replicas is 1, and must be 2 or more with kafka.replication 3")
 }
 
-// ensureTopicsBut makes good topics, but for one.
+// ensureTopicsBut creates topics, one of them wrong.
 func ensureTopicsBut(t *testing.T, k *Kafka, but string) {
 	t.Helper()
 	for _, topic := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
@@ -167,11 +167,11 @@ func ensureTopicsBut(t *testing.T, k *Kafka, but string) {
 	}
 }
 
-// refused says whether an error is of the topic, in a line that says enough.
+// refused checks for an ErrTopic, in one line with the given text.
 func refused(t *testing.T, err error, says string) {
 	t.Helper()
 	if err == nil {
-		t.Fatal("nothing is wrong, it says")
+		t.Fatal("no error")
 	}
 	if !errors.Is(err, ErrTopic) {
 		t.Errorf("is no ErrTopic: %v", err)
@@ -198,7 +198,7 @@ func createTopic(t *testing.T, k *Kafka, topic string, partitions int32, replica
 	})
 }
 
-// A log of before v0.1.0 has streams without the name of an aggregate.
+// In a log of before v0.1.0 streams have no name of an aggregate.
 func TestEnsureTopicsRefusesAnOldLog(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)

@@ -11,8 +11,9 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// TrimCommands removes the oldest commands of a partition that came before a
-// time and are decided, up to the first that isn't both. It returns how many.
+// TrimCommands deletes the oldest commands of a partition, up to the first
+// command that was sent at or after before, or is not decided. TrimCommands
+// returns the number of deleted offsets.
 func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.Time, decided func(eventlog.Envelope) bool) (int64, error) {
 	r, err := k.reader(eventlog.TopicCommands)
 	if err != nil {
@@ -34,8 +35,8 @@ func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.T
 			if !m.Timestamp.Before(before) {
 				return enough
 			}
-			// What can't be decoded went to the dead letters before the next
-			// decided command was taken.
+			// A message that can't be decoded went to the dead letters before the
+			// next command was decided.
 			if c, err := eventlog.DecodeEnvelope(rawFromKafka(m), k.Partitions); err == nil {
 				if !decided(c) {
 					return enough

@@ -11,10 +11,11 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// What goes are the oldest commands, as far as they are both old and decided.
+// TrimCommands deletes the oldest commands, up to the first that is new or
+// undecided.
 func TestTrimCommands(t *testing.T) {
 	t.Parallel()
-	now := time.Now().Add(-2 * time.Hour).Truncate(time.Millisecond) // Kafka takes nothing from the future
+	now := time.Now().Add(-2 * time.Hour).Truncate(time.Millisecond) // Kafka refuses timestamps from the future
 	old, young := now.Add(-time.Hour), now.Add(time.Hour)
 	const (
 		decided = iota
@@ -56,7 +57,7 @@ func TestTrimCommands(t *testing.T) {
 					envelope := newCommand(stream, fmt.Sprint(i, c.kind == decided))
 					msg := newMessage(envelope.Headers(), envelope.Body)
 					var err error
-					if out, err = (KafkaMarshaler{}).Marshal(out.Topic, msg); err != nil {
+					if out, err = (messageMarshaler{}).Marshal(out.Topic, msg); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -72,7 +73,7 @@ func TestTrimCommands(t *testing.T) {
 				asked = c.Offset
 				return c.ID == fmt.Sprint(c.Offset, true)
 			}
-			for range 2 { // again, when it is done, it does nothing
+			for range 2 { // the second call deletes nothing
 				asked = -1
 				n, err := k.TrimCommands(t.Context(), 1, now, isDecided)
 				if err != nil || n != test.trimmed {

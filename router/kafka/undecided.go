@@ -13,35 +13,36 @@ import (
 )
 
 const (
-	// maxLooks is how many looks into topic commands may be under way at once.
+	// maxLooks is the limit of concurrent searches.
 	maxLooks = 16
-	// lookBytes is how much of it is fetched at once.
+	// lookBytes is the size of a fetch.
 	lookBytes = 1 << 20
 )
 
-// CommandFinder tells whether a command waits in topic commands, to those who
-// don't decide it. It connects when it is asked for the first time, and is
-// safe for concurrent use.
+// CommandFinder searches topic commands for commands without a decision, for
+// processes that don't decide the commands. A CommandFinder connects at the
+// first search, and is safe for concurrent use.
 type CommandFinder struct {
 	kafka *Kafka
 	group string
 	looks *semaphore.Weighted
 
 	mu     sync.Mutex
-	client sarama.Client // nil until it is connected
+	client sarama.Client // nil before the first search
 	admin  sarama.ClusterAdmin
 	closed bool
 }
 
-// CommandFinder finds commands that a consumer group hasn't decided.
+// CommandFinder returns a finder of commands that a consumer group hasn't
+// decided.
 func (k *Kafka) CommandFinder(group string) *CommandFinder {
 	return &CommandFinder{kafka: k, group: group, looks: semaphore.NewWeighted(maxLooks)}
 }
 
-// Undecided says whether a command is in topic commands, behind what the group
-// has committed. The group commits what has its outcome in the log: so a
-// command that isn't there had its outcome in the log before, or was not in
-// the topic when it was asked.
+// Undecided reports whether a command is in topic commands at or behind the
+// group's committed offset. The group commits an offset only when all commands
+// below have their outcome in the log. So if found is false, the log already had
+// the command's outcome, or the topic didn't have the command.
 func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string) (found bool, err error) {
 	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
 	waits := false
@@ -55,8 +56,8 @@ func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string)
 	return waits, nil
 }
 
-// LogEnd is the position behind the last record that the partition of a stream
-// has in the log.
+// LogEnd returns the position behind the last record in the partition of a
+// stream.
 func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (eventlog.Position, error) {
 	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
 	var end int64
@@ -70,7 +71,7 @@ func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (eventlog.Pos
 	return eventlog.Position{partition: end}, nil
 }
 
-// Close disconnects, and ends all looks.
+// Close disconnects, and ends all searches.
 func (f *CommandFinder) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -81,8 +82,9 @@ func (f *CommandFinder) Close() error {
 	return f.client.Close()
 }
 
-// look does something that asks Kafka, once more if a leader had moved. It
-// gives up waiting when the context ends; the turn is taken until it is over.
+// look runs ask, and once more after an error with fresh metadata, because
+// another broker may be the leader now. look returns at the context's end; ask
+// keeps its place among the concurrent searches until ask returns.
 func (f *CommandFinder) look(ctx context.Context, ask func(context.Context) error) error {
 	if err := f.looks.Acquire(ctx, 1); err != nil {
 		return err
@@ -127,11 +129,11 @@ func (f *CommandFinder) connect() error {
 	return nil
 }
 
-// find looks from where the group has committed to where the partition ends
-// now.
+// find searches from the group's committed offset to the partition's present
+// end.
 func (f *CommandFinder) find(ctx context.Context, partition int32, stream, commandID string) (bool, error) {
 	topic := f.kafka.Topic(eventlog.TopicCommands)
-	from, err := f.committed(topic, partition) // before the end: it moves
+	from, err := f.committed(topic, partition) // read before the end, because the offset moves
 	if err != nil {
 		return false, err
 	}
@@ -143,7 +145,7 @@ func (f *CommandFinder) find(ctx context.Context, partition int32, stream, comma
 	if err != nil {
 		return false, err
 	}
-	if from < first || from > end { // nothing is committed, or of another topic
+	if from < first || from > end { // no committed offset, or an offset of a former topic
 		from = first
 	}
 	for from < end && ctx.Err() == nil {
@@ -164,10 +166,10 @@ func (f *CommandFinder) find(ctx context.Context, partition int32, stream, comma
 	return false, ctx.Err()
 }
 
-// committed is the offset that the group has committed, -1 if it has none.
+// committed returns the group's committed offset, -1 for none.
 func (f *CommandFinder) committed(topic string, partition int32) (int64, error) {
 	offsets, err := f.admin.ListConsumerGroupOffsets(f.group, map[string][]int32{topic: {partition}})
-	if errors.Is(err, sarama.ErrGroupIDNotFound) { // as the embedded broker has it
+	if errors.Is(err, sarama.ErrGroupIDNotFound) { // the embedded broker's answer
 		return -1, nil
 	}
 	if err != nil {
@@ -186,8 +188,8 @@ func (f *CommandFinder) committed(topic string, partition int32) (int64, error) 
 	return block.Offset, nil
 }
 
-// isCommand says whether a message is a command of this id and stream. The key
-// is the stream.
+// isCommand reports whether a message is the command of this stream and id. The
+// key is the stream.
 func isCommand(m *sarama.ConsumerMessage, stream, commandID string) bool {
 	if string(m.Key) != stream {
 		return false

@@ -16,10 +16,11 @@ func newFinder(t *testing.T, k *Kafka) *CommandFinder {
 	return f
 }
 
-// What the group has not committed is found, and nothing else.
+// Undecided finds commands at or behind the group's committed offset, and no
+// others.
 func TestUndecided(t *testing.T) {
 	t.Parallel()
-	const n = 4000 // more than a fetch brings
+	const n = 4000 // more than one fetch
 	k := newLog(t)
 	stream := streamIn(1)
 	bus := newCommandBus(t, k)
@@ -35,7 +36,7 @@ func TestUndecided(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var ids []string // in the order in which they stand there
+	var ids []string // in the order of the topic
 	for _, m := range kafkaMessages(t, k, eventlog.TopicCommands, 1) {
 		for _, h := range m.Headers {
 			if string(h.Key) == eventlog.HeaderCommandID {
@@ -54,10 +55,10 @@ func TestUndecided(t *testing.T) {
 	check(stream, ids[n-1], true)
 	check(stream, "c", false)
 	check(stream+"x", ids[0], false)
-	check(streamIn(2), ids[0], false) // nothing is there
+	check(streamIn(2), ids[0], false) // an empty partition
 	for _, test := range []struct {
 		committed int64
-		first     int // that is found
+		first     int // the first command found
 	}{{1500, 1500}, {n - 1, n - 1}, {n, n}, {n + 1, 0}} {
 		commit(t, k, k.Group("command-service"), eventlog.TopicCommands, 1, test.committed)
 		if test.first > 0 {
@@ -74,7 +75,8 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
-// Brokers that are away are an error in time, and found again.
+// Without a broker Undecided returns an error in time, and with the broker back
+// an answer.
 func TestUndecidedWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
@@ -94,7 +96,7 @@ func TestUndecidedWhileTheBrokerIsAway(t *testing.T) {
 	for _, f := range []*CommandFinder{before, during} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		if _, err := f.Undecided(ctx, streamIn(1), "c"); err == nil {
-			t.Error("it found out without a broker")
+			t.Error("an answer without a broker")
 		}
 		cancel()
 	}
@@ -118,7 +120,7 @@ func TestClosedFinder(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := f.LogEnd(t.Context(), "user/1"); err == nil {
-			t.Errorf("connected %t: it answers after it was closed", connected)
+			t.Errorf("connected %t: an answer after Close", connected)
 		}
 	}
 }

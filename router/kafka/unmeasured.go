@@ -2,11 +2,11 @@ package kafka
 
 import "github.com/rcrowley/go-metrics"
 
-// unmeasured is a registry that keeps nothing: sarama measures every request
-// several times over, for nobody.
+// unmeasured is an empty registry of metrics. sarama measures every request
+// several times, and nobody reads the metrics.
 type unmeasured struct{ metrics.Registry }
 
-// GetOrRegister returns a metric of the asked kind that does nothing.
+// GetOrRegister returns a metric without function, of the wanted kind.
 func (unmeasured) GetOrRegister(_ string, metric any) any {
 	switch metric.(type) {
 	case func() metrics.Meter:

@@ -5,53 +5,41 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
+
+	"github.com/millrace/millrace/router/logging"
 )
 
-// repeatAfter is how long the same complaint of a client is kept quiet: when
-// a broker goes, each partition complains.
+// repeatAfter is the least time between two warnings with the same message:
+// when a broker goes away, each partition reports an error.
 const repeatAfter = 5 * time.Second
 
-// watermillLog is Watermill's logger on ours. What Watermill calls info is
-// detail to those who run the service, and its errors are mostly of a broker
-// that is away for a while.
+// watermillLog is a Watermill logger that writes to a [slog.Logger]. Watermill's
+// errors become warnings, because most of them say that a broker is away for a
+// while. Watermill's info becomes debug: operators don't need such detail.
 type watermillLog struct {
-	log    *slog.Logger
-	fields watermill.LogFields
-	said   *said
+	log     *slog.Logger
+	fields  watermill.LogFields
+	sampler *logging.Sampler
 }
 
-// said remembers when which complaint was last logged.
-type said struct {
-	mu sync.Mutex
-	at map[string]time.Time
-}
-
-// WatermillLog makes a Watermill logger of ours.
+// WatermillLog returns a Watermill logger that writes to log. Repeated errors
+// are sampled; the lines between two warnings have level debug.
 func WatermillLog(log *slog.Logger) watermill.LoggerAdapter {
-	return watermillLog{log: log, said: &said{at: map[string]time.Time{}}}
+	return watermillLog{log: log, sampler: &logging.Sampler{Interval: repeatAfter}}
 }
 
 func (l watermillLog) Error(msg string, err error, fields watermill.LogFields) {
-	level := slog.LevelWarn
-	if l.said.lately(msg) {
+	level, attrs := slog.LevelWarn, []slog.Attr{slog.Any("error", err)}
+	switch skipped, due := l.sampler.Take(msg); {
+	case !due:
 		level = slog.LevelDebug
+	case skipped > 0:
+		attrs = append(attrs, logging.Skipped(skipped))
 	}
-	l.write(level, msg, fields, slog.Any("error", err))
-}
-
-func (s *said) lately(msg string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	lately := now.Sub(s.at[msg]) < repeatAfter
-	if !lately {
-		s.at[msg] = now
-	}
-	return lately
+	l.write(level, msg, fields, attrs...)
 }
 
 func (l watermillLog) Info(msg string, fields watermill.LogFields) {

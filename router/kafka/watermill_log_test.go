@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// logTo is a log that keeps everything, and no time.
+// logTo is a log without times.
 func logTo(to *bytes.Buffer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -23,8 +23,7 @@ func logTo(to *bytes.Buffer, level slog.Level) *slog.Logger {
 	}}))
 }
 
-// Watermill's info is our detail, and its errors are mostly of a broker that is
-// away for a while.
+// Watermill's errors become warnings, Watermill's info becomes debug.
 func TestWatermillLogLevels(t *testing.T) {
 	say := func(log watermill.LoggerAdapter) {
 		log = log.With(watermill.LogFields{"topic": "events"}).With(watermill.LogFields{"by": "test"})
@@ -49,12 +48,13 @@ func TestWatermillLogLevels(t *testing.T) {
 	}
 }
 
-// A broker that goes makes each partition complain: once will do, for a while.
+// When a broker goes away, each partition reports an error. The log has one
+// warning per message and interval, and the next warning counts the others.
 func TestWatermillLogRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		log := WatermillLog(logTo(&out, slog.LevelInfo))
-		complain := func(what string, n int) {
+		report := func(what string, n int, more string) {
 			t.Helper()
 			out.Reset()
 			for _, partition := range []int{1, 2, 3} {
@@ -63,12 +63,15 @@ func TestWatermillLogRepeats(t *testing.T) {
 			if got := strings.Count(out.String(), what); got != n {
 				t.Errorf("%s: logged %d times, want %d", what, got, n)
 			}
+			if counted := strings.Contains(out.String(), "more like it"); counted != (more != "") || !strings.Contains(out.String(), more) {
+				t.Errorf("%s: logged %q, want %q", what, out.String(), more)
+			}
 		}
-		complain("broker gone", 1)
-		complain("group gone", 1)
+		report("broker gone", 1, "")
+		report("group gone", 1, "")
 		time.Sleep(repeatAfter - time.Millisecond)
-		complain("broker gone", 0)
+		report("broker gone", 0, "")
 		time.Sleep(time.Millisecond)
-		complain("broker gone", 1)
+		report("broker gone", 1, `"more like it"=5`)
 	})
 }

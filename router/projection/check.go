@@ -8,17 +8,18 @@ import (
 )
 
 var (
-	// nameForm has no underscore: a table's name in the database begins with the
-	// read model's name and an underscore.
+	// nameForm allows no underscore: a table's name in the database begins with
+	// the read model's name and an underscore.
 	nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
-	// snakeCase has no two underscores in a row: those join names.
+	// snakeCase allows no two underscores in a row: two underscores join names.
 	snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 )
 
-// MaxKey is how many columns a primary key can have. Nobody needs more.
+// MaxKey is the largest number of columns in a primary key.
 const MaxKey = 8
 
-// CheckForm says what is wrong with the names and the tables of a projection.
+// CheckForm returns an error if a name or a table of the projection is
+// malformed.
 func (p *Projection) CheckForm() error {
 	if !nameForm.MatchString(p.Name) {
 		return errors.New("the name must be a lower-case letter, then lower-case letters and digits")

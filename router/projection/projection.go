@@ -10,31 +10,33 @@ import (
 )
 
 // Projection makes a read model of the log: a pure function from rows and an
-// event to rows. The engine gates, batches, and keeps rows and checkpoint
-// together; no author of a projection can forget it.
+// event to rows. The engine does the rest: the gate, batches, rows and
+// checkpoint in one transaction.
 type Projection struct {
-	// Name names the read model, its consumer group and its tables, as
-	// "orders". It never changes.
+	// Name names the read model, its consumer group and its tables, such as
+	// "orders": lower-case letters and digits. The name never changes after a
+	// release.
 	Name string
-	// Version goes up when Apply, or an upcast of an aggregate, makes other rows
-	// of the same log: the rows that are there must be made anew then. Other
-	// Tables, and another Of, say so by themselves.
+	// Version must go up when Apply or an upcast makes other rows of the same
+	// log: stored rows must be rebuilt then. A change of Tables or Of needs no
+	// new version.
 	Version int
-	// Of names the aggregates that the read model is of; empty for all. Records
-	// of other aggregates reach neither Keys nor Apply.
+	// Of names the aggregates of the read model, such as "order"; empty for all
+	// aggregates. Records of other aggregates reach neither Keys nor Apply.
 	Of []string
-	// Tables hold its rows.
+	// Tables are the tables of the rows.
 	Tables []Table
-	// Keys names the rows that Apply will look at for this event, by table.
-	// The engine fetches those of a whole batch at once. Nil if Apply looks at
-	// no rows.
+	// Keys returns the keys of all rows that Apply gets for an event. The
+	// engine looks up the rows of a whole batch at once. Nil if Apply gets no
+	// rows.
 	Keys func(Event) []RowKey
-	// Apply changes the rows by one event. It reads no clock and asks nobody.
-	// An error parks the event's stream in this projection.
+	// Apply changes the rows by an event. Apply must be pure: no clock, no
+	// random numbers, no input or output. An error parks the event's stream in
+	// the read model.
 	Apply func(Rows, Event) error
 }
 
-// IsOf says whether the read model is of the aggregate of a stream.
+// IsOf says whether a stream belongs to the aggregates in Of.
 func (p *Projection) IsOf(stream string) bool {
 	if len(p.Of) == 0 {
 		return true
@@ -43,7 +45,7 @@ func (p *Projection) IsOf(stream string) bool {
 	return ok && slices.Contains(p.Of, name)
 }
 
-// RowKeys are those of [Projection.Keys].
+// RowKeys calls Keys, if Keys is not nil.
 func (p *Projection) RowKeys(e Event) []RowKey {
 	if p.Keys == nil {
 		return nil
@@ -51,74 +53,100 @@ func (p *Projection) RowKeys(e Event) []RowKey {
 	return p.Keys(e)
 }
 
-// Event is one accepted record of the log.
+// Event is an accepted record of the log: an event, or another outcome of a
+// command.
 type Event struct {
 	eventlog.Record
-	// AggregateID is the id in the name of the record's stream.
+	// AggregateID is the id in the stream's name.
 	AggregateID string
-	// Data is the aggregate's event in today's form: an old event is upcast, and
-	// has another type than the record then. Data is nil for the outcome of a
-	// command that made no event.
+	// Data is the decoded event, a pointer to the aggregate's type. An old
+	// event is upcast to today's form: Data then has another type than
+	// Record.Type. Data is nil for outcomes without an event, such as a
+	// refusal.
 	Data aggregate.AnyEvent
 }
 
-// Decoder reads the events of the log. A registry of aggregates is one.
+// TimeText is the time at which the command was accepted, as RFC 3339 in UTC
+// with milliseconds: 2026-01-02T12:00:00.045Z. The texts sort by time.
+func (e Event) TimeText() string { return eventlog.FormatTime(e.Time) }
+
+// Decoder decodes events. [aggregate.Registry] implements Decoder.
 type Decoder interface {
-	// DecodeEvent reads the body of an event of a stream, in today's form. An
-	// [aggregate.ErrUnknownEvent], as any other error, parks the stream in the
-	// read model.
+	// DecodeEvent reads the body of an event of a stream, in today's form. Any
+	// error parks the stream in the read model; [aggregate.ErrUnknownEvent] is
+	// for an event that only a newer binary knows.
 	DecodeEvent(stream, eventType string, body []byte) (aggregate.AnyEvent, error)
 }
 
 // Table is a table of a read model.
 type Table struct {
-	// Name, lower snake_case, is unique in the projection.
+	// Name is lower snake_case, and unique in the projection.
 	Name string
-	// Columns, those of the primary key first.
+	// Columns of the primary key come first. A table has at least one.
 	Columns []Column
-	// Indexes are over these columns, each.
+	// Indexes are lists of columns, one for each index.
 	Indexes [][]string
 }
 
-// Column is one column of a table. No column is ever null.
+// Column is a column of a table. A column is never null.
 type Column struct {
 	Name string // lower snake_case
 	Type Type
 	Key  bool // part of the primary key
 }
 
-// Type is what a column holds.
+// Type is the type of a column.
 type Type int
 
-// The types of columns, and of their values in a [Row].
+// The types of columns, with the Go type of the values in a [Row].
 const (
-	Text    Type = iota // string of UTF-8 without NUL; ordered bytewise
+	Text    Type = iota // string: UTF-8 without NUL; ordered bytewise
 	Integer             // int64
 	Boolean             // bool
 )
 
-// Row has one value for each of its table's columns, in that order: string,
-// int64 or bool.
+// Row has a value for each column of a table, in the order of the columns: a
+// string, an int64 or a bool.
 type Row []any
 
-// RowKey names a row: the table, and the values of the key's columns.
+// Text returns the text in column i, from 0. The result is "" for a nil row and
+// for a column of another type.
+func (r Row) Text(i int) string { return valueOf[string](r, i) }
+
+// Integer returns the integer in column i, from 0. The result is 0 for a nil
+// row and for a column of another type.
+func (r Row) Integer(i int) int64 { return valueOf[int64](r, i) }
+
+// Boolean returns the boolean in column i, from 0. The result is false for a
+// nil row and for a column of another type.
+func (r Row) Boolean(i int) bool { return valueOf[bool](r, i) }
+
+func valueOf[T any](r Row, i int) (value T) {
+	if r != nil {
+		value, _ = r[i].(T)
+	}
+	return value
+}
+
+// RowKey names a row: the table, and the values of the key columns.
 type RowKey struct {
 	Table string
 	Key   Row
 }
 
-// Rows are the rows that a projection works on.
+// Rows are the rows of a read model, as Apply sees and changes the rows.
 type Rows interface {
-	// Get returns a copy of a row, or nil if there is none. It panics for a key
-	// that [Projection.Keys] didn't name: that is a bug in the projection.
+	// Get returns a copy of a row, nil if there is none. Get panics for a key
+	// that [Projection.Keys] didn't return.
 	Get(table string, key ...any) Row
-	// Put sets a row, whole.
+	// Put sets all columns of a row. Put panics if the row doesn't fit the
+	// table.
 	Put(table string, row Row)
-	// Delete removes a row, if it is there.
+	// Delete removes a row, if there is one.
 	Delete(table string, key ...any)
 }
 
-// KeyOf is the part of a row that is its key.
+// KeyOf returns the key columns of a row.
 func (t *Table) KeyOf(row Row) Row {
 	n := 0
 	for n < len(t.Columns) && t.Columns[n].Key {

@@ -12,7 +12,7 @@ import (
 )
 
 // PathID is the id of an aggregate in the path of a route with {id}, and false
-// if no such aggregate can have the id.
+// if the aggregate refuses the id.
 func PathID(r *http.Request, t *aggregate.Type) (string, bool) {
 	text, err := url.PathUnescape(mux.Vars(r)["id"])
 	if err != nil {
@@ -22,7 +22,7 @@ func PathID(r *http.Request, t *aggregate.Type) (string, bool) {
 	return id, err == nil
 }
 
-// NotFound is the problem of an aggregate that nothing ever happened to.
+// NotFound is the 404 for an aggregate without events.
 func NotFound(t *aggregate.Type) *web.Problem {
 	name := t.Name()
 	return &web.Problem{

@@ -11,8 +11,9 @@ import (
 // reservedModels are the names of the router's own read models.
 var reservedModels = []string{"commands", "history"}
 
-// Check says what is wrong with the read models of a service, without the
-// router's own, in one line: which read model, and why.
+// Check says what is wrong with the read models of a service, in one line with
+// the read model and the reason. The router's own read models are not among
+// models.
 func Check(models []Model, registry *aggregate.Registry) error {
 	seen := map[string]bool{}
 	for i, m := range models {

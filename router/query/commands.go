@@ -6,11 +6,13 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Commands is what Kafka knows of commands that have no outcome in the rows.
+// Commands knows the commands in Kafka. The read API asks about commands without
+// an outcome in the rows.
 type Commands interface {
-	// Undecided says whether a command is among those that may have no
-	// outcome yet. All others were in the log before it was asked.
+	// Undecided says whether a command is in topic commands, and has perhaps no
+	// outcome yet. The outcomes of all other commands were in the log before the
+	// call.
 	Undecided(ctx context.Context, stream, commandID string) (bool, error)
-	// LogEnd is where the log of a stream's partition ends.
+	// LogEnd is the end of the log in a stream's partition.
 	LogEnd(ctx context.Context, stream string) (eventlog.Position, error)
 }

@@ -11,23 +11,26 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// maxLookups is how many share a view at most.
+// maxLookups is how many lookups share a view at most.
 const maxLookups = 128
 
-// Found is what [Reader.Find] finds.
+// Found is the result of [Reader.Find].
 type Found struct {
-	// Row is the row with the key, nil if there is none. Others have it too.
+	// Row is the row with the key, nil if there is no such row. Several requests may
+	// get the same Row: don't change the values.
 	Row projection.Row
-	// Parked says that the stream stopped in the read model.
+	// Parked is set if the read model stopped at an event of the stream.
 	Parked bool
-	// Generation is which of the read model's generations it is.
+	// Generation is the number of the read model's generation, for [ETag].
 	Generation int
 }
 
-// Find is [Reader.Read] of one row by its key, and of whether a stream, whose
-// row it is, is parked. Requests that come while others are at it share the
-// next view: one transaction, one look at the checkpoints, and one statement
-// for all of their rows.
+// Find is [Reader.Read] of one row by its key, and of whether the stream of the
+// row is parked. Requests at the same time share a view: one transaction, one
+// look at the checkpoints, and one statement for all rows of a table. So Find
+// serves more requests a second than [Reader.ReadOne], but the handler must make
+// the answer of a single row, and deal with ids, ETags and rows that are not
+// there.
 func (rd *Reader) Find(w http.ResponseWriter, r *http.Request, p *projection.Projection, table string, key projection.Row, stream string) (found Found, err error) {
 	after, err := parseReadAfter(r.Header)
 	if err != nil {
@@ -47,20 +50,20 @@ func (rd *Reader) Find(w http.ResponseWriter, r *http.Request, p *projection.Pro
 	return found, err
 }
 
-// lookup is one row that is looked for.
+// lookup is a request for a row.
 type lookup struct {
 	table  string
 	key    projection.Row
 	stream string
-	after  *eventlog.Awaited // nil for whenever
+	after  *eventlog.Awaited // nil without Read-After
 
-	done  chan struct{} // closed when the rest is set
+	done  chan struct{} // closed when the fields below are set
 	found Found
 	at    *readPoint
 	err   error
 }
 
-// lookups are those that wait, by read model.
+// lookups are the waiting lookups, by read model.
 type lookups struct {
 	mu     sync.Mutex
 	models map[*projection.Projection]*modelLookups
@@ -68,7 +71,7 @@ type lookups struct {
 
 type modelLookups struct {
 	waiting []*lookup
-	looking bool // one view at a time: the more come meanwhile, the more share the next
+	looking bool // while a view is open, new lookups wait for the next view
 }
 
 func (q *lookups) add(store readmodel.Store, p *projection.Projection, l *lookup) {
@@ -89,10 +92,10 @@ func (q *lookups) add(store readmodel.Store, p *projection.Projection, l *lookup
 	}
 }
 
-// look looks for what waits, until nothing does.
+// look answers waiting lookups, a batch a view, until no lookup waits.
 func (q *lookups) look(store readmodel.Store, p *projection.Projection, m *modelLookups) {
 	for {
-		runtime.Gosched() // those who are about to ask come along
+		runtime.Gosched() // so that requests about to ask join
 		q.mu.Lock()
 		n := min(len(m.waiting), maxLookups)
 		if n == 0 {
@@ -109,8 +112,8 @@ func (q *lookups) look(store readmodel.Store, p *projection.Projection, m *model
 	}
 }
 
-// lookFor looks for rows in one view. None of their clients ends it for the
-// others.
+// lookFor answers a batch of lookups from one view. A client that leaves does
+// not end the view for the others.
 func lookFor(store readmodel.Store, p *projection.Projection, batch []*lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), readmodel.ReadTimeout)
 	defer cancel()

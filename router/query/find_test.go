@@ -19,7 +19,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// countingStore counts views, and holds the first of them back.
+// countingStore counts views, and holds back the first view.
 type countingStore struct {
 	readmodel.Store
 	views atomic.Int32
@@ -57,8 +57,8 @@ func ask(h http.Handler, id string, headers ...string) *httptest.ResponseRecorde
 	return w
 }
 
-// What is asked at the same time is looked for in one view, and everybody gets
-// what they asked for, of the moment that Position says.
+// Requests at the same time share a view. Each request gets its own row, as of the
+// Position in the answer.
 func TestFindTogether(t *testing.T) {
 	w := new(writer)
 	for i := range 40 {
@@ -109,7 +109,7 @@ func TestFindTogether(t *testing.T) {
 	})
 }
 
-// Rows and Position of an answer are of one moment, while batches come in.
+// The row and the Position of an answer are of the same view, while batches come in.
 func TestFoundRowsAndPositionAgree(t *testing.T) {
 	const events = 2000
 	w := new(writer)

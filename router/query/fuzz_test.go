@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// What is taken is what net/url reads, each parameter once; what isn't is
-// answered in few words, however much of it there is.
+// Query takes the parameters that net/url reads, each once. The answer to other
+// queries is short, even if the query is long.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "limit=1&after=x", "limit=1&limit=1", "limit", "&&", "a;b", "limit=%", "%6cimit=%31", "limit=\x00\xff", "=1",
@@ -45,7 +45,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// wantFewWords is an answer that isn't much longer than what was asked.
+// wantFewWords wants an answer that is not much longer than the request.
 func wantFewWords(t *testing.T, err error, asked string) {
 	t.Helper()
 	var problem *web.Problem
@@ -60,7 +60,7 @@ func wantFewWords(t *testing.T, err error, asked string) {
 	}
 }
 
-// An id that is taken stands in the path, percent-encoded somehow.
+// A taken id stands in the path, percent-encoded in some way.
 func FuzzPathID(f *testing.F) {
 	for _, seed := range []string{"1", "a%2Fb", "%2e%2e", "..", "%00", "%", "%zz", "a+b", "%C3%A9", "%ff", "stats", "%73tats"} {
 		f.Add(seed)
@@ -77,7 +77,7 @@ func FuzzPathID(f *testing.F) {
 	})
 }
 
-// A tag that is found stands in the list, and of many that are right each is.
+// A found tag stands in the list, and every tag of a well-formed list is found.
 func FuzzNamesETag(f *testing.F) {
 	for _, seed := range []string{"*", `"1-2"`, `W/"1-2"`, `"a,b", W/"1-2"`, `"`, `W/`, `"a"b, "1-2"`, ",,,", `w/"1-2"`, `""`} {
 		f.Add(seed)
@@ -93,8 +93,7 @@ func FuzzNamesETag(f *testing.F) {
 	})
 }
 
-// etagCharacter is those that a tag may hold (RFC 9110, section 8.8.3), and no
-// others.
+// etagCharacter matches the characters of a tag (RFC 9110, section 8.8.3).
 func etagCharacter(r rune) rune {
 	if r == 0x21 || 0x23 <= r && r <= 0x7e || 0x80 <= r && r <= 0xff {
 		return r

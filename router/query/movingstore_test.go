@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// movingStore is a store of checkpoints that move.
+// movingStore is a store with moving checkpoints.
 type movingStore struct {
 	readmodel.Store
 	mu     sync.Mutex
@@ -70,7 +70,7 @@ func (v movingView) Heads(_ context.Context, streams []string) (map[string]readm
 
 var anyModel = &projection.Projection{Name: "any"}
 
-// decide is what a fold does that decides a command.
+// decide moves the head of a stream, as a fold does with an outcome.
 func (s *movingStore) decide(topicID string, offset int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

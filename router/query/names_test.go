@@ -62,7 +62,7 @@ func names(mended *atomic.Bool) *projection.Projection {
 	}
 }
 
-// writer writes a log of one partition.
+// writer writes a log with a single partition.
 type writer struct {
 	records []eventlog.Record
 	heads   map[string]eventlog.Head
@@ -97,16 +97,7 @@ func (w *writer) renamed(id, name string) {
 	w.write("orderRenamed", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
-// zombie writes a record that loses its slot.
-func (w *writer) zombie(id string) {
-	head := w.heads[order(id)]
-	w.renamed(id, "zombie")
-	w.heads[order(id)] = head
-	w.records[len(w.records)-1].Prev = eventlog.Digest{9}
-	w.records[len(w.records)-1].Seal()
-}
-
-// Follow, End and At make it the engine's log.
+// Follow, End and At make the writer a log for engines.
 func (w *writer) Follow(ctx context.Context, _ int32, from int64, fn func([]eventlog.Record) error) error {
 	if from < int64(len(w.records)) {
 		if err := fn(w.records[from:]); err != nil {
@@ -133,7 +124,7 @@ func memory(t *testing.T) *sqlstore.Store {
 	return store
 }
 
-// member is an engine that has claimed the partition.
+// member is an engine with a claim of the partition.
 type member struct {
 	*readmodel.Engine
 	claim  *kafka.Claim

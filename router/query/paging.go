@@ -14,8 +14,8 @@ const (
 	maxLimit     = 1000
 )
 
-// Limit is how many entries a page is to have: the parameter limit, 1 to
-// 1000, or 100. A wrong one is told in wrong.
+// Limit is the number of entries on a page: the parameter limit, 1 to 1000, or
+// 100 by default. If the parameter is wrong, wrong says so.
 func Limit(parameters url.Values) (limit int, wrong []web.FieldError) {
 	if !parameters.Has("limit") {
 		return defaultLimit, nil
@@ -28,8 +28,8 @@ func Limit(parameters url.Values) (limit int, wrong []web.FieldError) {
 	return n, nil
 }
 
-// LinkNext tells the client the page after this one (RFC 8288): the same
-// path and parameters, behind a cursor.
+// LinkNext sets the header Link of the next page (RFC 8288): the same path and
+// parameters, with the parameter after set to a cursor. See [EncodeCursor].
 func (rd *Reader) LinkNext(w http.ResponseWriter, r *http.Request, parameters url.Values, cursor string) {
 	parameters.Set("after", cursor)
 	w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, rd.URL(r.URL.EscapedPath()+"?"+parameters.Encode())))

@@ -15,8 +15,8 @@ import (
 
 const headerReadAfter = "Read-After"
 
-// parseReadAfter is what an answer must include, nil if the client asks for
-// nothing. A token that is malformed is a [web.Problem] of 400.
+// parseReadAfter is the position or the command in Read-After, nil without the
+// header. A malformed token is a [web.Problem] of 400.
 func parseReadAfter(h http.Header) (*eventlog.Awaited, error) {
 	values := h.Values(headerReadAfter)
 	if len(values) == 0 {
@@ -39,13 +39,13 @@ func parseReadAfter(h http.Header) (*eventlog.Awaited, error) {
 
 var errBehind = errors.New("the read model isn't there yet")
 
-// lookAfter looks at a read model until it includes a position, or a command's
-// outcome, and returns when that was. A read model that doesn't get there in
-// time is a [web.Problem] of 503.
+// lookAfter looks at a read model until the read model includes a position or a
+// command's outcome, and returns the read point. If the read model is too late,
+// the error is a [web.Problem] of 503.
 func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*readPoint, error)) (at *readPoint, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
-	var behind time.Time // since when it waits
+	var behind time.Time // the begin of the wait
 	defer func() {
 		if rd.Waited != nil && !behind.IsZero() {
 			rd.Waited(time.Since(behind), errors.Is(err, errTooLate))
@@ -67,8 +67,8 @@ func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after
 	}
 }
 
-// await waits until the read model is said to include what the client awaits,
-// and returns what is left to ask of a view.
+// await waits until the read model seems to include the awaited position or
+// command. await returns what the next view must include.
 func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eventlog.Awaited) (*eventlog.Awaited, error) {
 	for partition, next := range after.Position {
 		if !m.Await(ctx, rd.Stopping, partition, next) {
@@ -87,13 +87,14 @@ func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eve
 
 var errTooLate = web.Unavailable("the read model has not come so far yet")
 
-// askFirst is after how long a command's outcome is looked for elsewhere, and
-// twice as long each time.
+// askFirst is the first pause before a command's outcome is looked up by id.
+// Each pause is twice as long as the pause before.
 const askFirst = 50 * time.Millisecond
 
-// AwaitCommand waits for a command's outcome. One that repeats another's id
-// makes no record of its own: then its stream's head never comes to it, but
-// its outcome, and the position of that, may be known.
+// awaitCommand waits for a command's outcome. A command that repeats the id of
+// an earlier command makes no record, so the head of the stream never decides
+// the command. But the position of the earlier command's outcome may be known:
+// then awaitCommand returns the position.
 func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, c *eventlog.SentCommand) (eventlog.Position, error) {
 	if !m.Projection.IsOf(c.Stream) {
 		return rd.awaitOutcome(ctx, c)
@@ -118,16 +119,15 @@ func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, c *
 }
 
 const (
-	// outcomeFirst and outcomeLast are the pauses between two questions for the
-	// outcome of a command of another aggregate: longer each time.
+	// outcomeFirst and outcomeLast are the first and the longest pause between
+	// two lookups of the outcome of another aggregate's command.
 	outcomeFirst = 4 * time.Millisecond
 	outcomeLast  = 128 * time.Millisecond
 )
 
 // awaitOutcome waits until the position of a command's outcome is known. The
-// command is of an aggregate that the read model is not of: the read model keeps
-// no head of the stream, so that nothing but the position tells when the read
-// model is past the outcome.
+// read model is not of the command's aggregate and keeps no head of the stream,
+// so only the position can tell when the read model is past the outcome.
 func (rd *Reader) awaitOutcome(ctx context.Context, c *eventlog.SentCommand) (eventlog.Position, error) {
 	for pause := outcomeFirst; ; pause = min(pause*2, outcomeLast) {
 		if rd.Outcome != nil {
@@ -152,9 +152,9 @@ func (rd *Reader) awaitOutcome(ctx context.Context, c *eventlog.SentCommand) (ev
 	}
 }
 
-// AwaitMove waits until the read model is past a position in any of the
-// partitions that are in it, those at 0 too. It says false if the context has
-// ended, or the service stops.
+// AwaitMove waits until the read model is past a position in any partition of
+// the position, also in a partition at 0. AwaitMove returns false if the context
+// has ended, or if the service stops.
 func (rd *Reader) AwaitMove(ctx context.Context, p *projection.Projection, past eventlog.Position) bool {
 	return rd.waits().Of(rd.Store, p).AwaitMove(ctx, rd.Stopping, past)
 }
@@ -168,7 +168,8 @@ func (rd *Reader) stopping() bool {
 	}
 }
 
-// view is one look at a read model.
+// view opens a view of a read model, checks that the view includes the awaited
+// position, and calls read.
 func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) (at *readPoint, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readmodel.ReadTimeout)
 	defer cancel()
@@ -189,7 +190,7 @@ func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eve
 	return at, err
 }
 
-// includes returns errBehind for a view that lacks what a client awaits.
+// includes returns errBehind if a view lacks the awaited position or command.
 func includes(ctx context.Context, view readmodel.View, at []readmodel.Checkpoint, after *eventlog.Awaited) error {
 	if !readmodel.PositionOf(at).Covers(after.Position) {
 		return errBehind
@@ -204,8 +205,9 @@ func includes(ctx context.Context, view readmodel.View, at []readmodel.Checkpoin
 	return nil
 }
 
-// wholeView is a view under Read-After: a stream that stopped in the read
-// model lacks what came after, however far the checkpoints are.
+// wholeView is a view under Read-After. A stream that is parked in the read
+// model is an error, because the rows lack later events although the checkpoints
+// are far enough.
 type wholeView struct{ readmodel.View }
 
 // Head is [readmodel.View.Head]. A parked stream is a [web.Problem] of 503.
@@ -239,8 +241,8 @@ func whole(head readmodel.StreamHead) error {
 	return web.Unavailable("the read model stopped at an event of this stream")
 }
 
-// allow gives an answer that may be waited for the time to be written.
+// allow extends the write deadline of a request that may wait.
 func (rd *Reader) allow(w http.ResponseWriter) {
-	// What can't set it has no deadline to be in the way.
+	// A writer without deadlines needs no extension.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rd.ReadAfterTimeout + readmodel.ReadTimeout + answerTimeout))
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// The read model keeps no head of a stream of another aggregate: the position of
-// the command's outcome is asked for, at once and then again and again, and
-// waited for.
+// The read model keeps no head of a stream of another aggregate. So the position
+// of the command's outcome is looked up, at once and then again and again, and the
+// reader waits for the position.
 func TestReadAfterACommandOfAnotherAggregate(t *testing.T) {
 	token := eventlog.EncodeSentCommand(eventlog.SentCommand{Stream: "parcel/1", ID: "c", CommandPlace: eventlog.CommandPlace{
 		CommandPosition: eventlog.CommandPosition{TopicID: "topic", Offset: 5},

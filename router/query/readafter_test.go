@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// readAfter asks a reader, and returns what it answers and after how long.
+// readAfter asks a reader, and returns the answer and the duration.
 func readAfter(rd *Reader, tokens ...string) (answer *httptest.ResponseRecorder, took time.Duration) {
 	return readModelAfter(rd, anyModel, tokens...)
 }
@@ -56,7 +56,7 @@ func at(next int64) string { return eventlog.EncodePosition(eventlog.Position{0:
 func TestReadAfter(t *testing.T) {
 	for name, test := range map[string]struct {
 		tokens []string
-		// what happens after a second
+		// called after a second
 		then   func(*movingStore, *Reader, chan<- struct{})
 		parked string
 		status int
@@ -129,7 +129,7 @@ func TestReadAfterIsWokenByTheEnginesOfThisProcess(t *testing.T) {
 	})
 }
 
-// After a rollback the live tables may be behind what was seen before.
+// After a rollback the live tables may be behind an earlier answer.
 func TestReadAfterBelievesTheViewOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &movingStore{at: map[int32]int64{0: 7}}
@@ -235,7 +235,7 @@ func TestReadAfterACommand(t *testing.T) {
 	}
 }
 
-// Partitions that don't exist are waited for in vain, whoever names them.
+// Waiting for a partition that doesn't exist is in vain.
 func TestReadAfterPartitionsThatAreNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rd := &Reader{Store: &movingStore{at: map[int32]int64{0: 7}}, ReadAfterTimeout: patience}

@@ -20,34 +20,34 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// answerTimeout is how long a client may take to read an answer that had to be
-// waited for.
+// answerTimeout is how long a client may take to read an answer after a wait.
 const answerTimeout = time.Minute
 
-// Reader is what the queries of all read models stand on.
+// Reader is the base of all queries: the store, and everything that Read-After
+// needs.
 type Reader struct {
 	Store readmodel.Store
 	Log   *slog.Logger
-	// PublicURL is where clients find the read API, as http://localhost:3002.
+	// PublicURL is the read API's URL for clients, as http://localhost:3002.
 	PublicURL string
-	// ReadAfterTimeout is how long a read waits for the position that its
-	// client names in Read-After.
+	// ReadAfterTimeout is how long a query waits for the position in Read-After.
 	ReadAfterTimeout time.Duration
-	// Outcome, if not nil, returns where in the log a command's outcome is, nil
-	// if that isn't known.
+	// Outcome, if not nil, returns the position of a command's outcome, nil if the
+	// position is unknown.
 	Outcome func(ctx context.Context, stream, commandID string) (eventlog.Position, error)
-	// Commands is asked about commands that have no outcome in the read model
-	// of command statuses.
+	// Commands is asked about commands without an outcome in the read model of
+	// command statuses.
 	Commands Commands
-	// Waited, if not nil, is told of each read that had to wait for what it
-	// names in Read-After, and whether it was in vain.
+	// Waited, if not nil, is called after each wait for a Read-After. If tooLate is
+	// set, the client got a 503.
 	Waited func(took time.Duration, tooLate bool)
 	// Stopping, once closed, ends all waits.
 	Stopping <-chan struct{}
-	// Waits are those of the engines in this process, nil if it has none.
+	// Waits are woken by the engines of this process. Nil in a process without
+	// engines.
 	Waits *readmodel.Waits
 
-	own     readmodel.Waits // where there are no others
+	own     readmodel.Waits // if Waits is nil
 	lookups lookups
 }
 
@@ -58,8 +58,8 @@ func (rd *Reader) waits() *readmodel.Waits {
 	return &rd.own
 }
 
-// Get routes GET and HEAD of a path to a handler that returns what went wrong
-// (see [web.Handler]).
+// Get routes GET and HEAD of a path to a handler. An error of the handler
+// becomes the answer (see [web.Handler]).
 func (rd *Reader) Get(router *mux.Router, path string, serve func(http.ResponseWriter, *http.Request) error) {
 	router.Handle(path, web.Handler(rd.Log, serve)).Methods(http.MethodGet, http.MethodHead)
 }
@@ -69,12 +69,12 @@ func (rd *Reader) URL(path string) string {
 	return strings.TrimSuffix(rd.PublicURL, "/") + path
 }
 
-// Read lets read look at a view of p, and sets the headers of whatever is
-// answered by it, a [web.Problem] of read too: the Position it was read at,
-// and how it may be cached. With Read-After in the request the view includes
-// what that names, or the client is told in time that it can't have it. Answer
-// after Read, not in it: a slow client would hold the store's connection. A
-// read model that isn't there yet is a [web.Problem] of 503.
+// Read opens a view of read model p, calls read, and sets the headers Position
+// and Cache-Control of the answer, which may be a [web.Problem] of read. If the
+// request has Read-After, the view includes the position, or the client gets a
+// 503 in time. Write the answer after Read, not in read, because a slow client
+// would hold a connection of the store. A read model without tables is a
+// [web.Problem] of 503.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *projection.Projection, read func(context.Context, readmodel.View) error) error {
 	after, err := parseReadAfter(r.Header)
 	if err != nil {
@@ -83,8 +83,8 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *projection.Pro
 	return rd.read(w, r, p, after, read)
 }
 
-// ReadAgain is another [Reader.Read] for the same answer, when the first one
-// did not tell enough: of a view that includes this position.
+// ReadAgain is a second [Reader.Read] for the same answer, of a view that
+// includes this position.
 func (rd *Reader) ReadAgain(w http.ResponseWriter, r *http.Request, p *projection.Projection, after eventlog.Position, read func(context.Context, readmodel.View) error) error {
 	return rd.read(w, r, p, &eventlog.Awaited{Position: after}, read)
 }
@@ -95,10 +95,10 @@ func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *projection.Pro
 	})
 }
 
-// readPoint is when a read model was looked at.
+// readPoint is the state of a read model in one view.
 type readPoint struct {
 	checkpoints []readmodel.Checkpoint
-	token       string // of them as a position
+	token       string // the checkpoints as a position
 }
 
 func readPointOf(checkpoints []readmodel.Checkpoint) *readPoint {
@@ -122,25 +122,24 @@ func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *projection.P
 	}
 	if problem := (*web.Problem)(nil); at != nil && (err == nil || errors.As(err, &problem)) {
 		w.Header().Set("Position", at.token)
-		// Keep it, but ask each time: what was written is to be seen at once,
-		// and asking is cheap with an ETag. Without this header a cache may
-		// keep a 404 or 410 as long as it likes (RFC 9111, section 4.2.2).
+		// A cache may keep the answer, but has to ask each time, so that clients see
+		// new events at once. With an ETag asking is cheap. Without this header a
+		// cache may keep a 404 or 410 as long as it likes (RFC 9111, section 4.2.2).
 		w.Header().Set("Cache-Control", "no-cache")
 	}
 	return err
 }
 
-// ETag is the weak entity tag of an answer: of the generation that it was read
-// from, for a rebuilt read model may answer otherwise at the same version, and
-// of its state, such as its version, in the characters that RFC 9110, section
-// 8.8.3, allows.
+// ETag is the weak entity tag of an answer. The tag has the generation, because
+// a rebuilt read model may answer otherwise at the same version, and a state,
+// such as the version, in the characters of RFC 9110, section 8.8.3.
 func ETag(generation int, state string) string {
 	return `W/"` + strconv.Itoa(generation) + "-" + state + `"`
 }
 
-// NotModified sets the ETag of an answer, and says whether the client holds
-// that already (If-None-Match, RFC 9110, section 13.1.2). Then 304 has been
-// answered.
+// NotModified sets the ETag of an answer, and says whether the client has the
+// same answer already (If-None-Match, RFC 9110, section 13.1.2). In this case
+// NotModified has answered 304.
 func NotModified(w http.ResponseWriter, r *http.Request, etag string) bool {
 	w.Header().Set("ETag", etag)
 	if !namesETag(strings.Join(r.Header.Values("If-None-Match"), ","), etag) {
@@ -150,8 +149,8 @@ func NotModified(w http.ResponseWriter, r *http.Request, etag string) bool {
 	return true
 }
 
-// namesETag says whether a list of entity tags is * or has this one in it, by
-// weak comparison. What follows on a malformed tag is ignored.
+// namesETag says whether a list of entity tags is *, or has this tag, by weak
+// comparison. The rest of the list behind a malformed tag is ignored.
 func namesETag(list, etag string) bool {
 	if strings.Trim(list, " \t") == "*" {
 		return true
@@ -176,8 +175,8 @@ func namesETag(list, etag string) bool {
 	}
 }
 
-// Query returns the request's query parameters. One that is malformed, that
-// isn't known, or that comes twice is a [web.Problem] of 400.
+// Query returns the request's query parameters. A malformed, unknown or repeated
+// parameter is a [web.Problem] of 400.
 func Query(r *http.Request, known ...string) (url.Values, error) {
 	query := url.Values{}
 	var wrong []web.FieldError
@@ -205,7 +204,7 @@ func Query(r *http.Request, known ...string) (url.Values, error) {
 	return query, nil
 }
 
-// InvalidQuery is the problem of these query parameters.
+// InvalidQuery is the 400 for wrong query parameters.
 func InvalidQuery(wrong []web.FieldError) *web.Problem {
 	return &web.Problem{
 		Slug: "invalid-request", Status: http.StatusBadRequest,

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// viewStore is a store of which only View is asked.
+// viewStore is a store with a View only.
 type viewStore struct {
 	readmodel.Store
 	view func(ctx context.Context, fn func(readmodel.View) error) error
@@ -39,8 +39,8 @@ func (v checkpointView) Checkpoints(context.Context) ([]readmodel.Checkpoint, er
 	return v.checkpoints, v.err
 }
 
-// answer is what a reader with this store answers when read returns err, and
-// the handler writes "read" otherwise.
+// answer is the answer of a reader with this store if read returns err. Without an
+// error the handler writes "read".
 func answer(store readmodel.Store, err error) *httptest.ResponseRecorder {
 	reader := &Reader{Store: store, Log: slog.New(slog.DiscardHandler)}
 	router := web.NewRouter()
@@ -63,7 +63,7 @@ func TestRead(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		view     func(fn func(readmodel.View) error) error
-		err      error // of what is read
+		err      error // of read
 		status   int
 		position string
 		body     string
@@ -121,7 +121,7 @@ func TestQuery(t *testing.T) {
 	const malformed, unknown, twice = "is malformed", "is not a parameter of this query", "must be given once"
 	for _, test := range []struct {
 		raw   string
-		want  string // what is read, encoded
+		want  string // the parameters, encoded
 		wrong []web.FieldError
 	}{
 		{"", "", nil},

@@ -9,17 +9,18 @@ import (
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/projection"
 )
 
-// entry is a record of the log, and what it says.
+// entry is a record of the log with the decoded event.
 type entry struct {
 	projection.Event
-	other      bool  // the record is of an aggregate that the read model is not of
-	unreadable error // why it can't be read by this binary
+	other      bool  // the record is of another aggregate than the projection's Of
+	unreadable error // why this binary can't apply the record
 }
 
-// reading makes entries of records, for one read model.
+// reading decodes records for one read model.
 type reading struct {
 	projection *projection.Projection
 	events     projection.Decoder
@@ -40,7 +41,7 @@ func (d reading) entry(r eventlog.Record) entry {
 	return e
 }
 
-// entries appends those of records.
+// entries appends the entries of records.
 func (d reading) entries(to []entry, records []eventlog.Record) []entry {
 	to = slices.Grow(to, len(records))
 	for i := range records {
@@ -49,46 +50,45 @@ func (d reading) entries(to []entry, records []eventlog.Record) []entry {
 	return to
 }
 
-// apply folds a batch of records into a read model, those of each partition in
-// order, in the transaction that moves the checkpoints: the gate, the
-// projection, the rows and the streams' heads.
+// apply folds a batch of records into a read model, within the transaction that
+// moves the checkpoints. The records of a partition are in order.
 func apply(ctx context.Context, tx Tx, p *projection.Projection, events projection.Decoder, records []eventlog.Record, log *slog.Logger) error {
 	return newFold(p, log).commit(ctx, tx, reading{p, events}.entries(nil, records))
 }
 
-// fold is a read model's rows and heads as far as they have been looked at,
-// and what has changed in them since they were last written.
+// fold is a set of rows and heads: a copy of the looked-up part of a read
+// model, with the changes since the last flush.
 type fold struct {
 	projection *projection.Projection
 	log        *slog.Logger
 	streams    map[string]*stream
 	changed    []*stream
 	rows       *rowSet
-	written    *written // nil if what isn't known must be looked up
+	written    *written // names in the store; nil if unknown names must be looked up
 }
 
-// stream is a stream in a read model.
+// stream is the state of a stream in a read model.
 type stream struct {
 	name string
-	// at is where it stands. The gate may be ahead, by what it let through and
-	// is still to be applied.
+	// at is the head after the applied records. gate is ahead by the accepted
+	// records that are not applied yet.
 	at      StreamHead
 	gate    eventlog.Head
 	changed bool
-	used    int // the period when it was last asked for
+	used    int // the period of the last use
 }
 
 func newFold(p *projection.Projection, log *slog.Logger) *fold {
 	return &fold{projection: p, log: log, streams: map[string]*stream{}, rows: newRowSet(p)}
 }
 
-// stored is where a fold looks up what it doesn't know yet: a [Tx] or a [View].
+// stored looks up unknown heads and rows: a [Tx] or a [View].
 type stored interface {
 	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
 	Rows(ctx context.Context, table string, keys []projection.Row) ([]projection.Row, error)
 }
 
-// commit folds records, and writes what has changed.
+// commit folds records, and writes the changes.
 func (f *fold) commit(ctx context.Context, tx Tx, entries []entry) error {
 	if err := f.apply(ctx, tx, entries); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (f *fold) commit(ctx context.Context, tx Tx, entries []entry) error {
 	return f.flush(ctx, tx)
 }
 
-// apply folds records on top of what is known.
+// apply folds records into the rows and heads in memory.
 func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 	streams, err := f.lookUp(ctx, from, entries)
 	if err != nil {
@@ -105,9 +105,16 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 	accepted := f.gate(entries, streams)
 	var keys []projection.RowKey
 	for _, i := range accepted {
-		if e := &entries[i]; e.unreadable == nil {
-			keys = append(keys, f.projection.RowKeys(e.Event)...)
+		e := &entries[i]
+		if e.unreadable != nil {
+			continue
 		}
+		of, err := f.keysOf(e)
+		if err != nil {
+			e.unreadable = err
+			continue
+		}
+		keys = append(keys, of...)
 	}
 	if err := f.rows.fetch(ctx, from, keys); err != nil {
 		return err
@@ -118,8 +125,8 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 	return nil
 }
 
-// lookUp finds the stream of each record, nil for a record that is malformed, or
-// of an aggregate that the read model is not of.
+// lookUp returns the stream of each record: nil for a malformed record, and for
+// a record of another aggregate.
 func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*stream, error) {
 	streams := make([]*stream, len(entries))
 	var unknown []string
@@ -150,11 +157,11 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 	return streams, err
 }
 
-// gate says which records count, in order.
+// gate returns the indexes of the accepted records, in order.
 func (f *fold) gate(entries []entry, streams []*stream) []int {
 	accepted := make([]int, 0, len(entries))
 	for i, s := range streams {
-		if s == nil || s.at.Parked != "" { // it is redone from the log once it is mended
+		if s == nil || s.at.Parked != "" { // a retry folds the stream again from the log
 			continue
 		}
 		if head, ok := s.gate.Accept(&entries[i].Record); ok {
@@ -165,10 +172,10 @@ func (f *fold) gate(entries []entry, streams []*stream) []int {
 	return accepted
 }
 
-// applyTo changes the rows by an accepted record, and moves its stream on.
+// applyTo changes the rows by an accepted record, and moves the stream's head.
 func (f *fold) applyTo(s *stream, e *entry) {
 	if s.at.Parked != "" {
-		return // it stopped earlier in this batch
+		return // parked by an earlier record of this batch
 	}
 	if !s.changed {
 		s.changed = true
@@ -178,12 +185,12 @@ func (f *fold) applyTo(s *stream, e *entry) {
 		f.rows.rollback()
 		s.at.Parked, s.at.ParkedOffset = err.Error(), e.Offset
 		s.gate = s.at.Head
-		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "command", e.CommandID, eventlog.TraceAttr(e.Trace), "error", err)
+		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "command", e.CommandID, logging.Trace(e.Trace), "error", err)
 		return
 	}
 	f.rows.commit()
 	s.at.Head = eventlog.Head{Seq: e.Seq, Version: e.Version, Digest: e.Digest}
-	if !s.at.HasDecided(e.CommandPosition) { // what was held longest is decided last
+	if !s.at.HasDecided(e.CommandPosition) { // deferred commands are decided late: the position never moves back
 		s.at.Decided = e.CommandPosition
 	}
 }
@@ -192,25 +199,36 @@ func (f *fold) applyOne(e *entry) (err error) {
 	if e.unreadable != nil {
 		return e.unreadable
 	}
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("the projection panicked: %v\n%s", value, debug.Stack())
-		}
-	}()
+	defer recovered(&err)
 	return f.projection.Apply(f.rows, e.Event)
 }
 
-// flush writes what has changed. It is to be written until it is known to be.
+// keysOf returns the keys of the rows that the projection needs for a record.
+func (f *fold) keysOf(e *entry) (keys []projection.RowKey, err error) {
+	defer recovered(&err)
+	keys = f.projection.RowKeys(e.Event)
+	return keys, f.rows.check(keys)
+}
+
+// recovered, when deferred, turns a panic of the projection into an error.
+func recovered(err *error) {
+	if value := recover(); value != nil {
+		*err = fmt.Errorf("the projection panicked: %v\n%s", value, debug.Stack())
+	}
+}
+
+// flush writes the changes. Until flushed is called, the next flush writes the
+// same changes again.
 func (f *fold) flush(ctx context.Context, tx Tx) error { return f.changes().write(ctx, tx) }
 
-// changes are rows and heads as they are now: the fold may go on while they are
-// written.
+// changes are copies of changed rows and heads. The fold may continue during
+// the write.
 type changes struct {
 	tables []tableChanges
 	heads  map[string]StreamHead
 }
 
-// changes are those that flushed hasn't been told of.
+// changes returns the changes since flushed was last called.
 func (f *fold) changes() changes {
 	c := changes{tables: f.rows.changes(), heads: make(map[string]StreamHead, len(f.changed))}
 	for _, s := range f.changed {
@@ -232,8 +250,8 @@ func (c changes) write(ctx context.Context, tx Tx) error {
 	return tx.PutHeads(ctx, c.heads)
 }
 
-// flushed says that the changes are committed, or will be before anything is
-// looked up.
+// flushed says that the changes are committed, or will be before the next
+// lookup.
 func (f *fold) flushed() {
 	for _, s := range f.changed {
 		s.changed = false

@@ -10,24 +10,23 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// batcher is what waits to be folded into one read model: the records of all the
-// partitions that this process has, in the order in which they come. They are
-// folded a batch a transaction, whatever their partitions: while one batch is
-// under way, the next one gathers.
+// batcher is the queue of a read model: the records of all claimed partitions,
+// in order of arrival. A batch is one transaction, whatever the partitions of
+// the records. While a transaction is under way, the next batch gathers.
 type batcher struct {
 	engine *Engine
-	wake   chan struct{} // ends lingering
+	wake   chan struct{} // ends linger early
 
 	mu      sync.Mutex
 	waiting batch
 	running bool
-	urgent  bool               // somebody waits for the line to be empty
-	folded  time.Time          // when the last batch was
-	took    time.Duration      // what it took
-	stop    context.CancelFunc // ends the transaction under way, nil if there is none
+	urgent  bool               // a caller waits for the queue to be empty
+	folded  time.Time          // when the last batch was committed
+	took    time.Duration      // how long the last batch took
+	stop    context.CancelFunc // cancels the transaction under way, nil if there is none
 }
 
-// batch is records, and the folder of each.
+// batch is a list of records, with the consumer of each record.
 type batch struct {
 	entries   []entry
 	consumers []*partitionConsumer
@@ -35,11 +34,11 @@ type batch struct {
 
 func newBatcher(e *Engine) *batcher { return &batcher{engine: e, wake: make(chan struct{}, 1)} }
 
-// add puts a record in line.
+// add queues a record.
 func (b *batcher) add(pc *partitionConsumer, e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if pc.closing || pc.gone {
+	if pc.closing || pc.dropped {
 		return
 	}
 	pc.waiting++
@@ -54,7 +53,7 @@ func (b *batcher) add(pc *partitionConsumer, e entry) {
 	}
 }
 
-// hurry wakes the one who lingers, or will.
+// hurry ends linger early: the current call, or the next call.
 func (b *batcher) hurry() {
 	select {
 	case b.wake <- struct{}{}:
@@ -62,7 +61,7 @@ func (b *batcher) hurry() {
 	}
 }
 
-// run folds until nothing waits.
+// run folds batches until the queue is empty.
 func (b *batcher) run() {
 	for {
 		b.linger()
@@ -74,14 +73,14 @@ func (b *batcher) run() {
 	}
 }
 
-// lingerShare is how many times as long as a batch took the next one gathers,
-// up to Linger: a store that is quick, or has little to do, keeps nobody
-// waiting, and is busy for a fifth of the time at most.
+// lingerShare limits gathering: a batch gathers for at most lingerShare times
+// the duration of the batch before, and at most Linger. So a fast or idle store
+// delays nobody, and the store is busy for a fifth of the time at most.
 const lingerShare = 4
 
-// linger waits for more records until there is a full batch, or a partition is
-// taken away, or it has lingered. It lingers only when the batch before has
-// just been folded: a record that comes alone is folded at once.
+// linger waits for more records, until the batch is full, a partition is
+// revoked, or the time is over. The time counts from the batch before, so a
+// record after a quiet while is folded at once.
 func (b *batcher) linger() {
 	b.mu.Lock()
 	wait := min(b.engine.Linger, lingerShare*b.took) - time.Since(b.folded)
@@ -99,8 +98,8 @@ func (b *batcher) linger() {
 	}
 }
 
-// take takes the next batch out of the line. If there is none, nobody is
-// running any more.
+// take removes the next batch from the queue. An empty batch means that the
+// goroutine of run ends.
 func (b *batcher) take() (next batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,8 +114,8 @@ func (b *batcher) take() (next batch) {
 	return next
 }
 
-// commit folds a batch, and tries until it is done: nothing is skipped but
-// what isn't this process's to fold any more.
+// commit folds a batch, and tries until the batch is committed. Only records of
+// partitions that this process has lost are skipped.
 func (b *batcher) commit(batch batch) {
 	began := time.Now()
 	for try := 0; ; try++ {
@@ -135,7 +134,7 @@ func (b *batcher) commit(batch batch) {
 			b.stopAll(consumers, err)
 		} else if ctx.Err() == nil {
 			b.engine.Logger.Warn("can't write to the store; trying again", "read model", b.engine.Projection.Name, "error", err)
-			_ = kafka.Backoff(ctx, try) // cut short when a partition goes: the others can go on
+			_ = kafka.Backoff(ctx, try) // ends early when a partition is revoked: the others can continue
 		}
 		cancel()
 	}
@@ -154,8 +153,8 @@ func (b *batcher) fold(ctx context.Context, moves []Move, entries []entry) error
 	})
 }
 
-// ofOldGenerations are the partitions whose claims were set up before another
-// generation went live, among others that were set up after that.
+// ofOldGenerations returns the partitions whose checkpoints are of an older
+// generation than the newest checkpoint among the moves.
 func ofOldGenerations(moves []Move) (old []int32) {
 	newest := 0
 	for i := range moves {
@@ -169,16 +168,16 @@ func ofOldGenerations(moves []Move) (old []int32) {
 	return old
 }
 
-// begin says what of a batch is to be folded: the steps of the partitions that
-// are still this process's, and their records.
+// begin returns the work of a batch: the checkpoint moves of the partitions
+// that this process still has, and their records.
 func (b *batcher) begin(batch batch, stop context.CancelFunc) (moves []Move, consumers []*partitionConsumer, entries []entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stop = stop
 	entries = batch.entries
-	skip := func(i int) bool { // what is left to others, or was in when its partition went on in another generation
+	skip := func(i int) bool { // revoked, or folded already when the partition continued in another generation
 		pc := batch.consumers[i]
-		return pc.gone || batch.entries[i].Offset < pc.at.Next
+		return pc.dropped || batch.entries[i].Offset < pc.at.Next
 	}
 	for i := range batch.consumers {
 		if skip(i) {
@@ -204,7 +203,8 @@ func (b *batcher) begin(batch batch, stop context.CancelFunc) (moves []Move, con
 	return moves, consumers, entries
 }
 
-// leave gives up the claims of partitions whose checkpoints others have moved.
+// leave abandons the claims of partitions whose checkpoints another process has
+// moved.
 func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 	for _, pc := range consumers {
 		if slices.Contains(moved, pc.claim.Partition) {
@@ -216,7 +216,7 @@ func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 	}
 }
 
-// done tells everyone that a batch is folded.
+// done reports a committed batch to the waiters and to the group.
 func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer, took time.Duration) {
 	e := b.engine
 	for i, pc := range consumers {
@@ -233,18 +233,18 @@ func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer
 	for _, pc := range batch.consumers {
 		<-pc.room
 		pc.waiting--
-		if pc.waiting == 0 && pc.closing && !pc.gone {
+		if pc.waiting == 0 && pc.closing && !pc.dropped {
 			close(pc.idle)
 		}
 	}
 }
 
-// close lets nothing more of a partition in line. The folder is idle when what
-// is there is folded.
+// close queues no more records of a partition. The consumer is idle when the
+// queued records are folded.
 func (b *batcher) close(pc *partitionConsumer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if pc.gone || pc.closing {
+	if pc.dropped || pc.closing {
 		return
 	}
 	pc.closing = true
@@ -256,15 +256,15 @@ func (b *batcher) close(pc *partitionConsumer) {
 	b.hurry()
 }
 
-// drop leaves what of a partition is in line to others. A transaction that is
-// under way begins again without it.
+// drop gives up the queued records of a partition. A transaction under way
+// starts again without the records.
 func (b *batcher) drop(pc *partitionConsumer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if pc.gone || pc.closing && pc.waiting == 0 {
+	if pc.dropped || pc.closing && pc.waiting == 0 {
 		return
 	}
-	pc.gone = true
+	pc.dropped = true
 	close(pc.idle)
 	if b.stop != nil {
 		b.stop()

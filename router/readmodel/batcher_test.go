@@ -23,7 +23,8 @@ import (
 // partitioned is a log of several partitions.
 type partitioned []*writer
 
-// newPartitioned has n orders in each partition, "0/3" say, each created.
+// newPartitioned returns a log with n placed orders in each partition. Order
+// "0/3" is the fourth order of partition 0.
 func newPartitioned(partitions, n int) partitioned {
 	var log partitioned
 	for partition := range partitions {
@@ -49,7 +50,7 @@ func (l partitioned) At(ctx context.Context, partition int32, offset int64) (eve
 	return l[partition].At(ctx, partition, offset)
 }
 
-// group is an engine that has claimed all partitions.
+// group is an engine with claims of all partitions.
 type group struct {
 	*readmodel.Engine
 	claims []*kafka.Claim
@@ -75,7 +76,7 @@ func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection
 	return g
 }
 
-// leave gives all partitions back, as a session's end does: at once.
+// leave revokes all claims at once, as the end of a session does.
 func (g *group) leave() {
 	var cleanups sync.WaitGroup
 	for _, claim := range g.claims {
@@ -84,7 +85,7 @@ func (g *group) leave() {
 	cleanups.Wait()
 }
 
-// gatedStore tells of each update, and lets it go on when it is told to.
+// gatedStore reports the start of each update, and waits for a signal.
 type gatedStore struct {
 	readmodel.Store
 	began   chan []readmodel.Move
@@ -188,7 +189,7 @@ func TestAPartitionComesAndGoes(t *testing.T) {
 	if err := store.Prepare(t.Context(), p, 2); err != nil {
 		t.Fatal(err)
 	}
-	for round := range 4 { // by turns another process, in effect
+	for round := range 4 { // each round is another process
 		g := joinAll(t, store, log, p)
 		for partition := range log {
 			for _, r := range log[partition].records[round*10 : round*10+10] {
@@ -207,7 +208,7 @@ func TestAPartitionComesAndGoes(t *testing.T) {
 	}
 }
 
-// swappedStore tells some partitions' checkpoints of the generation before.
+// swappedStore reports a checkpoint of an older generation for partition 1.
 type swappedStore struct{ *awayWith }
 
 func (swappedStore) Checkpoints(context.Context, *projection.Projection) ([]readmodel.Checkpoint, error) {
@@ -218,7 +219,7 @@ func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 	log := newPartitioned(3, 4)
 	store := swappedStore{&awayWith{partition: -1, next: map[int32]int64{}}}
 	g := joinAll(t, store, log, names(new(atomic.Bool)))
-	store.busy = make(chan struct{}) // so that they are together in a batch
+	store.busy = make(chan struct{}) // so that all records are in one batch
 	for i := range 4 {
 		for partition := range log {
 			g.Take(log[partition].records[i])
@@ -236,11 +237,11 @@ func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 	}
 }
 
-// awayWith is a store that can't be reached for updates of a partition.
+// awayWith is a store that can't be reached for updates of one partition.
 type awayWith struct {
 	readmodel.Store
 	partition int32
-	busy      chan struct{} // if not nil, updates wait until it is closed
+	busy      chan struct{} // if not nil, updates wait for the close
 	mu        sync.Mutex
 	next      map[int32]int64
 }

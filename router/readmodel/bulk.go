@@ -10,25 +10,26 @@ import (
 )
 
 const (
-	// bulkMaxKnown is how many streams, and rows of a table, a bulk knows at most
-	// when it is through with some records: some 100 MB of small rows and their heads.
+	// bulkMaxKnown limits the memory of a bulk: the streams, and the rows of a
+	// table, that stay known after a flush. 100,000 small rows and heads take
+	// about 100 MB.
 	bulkMaxKnown = 100_000
-	// bulkMaxChanged is how many of them it changes before it writes them: other
-	// writers wait for as long as that takes, which is a good half second in
-	// SQLite.
+	// bulkMaxChanged is the number of changed streams, or rows of a table, at
+	// which a bulk writes. Other writers wait during the write: more than half
+	// a second in SQLite.
 	bulkMaxChanged = 50_000
 )
 
-// bulk folds many batches into a generation that nobody else writes to. What
-// has changed it keeps, and writes it once for many batches. What it has looked
-// up or written it keeps, too. If the generation was empty when it began, it
-// doesn't look up either what it has never written.
+// bulk folds many batches into a generation without other writers. A bulk keeps
+// changed rows and heads, and writes many batches at once. A bulk also keeps
+// rows and heads after the lookup or the write. In a generation that began
+// empty, a bulk never looks up names that were never written.
 type bulk struct {
 	*fold
 	maxKnown, maxChanged int
 }
 
-// newBulk begins at these checkpoints, which are those of all partitions.
+// newBulk starts a bulk at the checkpoints of all partitions.
 func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk {
 	b := &bulk{fold: newFold(p, log), maxKnown: bulkMaxKnown, maxChanged: bulkMaxChanged}
 	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
@@ -40,8 +41,9 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 	return b
 }
 
-// full says whether it is time to flush: early, if a partition is folded to its
-// end. Its streams don't come again, and those of the next one aren't there yet.
+// full says whether to flush now. A bulk flushes early at the end of a
+// partition: the partition's streams don't come again, and the next partition's
+// streams are not in memory yet.
 func (b *bulk) full(ended bool) bool {
 	most := b.maxChanged
 	if ended {
@@ -56,17 +58,17 @@ func (b *bulk) knowsMuch() bool {
 		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.maxKnown })
 }
 
-// take returns what has changed. Who takes it sees to it that it is written
-// before anything is looked up.
+// take returns the changes. The caller must write the changes before the next
+// lookup.
 func (b *bulk) take() changes {
 	c := b.changes()
 	b.flushed()
 	return c
 }
 
-// flushed is that of a fold. It lets go of what wasn't asked for since the last
-// time, if it knows too much, or of all if that isn't enough; but not of what
-// was ever written.
+// flushed is fold.flushed for a bulk. If too much is known, flushed forgets
+// rows and heads without a use since the last flush, and then all others. The
+// filters of written names stay.
 func (b *bulk) flushed() {
 	b.fold.flushed()
 	for _, all := range []bool{false, true} {
@@ -85,26 +87,26 @@ func (b *bulk) forget(all bool) {
 	}
 }
 
-// written is a Bloom filter of the names that were ever written: of one that
-// it hasn't, there is nothing in the store. A nil one has all names.
+// written is a Bloom filter of all names that were ever written. A name outside
+// the filter is not in the store. A nil filter contains every name.
 type written struct {
 	seed maphash.Seed
 	bits []uint64
 }
 
-// writtenBits make 4 MiB. Of 1,000,000 names written, 2 in 10,000 others are
-// looked up in vain; of 10,000,000, one in four.
+// writtenBits make 4 MiB. After 1,000,000 written names, 2 of 10,000 other
+// names are looked up for nothing; after 10,000,000, a quarter.
 const writtenBits = 1 << 25
 
-// writtenHashes is how many bits a name sets.
+// writtenHashes is the number of bits for a name.
 const writtenHashes = 4
 
 func newWritten() *written {
 	return &written{seed: maphash.MakeSeed(), bits: make([]uint64, writtenBits/64)}
 }
 
-// at returns the places of a name's bits (Kirsch and Mitzenmacher, 2006: two
-// hashes make any number of them).
+// at returns the bits of a name. Two hashes make any number of hashes (Kirsch
+// and Mitzenmacher, "Less Hashing, Same Performance", 2006).
 func (w *written) at(name string) (bits [writtenHashes]uint64) {
 	hash := maphash.String(w.seed, name)
 	step := hash>>32 | 1

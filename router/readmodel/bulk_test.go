@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/router/projection/projectiontest/orders"
 )
 
-// mapTx is a transaction on maps, and counts what is looked up in it.
+// mapTx is a transaction on maps. mapTx counts lookups.
 type mapTx struct {
 	Tx
 	heads  map[string]StreamHead
@@ -73,8 +73,8 @@ func (t mapTx) Delete(_ context.Context, table string, keys []projection.Row) er
 	return nil
 }
 
-// counts has a row for each order, with the number of its events, and one that
-// all share. An order is cancelled, and may come again; "broken" parks.
+// counts has a row with the number of events for each order, and a row for all
+// orders together. A cancelled order loses its row; "broken" parks.
 var counts = &projection.Projection{
 	Name: "counts",
 	Tables: []projection.Table{
@@ -86,11 +86,7 @@ var counts = &projection.Projection{
 	},
 	Apply: func(rows projection.Rows, e projection.Event) error {
 		for table, id := range map[string]string{"orders": e.AggregateID, "all": "all"} {
-			n := int64(0)
-			if row := rows.Get(table, id); row != nil {
-				n, _ = row[1].(int64)
-			}
-			rows.Put(table, projection.Row{id, n + 1})
+			rows.Put(table, projection.Row{id, rows.Get(table, id).Integer(1) + 1})
 		}
 		switch data := e.Data.(type) {
 		case *orders.OrderCancelled:
@@ -104,7 +100,7 @@ var counts = &projection.Projection{
 	},
 }
 
-// luckyLog is records of some orders, most of which count.
+// luckyLog returns records of some orders. The gate accepts most records.
 func luckyLog(luck *rand.Rand, n int) (records []eventlog.Record) {
 	heads := map[string]eventlog.Head{}
 	for i := range n {
@@ -117,7 +113,7 @@ func luckyLog(luck *rand.Rand, n int) (records []eventlog.Record) {
 		}
 		switch luck.IntN(12) {
 		case 0:
-			r.Prev[0]++ // a zombie's
+			r.Prev[0]++ // a stale writer's record
 		case 1:
 			r.Type = "orderCancelled"
 		case 2:
@@ -136,7 +132,7 @@ func entriesOf(records []eventlog.Record) []entry {
 	return reading{counts, orders.Registry}.entries(nil, records)
 }
 
-// finishedTx does something before it looks anything up.
+// finishedTx calls first before each lookup.
 type finishedTx struct {
 	stored
 	first func()
@@ -152,9 +148,9 @@ func (s finishedTx) Rows(ctx context.Context, table string, keys []projection.Ro
 	return s.stored.Rows(ctx, table, keys)
 }
 
-// A bulk makes what batches that know nothing of each other make, whatever it
-// keeps and forgets, whichever transactions are rolled back, and however late what
-// was taken is written.
+// A bulk makes the same rows as independent batches: whatever is kept and
+// forgotten, whichever transactions are rolled back, and however late the
+// changes are written.
 func TestBulkIsTheSameFold(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	for seed := range uint64(30) {
@@ -163,7 +159,7 @@ func TestBulkIsTheSameFold(t *testing.T) {
 		want, store := newMapTx(), newMapTx()
 		b := newBulk(counts, quiet, []Checkpoint{{}})
 		b.maxKnown, b.maxChanged = luck.IntN(60), luck.IntN(60)
-		var taken []changes // under way, until something is looked up
+		var taken []changes // changes under way, until the next lookup
 		finish := func() {
 			for _, c := range taken {
 				if err := errors.Join(c.write(t.Context(), store.clone()), c.write(t.Context(), store)); err != nil {
@@ -244,7 +240,7 @@ func TestBulkLooksNothingUpThatWasNeverWritten(t *testing.T) {
 	}
 }
 
-// What is still asked for stays known when the rest is forgotten.
+// Names in use stay known when the bulk forgets others.
 func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
 	store := newMapTx()
 	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})

@@ -7,20 +7,22 @@ import (
 )
 
 const (
-	// farBehind is how many records behind the log's end a claimed partition is
-	// caught up in bulk. What is nearer comes by the subscription soon enough.
+	// farBehind is the number of missing records at which a claimed partition
+	// is caught up in bulk. The subscription is fast enough for fewer records.
 	farBehind = 5000
-	// bulkBatch is about how many of its records are in a transaction then: the
-	// more there are, the fewer of the store's pages are written again and again.
+	// bulkBatch is the number of records in a transaction of a bulk catch-up.
+	// Larger transactions write the same page of the store less often.
 	bulkBatch = 10_000
-	// bulkBeside is how many partitions are caught up at a time. More would take
-	// memory, and no less time: the store takes one transaction after the other.
+	// bulkBeside is the number of partitions in a bulk catch-up at a time. More
+	// partitions would take memory and save no time, because the store runs one
+	// transaction after the other.
 	bulkBeside = 2
 )
 
-// catchUp folds a partition that is far behind, straight from the log: a
-// subscription hands over its messages one by one. It returns where the
-// subscription is to go on. What is folded by then stays, if it fails.
+// catchUp folds a partition that is far behind straight from the log, because a
+// subscription hands over messages one by one. catchUp returns the checkpoint
+// where the subscription starts. After an error the committed transactions
+// stay.
 func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error) {
 	defer e.setBehind(at.Partition, 0)
 	var heads *written
@@ -46,8 +48,8 @@ func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error)
 	}
 }
 
-// foldTo folds a partition up to an offset. Streams that heads doesn't have have
-// none in the store.
+// foldTo folds a partition up to an offset. Streams outside the filter heads
+// have no head in the store.
 func (e *Engine) foldTo(ctx context.Context, at Checkpoint, end int64, heads *written) (Checkpoint, error) {
 	var batch []entry
 	err := readRange(ctx, e.Log, at.Partition, at.Next, end, func(records []eventlog.Record) error {
@@ -75,7 +77,7 @@ func (e *Engine) foldTo(ctx context.Context, at Checkpoint, end int64, heads *wr
 	return at, err
 }
 
-// turn waits until fewer partitions than may be are caught up.
+// turn waits until fewer than bulkBeside partitions are in a bulk catch-up.
 func (e *Engine) turn(ctx context.Context) (over func(), err error) {
 	e.mu.Lock()
 	if e.turns == nil {
@@ -91,7 +93,7 @@ func (e *Engine) turn(ctx context.Context) (over func(), err error) {
 	}
 }
 
-// setBehind says how many records a partition lacks that is caught up in bulk.
+// setBehind notes how many records a partition in a bulk catch-up lacks.
 func (e *Engine) setBehind(partition int32, records int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

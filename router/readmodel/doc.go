@@ -1,9 +1,22 @@
-// Package readmodel folds the log into read models.
+// Package readmodel keeps read models up with the log.
 //
-// An [Engine] feeds a projection: it takes records from a Watermill
-// subscription, in batches (batcher.go), lets through what is accepted
-// (batch.go), and has the [Store] commit rows, the streams' heads and the
-// checkpoint in one transaction, which the checkpoint's own move begins.
+// An [Engine] (engine.go) consumes the records of topic events for one
+// projection. A partitionConsumer (partition_consumer.go) stands for a claimed
+// partition. A batcher (batcher.go) collects the records of all claimed
+// partitions, and folds a batch in one transaction (batch.go, rows.go): the
+// gate accepts records, the projection changes rows, and the [Store] (store.go)
+// commits rows, stream heads and checkpoints together. The checkpoint is
+// checked against the log (origin.go); a partition far behind is caught up in
+// bulk (catchup.go). If another generation goes live, the engine continues in
+// the new generation (swapped.go).
 //
-// Package sqlstore is the store, in SQLite, PostgreSQL and memory.
+// [Rebuild] (rebuild.go, bulk.go) fills another generation (generations.go)
+// beside the live generation. [Retry] (retry.go) folds parked streams again.
+// [Verifier] folds the log anew and compares (verify.go, verify_fold.go,
+// verify_compare.go) or repairs (verify_repair.go).
+//
+// [Waits] (waits.go) lets queries wait for a position (position.go). [Status]
+// (status.go) reports to operators.
+//
+// DESIGN.md explains why. Package sqlstore has the store.
 package readmodel

@@ -16,11 +16,12 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// Log is what a read model asks the log beside its subscription.
+// Log is how a read model reads the log directly, without a subscription.
 type Log interface {
-	// Follow hands over the records of a partition, from an offset on, as they
-	// come, until the context ends, and returns why it ended. fn has them only
-	// until it returns.
+	// Follow hands over the records of a partition from an offset on, and waits
+	// for more until the context ends. Follow returns the error that ended it:
+	// the context's, or an error of fn. The records belong to fn only until fn
+	// returns.
 	Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error
 	// End is the offset after a partition's last record.
 	End(ctx context.Context, partition int32) (int64, error)
@@ -28,41 +29,44 @@ type Log interface {
 	At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error)
 }
 
-// Engine keeps one read model up with the log: it takes records from a
-// Watermill subscription, in the partitions that the group hands to this
-// process, from the store's checkpoints on, and folds them in batches.
+// Engine keeps one read model up with the log. The engine receives records from
+// a Watermill subscription, for the partitions that the consumer group assigns
+// to this process, starts at the store's checkpoints, and folds the records in
+// batches.
 type Engine struct {
 	Projection *projection.Projection
 	Store      Store
 	Log        Log
 	Events     projection.Decoder
 	Partitions int32
-	// BatchSize is the most records in a transaction, and Linger how long a
-	// batch waits to be filled.
+	// BatchSize is the largest number of records in a transaction. Linger is
+	// the longest time for which a batch waits for more records.
 	BatchSize int
 	Linger    time.Duration
-	// Waits, if not nil, are those who wait for this read model.
+	// Waits, if not nil, has the goroutines that wait for this read model.
 	Waits  *Waits
 	Logger *slog.Logger
-	// Folded, if not nil, is told of each batch that is in.
+	// Folded, if not nil, is called after each committed batch.
 	Folded func(records int, took time.Duration)
-	// Traced, if not nil, is told of each batch that has traced records in it:
-	// of those, of the size of the batch, and when it began.
+	// Traced, if not nil, is called after each committed batch with traced
+	// records: with these records, the number of records in the batch, and the
+	// start time.
 	Traced func(traced []*eventlog.Record, size int, began time.Time)
-	// Stop is called once, if the live generation turns out to be another
-	// binary's: this one folds the read model no more.
+	// Stop is called once if another binary's generation is live, with a
+	// definition that differs from this binary's. The engine folds no more
+	// then.
 	Stop func(error)
 
 	mu        sync.Mutex
 	consumers map[int32]*partitionConsumer
-	behind    map[int32]int64 // the partitions that are caught up in bulk
-	turns     chan struct{}   // to do so
+	behind    map[int32]int64 // how many records are missing, for partitions in a bulk catch-up
+	turns     chan struct{}   // a semaphore for bulk catch-ups
 	batcher   *batcher
 	stopped   sync.Once
 }
 
-// Setup implements [kafka.ClaimHandler]: it seeks the claim to the
-// store's checkpoint. The group's committed offset is only a hint.
+// Setup implements [kafka.ClaimHandler]: the claim starts at the store's
+// checkpoint. The group's committed offset is only a hint.
 func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 	start, err := e.start(claim)
 	if err != nil {
@@ -80,8 +84,8 @@ func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 	return start.Next, nil
 }
 
-// start is the partition's checkpoint. The log must still have the record that
-// it stands behind.
+// start returns the partition's checkpoint. The log must still have the record
+// before the checkpoint.
 func (e *Engine) start(claim *kafka.Claim) (start Checkpoint, err error) {
 	ctx := claim.Context
 	checkpoints, err := e.Store.Checkpoints(ctx, e.Projection)
@@ -92,8 +96,8 @@ func (e *Engine) start(claim *kafka.Claim) (start Checkpoint, err error) {
 	return start, checkOrigin(ctx, e.Log, e.Projection, start)
 }
 
-// Cleanup implements [kafka.ClaimHandler]: what has come is folded, if
-// that can be done soon.
+// Cleanup implements [kafka.ClaimHandler]. Queued records are folded if the
+// store is fast enough: see [FlushTimeout].
 func (e *Engine) Cleanup(claim *kafka.Claim) {
 	e.mu.Lock()
 	pc := e.consumers[claim.Partition]
@@ -104,8 +108,9 @@ func (e *Engine) Cleanup(claim *kafka.Claim) {
 	}
 }
 
-// Handle takes a message with records of topic events. It returns when they
-// are in line; the store's checkpoint, not the ack, says what is done.
+// Handle takes a message with records of topic events, and returns when all
+// records are queued. The store's checkpoint, not the acknowledgement, says
+// which records are folded.
 func (e *Engine) Handle(msg *message.Message) error {
 	for _, r := range kafka.RecordsFromMessage(msg) {
 		e.Take(r)
@@ -113,8 +118,8 @@ func (e *Engine) Handle(msg *message.Message) error {
 	return nil
 }
 
-// Take puts a record in line, and waits while the line is full. One of a
-// partition that this process doesn't have is dropped.
+// Take queues a record. Take waits while the queue has a full batch of the
+// record's partition. A record of a partition without a claim is dropped.
 func (e *Engine) Take(r eventlog.Record) {
 	e.mu.Lock()
 	pc := e.consumers[r.Partition]
@@ -124,8 +129,8 @@ func (e *Engine) Take(r eventlog.Record) {
 	}
 }
 
-// Visible waits until the read model has what stands at a place in the log, or
-// the context ends. A partition that another process has is not waited for.
+// Visible waits until the read model contains the record at an offset, or the
+// context ends. Visible doesn't wait for partitions of other processes.
 func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	e.mu.Lock()
 	pc := e.consumers[partition]
@@ -135,9 +140,9 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	}
 }
 
-// Ready says why the read model is not up with the log, or nil: every
-// partition that this process has must come to where the log ends now, while
-// the context lasts.
+// Ready returns nil once every claimed partition has reached the end that the
+// log had at the call. If the context ends before, the error says how far the
+// read model is behind.
 func (e *Engine) Ready(ctx context.Context) error {
 	e.mu.Lock()
 	consumers, behind := maps.Clone(e.consumers), maps.Clone(e.behind)
@@ -145,8 +150,8 @@ func (e *Engine) Ready(ctx context.Context) error {
 	for partition, records := range behind {
 		return fmt.Errorf("partition %d is %d records behind", partition, records)
 	}
-	// All at once: one after the other, a busy broker takes longer to say where
-	// they end than whoever asks has patience.
+	// All at once: a busy broker takes too long to report one end after
+	// another.
 	var asked errgroup.Group
 	for partition, pc := range consumers {
 		asked.Go(func() error {
@@ -163,7 +168,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return asked.Wait()
 }
 
-// tellFolded tells of a batch that is in.
+// tellFolded reports a committed batch.
 func (e *Engine) tellFolded(entries []entry, began time.Time) {
 	if e.Folded != nil && len(entries) > 0 {
 		e.Folded(len(entries), time.Since(began))

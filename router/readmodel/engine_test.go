@@ -47,7 +47,7 @@ func TestRowsAreTheFoldOfWhatTheGateAccepts(t *testing.T) {
 	if start != 0 {
 		t.Errorf("a new read model starts at %d", start)
 	}
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 	if diff := cmp.Diff(want, rows(t, store, p)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -75,7 +75,7 @@ func TestAStreamThatCantBeAppliedIsParkedAlone(t *testing.T) {
 			w.renamed("bad", "c")
 			p, store := names(new(atomic.Bool)), memory(t)
 			m, _ := join(t, store, w, p)
-			m.feed(w.records)
+			m.takeAll(w.records)
 			m.Cleanup(m.claim)
 			if diff := cmp.Diff(map[string]string{"good": "b 2", "bad": "a 1"}, rows(t, store, p)); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
@@ -102,7 +102,7 @@ func TestABodyThatCantBeReadParksItsStream(t *testing.T) {
 	w.created("also good", "a")
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 	if diff := cmp.Diff(map[string]string{"good": "a 1", "also good": "a 1"}, rows(t, store, p)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -117,10 +117,10 @@ func TestAZombiesBatchChangesNothing(t *testing.T) {
 	p, store := names(new(atomic.Bool)), memory(t)
 	zombie, _ := join(t, store, w, p)
 	owner, _ := join(t, store, w, p)
-	owner.feed(w.records)
+	owner.takeAll(w.records)
 	owner.Cleanup(owner.claim)
 	before := rows(t, store, p)
-	zombie.feed(w.records[:5])
+	zombie.takeAll(w.records[:5])
 	select {
 	case <-zombie.claim.Abandoned():
 	case <-time.After(10 * time.Second):
@@ -132,8 +132,7 @@ func TestAZombiesBatchChangesNothing(t *testing.T) {
 	}
 }
 
-// awayStore fails so many updates, some of them before and some within the
-// transaction.
+// awayStore fails the first updates, in turn before the transaction and within.
 type awayStore struct {
 	*sqlstore.Store
 	mu    sync.Mutex
@@ -165,7 +164,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	p := names(new(atomic.Bool))
 	store := &awayStore{Store: memory(t), fails: 3}
 	m, _ := join(t, store, w, p)
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 	if got := len(rows(t, store, p)); got != 30 {
 		t.Errorf("%d rows of 30", got)
@@ -179,7 +178,7 @@ func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
 	}
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 
 	for name, log := range map[string]*writer{
@@ -206,7 +205,7 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 	w := new(writer)
 	for i, at := range []eventlog.CommandPosition{
 		{TopicID: "first", Offset: 7}, {TopicID: "first", Offset: 9},
-		{TopicID: "first", Offset: 3}, // held until now
+		{TopicID: "first", Offset: 3}, // deferred until now
 		{TopicID: "second", Offset: 1},
 	} {
 		w.created("u", fmt.Sprint("n", i))
@@ -218,7 +217,7 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 	p, store := names(new(atomic.Bool)), memory(t)
 	fold := func(records []eventlog.Record) (head readmodel.StreamHead) {
 		m, _ := join(t, store, w, p)
-		m.feed(records)
+		m.takeAll(records)
 		m.Cleanup(m.claim)
 		err := store.View(t.Context(), p, func(v readmodel.View) (err error) {
 			head, err = v.Head(t.Context(), order("u"))
@@ -243,8 +242,8 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 	}
 }
 
-// Records that come when the partition is being taken away are folded up to
-// some point, and not past one that was left out.
+// When a partition is revoked, the checkpoint stands behind a record only if
+// every earlier record is folded.
 func TestNothingIsLeftOutWhenAPartitionGoes(t *testing.T) {
 	w := new(writer)
 	for i := range 50 {
@@ -257,9 +256,9 @@ func TestNothingIsLeftOutWhenAPartitionGoes(t *testing.T) {
 	if _, err := m.Setup(m.claim); err != nil {
 		t.Fatal(err)
 	}
-	m.feed(w.records[:5])
+	m.takeAll(w.records[:5])
 	takeAway()
-	m.feed(w.records[5:])
+	m.takeAll(w.records[5:])
 	m.Cleanup(m.claim)
 	checkpoints, err := store.Checkpoints(t.Context(), p)
 	if err != nil {

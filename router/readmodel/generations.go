@@ -8,65 +8,67 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// ErrRebuilding is returned when a read model is being rebuilt already.
+// ErrRebuilding is returned when another process rebuilds the read model.
 var ErrRebuilding = errors.New("it is being rebuilt already, by another process")
 
-// State is what a generation of a read model is there for.
+// State says how a generation of a read model is used.
 type State string
 
 // The states of a generation.
 const (
-	Live     State = "live"     // the one that is read and kept up
-	Building State = "building" // it is being filled
-	Ready    State = "ready"    // it is filled, and may become the live one
-	Old      State = "old"      // it was the live one, and may be again
+	Live     State = "live"     // queries read this generation, and the engine keeps it up
+	Building State = "building" // a rebuild fills this generation
+	Ready    State = "ready"    // filled; may become live
+	Old      State = "old"      // was live; may become live again
 )
 
-// Generation is one of a read model's generations: tables of its own, filled
-// from the log by themselves.
+// Generation is a set of tables for a read model, filled from the log
+// independently of other generations.
 type Generation struct {
 	Number      int // from 1; never used again
 	State       State
-	Since       time.Time // when it came to this state
-	Definition  string    // of its tables, for people
+	Since       time.Time // when the state began
+	Definition  string    // of the tables, for people
 	Checkpoints []Checkpoint
-	Parked      int64 // streams
+	Parked      int64 // number of parked streams
 	Rows        int64
 }
 
-// Generations is a store that holds several generations of a read model: one
-// is live, others are filled beside it.
+// Generations is a store with several generations of a read model: a live
+// generation, and others beside.
 type Generations interface {
 	Store
-	// Generations returns those that are there, oldest first: none if no
-	// query-service has run on the store.
+	// Generations returns the existing generations, oldest first: none before
+	// the first query-service on this store.
 	Generations(ctx context.Context, p *projection.Projection) ([]Generation, error)
-	// Building returns the checkpoints of the generation that is being filled,
-	// none if there is none. It counts nothing: it is cheap.
+	// Building returns the checkpoints of the generation in state [Building],
+	// nil if there is none. Building counts no rows, so the call is cheap.
 	Building(ctx context.Context, p *projection.Projection) ([]Checkpoint, error)
-	// Fits says whether the live generation is what this binary's projection
-	// makes; otherwise it is an [ErrOtherDefinition].
+	// Fits returns an [ErrOtherDefinition] if the live generation's definition
+	// is not that of this binary's projection.
 	Fits(ctx context.Context, p *projection.Projection) error
-	// Rebuilding makes sure that nobody else, in no process, changes which
-	// generations there are, until done. Otherwise it is an [ErrRebuilding].
+	// Rebuilding locks the list of generations of a read model, across
+	// processes, until done is called. If another process has the lock, the
+	// error is an [ErrRebuilding].
 	Rebuilding(ctx context.Context, p *projection.Projection) (done func(), err error)
-	// Begin makes an empty generation, building, with the tables that the
-	// projection has.
+	// Begin creates an empty generation, in state [Building], with the
+	// projection's tables.
 	Begin(ctx context.Context, p *projection.Projection, partitions int32) (generation int, err error)
-	// Fill is Update for a generation that is not the live one.
+	// Fill is [Store.Update] for a generation that is not live.
 	Fill(ctx context.Context, p *projection.Projection, moves []Move, fn func(Tx) error) error
-	// ViewOf is View of one generation, live or not.
+	// ViewOf is [Store.View] of a generation, live or not.
 	ViewOf(ctx context.Context, p *projection.Projection, generation int, fn func(View) error) error
-	// Finish says that a generation that was building is ready.
+	// Finish moves a generation from [Building] to [Ready].
 	Finish(ctx context.Context, p *projection.Projection, generation int) error
-	// Swap makes a generation the live one, and the live one old, in one
-	// transaction that holds the live one's updates until it is over. It first
-	// lets catchUp fill what the generation lacks, in the same transaction.
-	// live are the checkpoints where the live one is held. If one of the
-	// generation's is behind them then, or of another log, nothing happens and
-	// it is an error.
+	// Swap makes a generation live, and the live generation old, in one
+	// transaction. The transaction holds all updates of the live generation
+	// until the end. Within the transaction, Swap first calls catchUp, with the
+	// checkpoints of the live generation; catchUp folds the missing records
+	// with fill. If a checkpoint of the new generation is then behind the live
+	// generation's, or of another log, Swap changes nothing and returns an
+	// error.
 	Swap(ctx context.Context, p *projection.Projection, generation int, catchUp func(live []Checkpoint, fill Fill) error) error
-	// Drop deletes a generation that isn't the live one.
+	// Drop deletes a generation. The live generation can't be dropped.
 	Drop(ctx context.Context, p *projection.Projection, generation int) error
 }
 

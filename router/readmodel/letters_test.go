@@ -7,8 +7,8 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// letters is a read model whose rows all partitions share: how many orders have
-// a name with this letter in front.
+// letters is a read model with rows that all partitions share: for each letter,
+// the number of orders whose name begins with the letter.
 func letters(mended *atomic.Bool) *projection.Projection {
 	of := names(mended)
 	return &projection.Projection{
@@ -31,13 +31,13 @@ func letters(mended *atomic.Bool) *projection.Projection {
 				if row == nil {
 					return
 				}
-				letter := row[1].(string)[:1] //nolint:errcheck // it is one
+				letter := row.Text(1)[:1]
 				counted := rows.Get("letters", letter)
 				if counted == nil {
 					counted = projection.Row{letter, int64(0), strings.ContainsAny(letter, "aeiou")}
 				}
-				n, _ := counted[1].(int64)
-				if counted[1] = n + by; n+by == 0 {
+				n := counted.Integer(1) + by
+				if counted[1] = n; n == 0 {
 					rows.Delete("letters", letter)
 					return
 				}

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// timedStore takes so long for each update, and tells when they began.
+// timedStore takes a given time for each update, and notes when each began.
 type timedStore struct {
 	awayWith
 	started time.Time
@@ -30,8 +30,8 @@ func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves
 	return s.awayWith.Update(ctx, p, moves, fn)
 }
 
-// A batch gathers for four times as long as the one before took, but for no
-// longer than it may, and not at all if that is long ago.
+// A batch gathers for four times the duration of the batch before, for Linger
+// at most, and not at all after a quiet while.
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond

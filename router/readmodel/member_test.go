@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// rows reads a read model: id → name and number of events.
+// rows reads a read model: by id, the name and the number of events.
 func rows(t *testing.T, store readmodel.Store, p *projection.Projection) map[string]string {
 	t.Helper()
 	got := map[string]string{}

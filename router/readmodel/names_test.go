@@ -17,8 +17,9 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// names is a read model for tests: each order's name and number of events. An
-// order called "broken" can't be applied, and "panics" panics, until mended.
+// names is a read model for tests: the name and the number of events of each
+// order. Until mended, Apply fails for an order called "broken", and panics for
+// an order called "panics".
 func names(mended *atomic.Bool) *projection.Projection {
 	return &projection.Projection{
 		Name: "names",
@@ -46,8 +47,7 @@ func names(mended *atomic.Bool) *projection.Projection {
 			default:
 				return nil
 			}
-			n, _ := row[2].(int64)
-			row[2] = n + 1
+			row[2] = row.Integer(2) + 1
 			rows.Put("names", row)
 			if !mended.Load() {
 				switch row[1] {
@@ -62,7 +62,7 @@ func names(mended *atomic.Bool) *projection.Projection {
 	}
 }
 
-// writer writes a log of one partition.
+// writer writes a log with one partition.
 type writer struct {
 	records []eventlog.Record
 	heads   map[string]eventlog.Head
@@ -97,7 +97,7 @@ func (w *writer) renamed(id, name string) {
 	w.write("orderRenamed", order(id), fmt.Sprintf(`{"id":%q,"name":%q}`, id, name))
 }
 
-// zombie writes a record that loses its slot.
+// zombie writes a record of a stale writer: the gate ignores the record.
 func (w *writer) zombie(id string) {
 	head := w.heads[order(id)]
 	w.renamed(id, "zombie")
@@ -106,7 +106,7 @@ func (w *writer) zombie(id string) {
 	w.records[len(w.records)-1].Seal()
 }
 
-// Follow, End and At make it the engine's log.
+// Follow, End and At implement [readmodel.Log].
 func (w *writer) Follow(ctx context.Context, _ int32, from int64, fn func([]eventlog.Record) error) error {
 	if from < int64(len(w.records)) {
 		if err := fn(w.records[from:]); err != nil {
@@ -133,12 +133,12 @@ func memory(t *testing.T) *sqlstore.Store {
 	return store
 }
 
-// member is an engine that has claimed the partition.
+// member is an engine with a claim of the partition.
 type member struct {
 	*readmodel.Engine
 	claim  *kafka.Claim
 	marked atomic.Int64
-	folded atomic.Int64 // records that it told of
+	folded atomic.Int64 // records reported by Folded
 }
 
 func join(t *testing.T, store readmodel.Store, log readmodel.Log, p *projection.Projection) (*member, int64) {
@@ -159,7 +159,7 @@ func join(t *testing.T, store readmodel.Store, log readmodel.Log, p *projection.
 	return m, start
 }
 
-func (m *member) feed(records []eventlog.Record) {
+func (m *member) takeAll(records []eventlog.Record) {
 	for _, r := range records {
 		m.Take(r)
 	}

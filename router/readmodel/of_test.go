@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// ofOrders is the read model names, of orders alone. Whatever else it is handed
-// is an error of the test.
+// ofOrders is the read model names, of orders only. A record of another
+// aggregate fails the test.
 func ofOrders(t *testing.T) *projection.Projection {
 	p := names(new(atomic.Bool))
 	p.Of = []string{"order"}
@@ -35,7 +35,7 @@ func ofOrders(t *testing.T) *projection.Projection {
 	return p
 }
 
-// headsOf are the streams that a read model has heads of.
+// headsOf returns the streams with a head in a read model.
 func headsOf(t *testing.T, store readmodel.Store, p *projection.Projection) (streams []string) {
 	t.Helper()
 	err := store.View(t.Context(), p, func(v readmodel.View) error {
@@ -53,8 +53,8 @@ func headsOf(t *testing.T, store readmodel.Store, p *projection.Projection) (str
 	return streams
 }
 
-// twoAggregates is a log of orders and parcels with the same ids. There is a
-// parcel's event that can't be read, and one of an aggregate that nobody knows.
+// twoAggregates is a log of orders and parcels with the same ids, with an
+// unreadable event of a parcel, and an event of an unknown aggregate.
 func twoAggregates() *partitionedLog {
 	l := newLog(3)
 	for i := range 20 {
@@ -70,8 +70,8 @@ func twoAggregates() *partitionedLog {
 	return l
 }
 
-// A read model of one aggregate is handed no records of others: they make no
-// heads, and park nothing. The checkpoints move on.
+// A read model of one aggregate sees no records of other aggregates: such
+// records make no heads, and park nothing. The checkpoints move on.
 func TestAReadModelOfOneAggregate(t *testing.T) {
 	l, p, store := twoAggregates(), ofOrders(t), memory(t)
 	var want []string
@@ -114,8 +114,8 @@ func TestAReadModelOfOneAggregate(t *testing.T) {
 	check("rebuilt")
 }
 
-// A read model of all aggregates parks the streams of those that are broken or
-// unknown.
+// A read model of all aggregates parks streams with unreadable events, and
+// streams of unknown aggregates.
 func TestAReadModelOfAllAggregates(t *testing.T) {
 	l, p, store := twoAggregates(), names(new(atomic.Bool)), memory(t)
 	l.catchUp(t, store, p)
@@ -133,7 +133,7 @@ func TestAReadModelOfAllAggregates(t *testing.T) {
 	}
 }
 
-// Another Of makes other heads, so that the read model must be made anew.
+// Another Of makes other heads, so the read model must be rebuilt.
 func TestAnotherOfIsAnotherDefinition(t *testing.T) {
 	store := memory(t)
 	if err := store.Prepare(t.Context(), names(new(atomic.Bool)), 1); err != nil {
@@ -144,7 +144,7 @@ func TestAnotherOfIsAnotherDefinition(t *testing.T) {
 	}
 }
 
-// An old event is folded in today's form, in every fold alike.
+// Every fold sees old events in today's form.
 func TestUpcastEvents(t *testing.T) {
 	l, mended := newLog(1), new(atomic.Bool)
 	p, store := names(mended), memory(t)

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// checkOrigin makes sure that a checkpoint can be gone on from: the log must
-// still have the record that it stands behind.
+// checkOrigin returns an error unless the log still has the record before a
+// checkpoint, with the checkpoint's digest. Otherwise the log has lost its
+// tail, was trimmed, or was created anew.
 func checkOrigin(ctx context.Context, log Log, p *projection.Projection, at Checkpoint) error {
 	if at.Next == 0 {
 		return nil

@@ -7,22 +7,22 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// FlushTimeout bounds the last batch of a partition that is taken away.
+// FlushTimeout limits the last batch of a revoked partition.
 const FlushTimeout = 3 * time.Second
 
-// partitionConsumer is one claimed partition of a read model that is kept up: how far it
-// is, and how much of it waits in the line.
+// partitionConsumer is a claimed partition of a read model: the progress, and
+// the state of the partition's records in the queue.
 type partitionConsumer struct {
 	batcher *batcher
 	claim   *kafka.Claim
 	next    eventlog.Progress
-	room    chan struct{} // one for each record in line
+	room    chan struct{} // a token for each queued record
 
 	at      Checkpoint
-	waiting int           // records in line, or in the batch under way
-	closing bool          // nothing more is let in
-	gone    bool          // what is in line is left to others
-	idle    chan struct{} // closed when nothing is in line, or it is left to others
+	waiting int           // records in the queue, or in the batch under way
+	closing bool          // no more records are queued
+	dropped bool          // the queued records are given up
+	idle    chan struct{} // closed when no record is queued, or the records are given up
 }
 
 func newPartitionConsumer(b *batcher, claim *kafka.Claim, at Checkpoint) *partitionConsumer {
@@ -35,12 +35,12 @@ func newPartitionConsumer(b *batcher, claim *kafka.Claim, at Checkpoint) *partit
 	return pc
 }
 
-// add puts a record in line, and waits while the partition has a full batch
-// there. One that comes after the partition is gone is dropped: it comes
-// again, to its next owner.
+// add queues a record, and waits while a full batch of the partition is queued.
+// A record after the end of the claim is dropped: the next owner receives the
+// record again.
 func (pc *partitionConsumer) add(e entry) {
 	if pc.claim.Context.Err() != nil {
-		return // as all that come after it: what is in line has no holes
+		return // as all later records: the queue has no gaps
 	}
 	select {
 	case pc.room <- struct{}{}:
@@ -50,7 +50,8 @@ func (pc *partitionConsumer) add(e entry) {
 	}
 }
 
-// close folds what is in line, if that can be done soon, and ends.
+// close folds the queued records, if the store is fast enough, and ends the
+// consumer.
 func (pc *partitionConsumer) close() {
 	pc.batcher.close(pc)
 	timer := time.NewTimer(FlushTimeout)

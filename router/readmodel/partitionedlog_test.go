@@ -15,11 +15,12 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// partitionedLog is a log of several partitions that grows while it is read.
+// partitionedLog is a log of several partitions. Records may come while the log
+// is read.
 type partitionedLog struct {
 	mu         sync.Mutex
 	partitions []writer
-	grown      chan struct{} // closed, and another, each time
+	grown      chan struct{} // closed and replaced at each write
 }
 
 func newLog(partitions int) *partitionedLog {

@@ -2,7 +2,7 @@ package readmodel
 
 import "github.com/millrace/millrace/router/eventlog"
 
-// PositionOf is the position that these checkpoints have reached.
+// PositionOf returns the position of checkpoints.
 func PositionOf(checkpoints []Checkpoint) eventlog.Position {
 	p := make(eventlog.Position, len(checkpoints))
 	for _, c := range checkpoints {

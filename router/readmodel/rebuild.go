@@ -14,10 +14,9 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// Rebuild fills generations of a read model that are not live, straight from
-// the log, by the same gate and the same projection as the engine, and makes
-// them live. Nobody else may do so at the same time: see
-// [Generations.Rebuilding].
+// Rebuild fills a generation that is not live straight from the log, through
+// the same gate and the same projection as the engine, and makes the generation
+// live. The caller holds the lock of [Generations.Rebuilding].
 type Rebuild struct {
 	Projection *projection.Projection
 	Store      Generations
@@ -25,19 +24,19 @@ type Rebuild struct {
 	Events     projection.Decoder
 	Partitions int32
 	Logger     *slog.Logger
-	// Progress, if not nil, is told how many of the log's records are in, each
-	// time that some are.
+	// Progress, if not nil, is called after each step with the number of folded
+	// records, and the number of records in the log.
 	Progress func(done, all int64)
 }
 
-// swapTimeout bounds how long a swap holds the live generation's updates.
+// swapTimeout limits how long a swap holds the live generation's updates.
 const swapTimeout = 10 * time.Second
 
-// Begin makes a new generation. What an interrupted rebuild has left is
-// dropped: nobody knows what code made it. It returns the generations dropped,
-// too.
+// Begin creates a generation. Begin first drops generations in state
+// [Building]: an interrupted rebuild left them, perhaps of another binary. The
+// dropped generations are returned too.
 func (r *Rebuild) Begin(ctx context.Context) (generation int, dropped []int, err error) {
-	// There may be none at all yet, or a live one of another binary's.
+	// A rebuild may make the first generation, or replace another binary's.
 	if err := r.Store.Prepare(ctx, r.Projection, r.Partitions); err != nil && !errors.Is(err, ErrOtherDefinition) {
 		return 0, nil, err
 	}
@@ -57,8 +56,9 @@ func (r *Rebuild) Begin(ctx context.Context) (generation int, dropped []int, err
 	return generation, dropped, err
 }
 
-// Fill folds the log into a generation, up to where it ends now, and checks
-// that the last records that are in are those of the log.
+// Fill folds the log into a generation, up to the end that the log has at the
+// start of the fill. At the end, Fill compares the checkpoints' digests with
+// the log.
 func (r *Rebuild) Fill(ctx context.Context, generation int) error {
 	f, err := r.filling(ctx, generation)
 	if err != nil {
@@ -76,9 +76,9 @@ func (r *Rebuild) Fill(ctx context.Context, generation int) error {
 	return r.Store.Finish(ctx, r.Projection, generation)
 }
 
-// Swap lets a generation catch up, and makes it the live one. The last records
-// are folded while the live one's updates are held, so that no partition ever
-// goes back.
+// Swap folds the missing records into a generation, and makes the generation
+// live. The last records are folded while the live generation's updates wait,
+// so no partition goes back.
 func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 	f, err := r.filling(ctx, generation)
 	if err != nil {
@@ -99,34 +99,35 @@ func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 	})
 }
 
-// filling is a generation that is being filled.
+// filling is the work on a generation in a rebuild.
 type filling struct {
 	*Rebuild
 	generation int
 	at         []Checkpoint // by partition
-	written    []Checkpoint // those in the store, once what is under way is
-	ends       []Checkpoint // where the log ended
+	written    []Checkpoint // the store's checkpoints after the transaction under way
+	ends       []Checkpoint // the log's end at the start
 	bulk       *bulk
-	under      *transaction // the last one begun, nil if none was
+	under      *transaction // the last transaction that began; nil before the first
 	read       chan []entry
-	free       chan []entry // those that are folded, to be used again
+	free       chan []entry // folded slices, for reuse
 	fail       chan error
-	// stop ends what reads the log, and waits for that: a partition can be read
-	// once at a time.
+	// stop ends the readers of the log, and waits for the readers: a partition
+	// can have one reader only.
 	stop func()
 }
 
 const (
-	// readAhead is how many times the log hands over records, of one partition
-	// each, before they are folded. That goes on while others are written.
+	// readAhead is the number of slices of records, each of one partition, that
+	// the log may hand over before the fold takes them. The log goes on while a
+	// transaction is under way.
 	readAhead = 20
-	// readBeside is how many partitions are read at a time up to where they
-	// ended: one alone would wait for the broker between two answers. With all
-	// of them, the streams of all would be in use at the same time.
+	// readBeside is the number of partitions that are read at a time. A single
+	// reader would wait for the broker between two fetches. With readers for
+	// all partitions, all streams would be in use at the same time.
 	readBeside = 2
 )
 
-// filling starts to read the log, from the generation's checkpoints on.
+// filling starts the readers of the log, at the generation's checkpoints.
 func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error) {
 	f := &filling{
 		Rebuild: r, generation: generation,
@@ -175,7 +176,8 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 	return f, nil
 }
 
-// follow reads a partition. It says when it is where the log ended.
+// follow reads a partition. follow calls over when the reader has reached the
+// end that the log had at the start.
 func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over func()) error {
 	if at.Next >= end {
 		over()
@@ -198,12 +200,12 @@ func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over fun
 	})
 }
 
-// catchUp fills up to where the log ended.
+// catchUp folds up to the end that the log had at the start.
 func (f *filling) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
-		_ = f.awaitWrite() // it was looked at, or something else failed before
+		_ = f.awaitWrite() // the error was reported, or another error came before
 	}()
 	var all int64
 	for _, end := range f.ends {
@@ -235,7 +237,7 @@ func (f *filling) catchUp(ctx context.Context) error {
 	return f.awaitWrite()
 }
 
-// done is how many records are in.
+// done returns the number of folded records.
 func (f *filling) done() (done int64) {
 	for _, at := range f.at {
 		done += at.Next
@@ -243,7 +245,7 @@ func (f *filling) done() (done int64) {
 	return done
 }
 
-// move moves on to behind these records.
+// move moves the checkpoints behind these records.
 func (f *filling) move(entries []entry) {
 	for i := range entries {
 		to := &f.at[entries[i].Partition]
@@ -251,7 +253,7 @@ func (f *filling) move(entries []entry) {
 	}
 }
 
-// moves are those of the checkpoints in the store to where the fold is.
+// moves returns the moves from the store's checkpoints to the fold's.
 func (f *filling) moves() (moves []Move) {
 	for i, to := range f.at {
 		if from := f.written[i]; to != from {
@@ -261,13 +263,14 @@ func (f *filling) moves() (moves []Move) {
 	return moves
 }
 
-// transaction is one that is under way while the fold goes on.
+// transaction is a write under way, beside the fold.
 type transaction struct {
 	over chan struct{}
-	err  error // once it is over
+	err  error // valid once over is closed
 }
 
-// awaitWrite waits until nothing is under way, and says how that ended.
+// awaitWrite waits for the end of the transaction under way, and returns its
+// error.
 func (f *filling) awaitWrite() error {
 	if f.under == nil {
 		return nil
@@ -276,9 +279,9 @@ func (f *filling) awaitWrite() error {
 	return f.under.err
 }
 
-// write begins to write what has changed since the last time, with the
-// checkpoints that it is the fold up to, in one transaction, once the one before
-// is over.
+// write starts a transaction with all changes since the last transaction, and
+// with the checkpoints of the fold. write first waits for the end of the
+// transaction under way.
 func (f *filling) write(ctx context.Context) error {
 	if err := f.awaitWrite(); err != nil {
 		return err
@@ -299,7 +302,7 @@ func (f *filling) write(ctx context.Context) error {
 	return nil
 }
 
-// foldIn folds records within a swap, and writes what has changed.
+// foldIn folds records within a swap, and writes the changes.
 func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error {
 	f.move(entries)
 	if err := fill(f.moves(), func(tx Tx) error { return f.bulk.commit(ctx, tx, entries) }); err != nil {
@@ -310,8 +313,8 @@ func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error 
 	return nil
 }
 
-// Heads looks heads up in the generation, as it is in the store once what is
-// under way is.
+// Heads looks up heads in the generation, after the end of the transaction
+// under way.
 func (f *filling) Heads(ctx context.Context, streams []string) (heads map[string]StreamHead, err error) {
 	err = f.view(ctx, func(v View) (err error) {
 		heads, err = v.Heads(ctx, streams)
@@ -320,7 +323,8 @@ func (f *filling) Heads(ctx context.Context, streams []string) (heads map[string
 	return heads, err
 }
 
-// Rows does so with rows.
+// Rows looks up rows in the generation, after the end of the transaction under
+// way.
 func (f *filling) Rows(ctx context.Context, table string, keys []projection.Row) (rows []projection.Row, err error) {
 	err = f.view(ctx, func(v View) (err error) {
 		rows, err = v.Rows(ctx, table, keys)
@@ -336,7 +340,8 @@ func (f *filling) view(ctx context.Context, fn func(View) error) error {
 	return f.retrying(ctx, "read from", func() error { return f.Store.ViewOf(ctx, f.Projection, f.generation, fn) })
 }
 
-// retrying tries until it is done, but where another try is of no use.
+// retrying tries until do succeeds, except after errors that another try can't
+// help.
 func (f *filling) retrying(ctx context.Context, what string, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
@@ -350,7 +355,7 @@ func (f *filling) retrying(ctx context.Context, what string, do func() error) er
 	}
 }
 
-// reach takes records until it is at or past all of these checkpoints.
+// reach takes records until every checkpoint is at or past its end.
 func (f *filling) reach(ctx context.Context, ends []Checkpoint, take func([]entry) error) error {
 	for !f.reached(ends) {
 		entries, err := f.next(ctx)
@@ -378,7 +383,7 @@ func (f *filling) reached(ends []Checkpoint) bool {
 	return true
 }
 
-// next waits for records of a partition.
+// next returns the next records, all of one partition.
 func (f *filling) next(ctx context.Context) (entries []entry, err error) {
 	select {
 	case entries = <-f.read:

@@ -35,9 +35,9 @@ func statesOf(t *testing.T, store readmodel.Generations, p *projection.Projectio
 	return all
 }
 
-// A stream that the live generation had to park goes on in the rebuilt one,
-// once the projection is mended. The engine of the old one finds the new one,
-// and goes on there.
+// A stream that was parked in the live generation goes on in the rebuilt
+// generation, once the projection is mended. The engine continues in the new
+// generation.
 func TestRebuildMendsAndSwaps(t *testing.T) {
 	w := new(writer)
 	w.created("good", "a")
@@ -47,7 +47,7 @@ func TestRebuildMendsAndSwaps(t *testing.T) {
 	mended := new(atomic.Bool)
 	p, store := names(mended), memory(t)
 	m, _ := join(t, store, w, p)
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 	if diff := cmp.Diff(map[string]string{"good": "a 1"}, rows(t, store, p)); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
@@ -79,7 +79,7 @@ func TestRebuildMendsAndSwaps(t *testing.T) {
 	}
 }
 
-// What an interrupted rebuild has left is dropped by the next one.
+// A rebuild drops the generation of an interrupted rebuild.
 func TestAnInterruptedRebuildIsBegunAnew(t *testing.T) {
 	w := new(writer)
 	for i := range 100 {
@@ -118,8 +118,8 @@ func TestAnInterruptedRebuildIsBegunAnew(t *testing.T) {
 	}
 }
 
-// A generation is not gone on with on another log, nor on one that lost what it
-// stands on.
+// A generation is not continued on another log, nor on a log without the record
+// before the checkpoint.
 func TestRebuildOnAnotherLog(t *testing.T) {
 	w := new(writer)
 	for i := range 20 {

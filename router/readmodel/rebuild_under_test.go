@@ -15,10 +15,10 @@ import (
 	"github.com/millrace/millrace/router/projection/projectiontest/orders"
 )
 
-// notFills are what nobody asks of slowFills.
+// notFills are the methods that slowFills doesn't need.
 type notFills interface{ Generations }
 
-// slowFills is a generation that takes its time to write.
+// slowFills is a generation with slow transactions.
 type slowFills struct {
 	notFills
 	is mapTx
@@ -58,7 +58,7 @@ func (v mapView) Rows(ctx context.Context, table string, keys []projection.Row) 
 	return v.is.Rows(ctx, table, keys)
 }
 
-// fewAtOnce hands over some records at a time.
+// fewAtOnce hands over ten records at a time.
 type fewAtOnce struct {
 	Log
 	records []eventlog.Record
@@ -76,7 +76,7 @@ func (l fewAtOnce) Follow(ctx context.Context, _ int32, from int64, fn func([]ev
 	return ctx.Err()
 }
 
-// What is looked up is what the transaction under way makes of it.
+// A lookup sees the rows of the transaction under way.
 func TestRebuildLooksUpWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quiet := slog.New(slog.DiscardHandler)

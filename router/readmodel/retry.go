@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// ParkedStream is a stream that a read model stopped at.
+// ParkedStream is a stream that is parked in a read model.
 type ParkedStream struct {
 	Stream    string
 	Partition int32
@@ -36,13 +36,14 @@ func parkedIn(ctx context.Context, v View, partitions int32) (all []ParkedStream
 	return all, err
 }
 
-// retriedAtOnce is how many streams Retry takes into one transaction.
+// retriedAtOnce is the largest number of streams in a transaction of Retry.
 const retriedAtOnce = 1000
 
-// Retry redoes parked streams of a read model, from the record at which each
-// stopped up to the checkpoint of its partition, while the engine goes on. It
-// returns them as they stand now: Parked is "" for those that go on, and says
-// why for those that stopped again. One that is no longer parked is not in.
+// Retry folds parked streams of a read model again, beside the engine: from the
+// failed record up to the checkpoint of the stream's partition. Retry returns
+// the streams with their new heads. Parked is "" if the stream goes on, and the
+// reason if the stream failed again. Streams that are no longer parked are left
+// out.
 func Retry(ctx context.Context, store Store, log Log, events projection.Decoder, p *projection.Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	parked = slices.Clone(parked)
 	slices.SortFunc(parked, func(a, b ParkedStream) int {
@@ -63,13 +64,13 @@ func Retry(ctx context.Context, store Store, log Log, events projection.Decoder,
 	return now, nil
 }
 
-// parkedRead is how many records are read while updates wait. Further ones are
-// read before.
+// parkedRead is the largest number of records to read while updates wait.
+// Earlier records are read before.
 const parkedRead = 1000
 
 var errFurther = errors.New("the checkpoint is further")
 
-// retrySome redoes streams of one partition, in the order of their offsets.
+// retrySome folds streams of one partition again, in the order of the log.
 func retrySome(ctx context.Context, store Store, log Log, events projection.Decoder, p *projection.Projection, parked []ParkedStream, logger *slog.Logger) (now []ParkedStream, err error) {
 	streams := make(map[string]bool, len(parked))
 	for _, s := range parked {
@@ -116,7 +117,7 @@ func retrySome(ctx context.Context, store Store, log Log, events projection.Deco
 	}
 }
 
-// nextOf is where a partition's checkpoint stands.
+// nextOf returns a partition's checkpoint.
 func nextOf(ctx context.Context, v View, partition int32) (int64, error) {
 	checkpoints, err := v.Checkpoints(ctx)
 	if err != nil {
@@ -130,13 +131,13 @@ func nextOf(ctx context.Context, v View, partition int32) (int64, error) {
 	return 0, fmt.Errorf("partition %d has no checkpoint", partition)
 }
 
-// before leaves out the records from an offset on.
+// before returns the records before an offset.
 func before(records []eventlog.Record, offset int64) []eventlog.Record {
 	n, _ := slices.BinarySearchFunc(records, offset, func(r eventlog.Record, at int64) int { return cmp.Compare(r.Offset, at) })
 	return records[:n]
 }
 
-// redo folds records of parked streams as if these were not parked.
+// redo folds records of parked streams, as if the streams were not parked.
 func redo(ctx context.Context, tx Tx, p *projection.Projection, events projection.Decoder, streams map[string]bool, records []eventlog.Record, logger *slog.Logger) (now []ParkedStream, err error) {
 	names := make([]string, 0, len(streams))
 	for stream := range streams {
@@ -167,7 +168,7 @@ func redo(ctx context.Context, tx Tx, p *projection.Projection, events projectio
 	return now, nil
 }
 
-// releasedTx shows some parked streams as if they went on.
+// releasedTx shows parked streams as not parked.
 type releasedTx struct {
 	Tx
 	streams map[string]bool
@@ -187,8 +188,8 @@ func (t releasedTx) Heads(ctx context.Context, streams []string) (map[string]Str
 
 var errThere = errors.New("there")
 
-// readRange hands over a partition's records of these offsets, which must be
-// in the log.
+// readRange hands over a partition's records from offset from to before offset
+// to. All must be in the log.
 func readRange(ctx context.Context, log Log, partition int32, from, to int64, fn func([]eventlog.Record) error) error {
 	if from >= to {
 		return nil

@@ -32,10 +32,10 @@ func retry(t *testing.T, store readmodel.Store, l *partitionedLog, p *projection
 	return now
 }
 
-// A stream that is redone after the fix has the rows that it would have had,
-// and so have those that it shares; nobody else's change.
+// After the fix, a retried stream has the same rows as without the fault, and
+// so have shared rows. No other row changes.
 func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
-	for _, more := range []int{0, 2500} { // more than is read while updates wait
+	for _, more := range []int{0, 2500} { // more records than parkedRead
 		t.Run(fmt.Sprint(more, " records later"), func(t *testing.T) {
 			l, mended := newLog(3), new(atomic.Bool)
 			p, store := letters(mended), memory(t)
@@ -56,8 +56,8 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 			if len(was) != 2 || was[0].Stream != order("a") || was[1].Stream != order("b") || was[0].Seq != 1 {
 				t.Fatalf("parked are %+v", was)
 			}
-			// As long as nothing is mended, they stay where they are, and verifying
-			// finds nothing wrong.
+			// Before the fix a retry changes nothing, and the verifier finds no
+			// difference.
 			before := rows(t, store, p)
 			for _, s := range retry(t, store, l, p, was) {
 				if s.Parked == "" || s.Seq != 1 {
@@ -102,7 +102,7 @@ func TestRetryRedoesAStreamFromTheLog(t *testing.T) {
 	}
 }
 
-// One that fails again, further on, is parked there.
+// A stream that fails again later is parked at the later record.
 func TestRetryParksAgain(t *testing.T) {
 	l, mended := newLog(3), new(atomic.Bool)
 	p, store := letters(mended), memory(t)
@@ -126,7 +126,7 @@ func TestRetryParksAgain(t *testing.T) {
 	}
 }
 
-// An older binary, which can't apply what the read model has, says so and
+// An older binary that can't apply events of the read model reports so, and
 // repairs nothing.
 func TestRepairByABinaryThatCantReadTheLog(t *testing.T) {
 	l := newLog(3)

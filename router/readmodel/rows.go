@@ -11,30 +11,29 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// rowSet is the rows that a fold works on: those fetched, and the changes on
-// top, which reach the store when they are flushed.
+// rowSet is the rows of a fold: the rows looked up, with the changes since the
+// last flush.
 type rowSet struct {
-	projection string
-	tables     []*tableRows
-	event      []undo // what the event at hand has changed
-	period     int    // counts how often something was forgotten, or could be
+	tables []*tableRows
+	event  []undo // the changes of the current event
+	period int    // counts the calls of bulk.flushed
 }
 
-// tableRows are those of one table.
+// tableRows is a table's part of a rowSet.
 type tableRows struct {
 	*projection.Table
 	rows    map[string]*workRow // by key
 	changed []*workRow
-	written *written // nil if what isn't known must be looked up
+	written *written // keys in the store; nil if unknown keys must be looked up
 }
 
-// workRow is a row, nil if there is none, and whether it has changed.
+// workRow is a row in memory. The row is nil if the store has no such row.
 type workRow struct {
-	name    string // as KeyText has it
+	name    string // from KeyText
 	key     projection.Row
 	row     projection.Row
 	changed bool
-	used    int // as in a stream
+	used    int // the period of the last use
 }
 
 type undo struct {
@@ -43,14 +42,14 @@ type undo struct {
 }
 
 func newRowSet(p *projection.Projection) *rowSet {
-	s := &rowSet{projection: p.Name}
+	s := new(rowSet)
 	for i := range p.Tables {
 		s.tables = append(s.tables, &tableRows{Table: &p.Tables[i], rows: map[string]*workRow{}})
 	}
 	return s
 }
 
-// table is the one of that name, nil if there is none.
+// table returns the table with a name, or nil.
 func (s *rowSet) table(name string) *tableRows {
 	for _, t := range s.tables {
 		if t.Name == name {
@@ -60,14 +59,39 @@ func (s *rowSet) table(name string) *tableRows {
 	return nil
 }
 
-// fetch gets the rows with these keys from the store, those that aren't here.
+// check returns an error for a key without a table, and for a key that doesn't
+// fit its table.
+func (s *rowSet) check(keys []projection.RowKey) error {
+	for _, key := range keys {
+		t := s.table(key.Table)
+		if t == nil {
+			return fmt.Errorf("the projection names a row of table %q, which it doesn't have", key.Table)
+		}
+		if !t.hasKey(key.Key) {
+			return fmt.Errorf("the projection names row %v of table %s, and the key doesn't fit", key.Key, key.Table)
+		}
+	}
+	return nil
+}
+
+// hasKey says whether the values can be a key of the table.
+func (t *tableRows) hasKey(key projection.Row) bool {
+	for i, column := range t.Columns {
+		if !column.Key {
+			return len(key) == i
+		}
+		if i == len(key) || !column.Type.Holds(key[i]) {
+			return false
+		}
+	}
+	return len(key) == len(t.Columns)
+}
+
+// fetch looks up the rows of these checked keys, except rows in memory.
 func (s *rowSet) fetch(ctx context.Context, from stored, keys []projection.RowKey) error {
 	unknown := map[*tableRows][]projection.Row{}
 	for _, key := range keys {
 		t := s.table(key.Table)
-		if t == nil {
-			return fmt.Errorf("projection %s names a table %q that it doesn't have", s.projection, key.Table)
-		}
 		name := KeyText(key.Key)
 		at := t.rows[name]
 		if at == nil {
@@ -91,7 +115,7 @@ func (s *rowSet) fetch(ctx context.Context, from stored, keys []projection.RowKe
 	return nil
 }
 
-// KeyText is a text for a key that no other key has.
+// KeyText returns a text that is unique for the key.
 func KeyText(key projection.Row) string {
 	if len(key) == 1 {
 		if text, ok := key[0].(string); ok {
@@ -147,6 +171,9 @@ func (s *rowSet) Delete(table string, key ...any) {
 	if t == nil {
 		panic(fmt.Sprintf("there is no table %s", table))
 	}
+	if !t.hasKey(key) {
+		panic(fmt.Sprintf("key %v does not fit table %s", key, table))
+	}
 	s.change(t, key, nil)
 }
 
@@ -166,8 +193,8 @@ func (s *rowSet) change(t *tableRows, key, row projection.Row) {
 	at.row = row
 }
 
-// commit makes the changes of the event at hand stay, and rollback undoes them.
-// A row that is as it was is written once more: that changes nothing.
+// commit keeps the changes of the current event; rollback undoes the changes. A
+// row that was changed and undone is still written, with its old value.
 func (s *rowSet) commit() { s.event = s.event[:0] }
 
 func (s *rowSet) rollback() {
@@ -177,14 +204,14 @@ func (s *rowSet) rollback() {
 	s.commit()
 }
 
-// tableChanges are the rows of a table to put, and the keys of those to remove.
+// tableChanges are a table's rows to put, and the keys of rows to delete.
 type tableChanges struct {
 	name        string
 	put, remove []projection.Row
 }
 
-// changes are those that flushed hasn't been told of. Nobody changes a row that
-// was put.
+// changes returns the changes since flushed was last called. A row is never
+// modified after put.
 func (s *rowSet) changes() (all []tableChanges) {
 	for _, t := range s.tables {
 		c := tableChanges{name: t.Name}
@@ -202,7 +229,7 @@ func (s *rowSet) changes() (all []tableChanges) {
 }
 
 func (c tableChanges) write(ctx context.Context, tx Tx) error {
-	slices.SortFunc(c.put, compareFirst) // neighbours are of one page in the store
+	slices.SortFunc(c.put, compareFirst) // neighbours share a page of the store
 	if len(c.put) > 0 {
 		if err := tx.Put(ctx, c.name, c.put); err != nil {
 			return err
@@ -214,7 +241,8 @@ func (c tableChanges) write(ctx context.Context, tx Tx) error {
 	return tx.Delete(ctx, c.name, c.remove)
 }
 
-// flushed is that of a fold.
+// flushed says that the changes are committed, or will be before the next
+// lookup.
 func (s *rowSet) flushed() {
 	for _, t := range s.tables {
 		for _, at := range t.changed {
@@ -224,7 +252,7 @@ func (s *rowSet) flushed() {
 	}
 }
 
-// compareFirst orders rows by their first column, bytewise.
+// compareFirst orders rows by the first column, bytewise.
 func compareFirst(a, b projection.Row) int {
 	switch x := a[0].(type) {
 	case string:

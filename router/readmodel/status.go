@@ -7,33 +7,34 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// Status is how a read model stands.
+// Status is the state of a read model.
 type Status struct {
 	Name       string            `json:"name"`
 	Generation int               `json:"generation"`
 	Partitions []PartitionStatus `json:"partitions"`
-	// Lag is how many records of the log are not in, nil if nobody knows.
+	// Lag is the number of records of the log that are not folded yet, nil if
+	// unknown.
 	Lag    *int64       `json:"lag,omitempty"`
 	Parked ParkedStatus `json:"parked"`
-	// Stale says that some streams are parked, and answers about them old.
+	// Stale says that streams are parked: answers about these streams are old.
 	Stale bool `json:"stale"`
 }
 
-// PartitionStatus is how far a partition of the log is folded: Checkpoint is
-// the offset of the first record that is not in.
+// PartitionStatus is the progress of a partition. Checkpoint is the offset of
+// the first record that is not folded yet.
 type PartitionStatus struct {
 	Partition  int32  `json:"partition"`
 	Checkpoint int64  `json:"checkpoint"`
 	Lag        *int64 `json:"lag,omitempty"`
 }
 
-// ParkedStatus tells how many streams are parked, and names the first.
+// ParkedStatus is the number of parked streams, and the first of the streams.
 type ParkedStatus struct {
 	Count int           `json:"count"`
 	First []ParkedBrief `json:"first"`
 }
 
-// ParkedBrief is a parked stream, and the first line of why.
+// ParkedBrief is a parked stream, with the first line of the reason.
 type ParkedBrief struct {
 	Stream  string `json:"stream"`
 	Version uint64 `json:"version"`
@@ -41,11 +42,11 @@ type ParkedBrief struct {
 	Reason  string `json:"reason"`
 }
 
-// parkedShown is how many parked streams a status names.
+// parkedShown is the number of parked streams in a status.
 const parkedShown = 5
 
-// StatusOf tells how a read model stands. Ends are where the partitions of the
-// log end, nil if nobody knows.
+// StatusOf returns the state of a read model. Ends are the end offsets of the
+// log's partitions, nil if unknown.
 func StatusOf(ctx context.Context, store Store, p *projection.Projection, ends []int64) (status Status, err error) {
 	err = store.View(ctx, p, func(v View) error {
 		status = Status{Name: p.Name, Generation: v.Generation(), Parked: ParkedStatus{First: []ParkedBrief{}}}

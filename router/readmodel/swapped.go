@@ -5,17 +5,18 @@ import (
 	"slices"
 )
 
-// continueInLive lets the partitions go on that only lost their generation: another one
-// was made the live one. It is at or past where they are, so that they go on
-// in it from there, without leaving the group. It returns those that others
-// have moved.
+// continueInLive continues partitions in the live generation, if another
+// generation went live since the claim. The new generation is at or past the
+// old checkpoints, so the partitions continue at the new checkpoints, and stay
+// in the group. The result is the partitions whose checkpoints another process
+// has moved.
 func (b *batcher) continueInLive(moved []int32, consumers []*partitionConsumer) (left []int32) {
 	e := b.engine
 	ctx, cancel := context.WithTimeout(context.Background(), FlushTimeout)
 	defer cancel()
 	live, err := e.Store.Checkpoints(ctx, e.Projection)
 	if err != nil {
-		return moved // to be set up anew, once the store can be reached
+		return moved // to be set up again once the store is back
 	}
 	for _, pc := range consumers {
 		if !slices.Contains(moved, pc.claim.Partition) {
@@ -37,8 +38,8 @@ func (b *batcher) continueInLive(moved []int32, consumers []*partitionConsumer) 
 	return left
 }
 
-// stopAll leaves a read model whose live generation isn't this binary's to
-// others.
+// stopAll ends the engine's work on a read model, because the live generation
+// is another binary's.
 func (b *batcher) stopAll(consumers []*partitionConsumer, why error) {
 	b.engine.stopped.Do(func() {
 		if b.engine.Stop != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// The engine of a generation that was swapped away goes on in the new one,
-// where that one is, without leaving its group: nothing is missing, and nothing
-// is in twice.
+// After a swap the engine continues in the new generation, at the new
+// checkpoint, without leaving the group. No record is missing, and no record is
+// folded twice.
 func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
-	for _, ahead := range []int{0, 5, 12} { // records that the new one has and the engine hasn't
+	for _, ahead := range []int{0, 5, 12} { // records that only the new generation has
 		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
 			w, want := new(writer), map[string]string{}
 			write := func(n int) {
@@ -32,7 +32,7 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 			p, store := names(new(atomic.Bool)), &onwards{memory(t), t}
 			m, _ := join(t, store, w, p)
 			write(20)
-			m.feed(w.records)
+			m.takeAll(w.records)
 			if !reaches(t, m, 20) {
 				t.Fatal("the first records are not folded")
 			}
@@ -43,7 +43,7 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(10)
-			m.feed(w.records[20:])
+			m.takeAll(w.records[20:])
 			if !reaches(t, m, len(w.records)) {
 				t.Error("the engine doesn't go on")
 			}
@@ -63,7 +63,7 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 	}
 }
 
-// onwards is a store whose checkpoints must not go back.
+// onwards is a store that fails the test if a checkpoint goes back.
 type onwards struct {
 	*sqlstore.Store
 	t *testing.T
@@ -87,8 +87,8 @@ func reaches(t *testing.T, m *member, n int) bool {
 	return ctx.Err() == nil
 }
 
-// A binary whose read model was rebuilt by another one with other rows folds it
-// no more.
+// An engine ends when another binary has rebuilt the read model with another
+// definition.
 func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 	w := new(writer)
 	w.created("1", "a")
@@ -97,7 +97,7 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 	m, _ := join(t, store, w, p)
 	stopped := make(chan error, 1)
 	m.Stop = func(err error) { stopped <- err }
-	m.feed(w.records)
+	m.takeAll(w.records)
 	if !reaches(t, m, 1) {
 		t.Fatal("the first record is not folded")
 	}
@@ -107,7 +107,7 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.renamed("1", "b")
-	m.feed(w.records[1:])
+	m.takeAll(w.records[1:])
 	select {
 	case err := <-stopped:
 		if !errors.Is(err, readmodel.ErrOtherDefinition) {
@@ -120,12 +120,12 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"1": "a 1"}, rows(t, store, newer)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	// The newer one goes on.
+	// The newer binary continues.
 	next, start := join(t, store, w, newer)
 	if start != 1 {
 		t.Errorf("it starts at %d", start)
 	}
-	next.feed(w.records[1:])
+	next.takeAll(w.records[1:])
 	next.Cleanup(next.claim)
 	if diff := cmp.Diff(map[string]string{"1": "b 2"}, rows(t, store, newer)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -133,10 +133,10 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 }
 
 // A partition that is far behind is caught up straight from the log, and the
-// subscription begins where that ends.
+// subscription starts where the catch-up ended.
 func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
 	w := new(writer)
-	for i := range 11_000 { // more than a transaction's
+	for i := range 11_000 { // more than one transaction's
 		w.created(fmt.Sprint("u", i), "a")
 	}
 	w.renamed("u1", "b")
@@ -156,7 +156,7 @@ func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
 	for i := range 10 {
 		w.created(fmt.Sprint("more", i), "a")
 	}
-	m.feed(w.records[start:])
+	m.takeAll(w.records[start:])
 	m.Cleanup(m.claim)
 	got := rows(t, store, p)
 	if len(got) != 11_010 || got["u0"] != "c 2" || got["u1"] != "c 3" || got["u9000"] != "a 1" {

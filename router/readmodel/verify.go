@@ -13,76 +13,80 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// Verifier proves read models: it folds the log anew, from its start, with the
-// projections' own functions, to exactly the checkpoints of the live read
-// model, and compares all rows and heads. Others may write meanwhile.
+// Verifier proves read models. Verifier folds the log from its start with the
+// projection's own functions, exactly up to the checkpoints of the live read
+// model, and compares all rows and heads. The engine may write meanwhile.
 type Verifier struct {
 	Live Store
-	// Scratch is an empty store of its own.
+	// Scratch is an empty store for the new fold.
 	Scratch    Store
 	Log        Log
 	Events     projection.Decoder
 	Partitions int32
-	// Max is how many differences, and parked streams, a proof names.
+	// Max is the largest number of differences, and of parked streams, that a
+	// proof names.
 	Max int
-	// Progress, if not nil, is told how many records are folded, of how many.
+	// Progress, if not nil, is called with the number of folded records, and of
+	// records to fold.
 	Progress func(folded, all int64)
 
 	shadows   int
 	done, all atomic.Int64
 }
 
-// Proof is what verifying a read model has shown.
+// Proof is the result for a read model.
 type Proof struct {
 	Name        string
 	Generation  int
 	Checkpoints []Checkpoint
-	// Records are those of the log up to the checkpoints. The gate accepted
-	// some of them and ignored others; Held are those of parked streams, from
-	// the one on that each stopped at; Others are those of aggregates that the
-	// read model is not of.
+	// Records is the number of records of the log up to the checkpoints. The
+	// gate accepted some of the records, and ignored others. Deferred are
+	// records of parked streams, from the failed record on. Others are records
+	// of aggregates outside the projection's Of.
 	Records, Accepted, Ignored, Deferred, Others int64
-	// Streams and Rows are how many heads and rows were compared.
+	// Streams and Rows are the numbers of compared heads and rows.
 	Streams, Rows int64
-	// Digest is of all rows and heads, as the log makes them: the same for
-	// the same log up to the same checkpoints, in any store.
+	// Digest is over all rows and heads that the log makes: the same for the
+	// same log and checkpoints, in any store.
 	Digest eventlog.Digest
-	// Parked are the first of the parked streams, ParkedStreams how many there
-	// are.
+	// Parked are the first parked streams, and ParkedStreams is their number.
 	Parked        []ParkedProof
 	ParkedStreams int64
-	// Differences are the first of them, between the read model and the log,
-	// and Differ is how many rows, heads and checkpoints have one.
+	// Differences are the first differences between the read model and the log.
+	// Differ is the number of rows, heads and checkpoints with a difference.
 	Differences []Difference
 	Differ      int64
-	// Repaired are the first differences that were mended, and Mended how many
-	// rows, heads and checkpoints had one.
+	// Repaired are the first repaired differences. Mended is the number of
+	// rows, heads and checkpoints with a repaired difference.
 	Repaired []Difference
 	Mended   int64
 	Took     time.Duration
 }
 
-// ParkedProof is a parked stream. Its rows are compared as they stood when it
-// stopped.
+// ParkedProof is a parked stream. The stream's rows are compared with the rows
+// before the failed record.
 type ParkedProof struct {
 	ParkedStream
-	// Applies says that this binary can apply what the stream stopped at, so
-	// that [Retry] will mend it.
+	// Applies says that this binary can apply the failed record: [Retry] will
+	// help.
 	Applies bool
 }
 
-// errAnew asks for a shadow that begins anew.
+// errAnew asks for a new shadow.
 var errAnew = errors.New("the read model went back, or parked streams were redone")
 
 const (
-	// nearEnough is how many records may be missing when a view is opened.
+	// nearEnough is the largest number of missing records at which a view is
+	// opened.
 	nearEnough = 10_000
-	// tries is how often verifying goes on with what others upset.
+	// tries limits how often the verifier starts again, if the read model goes
+	// back meanwhile.
 	tries = 5
 )
 
-// Verify proves read models. With repair it mends those that differ, and
-// verifies them again. What differs is no error, but a proof that says so.
+// Verify proves read models. With repair, Verify also corrects the differences,
+// and then proves the read models again. A difference is no error: the proof
+// reports differences.
 func (v *Verifier) Verify(ctx context.Context, models []*projection.Projection, repair bool) ([]*Proof, error) {
 	began := time.Now()
 	shadows := make([]*shadow, 0, len(models))
@@ -121,8 +125,8 @@ func (v *Verifier) shadow(ctx context.Context, p *projection.Projection) (*shado
 	return s, nil
 }
 
-// foldNear folds shadows until they are near to where the live read models
-// are, all in the same passes over the log.
+// foldNear folds shadows until they are near the checkpoints of the live read
+// models, with all read models in the same passes over the log.
 func (v *Verifier) foldNear(ctx context.Context, shadows []*shadow) error {
 	for try := range tries {
 		targets := make([]target, 0, len(shadows))
@@ -139,7 +143,7 @@ func (v *Verifier) foldNear(ctx context.Context, shadows []*shadow) error {
 				}
 			}
 			if errors.Is(err, errAnew) {
-				missing = nearEnough + 1 // once more, with all of them
+				missing = nearEnough + 1 // one more pass, with all shadows
 				continue
 			}
 			if err != nil {
@@ -160,8 +164,8 @@ func (v *Verifier) foldNear(ctx context.Context, shadows []*shadow) error {
 	return nil
 }
 
-// target is where a view of the live read model stands. What is wrong with its
-// checkpoints is told as differences.
+// target returns the checkpoints of a view of the live read model. A checkpoint
+// past the log's end is returned as a difference.
 func (v *Verifier) target(ctx context.Context, s *shadow, live View) (t target, wrong []Difference, err error) {
 	if !live.Own() {
 		return t, nil, fmt.Errorf("generation %d: %w", live.Generation(), ErrOtherDefinition)
@@ -194,7 +198,7 @@ func (v *Verifier) target(ctx context.Context, s *shadow, live View) (t target, 
 	return t, wrong, nil
 }
 
-// missing is how many records it has yet to fold.
+// missing returns the number of records to fold.
 func (t target) missing() (n int64) {
 	for i := range t.to {
 		n += t.to[i].Next - t.at[i].Next
@@ -208,7 +212,8 @@ func (v *Verifier) folded(n int) {
 	}
 }
 
-// verify proves one read model, or mends it until it is proven.
+// verify proves one read model. With repair, verify corrects differences until
+// the read model is proven.
 func (v *Verifier) verify(ctx context.Context, s *shadow, repair bool) (proof *Proof, err error) {
 	var mended mends
 	for range tries {
@@ -275,7 +280,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 	return proof, err
 }
 
-// otherDigests are the checkpoints whose last record the log has otherwise.
+// otherDigests returns the checkpoints whose digest differs from the log's.
 func (t target) otherDigests(live []Checkpoint) (wrong []Difference) {
 	for i, c := range live {
 		if c.Next == t.at[i].Next && c.Digest != t.at[i].Digest {
@@ -285,7 +290,7 @@ func (t target) otherDigests(live []Checkpoint) (wrong []Difference) {
 	return wrong
 }
 
-// differs notes what differs of one row, head or checkpoint.
+// differs notes the differences of a row, head or checkpoint.
 func (p *Proof) differs(most int, differences ...Difference) {
 	p.Differ++
 	p.Differences = appendUpTo(most, p.Differences, differences...)
@@ -295,8 +300,8 @@ func appendUpTo[T any](most int, list []T, more ...T) []T {
 	return append(list, more[:max(0, min(len(more), most-len(list)))]...)
 }
 
-// tryParked says which parked streams this binary could apply. The shadow is
-// of no use afterwards.
+// tryParked notes which parked streams this binary could apply. The shadow is
+// spent then.
 func (v *Verifier) tryParked(ctx context.Context, s *shadow, proof *Proof) error {
 	if len(proof.Parked) == 0 {
 		return nil

@@ -16,17 +16,17 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// Difference is one between a read model and the log.
+// Difference is a difference between a read model and the log.
 type Difference struct {
-	// Table is the projection's, or "stream" for a head and "partition" for a
-	// checkpoint.
+	// Table is a table of the projection, or "stream" for a head, or
+	// "partition" for a checkpoint.
 	Table string
-	// Key says which row of it.
+	// Key is the key of the row.
 	Key projection.Row
-	// Column is the one that differs, "" if the row is missing or there is
-	// none in the log.
+	// Column is the column that differs; "" if the row is missing, or is not in
+	// the log.
 	Column string
-	// Live and Log are the two values, nil if there is no row.
+	// Live and Log are the two values, nil without a row.
 	Live, Log any
 }
 
@@ -35,7 +35,7 @@ const (
 	tableOfCheckpoints = "partition"
 )
 
-// String tells it in a line.
+// String is the difference in a line.
 func (d Difference) String() string {
 	keys := make([]string, len(d.Key))
 	for i, value := range d.Key {
@@ -52,12 +52,12 @@ func (d Difference) String() string {
 	}
 }
 
-// SameRow says whether both are of one row.
+// SameRow says whether both differences are of the same row.
 func (d Difference) SameRow(other Difference) bool {
 	return d.Table == other.Table && slices.Equal(d.Key, other.Key)
 }
 
-// shown is a value on one line.
+// shown is a value in a line.
 func shown(value any) string {
 	if text, ok := value.(string); ok {
 		return fmt.Sprintf("%q", text)
@@ -65,7 +65,8 @@ func shown(value any) string {
 	return fmt.Sprint(value)
 }
 
-// change is what makes a row of the live read model that of the log.
+// change is a row or head that differs, with both values. The log's value
+// repairs the live read model.
 type change struct {
 	table     string
 	columns   []projection.Column
@@ -77,7 +78,8 @@ type change struct {
 	liveHead, logHead StreamHead
 }
 
-// differences are the columns that differ, or the whole row.
+// differences returns a difference for each column, or a difference of the
+// whole row.
 func (c change) differences() (all []Difference) {
 	d := Difference{Table: c.table, Key: c.key}
 	switch {
@@ -97,7 +99,7 @@ func (c change) differences() (all []Difference) {
 	return all
 }
 
-// headColumns are those of a head as a row.
+// headColumns are the columns of a head.
 var headColumns = []projection.Column{
 	{Name: "stream", Key: true}, {Name: "seq"}, {Name: "version"}, {Name: "digest"}, {Name: "parked_offset"}, {Name: "parked"}, {Name: "decided"},
 }
@@ -111,8 +113,8 @@ type namedHead struct {
 	StreamHead
 }
 
-// compare hands over what differs between a view of the live read model and
-// its shadow, and counts.
+// compare hands over the differences between a view of the live read model and
+// the shadow, and counts rows and heads.
 func (v *Verifier) compare(ctx context.Context, s *shadow, live View, proof *Proof, found func(change) error) error {
 	return v.Scratch.View(ctx, s.copy, func(scratch View) error {
 		sum := sha256.New()
@@ -163,7 +165,7 @@ func (v *Verifier) compareHeads(ctx context.Context, live, scratch View, proof *
 			proof.Accepted += int64(log.Seq)
 			c.stream, c.logHead = log.stream, log.StreamHead
 			c.log, c.key = headRow(log.stream, log.StreamHead), keyed(*log)
-			addRow(sum, tableOfHeads, c.log[:5]) // a reason may have a stack in it
+			addRow(sum, tableOfHeads, c.log[:5]) // without the reason: a reason may contain a stack trace
 		}
 		if live != nil {
 			c.stream, c.liveHead = live.stream, live.StreamHead
@@ -190,7 +192,7 @@ func equalRows(a, b projection.Row) bool {
 	return true
 }
 
-// addRow adds a row to a digest, so that no two rows are alike.
+// addRow adds a row to a digest. No two different rows add the same bytes.
 func addRow(sum hash.Hash, table string, row projection.Row) {
 	var buffer [256]byte
 	b := appendText(buffer[:0], table)
@@ -216,7 +218,7 @@ func appendText(b []byte, text string) []byte {
 }
 
 // merge walks through two lists in the order of their keys, and hands over
-// what has the same key: nil where one of them has none.
+// pairs with the same key. A partner is nil if a list lacks the key.
 func merge[T any](live, log func(func(T) error) error, key func(T) projection.Row, fn func(live, log *T) error) error {
 	next, stop := pull(log)
 	defer stop()
@@ -252,7 +254,7 @@ func merge[T any](live, log func(func(T) error) error, key func(T) projection.Ro
 
 var errStopped = errors.New("stopped")
 
-// pull turns a list that is handed over into one that is asked for.
+// pull turns a function that hands over a list into an iterator.
 func pull[T any](each func(func(T) error) error) (next func() (T, bool, error), stop func()) {
 	var failed error
 	ask, stop := iter.Pull(func(yield func(T) bool) {

@@ -16,24 +16,30 @@ import (
 // shadow is a read model folded anew, in the scratch store.
 type shadow struct {
 	live *projection.Projection
-	// copy folds as live does, but stops a stream where the live read model
-	// has it parked: its rows, and those it shares, are to be compared as they
-	// stood then.
+	// copy is the live projection, but parks streams where the live read model
+	// has the streams parked. So the rows of parked streams, and shared rows,
+	// are comparable.
 	copy     *projection.Projection
-	at       []Checkpoint // how far it is
-	deferred int64        // records of parked streams, from the one they stopped at
-	others   int64        // records of aggregates that the read model is not of
+	at       []Checkpoint // the shadow's checkpoints
+	deferred int64        // records of parked streams, from the failed record on
+	others   int64        // records of aggregates outside the projection's Of
 
 	mu     sync.Mutex
-	parked map[string]StreamHead // as the live read model has them
+	parked map[string]StreamHead // the parked streams of the live read model
 }
 
-// newShadow begins from the start of the log. The number tells it from others
-// of that read model in the same store.
+// newShadow returns a shadow at the start of the log. The number tells shadows
+// of a read model apart in the scratch store.
 func newShadow(p *projection.Projection, number int) *shadow {
 	s := &shadow{live: p, copy: new(projection.Projection)}
 	*s.copy = *p
 	s.copy.Name += strconv.Itoa(number)
+	s.copy.Keys = func(e projection.Event) []projection.RowKey {
+		if head, ok := s.parkedAt(e.Stream); ok && head.ParkedOffset == e.Offset {
+			return nil
+		}
+		return p.RowKeys(e)
+	}
 	s.copy.Apply = func(rows projection.Rows, e projection.Event) error {
 		if head, ok := s.parkedAt(e.Stream); ok && head.ParkedOffset == e.Offset {
 			return parkedError(head.Parked)
@@ -43,7 +49,7 @@ func newShadow(p *projection.Projection, number int) *shadow {
 	return s
 }
 
-// parkedError is why the live read model has a stream parked.
+// parkedError is the reason for which the live read model has a stream parked.
 type parkedError string
 
 func (e parkedError) Error() string { return string(e) }
@@ -55,9 +61,10 @@ func (s *shadow) parkedAt(stream string) (StreamHead, bool) {
 	return head, ok
 }
 
-// follows says whether it can go on to a state of the live read model. It can't
-// if that went back, or if streams were parked or released that it has behind
-// it: then it has to begin anew. From here on it has streams parked as told.
+// follows says whether the shadow can go on to these checkpoints and parked
+// streams. A new shadow is needed if the live read model went back, or if a
+// stream was parked or released at a record that the shadow has folded.
+// Otherwise the shadow parks streams as told from now on.
 func (s *shadow) follows(to []Checkpoint, parked []ParkedStream) bool {
 	for i := range to {
 		if s.at[i].Next > to[i].Next {
@@ -83,13 +90,13 @@ func (s *shadow) follows(to []Checkpoint, parked []ParkedStream) bool {
 	return true
 }
 
-// target is how far a shadow is to be folded.
+// target is the checkpoints up to which a shadow is to be folded.
 type target struct {
 	*shadow
 	to []Checkpoint
 }
 
-// refoldBatch is how many records a transaction of the scratch store has.
+// refoldBatch is the number of records in a transaction of the scratch store.
 const refoldBatch = 2000
 
 // refold folds shadows up to their targets, in one pass over the log.
@@ -142,8 +149,7 @@ func (v *Verifier) refold(ctx context.Context, targets ...target) error {
 	return group.Wait()
 }
 
-// fold folds into a shadow what it doesn't have yet of a batch, and nothing
-// past its target.
+// fold folds the records between the shadow's checkpoint and the target.
 func (v *Verifier) fold(ctx context.Context, t target, partition int32, records []eventlog.Record) error {
 	from := t.at[partition]
 	if from.Next >= t.to[partition].Next {
@@ -184,10 +190,10 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 	return nil
 }
 
-// watchedTx sees which streams are parked.
+// watchedTx notes which streams are parked.
 type watchedTx struct {
 	Tx
-	parked map[string]int64 // and where
+	parked map[string]int64 // by stream: the offset of the failed record
 }
 
 // Heads implements [Tx].

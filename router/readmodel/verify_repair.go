@@ -8,20 +8,20 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// mends are the differences that were mended: how many rows, heads and
-// checkpoints had one, and the first of them.
+// mends are repaired differences: the number of rows, heads and checkpoints,
+// and the first differences.
 type mends struct {
 	n     int64
 	first []Difference
 }
 
-// mendedAtOnce is how much a transaction mends.
+// mendedAtOnce is the largest number of changes in a transaction of a repair.
 const mendedAtOnce = 50_000
 
 var errEnough = errors.New("enough for one transaction")
 
-// repair makes a read model what the log makes it: nothing is written but what
-// differs. Updates wait meanwhile, so that what is compared is what is mended.
+// repair writes the log's values over the differing values of a read model, and
+// nothing else. Updates wait from the comparison to the commit.
 func (v *Verifier) repair(ctx context.Context, s *shadow, mended *mends) error {
 	for {
 		var done mends
@@ -66,7 +66,7 @@ func (v *Verifier) repair(ctx context.Context, s *shadow, mended *mends) error {
 			return mend(ctx, tx, changes)
 		})
 		if errors.Is(err, errFurther) {
-			return nil // it is folded on without holding up anybody, and comes here again
+			return nil // the caller folds the missing records without a hold, and comes again
 		}
 		if err != nil {
 			return err
@@ -84,7 +84,7 @@ func (m *mends) add(most int, differences ...Difference) {
 	m.first = appendUpTo(most, m.first, differences...)
 }
 
-// mend writes what the log makes of rows and heads.
+// mend writes the log's values of rows and heads.
 func mend(ctx context.Context, tx Tx, changes []change) error {
 	put, remove := map[string][]projection.Row{}, map[string][]projection.Row{}
 	heads := map[string]StreamHead{}

@@ -43,7 +43,7 @@ func verify(t *testing.T, store readmodel.Store, log *partitionedLog, repair boo
 	return proofs
 }
 
-// differences are those that verifying finds, in lines.
+// differences returns the differences of a proof, in lines.
 func differences(proof *readmodel.Proof) string {
 	var b strings.Builder
 	for _, d := range proof.Differences {
@@ -52,7 +52,7 @@ func differences(proof *readmodel.Proof) string {
 	return b.String()
 }
 
-// manyOrders is a log with some of everything.
+// manyOrders returns a log with events, refusals and stale writers' records.
 func manyOrders(luck *rand.Rand, records int) *partitionedLog {
 	l, there := newLog(3), map[string]bool{}
 	for i := range records {
@@ -98,7 +98,7 @@ func TestVerifyProvesWhatIsRight(t *testing.T) {
 	}
 }
 
-// byHand changes a read model as somebody does with SQL.
+// byHand changes a read model as a person with SQL would.
 func byHand(t *testing.T, store readmodel.Store, p *projection.Projection, change func(context.Context, readmodel.Tx, readmodel.View) error) {
 	t.Helper()
 	err := store.Hold(t.Context(), p, func(tx readmodel.Tx, v readmodel.View) error { return change(t.Context(), tx, v) })
@@ -111,7 +111,7 @@ func TestVerifyNamesWhatDiffersAndRepairMendsIt(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		hand func(context.Context, readmodel.Tx, readmodel.View) error
-		want string // of the differences, in part
+		want string // a part of the differences
 		n    int64
 	}{
 		{"a value", func(ctx context.Context, tx readmodel.Tx, _ readmodel.View) error {
@@ -189,8 +189,9 @@ func TestVerifyNamesWhatDiffersAndRepairMendsIt(t *testing.T) {
 	}
 }
 
-// A checkpoint that was moved back makes rows that are ahead of it; one that
-// was moved on leaves out what is between. Neither shows in the checkpoint.
+// A checkpoint that was moved back has rows ahead of the checkpoint; a
+// checkpoint that was moved on leaves out records. The checkpoint alone shows
+// neither.
 func TestVerifyFindsACheckpointThatWasMoved(t *testing.T) {
 	for name, by := range map[string]int64{"back": -3, "on": 3} {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +244,7 @@ func TestVerifyNamesNoMoreThanAsked(t *testing.T) {
 	}
 }
 
-// The read model moves on while it is verified.
+// The engine folds more records during the verification.
 func TestVerifyBesideTheEngine(t *testing.T) {
 	luck := rand.New(rand.NewPCG(7, 8))
 	l := manyOrders(luck, 2000)
@@ -288,7 +289,7 @@ func TestVerifyBesideTheEngine(t *testing.T) {
 			return tx.Delete(ctx, "names", []projection.Row{{fmt.Sprint("u", round)}})
 		})
 		proof = verify(t, store, l, true, p)[0]
-		if proof.Differ != 0 || proof.Mended > 2 { // it may be there again, and its letter wrong
+		if proof.Differ != 0 || proof.Mended > 2 { // the row may be there again, with a wrong count of its letter
 			t.Errorf("mended %d: %v, left:\n%s", proof.Mended, proof.Repaired, differences(proof))
 		}
 	}
@@ -299,7 +300,7 @@ func TestVerifyBesideTheEngine(t *testing.T) {
 	}
 }
 
-// What goes back while it is verified is verified anew.
+// A read model that goes back during the verification is verified anew.
 func TestVerifyBeginsAnew(t *testing.T) {
 	for name, upset := range map[string]func(*testing.T, *partitionedLog, readmodel.Store, *projection.Projection){
 		"a retry": func(t *testing.T, l *partitionedLog, store readmodel.Store, p *projection.Projection) {

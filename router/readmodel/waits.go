@@ -13,26 +13,27 @@ import (
 )
 
 const (
-	// pollFirst and pollLast are how long the poller of a read model waits
-	// before it looks again: longer each time that nothing has moved.
+	// pollFirst and pollLast are the shortest and the longest pause of a
+	// poller. The pause grows while no checkpoint moves.
 	pollFirst = 4 * time.Millisecond
 	pollLast  = 64 * time.Millisecond
-	// localFor is how long after its last batch a partition is taken to be
-	// folded by this process, which wakes waiters by itself.
+	// localFor is how long, after this process folded a batch of a partition,
+	// the process is taken for the partition's owner. An owner's engine wakes
+	// waiters without a poll.
 	localFor = time.Second
 )
 
-// Waits are those who wait, in this process, for read models to come to a
-// place in the log. The engines of this process wake them. For what other
-// processes fold, one poller for each read model asks the store, as long as
-// anybody waits: so a waiter costs no more than its goroutine. The zero value
-// is ready to use.
+// Waits are the goroutines of this process that wait for read models to reach a
+// position. The engines of this process wake the waiters. For partitions of
+// other processes, a poller for each read model asks the store while there are
+// waiters. So a waiter costs no more than a goroutine. The zero value is ready
+// for use.
 type Waits struct {
 	mu     sync.Mutex
 	models map[*projection.Projection]*ModelWaits
 }
 
-// Of are those who wait for one read model.
+// Of returns the waiters of a read model.
 func (w *Waits) Of(store Store, p *projection.Projection) *ModelWaits {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,7 +48,7 @@ func (w *Waits) Of(store Store, p *projection.Projection) *ModelWaits {
 	return m
 }
 
-// Moved says that an engine of this process has moved a checkpoint.
+// Moved reports that an engine of this process has moved a checkpoint.
 func (w *Waits) Moved(store Store, p *projection.Projection, to Checkpoint) {
 	if w == nil {
 		return
@@ -63,7 +64,7 @@ func (w *Waits) Moved(store Store, p *projection.Projection, to Checkpoint) {
 	}
 }
 
-// ModelWaits are those who wait for one read model.
+// ModelWaits are the waiters of a read model.
 type ModelWaits struct {
 	store      Store
 	Projection *projection.Projection
@@ -71,18 +72,18 @@ type ModelWaits struct {
 	mu         sync.Mutex
 	partitions map[int32]*partitionWaits
 	commands   map[*commandWaiter]bool
-	waiting    int // all of them
+	waiting    int // number of waiters, for offsets and for commands
 	polling    bool
-	hurry      chan struct{} // the poller is to look soon
+	hurry      chan struct{} // asks for an early poll
 }
 
-// partitionWaits are those who wait for one partition, who needs least first.
+// partitionWaits are the waiters of a partition, ordered by offset.
 type partitionWaits struct {
-	next  int64     // how far it is known to be
-	moved time.Time // when this process moved it last
+	next  int64     // the highest known checkpoint
+	moved time.Time // when this process last moved the checkpoint
 	heap  waiters
 
-	commands int // how many are waited for
+	commands int // number of commands with waiters
 }
 
 func (m *ModelWaits) partition(n int32) *partitionWaits {
@@ -94,7 +95,8 @@ func (m *ModelWaits) partition(n int32) *partitionWaits {
 	return at
 }
 
-// wake takes in how far a partition is, and wakes who waited for that.
+// wake notes a checkpoint, and wakes the waiters of offsets up to the
+// checkpoint.
 func (m *ModelWaits) wake(at *partitionWaits, next int64) {
 	at.next = max(at.next, next)
 	for len(at.heap) > 0 && at.heap[0].next <= at.next {
@@ -102,14 +104,14 @@ func (m *ModelWaits) wake(at *partitionWaits, next int64) {
 		m.waiting--
 		select {
 		case first.woken <- struct{}{}:
-		default: // by another partition
+		default: // another partition has woken the waiter
 		}
 	}
 }
 
-// Seen takes in checkpoints that were read, and says whether any was new.
-// Those who had been told more than there is were told of another generation
-// of the tables, which is no longer the live one.
+// Seen notes checkpoints from the store, and says whether a checkpoint was new.
+// With instead, the checkpoints replace higher known checkpoints: these were of
+// a generation that is no longer live.
 func (m *ModelWaits) Seen(checkpoints []Checkpoint, instead bool) (moved bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,8 +126,8 @@ func (m *ModelWaits) Seen(checkpoints []Checkpoint, instead bool) (moved bool) {
 	return moved
 }
 
-// Await waits until a partition is known to have come to next, the context
-// ends, or the service stops.
+// Await waits until a partition's checkpoint has reached next, the context
+// ends, or the service stops. The result is true if next is reached.
 func (m *ModelWaits) Await(ctx context.Context, stopping <-chan struct{}, partition int32, next int64) bool {
 	m.mu.Lock()
 	at := m.partition(partition)
@@ -143,7 +145,8 @@ func (m *ModelWaits) Await(ctx context.Context, stopping <-chan struct{}, partit
 	})
 }
 
-// AwaitMove waits until any partition of a position is known to be past it.
+// AwaitMove waits until any partition is past its offset in the position. The
+// result is false if the context ends or the service stops before.
 func (m *ModelWaits) AwaitMove(ctx context.Context, stopping <-chan struct{}, past eventlog.Position) bool {
 	woken := make(chan struct{}, 1)
 	waits := make(map[*partitionWaits]*waiter, len(past))
@@ -170,7 +173,7 @@ func (m *ModelWaits) AwaitMove(ctx context.Context, stopping <-chan struct{}, pa
 	return true
 }
 
-// leave is for one that may have been woken.
+// leave removes a waiter, unless the waiter was woken before.
 func (m *ModelWaits) leave(at *partitionWaits, w *waiter) {
 	if w.index >= 0 {
 		heap.Remove(&at.heap, w.index)
@@ -178,8 +181,9 @@ func (m *ModelWaits) leave(at *partitionWaits, w *waiter) {
 	}
 }
 
-// AwaitCommand waits until a command is known to be decided in its stream, or
-// the stream to be parked, the context ends, or the service stops.
+// AwaitCommand waits until a command is decided, the command's stream is
+// parked, the context ends, or the service stops. The result is true in the
+// first two cases.
 func (m *ModelWaits) AwaitCommand(ctx context.Context, stopping <-chan struct{}, c *eventlog.SentCommand) bool {
 	w := &commandWaiter{command: c, woken: make(chan struct{})}
 	m.mu.Lock()
@@ -200,16 +204,16 @@ func (m *ModelWaits) forget(w *commandWaiter) {
 	m.tidy(w.command.Partition)
 }
 
-// tidy forgets a partition that nobody waits for, and of which nothing is
-// known: clients can name partitions that don't exist, each time another.
+// tidy forgets an unknown partition without waiters: clients can name
+// partitions that don't exist, another one each time.
 func (m *ModelWaits) tidy(n int32) {
 	if at := m.partitions[n]; at != nil && len(at.heap) == 0 && at.commands == 0 && at.next == 0 && at.moved.IsZero() {
 		delete(m.partitions, n)
 	}
 }
 
-// look has the store looked at for somebody who came to wait: soon, if no
-// engine of this process wakes them.
+// look starts the poller for a new waiter. A running poller polls early unless
+// this process owns the partition.
 func (m *ModelWaits) look(at *partitionWaits) {
 	m.waiting++
 	if !m.polling {
@@ -227,7 +231,8 @@ func (m *ModelWaits) hasten() {
 	}
 }
 
-// woken waits to be woken, and leaves otherwise.
+// woken waits for woken, and calls leave if the context ends or the service
+// stops before.
 func (m *ModelWaits) woken(ctx context.Context, stopping, woken <-chan struct{}, leave func()) bool {
 	select {
 	case <-woken:
@@ -246,7 +251,7 @@ func (m *ModelWaits) woken(ctx context.Context, stopping, woken <-chan struct{},
 	return false
 }
 
-// poll asks the store how far the read model is, until nobody waits.
+// poll asks the store for checkpoints, until there are no waiters.
 func (m *ModelWaits) poll() {
 	pause := pollFirst
 	timer := time.NewTimer(pause)
@@ -255,7 +260,7 @@ func (m *ModelWaits) poll() {
 		select {
 		case <-timer.C:
 		case <-m.hurry:
-			if pause > pollFirst { // or it is about to look
+			if pause > pollFirst { // otherwise the next poll is near
 				pause = pollFirst
 				timer.Reset(pause)
 			}
@@ -268,8 +273,8 @@ func (m *ModelWaits) poll() {
 		if !polling {
 			return
 		}
-		// One that can't be read is asked for again: those who wait know how
-		// long they want to.
+		// After an error poll tries again: every waiter has a deadline of its
+		// own.
 		if moved, err := m.ask(); err == nil && moved {
 			pause = pollFirst
 		} else {
@@ -279,7 +284,7 @@ func (m *ModelWaits) poll() {
 	}
 }
 
-// ask reads checkpoints, and the heads of those streams that are waited for.
+// ask reads the checkpoints, and the heads of streams with awaited commands.
 func (m *ModelWaits) ask() (moved bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()
@@ -300,7 +305,7 @@ func (m *ModelWaits) ask() (moved bool, err error) {
 	return m.Seen(checkpoints, false), nil
 }
 
-// streams are those of the commands that are waited for.
+// streams returns the streams of the awaited commands.
 func (m *ModelWaits) streams() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -311,7 +316,7 @@ func (m *ModelWaits) streams() []string {
 	return slices.Collect(maps.Keys(seen))
 }
 
-// decided takes in heads, and wakes who waits for their commands.
+// decided notes heads, and wakes the waiters of decided commands.
 func (m *ModelWaits) decided(heads map[string]StreamHead) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -325,17 +330,17 @@ func (m *ModelWaits) decided(heads map[string]StreamHead) {
 	}
 }
 
-// commandWaiter waits for a command to be decided.
+// commandWaiter waits for the outcome of a command.
 type commandWaiter struct {
 	command *eventlog.SentCommand
 	woken   chan struct{}
 }
 
-// waiter waits for a partition to come to next.
+// waiter waits for a partition to reach next.
 type waiter struct {
 	next  int64
-	woken chan struct{} // of 1
-	index int           // in the heap, -1 if it isn't
+	woken chan struct{} // buffered: 1
+	index int           // in the heap; -1 once removed
 }
 
 // waiters implements [heap.Interface].

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// A read model may look at no rows, and say so by no Keys.
+// A projection that looks at no rows needs no Keys.
 func TestWithoutKeys(t *testing.T) {
 	p := names(new(atomic.Bool))
 	p.Keys = nil
@@ -20,7 +20,7 @@ func TestWithoutKeys(t *testing.T) {
 	w.created("a", "x")
 	w.write(eventlog.TypeCommandRefused, order("b"), `{}`)
 	m, _ := join(t, store, w, p)
-	m.feed(w.records)
+	m.takeAll(w.records)
 	m.Cleanup(m.claim)
 	if got := rows(t, store, p); got["a"] != "orderPlaced 1" || got["b"] != "commandRefused 0" {
 		t.Errorf("rows %v", got)

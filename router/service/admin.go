@@ -15,10 +15,10 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// health knows whether the process is ready, and what is not.
+// health knows whether the process is ready, and if not, why.
 type health struct {
 	mu     sync.Mutex
-	checks []healthCheck // in the order in which work goes through the roles
+	checks []healthCheck // in the order of the roles
 	ending bool
 }
 
@@ -27,14 +27,14 @@ type healthCheck struct {
 	check func(context.Context) error
 }
 
-// add adds a check: an error says what it waits for.
+// add adds a check. The error of a check says what the process waits for.
 func (h *health) add(name string, check func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks = append(h.checks, healthCheck{name, check})
 }
 
-// names are those of all checks.
+// names are the names of all checks.
 func (h *health) names() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,7 +55,7 @@ func (h *health) stopping() {
 // checkTimeout bounds all checks together.
 const checkTimeout = 2 * time.Second
 
-// check returns what is not ready, and why.
+// check returns the error of each check that fails, by name.
 func (h *health) check(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func (h *health) check(ctx context.Context) map[string]error {
 	return failing
 }
 
-// adminRoutes are those of the admin address.
+// adminRoutes are the routes of the admin address.
 func (m *Process) adminRoutes(status *modelStatus) *mux.Router {
 	routes := m.health.routes(m.Log)
 	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
@@ -85,7 +85,7 @@ func (m *Process) adminRoutes(status *modelStatus) *mux.Router {
 	return routes
 }
 
-// routes are those that tell how the process is.
+// routes are /livez, /readyz and the profiles of the Go runtime.
 func (h *health) routes(log *slog.Logger) *mux.Router {
 	r := web.NewRouter()
 	get := func(path string, handler http.HandlerFunc) {

@@ -8,13 +8,14 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-// banner says what runs, where, where the data is, and what to try.
-func banner(w io.Writer, try Try, cfg config.Config, at Addresses) {
+// banner prints the roles, the addresses, the places of the data, and commands
+// to try.
+func banner(w io.Writer, service *registered, cfg config.Config, at Addresses) {
 	roles := make([]string, 0, len(cfg.Roles))
 	for _, role := range cfg.Roles {
 		roles = append(roles, string(role))
 	}
-	fmt.Fprintf(w, "\nMillrace: %s\n\n", strings.Join(roles, ", "))
+	fmt.Fprintf(w, "\n%s: %s\n\n", service.title, strings.Join(roles, ", "))
 	line := func(what, where string) {
 		if where != "" {
 			fmt.Fprintf(w, "  %-9s %s\n", what, where)
@@ -42,6 +43,7 @@ func banner(w io.Writer, try Try, cfg config.Config, at Addresses) {
 	if len(cfg.Auth.Tokens) > 0 || cfg.Auth.JWT.Issuer != "" {
 		token = `-H "Authorization: Bearer $TOKEN" `
 	}
+	try := service.try
 	fmt.Fprint(w, "\nTry:\n")
 	if try.Command != "" {
 		fmt.Fprintf(w, "  curl %s-X POST %s/commands -H \"Content-Type: application/json\" -d '%s'\n", token, commands, try.Command)

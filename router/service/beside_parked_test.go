@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Nobody waits for a parked user: others have their outcomes, all of them,
-// while commands queue up behind the parked one. What that costs them is
-// logged beside the same load with nobody parked.
+// Other users get all outcomes while commands queue up behind the parked command
+// of one user. The test logs how long the others wait, beside the same load
+// without a parked user.
 func TestOthersDontWaitForAParkedUser(t *testing.T) {
 	t.Setenv(brokenRule, "broken")
 	s := oneProcess(t)
@@ -50,8 +50,9 @@ func TestOthersDontWaitForAParkedUser(t *testing.T) {
 	}
 }
 
-// besides is how long each command of the others took to its outcome, which it
-// must have, while one user's commands come all the time.
+// besides is how long each command of the other users took to the outcome, while
+// one user's commands come all the time. A command without an outcome is an
+// error.
 func (s *stack) besides(busy string, round, others, each int) ([]time.Duration, error) {
 	var over atomic.Bool
 	var crowding errgroup.Group

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// What is no command is answered with the right problem, and nothing of it
+// A body without a valid command is answered with the right problem, and nothing
 // reaches Kafka.
 func TestBadBodies(t *testing.T) {
 	t.Parallel()

@@ -25,17 +25,17 @@ type cli struct {
 
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
 	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
-	Parked      parkedCmd      `cmd:"" help:"Commands that could not be decided: look at them, requeue them, drop them."`
-	DeadLetters deadLettersCmd `cmd:"" help:"Messages that could not even be decoded."`
+	Parked      parkedCmd      `cmd:"" help:"The commands that could not be decided."`
+	DeadLetters deadLettersCmd `cmd:"" help:"The messages that can't be decoded."`
 	Projections projectionsCmd `cmd:"" help:"The read models."`
-	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or mend them; exit 1 if one differs."`
-	Setup       setupCmd       `cmd:"" help:"Make the topics and the tables, or check them, and end; each role does so too."`
-	Health      healthCmd      `cmd:"" help:"Ask the running service on this machine whether it is ready; exit 1 if not."`
+	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or repair them; exit 1 for a difference."`
+	Setup       setupCmd       `cmd:"" help:"Make or check the topics and the tables, and end. Each role does the same at its start."`
+	Health      healthCmd      `cmd:"" help:"Ask whether the service on this machine is ready; exit 1 if not."`
 	Docs        docsCmd        `cmd:"" help:"Documents for machines."`
-	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this command line: bash, zsh or fish."`
+	Completion  completionCmd  `cmd:"" help:"Print the completion script for a shell: bash, zsh or fish."`
 }
 
-// invocation is what a command stands in.
+// invocation is the surroundings of a command.
 type invocation struct {
 	ctx            context.Context
 	cli            *cli
@@ -48,28 +48,34 @@ func (in *invocation) load() (config.Config, error) {
 	return config.Load(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
 }
 
+// usageError is the error of a wrong command line.
+type usageError struct{}
+
+// Error says where to look.
+func (usageError) Error() string { return "see " + program + " --help" }
+
 var (
-	errUsage = errors.New("see app --help") // a command line that can't be understood
-	errDone  = errors.New("done")           // all is printed
+	errUsage error = usageError{}
+	errDone        = errors.New("done") // kong has printed everything
 )
 
-// command parses a command line, runs it, and returns the exit code.
+// command parses and runs a command line, and returns the exit code.
 func command(ctx context.Context, d Domain, args, environ []string, stdout, stderr io.Writer) int {
 	service, err := d.register()
 	if err != nil {
-		fmt.Fprintf(stderr, "app: the service can't start: %s\n", err)
+		fmt.Fprintf(stderr, "%s: the service can't start: %s\n", program, err)
 		return exitFailed
 	}
 	in := &invocation{ctx: ctx, cli: new(cli), service: service, environ: environ, stdout: stdout, stderr: stderr}
 	done := -1
 	parser, err := kong.New(in.cli,
-		kong.Name("app"),
-		kong.Description(`Millrace takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models.
+		kong.Name(program),
+		kong.Description(service.title+` takes commands over HTTP, keeps what happened in Kafka, and answers queries from read models.
 
-Without a command it runs all of it on this machine, and keeps its data in ./data.`),
+Without a command all roles run in this process, with all data in ./data.`),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { done = code; panic(errDone) }), // --help and the like
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version(), "program": program, "stream": service.registry.Types()[0].Stream("1")},
 		kong.Bind(in),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
@@ -91,8 +97,8 @@ Without a command it runs all of it on this machine, and keeps its data in ./dat
 	return exitCode(err, stderr)
 }
 
-// untilDone lets kong end the program where it has printed help, or the like,
-// without ending the process.
+// untilDone runs a function that kong may end early, for example after printing
+// help. The process goes on.
 func untilDone(run func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -104,7 +110,7 @@ func untilDone(run func() error) (err error) {
 	return run()
 }
 
-// exitCode prints an error, in plain lines, and says how to exit.
+// exitCode prints an error in plain lines, and returns the exit code.
 func exitCode(err error, stderr io.Writer) int {
 	var wrong *config.Errors
 	switch {
@@ -114,23 +120,23 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, wrong)
 		return exitUsage
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "app: %s\n", err)
+		fmt.Fprintf(stderr, "%s: %s\n", program, err)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "app: %s\n", err)
+		fmt.Fprintf(stderr, "%s: %s\n", program, err)
 		return exitFailed
 	}
 }
 
 type serveCmd struct{}
 
-// Help says which roles run.
+// Help explains the roles and the exit codes.
 func (serveCmd) Help() string {
 	return `Without a configuration all four roles run in this process: broker, command-service, query-service and read-api. A
 file or --set roles=read-api,query-service picks some of them.
 
-It ends on Ctrl-C or SIGTERM, once what is under way is done; a second one ends it at once. Exit codes: 0 ended as told,
-1 failed, 2 the configuration or the command line is wrong.`
+Ctrl-C or SIGTERM ends the process, once the work in flight is done; a second signal ends the process at once. Exit
+codes: 0 ended as told, 1 failed, 2 the configuration or the command line is wrong.`
 }
 
 // Run runs the roles until the process is told to stop.
@@ -172,7 +178,7 @@ func (configKeysCmd) Run(in *invocation) error {
 	return table.Flush()
 }
 
-// isTerminal says whether somebody looks at what is written there.
+// isTerminal says whether a writer is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())

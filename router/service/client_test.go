@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 )
 
-// answer is what a server said.
+// answer is an answer of a server.
 type answer struct {
 	status int
 	header http.Header
@@ -43,7 +43,7 @@ func do(client *http.Client, request *http.Request) (answer, error) {
 	return answer{response.StatusCode, response.Header, string(text)}, err
 }
 
-// tryPost sends a command, to a service that may be away.
+// tryPost sends a command to a service. The service may be away.
 func (s *stack) tryPost(command string) (answer, error) {
 	return send(s.client, http.MethodPost, "http://"+s.commandService.at.Commands+"/commands", "application/json", command)
 }
@@ -58,7 +58,7 @@ func (s *stack) post(command string) answer {
 	return got
 }
 
-// accept sends a command that must be accepted.
+// accept sends a command, and wants a 202.
 func (s *stack) accept(command string) {
 	s.t.Helper()
 	if got := s.post(command); got.status != http.StatusAccepted {
@@ -66,12 +66,12 @@ func (s *stack) accept(command string) {
 	}
 }
 
-// get asks the read API, which may be away.
+// get asks the read API. The read API may be away.
 func (s *stack) get(path string) (answer, error) {
 	return send(s.client, http.MethodGet, "http://"+s.readAPI.at.Queries+path, "", "")
 }
 
-// user is one of GET /users.
+// user is a user in GET /users.
 type user struct {
 	ID      users.ID
 	Name    string
@@ -111,7 +111,7 @@ func (s *stack) waitForUser(want user) {
 	})
 }
 
-// wantProblem checks that an answer is a problem of this kind.
+// wantProblem wants a problem of this kind.
 func wantProblem(t *testing.T, got answer, status int, slug string) {
 	t.Helper()
 	var problem struct{ Type string }

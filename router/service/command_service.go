@@ -21,14 +21,15 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// commandService is the role: the gateway, the ledger, and the handlers.
+// commandService is the role command-service: the gateway, the state store, and
+// the dispatcher of commands.
 type commandService struct {
 	*Process
 	server *web.Server
 
 	bus    atomic.Pointer[kafka.CommandBus]            // nil until Kafka is reached
-	states atomic.Pointer[decider.StateStore]          // likewise
-	status atomic.Pointer[func(context.Context) error] // why the handlers aren't ready
+	states atomic.Pointer[decider.StateStore]          // nil until Kafka is reached
+	status atomic.Pointer[func(context.Context) error] // why the dispatcher is not ready
 }
 
 var errKafkaAway = errors.New("kafka has not been reached yet")
@@ -71,19 +72,20 @@ func (s *commandService) run(ctx context.Context) error {
 	defer s.drainServer("command-service", s.server)
 	err = s.handle(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil // it was told to stop while it waited for Kafka
+		return nil // told to stop while waiting for Kafka
 	}
 	return err
 }
 
-// commandRoutes are those of the commands' address.
+// commandRoutes are the routes of the command service's address.
 func (m *Process) commandRoutes(gateway *gateway.Gateway) (*mux.Router, error) {
 	router := web.NewRouter()
 	gateway.Routes(router)
 	return router, m.describe(router)
 }
 
-// awaitVisible is nil where the read models are another process's.
+// awaitVisible returns a function that waits until this process's read models
+// include a record, or nil if another process keeps the read models.
 func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
 	if !s.Config.Has(config.QueryService) {
 		return nil
@@ -139,7 +141,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	s.stats.dispatcher.Store(dispatcher)
 	s.bus.Store(k.bus)
 
-	// The ledger outlives the handlers: what is under way ends in it.
+	// The state store outlives the router: commands under way end in the store.
 	statesCtx, stopStates := context.WithCancel(context.WithoutCancel(ctx))
 	statesDone := make(chan error, 1)
 	go func() { statesDone <- states.Run(statesCtx) }()
@@ -175,7 +177,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	return errors.Join(err, <-statesDone)
 }
 
-// writeSide is what the command service has open on Kafka.
+// writeSide is everything that the command service has open on Kafka.
 type writeSide struct {
 	bus         *kafka.CommandBus
 	deadLetters message.Publisher
@@ -184,8 +186,8 @@ type writeSide struct {
 	commands    *kafka.CommandReader
 }
 
-// open opens them, and waits for brokers that went away since the topics were
-// checked.
+// open opens the write side, and waits if brokers went away since the check of
+// the topics.
 func (s *commandService) open(ctx context.Context, topics kafka.Topics) (k writeSide, err error) {
 	err = s.retry(ctx, "kafka went away; waiting for it", func(context.Context) (err error) {
 		defer func() {
@@ -212,12 +214,13 @@ func (s *commandService) open(ctx context.Context, topics kafka.Topics) (k write
 	return k, err
 }
 
-// close closes all at once: each may have to wait for a broker that hangs.
+// close closes everything at the same time, because each client may wait for a
+// broker that hangs.
 func (k writeSide) close(log *slog.Logger) {
 	var closing sync.WaitGroup
-	closeIt := func(what string, it io.Closer) {
+	closeIt := func(what string, client io.Closer) {
 		closing.Go(func() {
-			if err := it.Close(); err != nil {
+			if err := client.Close(); err != nil {
 				log.Warn("close the write side", "what", what, "error", err)
 			}
 		})

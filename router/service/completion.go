@@ -1,6 +1,8 @@
 package service
 
 import (
+	"strings"
+
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/posener/complete"
@@ -12,22 +14,23 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: bash, zsh or fish."`
 }
 
-// Help says how to use what is printed.
+// Help says how to use the script.
 func (completionCmd) Help() string {
-	return `For this shell, or for all when it stands in the shell's init file:
+	return strings.ReplaceAll(`For this shell, or for all when it stands in the shell's init file:
 
-    source <(app completion bash)
-    source <(app completion zsh)
-    app completion fish | source`
+    source <(PROGRAM completion bash)
+    source <(PROGRAM completion zsh)
+    PROGRAM completion fish | source`, "PROGRAM", program)
 }
 
-// Run prints what teaches the shell to ask this program.
+// Run prints a script for the shell. The script makes the shell ask this
+// program.
 func (c completionCmd) Run(parsed *kong.Context) error {
 	return (&kongcompletion.Completion{Shell: c.Shell, Code: true}).Run(parsed)
 }
 
-// completions answers a shell that asks what could stand on the command line, and
-// ends; it does nothing for a person who calls.
+// completions answers a shell that asks for the possible next words, and ends
+// the program. If a person has started the program, completions does nothing.
 func completions(parser *kong.Kong) {
 	keys := make([]string, 0, len(config.Keys()))
 	for _, key := range config.Keys() {

@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// holdConnections is a program of its own, for it needs as many files as the
-// server: it opens connections to the commands' and the queries' address, as
-// many as its last argument says, each stuck at some point, says so, and keeps
-// them until its input ends.
+// holdConnections is a program, because a process has a limit on files and the
+// server needs as many. The program opens connections to the addresses of
+// commands and queries, as many as the last argument says, each stuck at some
+// point, says when all are open, and holds the connections until the input ends.
 func holdConnections() {
 	commands, queries := os.Args[1], os.Args[2]
 	n, err := strconv.Atoi(os.Args[3])
@@ -52,7 +52,7 @@ func holdConnections() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// stuck is where a connection goes, and all that is ever sent on it.
+// stuck is the address of a connection, and the bytes that are sent.
 func stuck(i int, commands, queries string) (address, text string) {
 	switch i % 10 {
 	case 0: // follows what happens to all users, and reads nothing
@@ -70,8 +70,8 @@ func stuck(i int, commands, queries string) (address, text string) {
 	}
 }
 
-// Ten thousand connections that are stuck somewhere keep nobody else waiting,
-// cost no more than some memory each, and leave nothing behind.
+// Ten thousand stuck connections delay nobody, cost some memory each and nothing
+// else, and leave nothing behind.
 func TestManyStuckConnections(t *testing.T) {
 	n := 10_000
 	if testing.Short() {
@@ -131,8 +131,8 @@ func TestManyStuckConnections(t *testing.T) {
 }
 
 // serves sends some commands and queries, to all partitions, and returns how
-// long the slowest took of a command with a query. A command that comes alone
-// waits up to half a second for the read models.
+// long the slowest command took together with a query. A command that comes
+// alone waits up to half a second for the read models.
 func (s *stack) serves(prefix string) (slowest time.Duration) {
 	s.t.Helper()
 	const users = 50
@@ -154,8 +154,8 @@ func (s *stack) serves(prefix string) (slowest time.Duration) {
 	return slowest
 }
 
-// hold has another process hold connections. They are given up by release, and
-// when the test ends.
+// hold starts another process that holds connections until release, or until the
+// test ends.
 func hold(t *testing.T, to *service, n int) (release func()) {
 	t.Helper()
 	cmd := exec.Command("hold", to.at.Commands, to.at.Queries, strconv.Itoa(n))
@@ -184,7 +184,7 @@ func hold(t *testing.T, to *service, n int) (release func()) {
 	return release
 }
 
-// usage is what a process takes.
+// usage is the memory, goroutines and files of a process.
 type usage struct {
 	goroutines, memory int // of heap and stacks, in bytes
 	files              int // 0 where there is no /proc

@@ -13,9 +13,9 @@ import (
 )
 
 type deadLettersCmd struct {
-	List deadLettersListCmd `cmd:"" help:"List the messages that could never be decoded."`
-	Show deadLettersShowCmd `cmd:"" help:"Show a dead letter: why it is here, and all of it."`
-	Drop deadLettersDropCmd `cmd:"" help:"Drop a dead letter, and all before it in its partition."`
+	List deadLettersListCmd `cmd:"" help:"List the messages that can't be decoded."`
+	Show deadLettersShowCmd `cmd:"" help:"Show a dead letter whole, with the reason."`
+	Drop deadLettersDropCmd `cmd:"" help:"Drop a dead letter, and all earlier ones of the partition."`
 }
 
 type deadLettersListCmd struct{}
@@ -42,7 +42,7 @@ func (deadLettersListCmd) Run(in *invocation) error {
 
 // letter is a dead letter's place on the command line: partition/offset.
 type letter struct {
-	Letter string `arg:"" help:"Which one: PARTITION/OFFSET, as list shows it."`
+	Letter string `arg:"" help:"The dead letter: PARTITION/OFFSET, as list shows the letter."`
 }
 
 func (l letter) place() (at kafka.Place, err error) {
@@ -57,7 +57,7 @@ func (l letter) place() (at kafka.Place, err error) {
 
 type deadLettersShowCmd struct{ letter }
 
-// Run shows one dead letter.
+// Run shows a dead letter.
 func (c deadLettersShowCmd) Run(in *invocation) error {
 	at, err := c.place()
 	if err != nil {
@@ -96,11 +96,12 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.DropDeadLetters(ctx, at) })
 }
 
+// eachDeadLetter reads all dead letters.
 func eachDeadLetter(in *invocation, fn func(kafka.DeadLetter) error) error {
 	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.ReadDeadLetters(ctx, fn) })
 }
 
-// onKafka does something with the configured cluster.
+// onKafka runs a function on the configured cluster.
 func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error {
 	cfg, err := in.load()
 	if err != nil {

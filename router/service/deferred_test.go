@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Commands that were held go on in their order, many at a time: what
-// TestManyHeldCommands has on a log of its own, here on a broker.
+// Many deferred commands go on in order. TestManyDeferredCommands has the same
+// on a log in memory; here is a broker.
 func TestDeferredCommandsAreResumed(t *testing.T) {
 	t.Setenv(brokenRule, "broken")
 	s := oneProcess(t)

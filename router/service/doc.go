@@ -1,3 +1,37 @@
-// Package service is the program: command line, configuration, and the roles of
-// a process, wired by hand.
+// Package service runs a service: the command line, the configuration, and the
+// roles of a process, wired by hand. A team lists the parts of a service in a
+// [Domain], and calls [Main]:
+//
+//	func main() { os.Exit(service.Main(domain)) }
+//
+// Package servicetest runs a whole service in a test.
+//
+// # From the command line to the roles
+//
+//   - registered.go: the Domain, and the check of all parts
+//   - run.go: Main, signals, exit codes; collector.go: the garbage collector
+//   - cli.go: the command line; completion.go, version.go, progress.go: the
+//     completion scripts, --version, the progress bar
+//   - serve.go: a process: addresses, roles, start and stop
+//   - command_service.go: role command-service
+//   - query_service.go, maintained_model.go: role query-service, and one of the
+//     read models of the role
+//   - read_api.go: role read-api
+//
+// # Shared by the roles
+//
+//   - kafka.go, guard.go, logging.go: settings of the configuration for Kafka,
+//     HTTP and the log
+//   - shared_tail.go: the log tail of the process
+//   - admin.go, metrics.go, projections_status.go: readiness, metrics, and GET
+//     /projections on the admin address
+//   - openapi.go: GET /openapi.json; banner.go: the banner
+//
+// # Commands for operators
+//
+//   - setup.go, health.go: prepare topics and tables; ask /readyz
+//   - operate.go, parked.go, dead_letters.go: parked commands, dead letters
+//   - read_models.go: a session with store and log; projections_list.go,
+//     projections_rebuild.go, projections_parked.go: generations of read models,
+//     and parked streams; verify.go: the proof
 package service

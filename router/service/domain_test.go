@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/query"
 )
 
-// domain is all that this service is made of: the one file that lists it.
+// domain is everything in the shipped service.
 var domain = Domain{
 	Aggregates: []*aggregate.Type{users.Aggregate},
 	Models:     []query.Model{userlist.Model, userstats.Model},

@@ -25,7 +25,7 @@ type crowd struct {
 	stop      context.CancelFunc
 }
 
-// crowd lets customers order until it is stopped.
+// crowd starts customers who order until somebody stops the crowd.
 func (s *stack) crowd(n int) *crowd {
 	ctx, stop := context.WithCancel(s.t.Context())
 	c := &crowd{s, make([]*customer, n), new(errgroup.Group), stop}
@@ -36,8 +36,8 @@ func (s *stack) crowd(n int) *crowd {
 	return c
 }
 
-// proven stops the customers, and checks that every row is what the log makes
-// of it, once all of it is in.
+// proven stops the customers, waits until the read models have everything, and
+// checks that every row is as the log makes the row.
 func (c *crowd) proven() {
 	c.t.Helper()
 	c.stop()
@@ -48,7 +48,7 @@ func (c *crowd) proven() {
 	c.wantProven()
 }
 
-// A query service that is killed again and again, wherever it is, folds every
+// A query service that is killed again and again, at any moment, folds every
 // record once.
 func TestQueryServiceKilledAgainAndAgain(t *testing.T) {
 	underLoad(t)
@@ -70,8 +70,8 @@ func TestQueryServiceKilledAgainAndAgain(t *testing.T) {
 	t.Logf("killed %d times, %d commands", kills, c.accepted())
 }
 
-// One that is frozen past its session, and comes back while another has its
-// partitions, changes nothing.
+// A query service that was frozen past the session, and comes back while another
+// has the partitions, changes nothing.
 func TestFrozenQueryServiceComesBack(t *testing.T) {
 	t.Parallel()
 	s := terminals(t)
@@ -90,8 +90,8 @@ func TestFrozenQueryServiceComesBack(t *testing.T) {
 	c.proven()
 }
 
-// freeze stops a process. With SQLite not in a transaction: nobody else could
-// write until it goes on.
+// freeze stops a process. With SQLite the process is not in a transaction, or
+// nobody else could write.
 func (s *stack) freeze(p *service) {
 	s.t.Helper()
 	if s.shared["store.driver"] == "postgres" {
@@ -109,8 +109,8 @@ func (s *stack) freeze(p *service) {
 	})
 }
 
-// While the store is away reads say so, commands are accepted all the same,
-// and what came meanwhile shows soon after it is back.
+// While the store is away, reads answer 503 and commands are accepted. Soon
+// after the store is back, reads show everything.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// fullSize says whether tests are to be as long as what they stand for, which
-// takes an hour: with FULL=1 in the environment.
+// fullSize says whether tests run at full size, which takes an hour: with FULL=1
+// in the environment.
 func fullSize() bool { return os.Getenv("FULL") != "" }
 
 // size is a number for each day, or at full size.

@@ -13,18 +13,18 @@ import (
 	"github.com/millrace/millrace/router/web/guard"
 )
 
-// secure is what stands between the HTTP addresses and their callers. The
-// zero value is nothing.
+// secure stands between the HTTP addresses and the callers. The zero value is
+// for a process without HTTP addresses.
 type secure struct {
 	http         config.HTTPConfig
 	certificates *web.Certificates // nil for plain HTTP
 	commands     *guard.Guard
 	queries      *guard.Guard
 	operators    *guard.Guard
-	cors         *cors.Cors // nil for no pages from elsewhere
+	cors         *cors.Cors // nil: no page of another origin may call
 }
 
-// newSecure reads the files that the configuration names.
+// newSecure reads the files of the configuration: certificates and keys.
 func (m *Process) newSecure(ctx context.Context) (s secure, err error) {
 	cfg := m.Config
 	s.http = cfg.HTTP
@@ -59,7 +59,7 @@ func (m *Process) newSecure(ctx context.Context) (s secure, err error) {
 	return s, nil
 }
 
-// newJWT returns nil where no issuer is named.
+// newJWT returns nil if the configuration names no issuer.
 func (m *Process) newJWT(ctx context.Context, cfg config.JWTConfig) (*guard.JWT, error) {
 	j := &guard.JWT{Issuer: cfg.Issuer, Audience: cfg.Audience, Algorithms: cfg.Algorithms, Leeway: cfg.Leeway}
 	var err error
@@ -74,8 +74,8 @@ func (m *Process) newJWT(ctx context.Context, cfg config.JWTConfig) (*guard.JWT,
 	return j, err
 }
 
-// newCORS lets pages of these origins call, and read what our answers say in
-// their headers. Tokens they send themselves, and cookies there are none.
+// newCORS lets pages of these origins call the service, and read the headers of
+// answers. Pages send tokens themselves; there are no cookies.
 func newCORS(origins []string) *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
@@ -90,8 +90,8 @@ func newCORS(origins []string) *cors.Cors {
 	})
 }
 
-// settings are those of an address whose callers must show the certificate
-// that is demanded, if tls.client_ca is given.
+// settings are the settings of an HTTP address. With tls.client_ca, the address
+// demands a certificate of callers.
 func (s *secure) settings(demand tls.ClientAuthType) web.Settings {
 	settings := web.Settings{
 		HeaderTimeout:  s.http.HeaderTimeout,
@@ -107,8 +107,8 @@ func (s *secure) settings(demand tls.ClientAuthType) web.Settings {
 	return settings
 }
 
-// public is a handler of commands or queries behind its guard, and open to the
-// pages that may call it.
+// public puts a handler of commands or queries behind the guard, and answers
+// CORS requests.
 func (s *secure) public(g *guard.Guard, next http.Handler) http.Handler {
 	next = g.Protect(next)
 	if s.cors == nil {
@@ -117,8 +117,8 @@ func (s *secure) public(g *guard.Guard, next http.Handler) http.Handler {
 	return s.cors.Handler(next)
 }
 
-// admin is the admin address's handler. Whoever asks whether the process is
-// well needs no token: what asks often is a machine that can have none.
+// admin is the handler of the admin address. /livez and /readyz need no token: a
+// load balancer or an orchestrator can't have one.
 func (s *secure) admin(routes http.Handler) http.Handler {
 	guarded := s.operators.Protect(routes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

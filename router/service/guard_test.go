@@ -25,8 +25,8 @@ func TestHTTPSettings(t *testing.T) {
 	}
 }
 
-// Pages of a listed origin may ask, without a token before they may; pages of
-// another are told nothing that a browser would let them read.
+// Pages of a listed origin may ask, and need no token for the preflight. The
+// browser shows other pages nothing.
 func TestPagesFromElsewhere(t *testing.T) {
 	t.Parallel()
 	token, err := guard.ParseToken("shop:queries:87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8590")

@@ -17,7 +17,7 @@ import (
 
 type healthCmd struct{}
 
-// Run asks /readyz of the process that runs with this configuration.
+// Run asks /readyz of the running process with the same configuration.
 func (healthCmd) Run(in *invocation) error {
 	cfg, err := in.load()
 	if err != nil {
@@ -48,8 +48,8 @@ func (healthCmd) Run(in *invocation) error {
 	return nil
 }
 
-// dialable is where a process that listens on this address is reached from
-// its own machine.
+// dialable is the address at which a listening process is reached from the same
+// machine.
 func dialable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -61,10 +61,10 @@ func dialable(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-var errOtherCertificate = errors.New("it shows another certificate than the one of this configuration")
+var errOtherCertificate = errors.New("the process shows another certificate than the one of this configuration")
 
-// healthClient trusts the configured certificate itself, by whatever name it
-// goes: the process is asked at localhost.
+// healthClient trusts the configured certificate itself. The name in the
+// certificate does not matter, because the process is asked at localhost.
 func healthClient(certFile string) (*http.Client, error) {
 	if certFile == "" {
 		return new(http.Client), nil

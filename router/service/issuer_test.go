@@ -16,8 +16,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// A process takes the tokens of its issuer, whether it asks for the keys or
-// has them in a file.
+// A process takes the tokens of the issuer, with the keys from the issuer or
+// from a file.
 func TestIssuer(t *testing.T) {
 	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -10,7 +10,8 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// newKafka is the clients' view of Kafka. It reads the files of TLS.
+// newKafka makes the Kafka clients' settings of the configuration. The files of
+// TLS are read.
 func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kafka, error) {
 	security := sasl(cfg)
 	if cfg.Kafka.TLS.Enabled {
@@ -30,7 +31,8 @@ func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kaf
 	}, nil
 }
 
-// sasl is who the clients are, and whom the embedded broker lets in.
+// sasl is the name and password of the clients. The embedded broker asks for the
+// same.
 func sasl(cfg config.Config) kafka.Security {
 	s := cfg.Kafka.SASL
 	if s.Mechanism == config.SASLOff {
@@ -39,8 +41,8 @@ func sasl(cfg config.Config) kafka.Security {
 	return kafka.Security{Mechanism: s.Mechanism, User: s.User, Password: string(s.Password)}
 }
 
-// kafkaTLS reads the clients' certificate for each connection: it may be
-// another one by then.
+// kafkaTLS makes the clients' TLS settings. The certificate is read again for
+// each connection, so a renewed certificate needs no restart.
 func kafkaTLS(cfg config.KafkaTLSConfig) (*tls.Config, error) {
 	client := &tls.Config{ServerName: cfg.ServerName, MinVersion: tls.VersionTLS12}
 	var err error
@@ -63,11 +65,11 @@ func kafkaTLS(cfg config.KafkaTLSConfig) (*tls.Config, error) {
 	return client, nil
 }
 
-// broker is what the embedded broker asks of its clients.
+// broker is the TLS and SASL that the embedded broker asks of clients.
 func (s *secure) broker(cfg config.Config) kafka.Security {
 	security := sasl(cfg)
 	if cfg.Kafka.TLS.Enabled {
-		security.TLS = s.certificates.Server(tls.NoClientCert) // of HTTP's callers only
+		security.TLS = s.certificates.Server(tls.NoClientCert) // client certificates are for HTTP only
 	}
 	return security
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Each of the processes is killed with -9 and started again while clients go
-// on. What was accepted is in the log once, and in the read model.
+// Each process is killed with -9 and started again under traffic. Accepted
+// commands are in the log once, and in the read model.
 func TestKillEach(t *testing.T) {
 	underLoad(t)
 	t.Parallel()
@@ -60,9 +60,9 @@ type customer struct {
 	accepted atomic.Int64
 }
 
-// order sends one command after the other until the context ends: number n
-// makes version n, under the name that says so. While the service is away it
-// sends the same command again.
+// order sends one command after the other until the context ends. Number n makes
+// version n, with a name that has the number. While the service is away the same
+// command is sent again.
 func (c *customer) order(ctx context.Context, s *stack) error {
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
@@ -92,8 +92,8 @@ func (c *customer) order(ctx context.Context, s *stack) error {
 	}
 }
 
-// watch reads until the context ends. A user never goes back to what it was,
-// and never has a name that isn't that of its version.
+// watch reads until the context ends. A user never goes back to an earlier
+// version, and always has the name of the version.
 func watch(ctx context.Context, s *stack) error {
 	seen := map[users.ID]uint64{}
 	pace := time.NewTicker(10 * time.Millisecond)
@@ -120,8 +120,7 @@ func watch(ctx context.Context, s *stack) error {
 	}
 }
 
-// waitForMore waits until a command that each customer sends from now on
-// shows in the read model.
+// waitForMore waits until the read model shows a new command of each customer.
 func (s *stack) waitForMore(customers []*customer) {
 	s.t.Helper()
 	began := time.Now()

@@ -23,8 +23,8 @@ import (
 // topic is a topic's name on the stack's Kafka.
 func (s *stack) topic(name string) string { return s.shared["kafka.topic_prefix"] + name }
 
-// dump reads a topic from its start to its end, one partition after the
-// other, as any client of Kafka would.
+// dump reads a topic from start to end, one partition after the other, as any
+// client of Kafka would.
 func (s *stack) dump(topic string) []*sarama.ConsumerMessage {
 	s.t.Helper()
 	cfg := sarama.NewConfig()
@@ -72,10 +72,10 @@ func (s *stack) dump(topic string) []*sarama.ConsumerMessage {
 	return all
 }
 
-// history is what counts in the log, by stream, once every command is
-// decided. All of the log must be as Millrace writes it, every chain whole,
-// and every command must have ended as exactly one record that counts, in the
-// order in which the commands of its stream came.
+// history is the records that count, by stream, once every command is decided.
+// Every message in the log must be as Millrace writes messages, and every chain
+// whole. Every command must have ended as one counting record, in the order in
+// which the commands of the stream came.
 func (s *stack) history() map[string][]eventlog.Record {
 	s.t.Helper()
 	var accepted map[string][]eventlog.Record
@@ -167,7 +167,7 @@ func readPartition(ctx context.Context, reader *kafka.LogReader, partition int32
 	return accepted, err
 }
 
-// waitForUsers waits until the read model shows just what the log says.
+// waitForUsers waits until the read model shows exactly the log.
 func (s *stack) waitForUsers(history map[string][]eventlog.Record) {
 	s.t.Helper()
 	want := map[users.ID]user{}
@@ -206,7 +206,7 @@ func (s *stack) waitForUsers(history map[string][]eventlog.Record) {
 	})
 }
 
-// header is the value of a header, "" without it.
+// header is the value of a header, "" if the header is missing.
 func header(m *sarama.ConsumerMessage, key string) string {
 	for _, h := range m.Headers {
 		if string(h.Key) == key {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-// newLogger writes text for people, and JSON for machines.
+// newLogger logs text for people, or JSON for machines.
 func newLogger(cfg config.LogConfig, w io.Writer) *slog.Logger {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,

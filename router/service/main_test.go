@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // the PATH of all tests, it is main. So what the tests start is real
 // processes, with the race detector in them, that can be killed.
 func TestMain(m *testing.M) {
+	program = "app" // in this process too
 	testscript.Main(m, map[string]func(){"app": func() {
 		carryWiderUsers()
 		os.Exit(Main(testDomain()))

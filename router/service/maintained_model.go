@@ -15,12 +15,13 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// otherBinaryPoll is how often a query service looks whose a read model's live
-// generation is: it may be rebuilt, or rolled back, by another process.
+// otherBinaryPoll is how often a query service checks whether a read model's
+// live generation has this binary's definition. Another process may rebuild the
+// read model, or roll back.
 const otherBinaryPoll = time.Second
 
-// maintainedModel is a read model that a query service keeps up with the log, for as
-// long as the live generation is its binary's.
+// maintainedModel is a read model that a query service folds, as long as the
+// live generation has this binary's definition.
 type maintainedModel struct {
 	*queryService
 	projection *projection.Projection
@@ -28,7 +29,7 @@ type maintainedModel struct {
 	status     atomic.Pointer[func(context.Context) error]
 }
 
-// ready says why the read model isn't up with the log, or nil.
+// ready says why the read model is not up with the log, or nil.
 func (m *maintainedModel) ready(ctx context.Context) error {
 	status := m.status.Load()
 	if status == nil {
@@ -42,8 +43,8 @@ func (m *maintainedModel) ready(ctx context.Context) error {
 
 func (m *maintainedModel) setStatus(status func(context.Context) error) { m.status.Store(&status) }
 
-// maintain keeps the read model up until the context ends. While another binary
-// has rebuilt it, it leaves it to that one.
+// maintain folds the log into the read model until the context ends. While the
+// live generation has the definition of another binary, maintain waits.
 func (m *maintainedModel) maintain(ctx context.Context, reader *kafka.TailReader) error {
 	for {
 		err := m.prepareOne(ctx, m.store, m.projection)
@@ -65,12 +66,13 @@ func (m *maintainedModel) maintain(ctx context.Context, reader *kafka.TailReader
 	}
 }
 
-// awaitFit waits until the live generation is this binary's.
+// awaitFit waits until the live generation has this binary's definition.
 func (m *maintainedModel) awaitFit(ctx context.Context) error {
 	return m.poll(ctx, func(err error) bool { return err == nil })
 }
 
-// poll looks whose the live generation is, until the answer will do.
+// poll checks the live generation again and again, until the result is good
+// enough.
 func (m *maintainedModel) poll(ctx context.Context, enough func(error) bool) error {
 	tick := time.NewTicker(otherBinaryPoll)
 	defer tick.Stop()
@@ -86,8 +88,8 @@ func (m *maintainedModel) poll(ctx context.Context, enough func(error) bool) err
 	}
 }
 
-// fold runs an engine until the context ends, or the live generation is another
-// binary's.
+// fold runs an engine until the context ends, or another binary has made another
+// generation live.
 func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -117,7 +119,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 	m.engine.Store(engine)
 	defer m.engine.Store(nil)
 	looking := make(chan struct{})
-	go func() { // it may be rebuilt while nothing comes
+	go func() { // the read model may be rebuilt while no record comes
 		defer close(looking)
 		other := func(err error) bool { return errors.Is(err, readmodel.ErrOtherDefinition) }
 		if err := m.poll(ctx, other); other(err) {

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/router/telemetry"
 )
 
-// stats are the parts of the process that tell how they stand, nil as long
-// as they aren't there.
+// stats are the parts of the process that metrics ask. A part is nil until the
+// part has started.
 type stats struct {
 	gateway    atomic.Pointer[gateway.Gateway]
 	states     atomic.Pointer[decider.StateStore]
@@ -43,7 +43,7 @@ func buildOf() telemetry.Build {
 	return build
 }
 
-// newTraces returns nil where they are to go nowhere.
+// newTraces returns nil if the configuration has no endpoint for traces.
 func newTraces(ctx context.Context, m *Process) (*telemetry.Traces, error) {
 	cfg := m.Config.Telemetry.Traces
 	if cfg.Endpoint == "" {
@@ -59,7 +59,8 @@ func newTraces(ctx context.Context, m *Process) (*telemetry.Traces, error) {
 	})
 }
 
-// facts are looked up side by side: what is away takes a while to say so.
+// facts asks all parts at the same time, because a part that is away answers
+// slowly.
 func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Facts {
 	f := telemetry.Facts{Ready: map[string]bool{}}
 	var asking sync.WaitGroup
@@ -91,7 +92,8 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 	return f
 }
 
-// stateFacts are of a ledger that stands so, now that the log ends there.
+// stateFacts are the facts of a state store, with the lag behind the ends of the
+// log. Without the ends there is no lag.
 func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
 	facts := &telemetry.State{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped}
 	if ends != nil {
@@ -99,13 +101,14 @@ func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
 		for _, end := range ends {
 			lag += end
 		}
-		lag = max(0, lag) // it may have gone on since
+		lag = max(0, lag) // the state store may have gone on
 		facts.Lag = &lag
 	}
 	return facts
 }
 
-// facts are those of the read models, but for those that the store doesn't tell of.
+// facts are the facts of the read models. A read model that the store can't tell
+// about is left out.
 func (s *modelStatus) facts(ctx context.Context, ends []int64) (facts []telemetry.ReadModel) {
 	agesCtx, cancel := context.WithTimeout(ctx, endsTimeout)
 	defer cancel()
@@ -113,7 +116,7 @@ func (s *modelStatus) facts(ctx context.Context, ends []int64) (facts []telemetr
 	for _, p := range s.Service.projections() {
 		status, err := readmodel.StatusOf(ctx, s.store, p, ends)
 		if err != nil {
-			continue // why it can't be asked, readiness tells
+			continue // /readyz tells why
 		}
 		model := telemetry.ReadModel{Name: status.Name, Generation: status.Generation, Lag: status.Lag, Parked: status.Parked.Count}
 		if status.Lag != nil {
@@ -125,8 +128,8 @@ func (s *modelStatus) facts(ctx context.Context, ends []int64) (facts []telemetr
 	return facts
 }
 
-// rebuildLag is how far a generation is that is being filled, nil if there is
-// none.
+// rebuildLag is how many records the generation under construction has yet to
+// fold, nil if no rebuild runs.
 func (s *modelStatus) rebuildLag(ctx context.Context, p *projection.Projection, ends []int64) *int64 {
 	building, err := s.store.Building(ctx, p)
 	if err != nil || len(building) == 0 {
@@ -136,8 +139,8 @@ func (s *modelStatus) rebuildLag(ctx context.Context, p *projection.Projection, 
 	return &lag
 }
 
-// oldest is the age in seconds of the oldest record that is not in a read
-// model, nil if nobody knows.
+// oldest is the age in seconds of the oldest record that the read model lacks,
+// nil if nobody knows.
 func oldest(status *readmodel.Status, age func(partition int32, offset int64) (time.Duration, bool)) *float64 {
 	seconds, known := 0.0, *status.Lag == 0
 	for _, p := range status.Partitions {
@@ -154,7 +157,8 @@ func oldest(status *readmodel.Status, age func(partition int32, offset int64) (t
 	return &seconds
 }
 
-// ages returns what looks up how old records are, each once.
+// ages returns a function that looks up the age of a record. Each record is read
+// once.
 func (s *modelStatus) ages(ctx context.Context) func(partition int32, offset int64) (time.Duration, bool) {
 	known := map[kafka.Place]time.Time{}
 	return func(partition int32, offset int64) (time.Duration, bool) {
@@ -171,6 +175,6 @@ func (s *modelStatus) ages(ctx context.Context) func(partition int32, offset int
 			known[at] = record.Time
 		}
 		when := known[at]
-		return max(0, time.Since(when)), !when.IsZero() // one that is no record has no time
+		return max(0, time.Since(when)), !when.IsZero() // a message that is no record has no time
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// metrics are what a service tells Prometheus, a line each.
+// metrics are the metrics of a service, line by line.
 func (s *stack) metrics(of *service) []string {
 	s.t.Helper()
 	got, err := send(s.client, http.MethodGet, "http://"+of.at.Admin+"/metrics", "", "")
@@ -19,7 +19,7 @@ func (s *stack) metrics(of *service) []string {
 	return strings.Split(got.body, "\n")
 }
 
-// waitForMetrics waits until a service tells all of these.
+// waitForMetrics waits until a service has all of these metrics.
 func (s *stack) waitForMetrics(of *service, want ...string) {
 	s.t.Helper()
 	eventually(s.t, "the metrics", func() error {
@@ -42,7 +42,7 @@ func (s *stack) waitForMetrics(of *service, want ...string) {
 	})
 }
 
-// What a process tells after known traffic is exactly that.
+// After known traffic the metrics are exact.
 func TestMetricsAfterKnownTraffic(t *testing.T) {
 	t.Setenv(brokenRule, "broken")
 	s := oneProcess(t)
@@ -125,7 +125,7 @@ func TestMetricsAfterKnownTraffic(t *testing.T) {
 	}
 }
 
-// A read model that nobody keeps up is late: in records, and in seconds.
+// A read model without a query service is late: in records, and in seconds.
 func TestMetricsOfALateReadModel(t *testing.T) {
 	t.Parallel()
 	s := terminals(t)

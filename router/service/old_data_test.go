@@ -123,7 +123,9 @@ func TestWrongServicesAreRefused(t *testing.T) {
 	upcast := ordersBut(func(d *aggregate.Definition[order]) {
 		d.Upcasts = []aggregate.Upcast{{From: "itemPut", To: "itemLaid", Body: func(old []byte) ([]byte, error) { return old, nil }}}
 	})
-	type state struct{ pieces int }
+	type state struct {
+		pieces int //nolint:unused // the field that would be lost
+	}
 	lossy := aggregate.Of(aggregate.Definition[state]{
 		Name: "lossy", Plural: "lossies", Commands: []func() aggregate.Command[state]{func() aggregate.Command[state] { return new(lose[state]) }},
 	})

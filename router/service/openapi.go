@@ -14,7 +14,8 @@ import (
 
 const openAPIPath = "/openapi.json"
 
-// describe adds GET /openapi.json: what the router has. Call it last.
+// describe adds GET /openapi.json, the description of all routes of a router.
+// Call describe last.
 func (m *Process) describe(router *mux.Router) error {
 	paths := []string{openAPIPath}
 	err := router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
@@ -42,8 +43,8 @@ func (m *Process) describe(router *mux.Router) error {
 }
 
 type docsCmd struct {
-	OpenAPI  openAPICmd  `cmd:"" name:"openapi" help:"Print what describes the HTTP interface: OpenAPI 3.1, JSON."`
-	AsyncAPI asyncAPICmd `cmd:"" name:"asyncapi" help:"Print what describes the topics: AsyncAPI 3.0, JSON."`
+	OpenAPI  openAPICmd  `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 document of the HTTP interface, as JSON."`
+	AsyncAPI asyncAPICmd `cmd:"" name:"asyncapi" help:"Print the AsyncAPI 3.0 document of the topics, as JSON."`
 }
 
 type openAPICmd struct{}
@@ -56,7 +57,7 @@ func (openAPICmd) Run(in *invocation) error {
 
 type asyncAPICmd struct{}
 
-// Run prints it.
+// Run prints the topics.
 func (asyncAPICmd) Run(in *invocation) error {
 	_, err := in.stdout.Write(documents.AsyncAPI(in.service.description()))
 	return err

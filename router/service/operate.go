@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// operator is somebody at the command line, with the log folded before them.
+// operator is a session of the command line with the log and the folded states.
 type operator struct {
 	kafka  *kafka.Kafka
 	topics kafka.Topics
@@ -25,7 +25,8 @@ type operator struct {
 // operatorTimeout bounds the wait for Kafka, and for an outcome.
 const operatorTimeout = 15 * time.Second
 
-// operate folds the log to its end, with progress, and lets do work on it.
+// operate folds the log to the end, shows the progress, and runs a function with
+// the states.
 func operate(in *invocation, do func(context.Context, *operator) error) error {
 	cfg, err := in.load()
 	if err != nil {
@@ -66,7 +67,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	return do(ctx, &operator{kafka, topics, states, in.stdout})
 }
 
-// readLog waits until the log is folded, and shows how far it is.
+// readLog waits until the log is folded, and shows the progress.
 func readLog(ctx context.Context, stderr io.Writer, states *decider.StateStore, partitions int32) error {
 	caughtUp := make(chan error, 1)
 	go func() {
@@ -92,10 +93,10 @@ func readLog(ctx context.Context, stderr io.Writer, states *decider.StateStore, 
 	}
 }
 
-// operatorCommand is one of the router's own commands.
+// operatorCommand is a command of the router, such as requeueParked.
 type operatorCommand interface{ Type() string }
 
-// send sends an operator's command, and returns its outcome.
+// send sends a command of the router, and returns the outcome.
 func (o *operator) send(ctx context.Context, stream string, command operatorCommand, body []byte) (decider.Outcome, error) {
 	bus, err := o.kafka.CommandBus(o.topics.CommandsID)
 	if err != nil {
@@ -115,6 +116,7 @@ func (o *operator) send(ctx context.Context, stream string, command operatorComm
 	return o.await(ctx, watch)
 }
 
+// await waits for the outcome that a watch looks for.
 func (o *operator) await(ctx context.Context, watch *decider.Watch) (decider.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// A user's commands are decided in the order in which they were sent, across
-// their types.
+// A user's commands of all types are decided in the order in which the client
+// sent the commands.
 func TestRenamesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -54,8 +54,8 @@ func TestRenamesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// Sent twice, a command has two outcomes if it came as two commands, and one
-// if it came with one id.
+// A command sent twice has two outcomes, or one outcome if both have the same
+// id.
 func TestCreateTwice(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)

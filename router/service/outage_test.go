@@ -34,16 +34,17 @@ func outageFor(t *testing.T) time.Duration {
 }
 
 const (
-	// comeback is how long all may take to go on once the broker is back.
+	// comeback is how long the services may take to go on once the broker is
+	// back.
 	comeback = 20 * time.Second
-	// outageMemory is what an outage may cost a command service, in KiB, the
-	// race detector's share included.
+	// outageMemory is how much memory an outage may cost a command service, in
+	// KiB, with the race detector.
 	outageMemory = 256 << 10
 )
 
-// The broker is killed, and later hangs, under load. Meanwhile every answer is
-// a 503 that says how to go on, or a 2xx that holds. The command service keeps
-// its memory, and goes on by itself.
+// The broker is killed, and later hangs, under load. Meanwhile every answer is a
+// 503 with advice, or a 2xx that holds. The command service keeps its memory,
+// and goes on without help.
 func TestBrokerOutage(t *testing.T) {
 	underLoad(t)
 	t.Parallel()
@@ -114,8 +115,8 @@ func TestBrokerOutage(t *testing.T) {
 	s.wantProven()
 }
 
-// Processes that are told to stop while the broker hangs end in time, and say
-// what they could not do. Nothing is lost by it.
+// Processes that must stop while the broker hangs end in time, and say which
+// work is unfinished. Nothing is lost.
 func TestStopWhileBrokerHangs(t *testing.T) {
 	underLoad(t)
 	t.Parallel()
@@ -161,8 +162,8 @@ func withBroker(t *testing.T) *stack {
 	return terminals(t)
 }
 
-// outageClient sends commands of one user, each with an id, and knows what it
-// was told.
+// outageClient sends commands of one user, each with an id, and remembers the
+// answers.
 type outageClient struct {
 	user    string
 	insists bool // a command is sent again until it is taken
@@ -195,8 +196,8 @@ func (c *outageClient) work(ctx context.Context, s *stack) error {
 	return nil
 }
 
-// post sends a command once, and says whether it was taken. An answer that is
-// neither that nor a 503 with what one has to know is an error.
+// post sends a command once, and says whether the service took the command. An
+// answer other than a 2xx and a 503 with the necessary headers is an error.
 func (c *outageClient) post(s *stack, id, command string) (taken bool, err error) {
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands", strings.NewReader(command))
 	if err != nil {
@@ -227,8 +228,7 @@ func (c *outageClient) post(s *stack, id, command string) (taken bool, err error
 	}
 }
 
-// waitForTaken waits until each client has had commands taken that it sent from
-// now on.
+// waitForTaken waits until the service has taken a new command of each client.
 func (s *stack) waitForTaken(clients []*outageClient) {
 	s.t.Helper()
 	before := make([]int64, len(clients))
@@ -245,7 +245,7 @@ func (s *stack) waitForTaken(clients []*outageClient) {
 	})
 }
 
-// memory is what a process has of the machine's, in KiB.
+// memory is the process's part of the machine's memory, in KiB.
 func (p *process) memory(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -260,7 +260,7 @@ func (p *process) memory(t *testing.T) int {
 	return kib
 }
 
-// peakMemory is the most that it has within a time.
+// peakMemory is the largest memory within a time.
 func (p *process) peakMemory(t *testing.T, within time.Duration) (peak int) {
 	t.Helper()
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {

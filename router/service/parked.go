@@ -12,9 +12,9 @@ import (
 
 type parkedCmd struct {
 	List    parkedListCmd    `cmd:"" help:"List the streams whose commands are parked."`
-	Show    parkedShowCmd    `cmd:"" help:"Show a stream's parked command, why it is parked, and what waits behind it."`
-	Requeue parkedRequeueCmd `cmd:"" help:"Decide a stream's parked commands after all, in order. Mend the fault first."`
-	Drop    parkedDropCmd    `cmd:"" help:"End a stream's parked command undecided, and go on with those behind it."`
+	Show    parkedShowCmd    `cmd:"" help:"Show a stream's parked command with the reason, and the commands behind."`
+	Requeue parkedRequeueCmd `cmd:"" help:"Decide a stream's parked commands again, in order. Fix the fault first."`
+	Drop    parkedDropCmd    `cmd:"" help:"Drop a stream's parked command, and decide the commands behind."`
 }
 
 type parkedListCmd struct{}
@@ -38,10 +38,10 @@ func (parkedListCmd) Run(in *invocation) error {
 }
 
 type parkedShowCmd struct {
-	Stream string `arg:"" help:"The stream, such as user/1."`
+	Stream string `arg:"" help:"The stream, such as ${stream}."`
 }
 
-// Run shows one parked stream.
+// Run shows a parked stream.
 func (c parkedShowCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
 		p, err := o.parked(c.Stream)
@@ -58,6 +58,7 @@ func (c parkedShowCmd) Run(in *invocation) error {
 	})
 }
 
+// parked returns a parked stream.
 func (o *operator) parked(stream string) (decider.ParkedStream, error) {
 	for _, p := range o.states.Parked() {
 		if p.Stream == stream {
@@ -68,10 +69,10 @@ func (o *operator) parked(stream string) (decider.ParkedStream, error) {
 }
 
 type parkedRequeueCmd struct {
-	Stream string `arg:"" help:"The stream, such as user/1."`
+	Stream string `arg:"" help:"The stream, such as ${stream}."`
 }
 
-// Run requeues a stream, and says what became of its parked command.
+// Run requeues a stream, and prints the outcome of the parked command.
 func (c parkedRequeueCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
 		return o.release(ctx, c.Stream, func(decider.DeferredCommand) operatorCommand {
@@ -81,7 +82,7 @@ func (c parkedRequeueCmd) Run(in *invocation) error {
 }
 
 type parkedDropCmd struct {
-	Stream  string `arg:"" help:"The stream, such as user/1."`
+	Stream  string `arg:"" help:"The stream, such as ${stream}."`
 	Command string `arg:"" help:"The parked command's id, as list shows it."`
 }
 
@@ -94,8 +95,8 @@ func (c parkedDropCmd) Run(in *invocation) error {
 	})
 }
 
-// release sends what lets a parked stream go on, and says what became of the
-// command at fault.
+// release sends a command of the router that lets a parked stream go on, and
+// prints the outcome of the parked command.
 func (o *operator) release(ctx context.Context, stream string, by func(decider.DeferredCommand) operatorCommand) error {
 	p, err := o.parked(stream)
 	if err != nil {
@@ -109,7 +110,7 @@ func (o *operator) release(ctx context.Context, stream string, by func(decider.D
 	}
 	watch := o.states.Watch(stream, first.ID)
 	defer watch.Close()
-	<-watch.C // that it is parked
+	<-watch.C // the outcome so far: parked
 	outcome, err := o.send(ctx, stream, command, body)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (o *operator) release(ctx context.Context, stream string, by func(decider.D
 	}
 	switch {
 	case outcome.Kind == decider.Parked:
-		return fmt.Errorf("%s %s is parked again; see app parked show %s", first.Type, first.ID, stream)
+		return fmt.Errorf("%s %s is parked again; see %s parked show %s", first.Type, first.ID, program, stream)
 	case outcome.Refusal != nil:
 		fmt.Fprintf(o.stdout, "%s %s is refused: %s\n", first.Type, first.ID, outcome.Refusal.Detail)
 	default:

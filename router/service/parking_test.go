@@ -16,8 +16,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// brokenRule makes the program carry a command whose rule panics, or, once it
-// is "mended", renames.
+// brokenRule adds a command to the program. The rule of the command panics, or
+// renames if the value is "mended".
 const brokenRule = "TEST_BROKEN_RULE"
 
 type breakUser struct {
@@ -36,7 +36,7 @@ func (c breakUser) Decide(u users.User) (aggregate.Event[users.User], error) {
 	return users.RenameUser(c).Decide(u)
 }
 
-// wait posts a command, and waits for its outcome.
+// wait posts a command, and waits for the outcome.
 func (s *stack) wait(command string) answer {
 	s.t.Helper()
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands", strings.NewReader(command))
@@ -64,9 +64,9 @@ func (s *stack) app(args ...string) (stdout string, code int) {
 	return p.stdout.String() + p.stderr.String(), code
 }
 
-// A command that can't be decided parks its own user's stream, and nobody
-// else's. It is looked at, requeued once the rule is mended, and decided in
-// order with those behind it.
+// A command that can't be decided parks the stream of one user only. An operator
+// looks at the command, mends the rule, and requeues; the command and the
+// commands behind are decided in order.
 func TestParkedUser(t *testing.T) {
 	t.Setenv(brokenRule, "broken")
 	s := oneProcess(t)
@@ -126,7 +126,7 @@ func TestParkedUser(t *testing.T) {
 	}
 }
 
-// What can't even be decoded goes to the dead letters, and holds nobody up.
+// A message that can't be decoded goes to the dead letters, and delays nobody.
 func TestDeadLetters(t *testing.T) {
 	s := oneProcess(t)
 	s.accept(createAlice)

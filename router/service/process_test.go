@@ -18,7 +18,7 @@ import (
 // settings are configuration keys with their values.
 type settings map[string]string
 
-// with is a copy with others in it.
+// with is a copy with other settings added.
 func (s settings) with(others settings) settings {
 	all := settings{}
 	for _, from := range []settings{s, others} {
@@ -29,8 +29,8 @@ func (s settings) with(others settings) settings {
 	return all
 }
 
-// environ is the environment of this process, but for its configuration, and
-// the settings.
+// environ is the environment of this process without settings of a service, plus
+// these settings.
 func (s settings) environ() []string {
 	const prefix = "MILLRACE_"
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, prefix) })
@@ -44,7 +44,7 @@ func (s settings) environ() []string {
 // goRace keeps the race detector from sleeping a second before each exit.
 const goRace = "GORACE=atexit_sleep_ms=0"
 
-// process is one run of the program.
+// process is a process of the program.
 type process struct {
 	cmd    *exec.Cmd
 	stdout output
@@ -53,8 +53,8 @@ type process struct {
 	at     Addresses // from the banner
 }
 
-// launch starts the program. When the test ends, the process does; what it
-// logged is shown if the test failed.
+// launch starts the program. The process ends with the test. If the test failed,
+// the log of the process is shown.
 func launch(t *testing.T, set settings, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command("app", args...), ended: make(chan struct{})}
@@ -82,7 +82,7 @@ func launch(t *testing.T, set settings, args ...string) *process {
 	return p
 }
 
-// waitForBanner waits until the process has told its addresses.
+// waitForBanner waits until the process has printed the addresses.
 func (p *process) waitForBanner(t *testing.T) {
 	t.Helper()
 	eventually(t, "the banner", func() error {
@@ -96,7 +96,7 @@ func (p *process) waitForBanner(t *testing.T) {
 	})
 }
 
-// parseBanner is the one place that knows what the banner looks like.
+// parseBanner reads the addresses in the banner.
 func parseBanner(text string) (at Addresses, whole bool) {
 	places, _, whole := strings.Cut(text, "\nTry:\n")
 	for line := range strings.Lines(places) {
@@ -156,8 +156,8 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// freeze stops the process, and returns when all of it has stopped: its threads
-// go on until the one that takes the signal has had its turn.
+// freeze stops the process, and returns when all threads have stopped. The other
+// threads go on until the thread with the signal has had its turn.
 func (p *process) freeze(t *testing.T) {
 	t.Helper()
 	p.signal(t, syscall.SIGSTOP)
@@ -188,7 +188,7 @@ func (p *process) exit(t *testing.T, within time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// output is what a process writes, as it comes.
+// output is the output of a process so far.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -206,11 +206,11 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// patience is how long something may take that takes a second or two: on a
-// busy machine, and with a consumer group that waits for a dead member.
+// patience is how long a step may take. A step takes a second or two, but longer
+// on a busy machine, and with a consumer group that waits for a dead member.
 const patience = 45 * time.Second
 
-// eventually tries until it works, and ends the test if it doesn't.
+// eventually tries until an attempt works, and ends the test if none does.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	if err := retry(t.Context(), try); err != nil {
@@ -218,7 +218,7 @@ func eventually(t *testing.T, what string, try func() error) {
 	}
 }
 
-// retry tries until it works, for as long as patience lasts.
+// retry tries until an attempt works, for as long as patience lasts.
 func retry(ctx context.Context, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -235,9 +235,9 @@ func retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// underLoad leaves a test of whole processes under load to runs that aren't
-// -short: with the race detector they are ten times slower, and never catch up.
-// make test runs the package without it too.
+// underLoad skips a test of whole processes under load with -short: with the
+// race detector the processes are ten times slower, and never catch up. make
+// test runs the package without the race detector too.
 func underLoad(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

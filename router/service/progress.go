@@ -14,8 +14,9 @@ const (
 	progressWidth      = 24
 )
 
-// progress shows how far folding the log is, how fast it goes, and how long it
-// will take: a bar that moves, on a terminal; otherwise a line now and then.
+// progress returns a function that shows how far the log is folded, how fast the
+// fold goes, and how long the rest will take: as a moving bar on a terminal,
+// otherwise as a line every 5 s.
 func progress(stderr io.Writer) (show func(done, all int64)) {
 	terminal := isTerminal(stderr)
 	every := progressInLines
@@ -49,7 +50,8 @@ func progress(stderr io.Writer) (show func(done, all int64)) {
 	}
 }
 
-// progressText says how far it is, after so many records in this time.
+// progressText says how many records are done, and the rate of so many records
+// in this time.
 func progressText(done, all, records int64, took time.Duration) string {
 	text := fmt.Sprintf("%d of %d records", done, all)
 	rate := float64(records) / max(took.Seconds(), 1e-3)

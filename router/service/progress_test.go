@@ -27,8 +27,7 @@ func TestProgressText(t *testing.T) {
 	}
 }
 
-// Where nobody looks, there is a line now and then, and none of what is over at
-// once.
+// Without a terminal there is a line now and then, and no line for a short fold.
 func TestProgressInLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var printed strings.Builder

@@ -11,12 +11,12 @@ import (
 
 type projectionsCmd struct {
 	List     projectionsListCmd     `cmd:"" help:"List the generations of the read models."`
-	Rebuild  projectionsRebuildCmd  `cmd:"" help:"Fill a new generation from the log, beside the live one, and swap."`
-	Swap     projectionsSwapCmd     `cmd:"" help:"Make a generation that is ready, or old, the live one."`
-	Rollback projectionsRollbackCmd `cmd:"" help:"Make the generation live that was so before."`
-	Drop     projectionsDropCmd     `cmd:"" help:"Delete a generation that is not the live one."`
+	Rebuild  projectionsRebuildCmd  `cmd:"" help:"Fill a new generation from the log, beside the live generation, and swap."`
+	Swap     projectionsSwapCmd     `cmd:"" help:"Make a ready or old generation the live generation."`
+	Rollback projectionsRollbackCmd `cmd:"" help:"Make the previous generation live again."`
+	Drop     projectionsDropCmd     `cmd:"" help:"Delete a generation that is not live."`
 	Parked   projectionsParkedCmd   `cmd:"" help:"List the streams whose events a read model could not apply."`
-	Retry    projectionsRetryCmd    `cmd:"" help:"Redo parked streams of a read model from the log. Mend the fault first."`
+	Retry    projectionsRetryCmd    `cmd:"" help:"Apply the events of parked streams again, from the log. Fix the fault first."`
 }
 
 type projectionsListCmd struct {
@@ -53,7 +53,7 @@ func (c projectionsListCmd) Run(in *invocation) error {
 	})
 }
 
-// ends are where the log ends, by partition.
+// ends are the ends of the log, by partition.
 func (session *adminSession) ends(ctx context.Context) ([]int64, error) {
 	ends := make([]int64, session.partitions)
 	for partition := range session.partitions {

@@ -38,7 +38,7 @@ func (c projectionsParkedCmd) Run(in *invocation) error {
 	})
 }
 
-// parkedText tells of a parked stream in one line.
+// parkedText describes a parked stream in one line.
 func parkedText(s readmodel.ParkedStream) string {
 	reason, _, _ := strings.Cut(s.Parked, "\n")
 	return fmt.Sprintf("%s, at version %d, since offset %d of partition %d: %s", s.Stream, s.Version, s.ParkedOffset, s.Partition, reason)
@@ -46,10 +46,11 @@ func parkedText(s readmodel.ParkedStream) string {
 
 type projectionsRetryCmd struct {
 	Name   string `arg:"" name:"read-model" help:"The read model."`
-	Stream string `arg:"" optional:"" help:"The stream, such as user/1; all that are parked, if none is given."`
+	Stream string `arg:"" optional:"" help:"The stream, such as ${stream}; without a stream, all parked streams."`
 }
 
-// Run redoes parked streams, and says where they stand now.
+// Run applies the events of parked streams again, and prints the version of each
+// stream.
 func (c projectionsRetryCmd) Run(in *invocation) error {
 	models, err := in.service.named(c.Name)
 	if err != nil {

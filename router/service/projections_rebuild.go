@@ -15,16 +15,16 @@ type modelName struct {
 
 type projectionsRebuildCmd struct {
 	modelName
-	NoSwap bool `help:"Leave the new generation ready, for app projections swap."`
+	NoSwap bool `help:"Don't swap: leave the new generation ready, for ${program} projections swap."`
 }
 
-// Help says what happens, and to what.
+// Help explains a rebuild.
 func (projectionsRebuildCmd) Help() string {
-	return `The whole log is folded into a new generation of the read model: tables of its own, beside those that queries are
-answered from. Then one transaction puts it in their place. Nothing has to be stopped for it. The old generation stays,
-for app projections rollback, until it is dropped.
+	return `The whole log is folded into a new generation of the read model: tables of its own, while the live generation goes on
+answering queries. Then one transaction swaps the two. All services keep running. The old generation stays, for
+` + program + ` projections rollback, until somebody drops the generation.
 
-Run it with the binary that is to keep the read model up.`
+Run the rebuild with the binary that will keep the read model up.`
 }
 
 // Run rebuilds a read model.
@@ -45,7 +45,7 @@ func (c projectionsRebuildCmd) Run(in *invocation) error {
 			return err
 		}
 		fmt.Fprintf(b.stdout, "generation %d of %s is filled: %s\n", generation, c.Name, count(filled.Rows, "row"))
-		swap := fmt.Sprintf("app projections swap %s %d", c.Name, generation)
+		swap := fmt.Sprintf("%s projections swap %s %d", program, c.Name, generation)
 		if filled.Parked > live.Parked {
 			return fmt.Errorf("%s parked in it, and %d in the live one: it is not swapped; %s does it all the same", count(filled.Parked, "stream"), live.Parked, swap)
 		}
@@ -59,22 +59,22 @@ func (c projectionsRebuildCmd) Run(in *invocation) error {
 
 type projectionsSwapCmd struct {
 	modelName
-	Generation int `arg:"" optional:"" help:"The generation; the newest that is ready, if none is given."`
+	Generation int `arg:"" optional:"" help:"The generation; without a number, the newest ready generation."`
 }
 
-// Run makes a ready generation the live one.
+// Run makes a ready generation the live generation.
 func (c projectionsSwapCmd) Run(in *invocation) error {
 	return rebuilding(in, c.Name, func(ctx context.Context, b *builder) error {
 		if c.Generation != 0 {
 			return b.swap(ctx, c.Generation)
 		}
-		return b.swapNewest(ctx, readmodel.Ready, "is ready: app projections rebuild makes one")
+		return b.swapNewest(ctx, readmodel.Ready, "is ready: "+program+" projections rebuild makes one")
 	})
 }
 
 type projectionsRollbackCmd struct{ modelName }
 
-// Run makes the generation live that was so before.
+// Run makes the previous generation live again.
 func (c projectionsRollbackCmd) Run(in *invocation) error {
 	return rebuilding(in, c.Name, func(ctx context.Context, b *builder) error {
 		return b.swapNewest(ctx, readmodel.Old, "is there to go back to")
@@ -97,14 +97,14 @@ func (c projectionsDropCmd) Run(in *invocation) error {
 	})
 }
 
-// builder is a keeper who changes the generations of one read model.
+// builder is an admin session that changes the generations of one read model.
 type builder struct {
 	*adminSession
 	*readmodel.Rebuild
 }
 
-// rebuilding makes sure that nobody else does so, and lets do change
-// generations.
+// rebuilding runs a function that changes generations of a read model. At most
+// one process does so at a time.
 func rebuilding(in *invocation, name string, do func(context.Context, *builder) error) error {
 	models, err := in.service.named(name)
 	if err != nil {
@@ -128,7 +128,8 @@ func rebuilding(in *invocation, name string, do func(context.Context, *builder) 
 	})
 }
 
-// generations are one of these, and the live one.
+// generations returns the generation with this number, and the live generation.
+// Zero values are generations that are not there.
 func (b *builder) generations(ctx context.Context, number int) (one, live readmodel.Generation, err error) {
 	all, err := b.store.Generations(ctx, b.Projection)
 	for _, g := range all {
@@ -142,7 +143,7 @@ func (b *builder) generations(ctx context.Context, number int) (one, live readmo
 	return one, live, err
 }
 
-// swapNewest swaps to the one that came to a state last.
+// swapNewest swaps to the newest generation in a state.
 func (b *builder) swapNewest(ctx context.Context, state readmodel.State, none string) error {
 	all, err := b.store.Generations(ctx, b.Projection)
 	if err != nil {
@@ -160,7 +161,7 @@ func (b *builder) swapNewest(ctx context.Context, state readmodel.State, none st
 	return b.swap(ctx, newest.Number)
 }
 
-// swap lets a generation catch up, and makes it the live one.
+// swap lets a generation catch up with the log, and makes the generation live.
 func (b *builder) swap(ctx context.Context, generation int) error {
 	one, live, err := b.generations(ctx, generation)
 	switch {
@@ -176,7 +177,7 @@ func (b *builder) swap(ctx context.Context, generation int) error {
 	if err := b.Swap(ctx, generation); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.stdout, "generation %d of %s is live; generation %d is kept for app projections rollback %s\n",
-		generation, b.Projection.Name, live.Number, b.Projection.Name)
+	fmt.Fprintf(b.stdout, "generation %d of %s is live; generation %d is kept for %s projections rollback %s\n",
+		generation, b.Projection.Name, live.Number, program, b.Projection.Name)
 	return nil
 }

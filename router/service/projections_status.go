@@ -14,21 +14,21 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// modelStatus knows how the read models stand in the store, whoever keeps
-// them, and answers GET /projections on the admin address.
+// modelStatus knows the state of the read models in the store, and answers GET
+// /projections on the admin address. Any process may keep the read models up.
 type modelStatus struct {
 	*Process
-	store readmodel.Generations // nil in a process that has none
+	store readmodel.Generations // nil in a process without a store
 
 	mu      sync.Mutex
-	reader  *kafka.LogReader // once it is open
-	opening chan struct{}    // while it is being opened
+	reader  *kafka.LogReader // nil until open has opened the reader
+	opening chan struct{}    // closed at the end of an attempt to open; nil between attempts
 	closed  bool
 }
 
 const (
-	// statusTimeout bounds an answer, and endsTimeout what of it is spent on
-	// Kafka, which a read API may do without.
+	// statusTimeout bounds an answer. endsTimeout bounds the part of an answer
+	// that asks Kafka: a read API goes on without Kafka.
 	statusTimeout = 5 * time.Second
 	endsTimeout   = time.Second
 )
@@ -59,7 +59,8 @@ func (s *modelStatus) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ends are where the log's partitions end, nil if Kafka doesn't say soon.
+// ends are the ends of the log's partitions, nil if Kafka doesn't answer in
+// time.
 func (s *modelStatus) ends(ctx context.Context) []int64 {
 	ctx, cancel := context.WithTimeout(ctx, endsTimeout)
 	defer cancel()
@@ -77,8 +78,9 @@ func (s *modelStatus) ends(ctx context.Context) []int64 {
 	return ends
 }
 
-// open is the reader of the log, nil if it isn't open in time: brokers that are
-// away take longer than who asks would wait.
+// open returns the reader of the log, nil if the reader is not open in time.
+// Opening goes on in the background, because brokers that are away take longer
+// than a caller waits.
 func (s *modelStatus) open(ctx context.Context) *kafka.LogReader {
 	s.mu.Lock()
 	if s.reader == nil && s.opening == nil && !s.closed {
@@ -91,7 +93,7 @@ func (s *modelStatus) open(ctx context.Context) *kafka.LogReader {
 			defer s.mu.Unlock()
 			s.opening = nil
 			switch {
-			case err != nil: // the next who asks tries again
+			case err != nil: // the next caller tries again
 			case s.closed:
 				_ = reader.Close()
 			default:

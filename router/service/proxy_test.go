@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// proxy is a way to a server, closed until it is opened: who comes before is
-// refused.
+// proxy is a way to a server. A closed proxy refuses connections.
 type proxy struct {
 	t               *testing.T
 	address, target string
@@ -54,7 +53,7 @@ func (p *proxy) open() {
 	}()
 }
 
-// cut closes it, and ends all that it carries.
+// cut closes the proxy, and ends all connections.
 func (p *proxy) cut() {
 	p.t.Helper()
 	p.mu.Lock()

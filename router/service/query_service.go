@@ -13,12 +13,12 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// queryService is the role: an engine for each read model.
+// queryService is the role query-service: an engine for each read model.
 type queryService struct {
 	*Process
 	store      readmodel.Generations
 	maintained []*maintainedModel
-	left       []*projection.Projection // to other processes
+	left       []*projection.Projection // kept up by other processes
 }
 
 func newQueryService(m *Process, store readmodel.Generations) *queryService {
@@ -46,13 +46,14 @@ func newQueryService(m *Process, store readmodel.Generations) *queryService {
 func (s *queryService) run(ctx context.Context) error {
 	err := s.project(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil // it was told to stop while it waited
+		return nil // told to stop while waiting
 	}
 	return err
 }
 
-// prepare waits for the store, and has the tables of read models made or
-// checked. Those of another binary are left to it, with a word.
+// prepare waits for the store, and makes or checks the tables of read models.
+// Read models with the definition of another binary stay as they are; prepare
+// logs an error.
 func (m *Process) prepare(ctx context.Context, store readmodel.Store, models []*projection.Projection) error {
 	for _, p := range models {
 		switch err := m.prepareOne(ctx, store, p); {
@@ -65,16 +66,19 @@ func (m *Process) prepare(ctx context.Context, store readmodel.Store, models []*
 	return nil
 }
 
+// prepareOne prepares one read model.
 func (m *Process) prepareOne(ctx context.Context, store readmodel.Store, p *projection.Projection) error {
 	return m.retry(ctx, "the store can't be reached; waiting for it", func(ctx context.Context) error {
 		return store.Prepare(ctx, p, m.kafka.Partitions)
 	})
 }
 
-func rebuildCommand(p *projection.Projection) string { return "app projections rebuild " + p.Name }
+func rebuildCommand(p *projection.Projection) string {
+	return program + " projections rebuild " + p.Name
+}
 
-// project keeps the read models up with the log until the context ends, or one
-// of them can't be.
+// project keeps the read models up with the log until the context ends, or a
+// read model fails.
 func (s *queryService) project(ctx context.Context) error {
 	if _, err := s.connect(ctx); err != nil {
 		return err
@@ -82,7 +86,7 @@ func (s *queryService) project(ctx context.Context) error {
 	if err := s.retry(ctx, "the store can't be reached; waiting for it", s.store.Ping); err != nil {
 		return err
 	}
-	// They can be read before the process that keeps them has ever run.
+	// The read API answers from empty tables until the other process runs.
 	if err := s.prepare(ctx, s.store, s.left); err != nil {
 		return err
 	}

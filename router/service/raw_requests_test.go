@@ -16,26 +16,26 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// rawRequest is bytes that somebody sends, and what comes back: of each answer
-// the status, and of a problem the slug. What is no request is answered by
-// net/http itself: "400 text". The connection then is closed, or lives.
+// rawRequest is the bytes of a client, and the expected answers: for each answer
+// the status, and the slug of a problem. net/http answers bytes that are no
+// request: "400 text". The connection is closed or stays open afterwards.
 type rawRequest struct {
 	name, bytes string
 	want        string
 	closed      bool
 }
 
-// rawHead is a request's head, whose lines stand in a Go string as they are.
+// rawHead is a request's head.
 func rawHead(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
 
-// rawPost is a command's request with these lines more in its head.
+// rawPost is a request with a command, with these additional lines in the head.
 func rawPost(body string, lines ...string) string {
 	return rawHead(append([]string{"POST /commands HTTP/1.1", "Host: x", "Content-Type: application/json"}, lines...)...) + body
 }
 
 const (
 	rawGood = `{"type":"createUser","payload":{"id":"good","name":"A"}}`
-	// rawHidden is a request that must never be seen as one.
+	// rawHidden is a request that the server must never see.
 	rawHidden = "POST /commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 58\r\n\r\n" +
 		`{"type":"createUser","payload":{"id":"hidden","name":"A"}}`
 )
@@ -217,9 +217,9 @@ func rawQueryRequests() []rawRequest {
 	}
 }
 
-// Bytes that no client library would send are answered one by one, exactly,
-// and tell nothing of what is inside; what could be taken for two requests
-// never is.
+// Bytes that no client library would send get exact answers, which tell nothing
+// about the inside. Bytes never count as two requests if somebody could see one
+// request.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -248,8 +248,8 @@ func TestRawRequests(t *testing.T) {
 	}
 }
 
-// converse sends bytes, and returns the answers, and whether the connection
-// was closed behind them: if it wasn't, one more request is answered.
+// converse sends bytes, and returns the answers, and whether the connection was
+// closed. An open connection answers one more request.
 func converse(t *testing.T, address string, r rawRequest) (answers string, closed bool) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

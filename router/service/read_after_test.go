@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// Whoever writes and then reads through whatever instance, with the Position
-// that the write was answered with, reads it, and what was read is never older
-// than what was read before.
+// A client that writes, and then reads through any instance with the Position of
+// the answer, reads the write, and never reads an older state than before.
 func TestReadYourWritesThroughTheOtherInstance(t *testing.T) {
 	clients, writes := 8, size(100, 1250)
 	s := newStack(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// readAPI is the role: the queries of all read models.
+// readAPI is the role read-api: the queries of all read models.
 type readAPI struct {
 	*Process
 	server *web.Server
@@ -43,7 +43,7 @@ func (s *readAPI) run(ctx context.Context) error {
 	reader.Outcome = func(ctx context.Context, stream, commandID string) (eventlog.Position, error) {
 		return commandstatus.Outcome(ctx, s.store, stream, commandID)
 	}
-	// Kafka may be away: nothing but the status of new commands needs it.
+	// Only the status of new commands needs Kafka.
 	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
 	defer func() { _ = finder.Close() }()
 	reader.Commands = finder
@@ -54,9 +54,9 @@ func (s *readAPI) run(ctx context.Context) error {
 	s.server.Serve(s.metrics.Requests("queries", router, s.secure.public(s.secure.queries, router), s.traces), s.Log)
 	failed := make(chan error, 1)
 	var looking sync.WaitGroup
-	if !s.Config.Has(config.QueryService) { // which says so itself
+	if !s.Config.Has(config.QueryService) { // the query service checks the store too
 		looking.Go(func() {
-			// An error of the context is none: there is nothing to do then.
+			// After the end of the context there is nothing to report.
 			if err := s.retry(ctx, "the store can't be reached; waiting for it", s.checkStore); errors.Is(err, readmodel.ErrOldStore) {
 				failed <- err
 			}
@@ -71,8 +71,8 @@ func (s *readAPI) run(ctx context.Context) error {
 	return err
 }
 
-// checkStore reaches the store, and returns an [readmodel.ErrOldStore] if the
-// store is from before v0.1.0.
+// checkStore reaches the store. A store from before v0.1.0 is a
+// [readmodel.ErrOldStore].
 func (s *readAPI) checkStore(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (s *readAPI) checkStore(ctx context.Context) error {
 	return nil
 }
 
-// queryRoutes are those of the queries' address.
+// queryRoutes are the routes of the read API's address.
 func (m *Process) queryRoutes(reader *query.Reader) (*mux.Router, error) {
 	router := web.NewRouter()
 	for _, model := range m.Service.models {

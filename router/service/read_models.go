@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// adminSession is somebody at the command line who looks after the read models, while
-// others use them.
+// adminSession is a session of the command line with the store and the log,
+// while services use both.
 type adminSession struct {
 	store      readmodel.Generations
 	log        *kafka.LogReader
@@ -24,7 +24,7 @@ type adminSession struct {
 	stdout     io.Writer
 }
 
-// withAdminSession opens store and log, and lets do work on them.
+// withAdminSession opens store and log, and runs a function with both.
 func withAdminSession(in *invocation, do func(context.Context, *adminSession) error) (err error) {
 	cfg, err := in.load()
 	if err != nil {
@@ -59,7 +59,7 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	return do(in.ctx, &adminSession{store, reader, kafka.Partitions, logger, in.stdout})
 }
 
-// scratchStore is an empty store of its own, gone when it is closed.
+// scratchStore is an empty store. Closing deletes the store.
 func scratchStore(ctx context.Context) (store readmodel.Store, closeIt func() error, err error) {
 	dir, err := os.MkdirTemp("", "millrace-verify-")
 	if err != nil {

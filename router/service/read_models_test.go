@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-// Without names a process keeps all read models. A name that no read model has
-// is a mistake in the configuration, and the line names all that there are.
+// Without names a process keeps all read models up. An unknown name is a mistake
+// in the configuration, and the error lists all names.
 func TestNamesOfReadModels(t *testing.T) {
 	t.Parallel()
 	if names := config.Default().QueryService.ReadModels; len(names) > 0 {
@@ -35,8 +35,8 @@ func TestNamesOfReadModels(t *testing.T) {
 	}
 }
 
-// Two query services share out the read models: each keeps its own, and none
-// of the other's.
+// Two query services share the read models: each keeps its own read models up,
+// and no others.
 func TestReadModelsSharedOut(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

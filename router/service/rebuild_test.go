@@ -23,8 +23,8 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// reads reads one user until the context ends, each time asking for what it has
-// seen: it gets an answer each time, and neither position nor user go back.
+// reads reads a user until the context ends, each time with the position of the
+// last answer. Every read is answered, and neither position nor user go back.
 func (s *stack) reads(ctx context.Context, id users.ID) error {
 	var seen eventlog.Position
 	var version uint64
@@ -84,7 +84,7 @@ func TestRebuildUnderTraffic(t *testing.T) {
 	s.wantProven()
 }
 
-// So is one that takes long.
+// The same for a rebuild that takes long.
 func TestRebuildOfALongLogUnderTraffic(t *testing.T) {
 	if !fullSize() {
 		t.Skip("takes minutes: with FULL=1")
@@ -135,7 +135,7 @@ func TestRebuildOfALongLogUnderTraffic(t *testing.T) {
 	s.wantApp(exitOK, []string{"users: proven"}, "verify", "users")
 }
 
-// openStore opens the stack's store in this process, too.
+// openStore opens the stack's store in this process too.
 func (s *stack) openStore() readmodel.Generations {
 	s.t.Helper()
 	var store *sqlstore.Store
@@ -156,8 +156,8 @@ func (s *stack) openStore() readmodel.Generations {
 	return store
 }
 
-// A rebuild that is killed leaves the live generation as it is, and the next
-// one begins anew. A second one at the same time is refused.
+// A killed rebuild leaves the live generation unchanged, and the next rebuild
+// begins anew. A second rebuild at the same time is refused.
 func TestKilledRebuild(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -214,7 +214,7 @@ func newest(t *testing.T, store readmodel.Generations) string {
 	return fmt.Sprint(all[len(all)-1].Number)
 }
 
-// widerUsers makes the program one whose user list has a column more.
+// widerUsers adds a column to the user list of the program.
 const widerUsers = "TEST_WIDER_USERS"
 
 func carryWiderUsers() {
@@ -241,10 +241,10 @@ func (r widerRows) Put(table string, row projection.Row) {
 	r.Rows.Put(table, append(slices.Clone(row), fmt.Sprint(row[1], "!")))
 }
 
-// A binary with other columns doesn't touch the live generation, and says what
-// to do. Once it has rebuilt the read model, the older binary leaves it to the
-// newer one; after a rollback it takes it up again. Queries are answered all the
-// time.
+// A binary with other columns leaves the live generation alone, and says what to
+// do. Once the newer binary has rebuilt the read model, the older binary stops
+// folding the read model; after a rollback the older binary goes on. Queries are
+// answered all the time.
 func TestAnotherBinarysColumns(t *testing.T) {
 	s := terminals(t)
 	rename := func(version uint64) {

@@ -13,32 +13,35 @@ import (
 	"github.com/millrace/millrace/router/query"
 	"github.com/millrace/millrace/router/query/commandstatus"
 	"github.com/millrace/millrace/router/query/history"
+	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// Domain is what a team writes: the aggregates of a service, and its read
+// Domain is the part of a service that a team writes: aggregates and read
 // models.
 type Domain struct {
-	// Title is the service's name in its OpenAPI and AsyncAPI documents, "Millrace"
-	// if empty.
+	// Title is the service's name in the help, in the banner, and in the OpenAPI and
+	// AsyncAPI documents. The default is "Millrace".
 	Title string
 	// Aggregates are the service's write side.
 	Aggregates []*aggregate.Type
-	// Models are the read models of the service's own. History and command
-	// status of every aggregate are there without being listed.
+	// Models are the read models. The router adds the history and the command
+	// status of every aggregate.
 	Models []query.Model
-	// Try is what the banner shows whoever starts the service.
+	// Try is shown in the banner.
 	Try Try
 }
 
-// Try is a command and a query to try a service with.
+// Try is a command and a query for people who start the service for the first
+// time.
 type Try struct {
-	// Command is the body of a POST /commands, JSON on one line without single
-	// quotes. Query is a path of the read API, such as /lists.
-	Command, Query string
+	// Command is a body for POST /commands, JSON on one line without single quotes.
+	Command string
+	// Query is a path of the read API, such as /lists.
+	Query string
 }
 
-// registered is a domain that was checked: the aggregates, and all read models,
-// the router's own among them.
+// registered is a checked domain. The models include the read models of the
+// router.
 type registered struct {
 	title    string
 	registry *aggregate.Registry
@@ -46,8 +49,21 @@ type registered struct {
 	try      Try
 }
 
-// register checks a domain. The error is one line that says what is wrong with
-// which of its parts.
+// Check says what is wrong with a domain, in one line with the part and the
+// reason. [Main] refuses to start a wrong domain. In a unit test, Check finds
+// the mistake earlier:
+//
+//	func TestDomain(t *testing.T) {
+//		if err := domain.Check(); err != nil {
+//			t.Error(err)
+//		}
+//	}
+func (d Domain) Check() error {
+	_, err := d.register()
+	return err
+}
+
+// register checks a domain, and adds the read models of the router.
 func (d Domain) register() (*registered, error) {
 	registry, err := aggregate.NewRegistry(d.Aggregates...)
 	if err != nil {
@@ -55,6 +71,11 @@ func (d Domain) register() (*registered, error) {
 	}
 	if err := query.Check(d.Models, registry); err != nil {
 		return nil, err
+	}
+	for _, m := range d.Models {
+		if err := sqlstore.CheckNames(m.Projection); err != nil {
+			return nil, fmt.Errorf("read model %q: %w", m.Name, err)
+		}
 	}
 	r := &registered{cmp.Or(d.Title, "Millrace"), registry, append(slices.Clone(d.Models), history.Model(registry), commandstatus.Model(registry)), d.Try}
 	if err := documents.Check(r.description()); err != nil {
@@ -66,7 +87,7 @@ func (d Domain) register() (*registered, error) {
 // apiVersion is the version of the HTTP interface and of the topics.
 const apiVersion = "1"
 
-// description is what the documents for machines are made of.
+// description is the input of the OpenAPI and AsyncAPI documents.
 func (r *registered) description() documents.Description {
 	d := documents.Description{Title: r.title, Version: apiVersion, Registry: r.registry, Refusals: decider.Refusals()}
 	for _, m := range r.models {
@@ -77,7 +98,7 @@ func (r *registered) description() documents.Description {
 	return d
 }
 
-// projections are those of all read models.
+// projections are the projections of all read models.
 func (r *registered) projections() []*projection.Projection {
 	all := make([]*projection.Projection, 0, len(r.models))
 	for _, m := range r.models {
@@ -86,7 +107,7 @@ func (r *registered) projections() []*projection.Projection {
 	return all
 }
 
-// names are those of all read models.
+// names are the names of all read models.
 func (r *registered) names() []string {
 	names := make([]string, 0, len(r.models))
 	for _, m := range r.models {
@@ -95,8 +116,8 @@ func (r *registered) names() []string {
 	return names
 }
 
-// named are the read models of these names; without any, all. A name that no
-// read model has is an errUsage.
+// named are the read models of these names, or all without a name. An unknown
+// name is an errUsage.
 func (r *registered) named(names ...string) ([]*projection.Projection, error) {
 	if len(names) == 0 {
 		return r.projections(), nil

@@ -98,7 +98,10 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	}
 	eventually(t, "the older release says that it is too old", func() error {
 		err := s.commandService.ready()
-		if err == nil || !strings.Contains(err.Error(), "this binary is too old") || !strings.Contains(err.Error(), `unknown event type \"piecesAdded\"`) {
+		switch {
+		case err == nil:
+			return errors.New("it says that it is ready")
+		case !strings.Contains(err.Error(), "this binary is too old"), !strings.Contains(err.Error(), `unknown event type \"piecesAdded\"`):
 			return fmt.Errorf("it says %w", err)
 		}
 		return nil
@@ -146,11 +149,11 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	s.wantProven()
 	if after, err := s.getIfChanged("/orders/quiet/history", before.header.Get("ETag")); err != nil ||
 		!strings.Contains(after.body, `"data":{"order":"quiet","item":"Item 0","pieces":1}`) {
-		t.Errorf("who holds the history as the older release answered is answered by the newer one: %s, %v", after, err)
+		t.Errorf("a client that holds the older release's history gets %s, %v", after, err)
 	}
 }
 
-// getIfChanged asks the read API, as who holds an answer already.
+// getIfChanged asks the read API for an answer other than the one with this ETag.
 func (s *stack) getIfChanged(path, etag string) (answer, error) {
 	request, err := http.NewRequest(http.MethodGet, "http://"+s.readAPI.at.Queries+path, http.NoBody)
 	if err != nil {

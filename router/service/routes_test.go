@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// routers are those of a process with all roles, by the port that they have in
-// the document.
+// routers are the routers of a process with all roles, by the port in the
+// document.
 func routers(t *testing.T) map[string]*mux.Router {
 	t.Helper()
 	type generations = readmodel.Generations // which has a method of its name
@@ -71,7 +71,7 @@ func routesOf(t *testing.T, router *mux.Router) (routes []string) {
 	return routes
 }
 
-// documented are the methods and paths that the document has for a server.
+// documented are the methods and paths of a server in the document.
 func documented(t *testing.T, server string) (routes []string) {
 	t.Helper()
 	var document struct {
@@ -99,8 +99,8 @@ func documented(t *testing.T, server string) (routes []string) {
 	return routes
 }
 
-// differences are what a router has and the document doesn't, and the other
-// way round. Go's profiles are described by Go.
+// differences are the routes of a router without a description, and the
+// described routes without a router. The document leaves out Go's profiles.
 func differences(t *testing.T, server string, router *mux.Router) string {
 	t.Helper()
 	routes := slices.DeleteFunc(routesOf(t, router), func(route string) bool {
@@ -122,7 +122,7 @@ func TestRoutesAreDocumented(t *testing.T) {
 	}
 }
 
-// A route, or a method, that nobody documented is noticed.
+// The test above notices an undocumented route, or method.
 func TestNewRoutesAreNoticed(t *testing.T) {
 	t.Parallel()
 	for name, add := range map[string]func(*mux.Router) *mux.Route{

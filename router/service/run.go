@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Main is the program: it runs the command line of a service, and
-// returns the exit code.
+// Main runs the command line of a service, in os.Args, and returns the exit
+// code: 0 for success, 1 for a failure, 2 if the configuration or the command
+// line is wrong. See [Domain] for the parts of a service.
 func Main(d Domain) int {
 	kept := ballast()
 	code := run(d, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
@@ -27,17 +28,17 @@ const (
 	exitUsage  = 2 // of the configuration too
 )
 
-// doubled is how long after the first a second signal is the same one.
+// doubled is how long after the first signal a second signal counts as the same.
 const doubled = 200 * time.Millisecond
 
-// run is the program, without its process: for tests.
+// run is Main without the globals of the process, for tests.
 func run(d Domain, args, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(stderr)
 	defer stop()
 	return command(ctx, d, args, environ, stdout, stderr)
 }
 
-// untilSignal returns a context that SIGINT or SIGTERM ends. A second one
+// untilSignal returns a context that ends at SIGINT or SIGTERM. A second signal
 // ends the process at once.
 func untilSignal(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -50,7 +51,7 @@ func untilSignal(stderr io.Writer) (context.Context, func()) {
 		case <-ctx.Done():
 			return
 		}
-		// What stops a process and its group sends the first one twice.
+		// A terminal or a supervisor may signal both the process and its group.
 		early := time.After(doubled)
 		for {
 			select {

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/testing/certs"
 )
 
-// What docs/security.md shows is what happens: its file, on ports of the
-// test's own, and its commands.
+// The file and the commands in docs/security.md do as the document says, on free
+// ports.
 func TestSecurityDoc(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -74,9 +74,8 @@ func TestSecurityDoc(t *testing.T) {
 	}
 }
 
-// All that talks to Kafka talks TLS and says who it is: the roles, and the
-// command line. Whoever doesn't is not let in, and the password is told
-// nowhere.
+// All clients of Kafka use TLS and a password: the roles, and the command line.
+// Others are refused, and nothing shows the password.
 func TestSecureBroker(t *testing.T) {
 	t.Parallel()
 	files := certs.New(t).Files(t.TempDir(), "localhost")
@@ -91,7 +90,7 @@ func TestSecureBroker(t *testing.T) {
 	})
 }
 
-// The same on Apache Kafka, where there is one with such a listener.
+// The same on an Apache Kafka with such a listener.
 func TestSecureKafka(t *testing.T) {
 	t.Parallel()
 	ca := os.Getenv("KAFKA_SECURE_CA")
@@ -148,7 +147,7 @@ func testSecureKafka(s *stack, password string, set settings) {
 	}
 }
 
-// runCommand runs a command of the command line, and returns what it prints.
+// runCommand runs a command line, and returns the output.
 func runCommand(t *testing.T, set settings, args ...string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), "app", args...)
 	cmd.Dir, cmd.Env = t.TempDir(), set.environ()
@@ -162,8 +161,8 @@ func ready(t *testing.T, set settings, args ...string) error {
 	return err
 }
 
-// The admin address shows how the process is to everybody, and the rest to
-// those who may operate it.
+// The admin address tells everybody whether the process is ready. Everything
+// else needs the scope operate.
 func TestAdminNeedsScope(t *testing.T) {
 	t.Parallel()
 	authority := certs.New(t)

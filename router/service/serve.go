@@ -21,7 +21,8 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// Process is one process: the roles of its configuration, wired by hand.
+// Process is a process of the service: the roles of the configuration, wired by
+// hand.
 type Process struct {
 	Service *registered
 	Config  config.Config
@@ -32,9 +33,11 @@ type Process struct {
 
 	secure secure
 	kafka  *kafka.Kafka
-	// visible waits for the read models that this process keeps, if any.
+	// visible waits until the read models of this process include a record. Nil
+	// without a query service.
 	visible atomic.Pointer[func(ctx context.Context, partition int32, offset int64)]
-	// waits are those of the read API for what the query service folds.
+	// waits wake the waiting queries of this process when the query service has
+	// folded records.
 	waits   readmodel.Waits
 	health  *health
 	metrics *telemetry.Metrics
@@ -46,19 +49,20 @@ type Process struct {
 	logTail    sharedTail
 }
 
-// Addresses are where a process listens, "" for roles that it doesn't run.
+// Addresses are the addresses where a process listens, "" for a role that does
+// not run.
 type Addresses struct{ Broker, Commands, Queries, Admin string }
 
-// role is a role at work: it runs until its context ends, finishes what is in
-// flight, and returns.
+// role is a role at work. run returns after the end of the context, once the
+// work in flight is done.
 type role struct {
 	name string
 	run  func(ctx context.Context) error
 }
 
-// Run starts the roles in order, waits for the context to end or a role to
-// fail, and stops them in order: commands first, so that nothing new comes in
-// while the rest finishes.
+// Run starts the roles in order, waits until the context ends or a role fails,
+// and stops the roles in order: the command service first, so that no new work
+// comes in while the rest finishes.
 func (m *Process) Run(ctx context.Context) (err error) {
 	cfg := m.Config
 	m.health = new(health)
@@ -67,7 +71,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	if m.secure, err = m.newSecure(ctx); err != nil {
 		return err
 	}
-	// Ports first: one that is taken is known before anything has begun.
+	// Ports first: a port in use is an error before anything has begun.
 	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address, m.secure.settings(tls.VerifyClientCertIfGiven))
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		return err
 	}
 
-	defer m.shut("feed of the log", func(context.Context) error { return m.logTail.close() })
+	defer m.shut("log tail", func(context.Context) error { return m.logTail.close() })
 
 	var store readmodel.Generations
 	if cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI) {
@@ -115,7 +119,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 			return err
 		}
 		if cfg.Store.Driver == config.Postgres && !cfg.Insecure && sqlstore.PostgresUnverified(string(cfg.Store.Postgres.URL)) {
-			m.Log.Warn("connections to PostgreSQL can be read or led astray on their way: its URL should have sslmode=verify-full")
+			m.Log.Warn("others can read or redirect the connections to PostgreSQL: the URL should have sslmode=verify-full")
 		}
 		defer m.shut("store", func(context.Context) error { return store.Close() })
 		m.health.add("store", store.Ping)
@@ -150,18 +154,19 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		roles = append(roles, role{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
 	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
-	banner(m.Stdout, m.Service.try, m.Config, at)
+	banner(m.Stdout, m.Service, m.Config, at)
 	if m.Started != nil {
 		m.Started(at)
 	}
 	return m.runRoles(ctx, roles)
 }
 
-// runRoles runs the parts together, and stops them one after the other.
+// runRoles runs all roles at the same time, and stops the roles one after
+// another.
 func (m *Process) runRoles(ctx context.Context, roles []role) error {
 	failed := make(chan error, len(roles))
 	stops := make([]func(), 0, len(roles))
-	var working atomic.Pointer[string] // the part that is being stopped
+	var working atomic.Pointer[string] // the name of the role that is stopping
 	for _, p := range roles {
 		roleCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		done := make(chan struct{})
@@ -204,11 +209,11 @@ func (m *Process) runRoles(ctx context.Context, roles []role) error {
 	return err
 }
 
-// drainTimeout is how long a stop waits for the requests under way. Clients
-// that are slower are cut off: what comes after needs its time too.
+// drainTimeout is how long a stop waits for requests under way. Slower clients
+// are cut off, because the steps after need time too.
 const drainTimeout = 3 * time.Second
 
-// drainServer takes no more requests, and answers those under way.
+// drainServer takes no more requests, and answers the requests under way.
 func (m *Process) drainServer(name string, server *web.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -217,11 +222,11 @@ func (m *Process) drainServer(name string, server *web.Server) {
 	}
 }
 
-// shut closes something at the very end.
-func (m *Process) shut(name string, closeIt func(context.Context) error) {
+// shut closes something at the end of the process.
+func (m *Process) shut(name string, end func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := closeIt(ctx); err != nil {
+	if err := end(ctx); err != nil {
 		m.Log.Debug("close", "what", name, "error", err)
 	}
 }
@@ -242,6 +247,7 @@ func (m *Process) sayReady(ctx context.Context) {
 	}
 }
 
+// openStore opens the configured store.
 func openStore(ctx context.Context, cfg config.Config) (readmodel.Generations, error) {
 	switch cfg.Store.Driver {
 	case config.Postgres:
@@ -253,12 +259,11 @@ func openStore(ctx context.Context, cfg config.Config) (readmodel.Generations, e
 	}
 }
 
-// connectTimeout bounds one try to reach Kafka.
+// connectTimeout bounds one attempt to reach Kafka or the store.
 const connectTimeout = 10 * time.Second
 
-// connect waits for Kafka, and has the topics made or checked, once for all
-// roles. Brokers that are away are waited for; a topic that isn't as it must
-// be is an error.
+// connect waits for Kafka, and makes or checks the topics, once for all roles. A
+// topic with a wrong setting is an error.
 func (m *Process) connect(ctx context.Context) (kafka.Topics, error) {
 	m.topicsOnce.Lock()
 	defer m.topicsOnce.Unlock()
@@ -277,11 +282,12 @@ func (m *Process) connect(ctx context.Context) (kafka.Topics, error) {
 	return topics, nil
 }
 
-// retry does something until it succeeds. It says once what it waits for, and
-// returns an error that doesn't pass by itself, of a topic or of a read model, or
-// the context's with what was in the way.
+// retry calls do until do succeeds. The first failure is logged, with the text
+// waiting. An error that time does not heal, of a topic or a read model, is
+// returned at once. After the end of the context, retry returns the error of the
+// context together with the error of the last attempt.
 func (m *Process) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
-	var cause error // of the last try that the context's end didn't cut short
+	var cause error // of the last attempt before the end of the context
 	for try := 0; ; try++ {
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)

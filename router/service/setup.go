@@ -13,9 +13,9 @@ type setupCmd struct {
 	Timeout time.Duration `default:"1m" help:"How long to wait for Kafka and the store, such as 30s or 5m."`
 }
 
-// Run makes what the roles would make at their start, or checks it. It is for
-// deployments: what is wrong is known before anything else starts, and many
-// processes that start at once find all of it there.
+// Run makes or checks the topics and the tables, as the roles do at their start.
+// A separate step shows errors before any service starts, and keeps many
+// services from doing the same work at the same time.
 func (c setupCmd) Run(in *invocation) error {
 	cfg, err := in.load()
 	if err != nil {
@@ -48,7 +48,7 @@ func (c setupCmd) Run(in *invocation) error {
 	return nil
 }
 
-// gaveUp names the time that was not enough.
+// gaveUp adds the timeout to an error of a context that ran out of time.
 func (c setupCmd) gaveUp(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("not done within %s: %w", c.Timeout, err)

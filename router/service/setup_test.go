@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Setup makes what isn't there, can be run again, and says what is wrong with
-// what is there.
+// Setup makes missing topics and tables, can run again, and names wrong topics
+// and tables.
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

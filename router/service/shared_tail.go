@@ -6,14 +6,14 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// sharedTail is the process's one reading of the log, for the ledger and all read
-// models. The role that needs it first opens it.
+// sharedTail is the log tail that the state store and all read models of a
+// process share. The first role that needs the log tail opens it.
 type sharedTail struct {
 	mu   sync.Mutex
 	open *kafka.LogTail
 }
 
-// reader opens a reader that follows the log through the feed.
+// reader opens a reader of the log tail.
 func (t *sharedTail) reader(kafka *kafka.Kafka) (*kafka.TailReader, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

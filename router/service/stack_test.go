@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// stack is Millrace in as many processes as a test wants, on a Kafka and a
-// store of its own: the embedded broker and SQLite, or what $KAFKA_BROKERS and
-// $POSTGRES_URL name.
+// stack is the processes of a test, on a Kafka and a store of their own: the
+// embedded broker and SQLite, or the servers of $KAFKA_BROKERS and
+// $POSTGRES_URL.
 type stack struct {
 	t      *testing.T
 	shared settings // of all its processes: where their data is
 	client *http.Client
 
-	// The processes by what they do, which may be the same one. On a real
-	// Kafka there is no broker.
+	// The processes by role. One process may have several roles. On a real Kafka
+	// there is no broker.
 	broker, commandService, queryService, readAPI *service
 }
 
@@ -49,8 +49,8 @@ func newStack(t *testing.T) *stack {
 	return s
 }
 
-// oneProcess is all roles in one process, as go run ./app has it; on a real
-// Kafka, all but the broker. It is ready.
+// oneProcess is all roles in one ready process, as with go run ./app; on a real
+// Kafka, all roles but the broker.
 func oneProcess(t *testing.T) *stack {
 	t.Helper()
 	s := newStack(t)
@@ -72,8 +72,8 @@ func (s *stack) startOneProcess() {
 	all.start()
 }
 
-// terminals is each role in a process of its own, from the shipped files, as
-// people start them in four terminals. All are ready.
+// terminals is a ready process for each role, from the shipped files, as people
+// start the roles in four terminals.
 func terminals(t *testing.T) *stack {
 	t.Helper()
 	s := newStack(t)
@@ -122,7 +122,7 @@ func (s *stack) services() []*service {
 
 func (s *stack) onKafka() bool { return s.shared["kafka.topic_prefix"] != "" }
 
-// brokers are where Kafka is, for clients that are not of this stack.
+// brokers are the addresses of Kafka, for other clients.
 func (s *stack) brokers() []string {
 	if s.broker != nil {
 		return []string{s.broker.at.Broker}
@@ -130,7 +130,7 @@ func (s *stack) brokers() []string {
 	return strings.Split(s.shared["kafka.brokers"], ",")
 }
 
-// service is a process of a stack that can end and start again.
+// service is a process of a stack. A service can end and start again.
 type service struct {
 	*process // the present one
 	at       Addresses
@@ -143,7 +143,7 @@ func (s *stack) service(set settings, args ...string) *service {
 	return &service{t: s.t, set: s.shared.with(set), args: args}
 }
 
-// start starts it, and waits until it is ready.
+// start starts the service, and waits until the service is ready.
 func (s *service) start() {
 	s.t.Helper()
 	s.launch()
@@ -152,7 +152,7 @@ func (s *service) start() {
 	s.t.Logf("%s is ready, %s after its banner", s, time.Since(began).Round(time.Millisecond))
 }
 
-// String is its file, or its roles.
+// String is the service's file, or the roles.
 func (s *service) String() string {
 	if len(s.args) > 1 {
 		return filepath.Base(s.args[1])
@@ -160,8 +160,8 @@ func (s *service) String() string {
 	return s.set["roles"]
 }
 
-// launch starts it. From the second time on it has the addresses it had the
-// first time, so that its clients find it again.
+// launch starts the service. A second start uses the addresses of the first, so
+// that clients find the service again.
 func (s *service) launch() {
 	s.t.Helper()
 	again := s.process != nil

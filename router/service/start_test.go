@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// What can't be mended by waiting ends the program, with one plain line.
+// A mistake that waiting does not mend ends the program, with one plain line.
 func TestOneLineAtStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "localhost:0")
@@ -54,7 +54,7 @@ func TestOneLineAtStart(t *testing.T) {
 	}
 }
 
-// Brokers that are away are waited for.
+// The program waits for brokers that are away.
 func TestBrokersAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -75,7 +75,7 @@ func TestBrokersAway(t *testing.T) {
 	s.waitForUser(alice)
 }
 
-// A database that is away is waited for.
+// The program waits for a database that is away.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	server := os.Getenv("POSTGRES_URL")
@@ -126,8 +126,8 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// waitsFor waits until the process says what it waits for: in one line of its
-// log, and at /readyz.
+// waitsFor waits until the log, in one line, and /readyz both name the missing
+// thing.
 func (s *service) waitsFor(what string) {
 	s.t.Helper()
 	eventually(s.t, "it says what it waits for", func() error {
@@ -143,8 +143,8 @@ func (s *service) waitsFor(what string) {
 	}
 }
 
-// A read API whose database can't be reached says so in one plain line, keeps
-// its password to itself, and stops when it is told to.
+// A read API says in one plain line that the database can't be reached, keeps
+// the password secret, and still stops on a signal.
 func TestReadAPIWithoutItsDatabase(t *testing.T) {
 	t.Parallel()
 	p := launch(t, settings{

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// status is what the read API says of a command.
+// status is the status of a command, as the read API answers.
 type status struct {
 	ID       string
 	Stream   string
@@ -55,13 +55,13 @@ func (s *stack) waitForStatus(location, want string) (st status) {
 	return st
 }
 
-// statusURL is where the read API has a command's status.
+// statusURL is the read API's URL of a command's status.
 func statusURL(user, commandID string) string {
 	return "http://localhost:3002/users/" + user + "/commands/" + commandID
 }
 
-// askAtOnce has 16 clients send commands, each of them the next one when they
-// have asked for the status of the one before, which must be there. It returns
+// askAtOnce has 16 clients send commands. Each client asks for the status of a
+// command before the next command; the status must be there. askAtOnce returns
 // all locations.
 func (s *stack) askAtOnce(each int) (locations []string) {
 	s.t.Helper()
@@ -101,7 +101,7 @@ func (s *stack) askAtOnce(each int) (locations []string) {
 	return locations
 }
 
-// wantOutcomes checks that all commands come to have their outcome as status.
+// wantOutcomes waits until all commands have an outcome as status.
 func (s *stack) wantOutcomes(locations []string) {
 	s.t.Helper()
 	history := s.history()
@@ -151,8 +151,8 @@ func TestStatusAtOnce(t *testing.T) {
 	})
 }
 
-// A 202 that comes alone, in one process, can be read at once: in all of the
-// read models.
+// A lone command shows in all read models of the process as soon as the client
+// has the 202.
 func TestLoneCommandShowsEverywhere(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -174,8 +174,8 @@ func TestLoneCommandShowsEverywhere(t *testing.T) {
 	}
 }
 
-// Of commands with the same id, sent at once, one makes a record. Who reads
-// after the 202 of another reads after the outcome that there is.
+// Commands with the same id, sent at the same time, make one record. Read-After
+// of any of the 202s waits for the outcome.
 func TestReadAfterARepeatedCommand(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -197,7 +197,8 @@ func TestReadAfterARepeatedCommand(t *testing.T) {
 	clients.Wait()
 }
 
-// While nobody decides, commands are accepted, and keep that status.
+// Without a command service that decides, the status of accepted commands stays
+// accepted.
 func TestStatusWithoutHandlers(t *testing.T) {
 	s := oneProcess(t)
 	s.accept(createAlice)
@@ -236,7 +237,7 @@ func TestStatusWithoutHandlers(t *testing.T) {
 	s.wantOutcomes(locations)
 }
 
-// Who moves the read API needn't say so twice.
+// Another address of the read API needs no second setting.
 func TestLocationFollowsTheAddress(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -251,8 +252,8 @@ func TestLocationFollowsTheAddress(t *testing.T) {
 	}
 }
 
-// Kafka is needed for the status of commands without an outcome only, and
-// found once it is there.
+// Only the status of commands without an outcome needs Kafka. The read API finds
+// Kafka when Kafka comes.
 func TestStatusWhileKafkaIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

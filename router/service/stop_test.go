@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/router/config"
 )
 
-// A first signal lets a request under way end, a second one doesn't.
+// A first signal lets a request under way end, a second signal doesn't.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -48,8 +48,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// Services that were told to stop leave their consumer groups: whoever comes
-// next doesn't wait for their sessions to time out.
+// Services that stop leave their consumer groups, so the next services need not
+// wait for a session to time out.
 func TestStopLeavesTheGroups(t *testing.T) {
 	t.Parallel()
 	s := terminals(t)
@@ -84,8 +84,8 @@ func TestStopLeavesTheGroups(t *testing.T) {
 	}
 }
 
-// A process that was told to stop leaves nothing running behind: the same
-// Main in this process shows it.
+// A process that stops leaves nothing running behind. The test runs the same
+// Main in this process.
 func TestStopLeavesNothing(t *testing.T) {
 	known := []goleak.Option{
 		goleak.IgnoreCurrent(),

@@ -27,7 +27,7 @@ type receiver struct {
 	spans []received
 }
 
-// received is a span, and the process that it came from.
+// received is a span with the process of the span.
 type received struct {
 	*trace.Span
 	service string
@@ -79,7 +79,8 @@ func (r *receiver) of(traceID string) map[string]received {
 	return spans
 }
 
-// traceHeaders are those of a topic's messages, by command id, "" for none.
+// traceHeaders are the trace headers of the messages of a topic, by command id,
+// "" for none.
 func (s *stack) traceHeaders(topic string) map[string]string {
 	s.t.Helper()
 	found := map[string]string{}
@@ -119,8 +120,9 @@ func (s *stack) traced(traceParent, method, url, body, after string) answer {
 	return got
 }
 
-// One trace holds the whole way of a command, through three processes, and the
-// read after it. What isn't sampled leaves no mark in the topics.
+// One trace holds the whole way of a command, through three processes, and a
+// read after the command. Requests that are not sampled leave no mark in the
+// topics.
 func TestOneTraceHoldsACommandsWay(t *testing.T) {
 	t.Parallel()
 	const (

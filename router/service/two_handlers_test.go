@@ -16,8 +16,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// twoCommandServices is a stack with two command services, and nobody who
-// reads.
+// twoCommandServices is a stack with two command services, and no read side.
 func twoCommandServices(t *testing.T, set settings) (*stack, []*service) {
 	t.Helper()
 	s := newStack(t)
@@ -37,15 +36,15 @@ func twoCommandServices(t *testing.T, set settings) (*stack, []*service) {
 	return s, both
 }
 
-// outcome is what a client was told in the end.
+// outcome is the last answer about a command.
 type outcome struct {
 	id      string
 	status  int
 	version uint64
 }
 
-// ask posts a command to either service, with Prefer: wait, until one of them
-// knows how it ended.
+// ask posts a command to the services in turn, with Prefer: wait, until an
+// answer is the outcome.
 func ask(ctx context.Context, s *stack, services []*service, first int, id, command string) (outcome, error) {
 	for try := first; ; try++ {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+services[try%2].at.Commands+"/commands", strings.NewReader(command))
@@ -72,9 +71,9 @@ func ask(ctx context.Context, s *stack, services []*service, first int, id, comm
 	}
 }
 
-// 64 clients race on one user, each with the version that it believes in,
-// while one of the two services is killed again and again: each version is
-// taken once, and everybody is told the truth.
+// 64 clients race on one user, each with the version that the client expects,
+// while one of the two services is killed again and again. Each version is taken
+// once, and every client gets the true outcome.
 func TestRaceOnOneUser(t *testing.T) {
 	t.Parallel()
 	const clients, commands, kills = 64, 10_000, 3
@@ -152,8 +151,8 @@ func TestRaceOnOneUser(t *testing.T) {
 	}
 }
 
-// A service that is frozen past its session, and comes back, finds out, and
-// changes nothing that the other has done since.
+// A service that was frozen past the session, and comes back, notices, and
+// changes nothing that the other service has done since.
 func TestFrozenServiceComesBack(t *testing.T) {
 	t.Parallel()
 	s, both := twoCommandServices(t, nil)

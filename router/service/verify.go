@@ -13,21 +13,21 @@ import (
 
 type verifyCmd struct {
 	Names  []string `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named."`
-	Repair bool     `help:"Mend what differs: just those rows, as the log makes them."`
+	Repair bool     `help:"Repair the rows that differ, and no others."`
 	Max    int      `default:"20" help:"How many differences, and parked streams, to show of each read model."`
 }
 
-// Help says what is compared with what.
+// Help explains the proof and the exit codes.
 func (verifyCmd) Help() string {
-	return `The whole log is folded anew, in a scratch database in the folder for temporary files ($TMPDIR), up to the
-very record where the read model stands; then every row is compared. Nothing has to be stopped for it.
+	return `The whole log is folded anew into a scratch database in the folder for temporary files ($TMPDIR), up to the record
+where the read model stands. Then all rows are compared. All services keep running.
 
-Exit code 0: all is as the log makes it; 1: something differs (with --repair: and could not be mended).`
+Exit code 0: all rows are as the log makes the rows; 1: some row differs (with --repair: and could not be repaired).`
 }
 
 var errDiffers = errors.New("a read model is not what the log makes of it")
 
-// Run verifies read models, and prints the proof, or what differs.
+// Run verifies read models, and prints the proof or the differences.
 func (c verifyCmd) Run(in *invocation) error {
 	models, err := in.service.named(c.Names...)
 	if err != nil {
@@ -57,7 +57,7 @@ func (c verifyCmd) Run(in *invocation) error {
 	})
 }
 
-// printProof prints what verifying a read model has shown.
+// printProof prints the result for one read model.
 func printProof(w io.Writer, p *readmodel.Proof) {
 	verdict := "proven"
 	switch {
@@ -76,7 +76,7 @@ func printProof(w io.Writer, p *readmodel.Proof) {
 		for _, parked := range p.Parked {
 			fmt.Fprintf(w, "    %s\n", parkedText(parked.ParkedStream))
 			if parked.Applies {
-				fmt.Fprintf(w, "      this binary can go on there: app projections retry %s %s\n", p.Name, parked.Stream)
+				fmt.Fprintf(w, "      this binary can go on there: %s projections retry %s %s\n", program, p.Name, parked.Stream)
 			}
 		}
 		more(w, p.ParkedStreams, len(p.Parked))

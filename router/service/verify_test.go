@@ -61,8 +61,8 @@ func (s *stack) onSQLite(do func(*sql.Conn) error) {
 	}
 }
 
-// wantApp runs a command line, and checks how it ends and some of what it
-// prints.
+// wantApp runs a command line, and checks the exit code and some texts of the
+// output.
 func (s *stack) wantApp(code int, want []string, args ...string) {
 	s.t.Helper()
 	printed, got := s.app(args...)
@@ -76,7 +76,7 @@ func (s *stack) wantApp(code int, want []string, args ...string) {
 	}
 }
 
-// wantProven checks that all read models are what the log makes of them.
+// wantProven checks that all read models are as the log makes them.
 func (s *stack) wantProven() {
 	s.t.Helper()
 	models := allModels(s.t)
@@ -87,7 +87,7 @@ func (s *stack) wantProven() {
 	s.wantApp(exitOK, want, "verify")
 }
 
-// What is changed behind the store's back is found, named, and mended.
+// Changes behind the store's back are found, named, and mended.
 func TestVerifyAndRepair(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -120,7 +120,7 @@ func TestVerifyAndRepair(t *testing.T) {
 	s.wantApp(exitUsage, []string{"store.driver"}, "verify", "--set", "store.driver=memory")
 }
 
-// Nothing has to stop for it.
+// Verifying needs no stop of any process.
 func TestVerifyUnderLoad(t *testing.T) {
 	underLoad(t)
 	t.Parallel()
@@ -147,8 +147,7 @@ func TestVerifyUnderLoad(t *testing.T) {
 	s.wantStatus(s.readAPI, "stats", 0)
 }
 
-// newerEvent makes the program one of a later version, which knows an event
-// more.
+// newerEvent adds an event to the program, as in a later version.
 const newerEvent = "TEST_NEWER_EVENT"
 
 type userTagged struct {
@@ -162,7 +161,7 @@ func (e userTagged) AggregateID() string { return string(e.ID) }
 
 func (userTagged) Apply(u users.User) users.User { return u }
 
-// append writes a record into the log that counts, as another binary would.
+// append writes a counting record into the log, as another binary would.
 func (s *stack) append(stream, recordType, body string) {
 	s.t.Helper()
 	records := s.readLog()[stream]
@@ -223,8 +222,9 @@ func (s *stack) wantStatus(of *service, name string, parked int) {
 	})
 }
 
-// A user whose events this binary can't read is parked in the read models, and
-// nobody else. A binary that can read them redoes the user from the log.
+// A user with an event that this binary can't read is parked in the read models,
+// and no other user is. A binary that can read the event applies the user's
+// events again, from the log.
 func TestUserParkedInReadModels(t *testing.T) {
 	s := oneProcess(t)
 	for id := 1; id <= 4; id++ {

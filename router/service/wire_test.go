@@ -17,8 +17,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Any other client lists the topics and reads what is in them: keys are
-// streams, headers are CloudEvents.
+// Any other client can list and read the topics: keys are streams, headers are
+// CloudEvents.
 func TestAnotherClientReadsTheLog(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
@@ -63,15 +63,15 @@ func TestAnotherClientReadsTheLog(t *testing.T) {
 	}
 }
 
-// varies is what is another with each run: the time, the id of a topic, and
-// the digests, which are over both.
+// varies is the parts that differ with each run: the time, the id of a topic,
+// and the digests over both.
 var varies = map[string]*regexp.Regexp{
 	eventlog.HeaderTime:            regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`),
 	eventlog.HeaderCommandPosition: regexp.MustCompile(`^[A-Za-z0-9_-]{22}/`),
 	eventlog.HeaderPrev:            regexp.MustCompile(`^[0-9a-f]*[1-9a-f][0-9a-f]*$`),
 }
 
-// onTheWire is a message as text, with … for what varies.
+// onTheWire is a message as text. Varying parts are replaced by ….
 func onTheWire(m *sarama.ConsumerMessage) string {
 	headers := map[string]string{}
 	for _, h := range m.Headers {

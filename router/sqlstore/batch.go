@@ -12,7 +12,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// batch is a [readmodel.Tx].
+// batch implements [readmodel.Tx].
 type batch struct {
 	dialect dialect
 	model   *model
@@ -21,7 +21,7 @@ type batch struct {
 
 var _ readmodel.Tx = (*batch)(nil)
 
-// Rows is [readmodel.Tx.Rows].
+// Rows implements [readmodel.Tx].
 func (b *batch) Rows(ctx context.Context, name string, keys []projection.Row) ([]projection.Row, error) {
 	t, err := b.model.table(name)
 	if err != nil {
@@ -30,7 +30,8 @@ func (b *batch) Rows(ctx context.Context, name string, keys []projection.Row) ([
 	return b.get(ctx, t, keys)
 }
 
-// Put is [readmodel.Tx.Put]. Of rows with the same key the last one counts.
+// Put implements [readmodel.Tx]. If several rows have the same key, the last
+// row counts.
 func (b *batch) Put(ctx context.Context, name string, rows []projection.Row) error {
 	t, err := b.model.table(name)
 	if err != nil {
@@ -39,7 +40,7 @@ func (b *batch) Put(ctx context.Context, name string, rows []projection.Row) err
 	return b.put(ctx, t, rows)
 }
 
-// Delete is [readmodel.Tx.Delete].
+// Delete implements [readmodel.Tx].
 func (b *batch) Delete(ctx context.Context, name string, keys []projection.Row) error {
 	t, err := b.model.table(name)
 	if err != nil {
@@ -62,12 +63,12 @@ func (b *batch) remove(ctx context.Context, t *table, keys []projection.Row) err
 	return nil
 }
 
-// Heads is [readmodel.Tx.Heads].
+// Heads implements [readmodel.Tx].
 func (b *batch) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
 	return b.headsBy(ctx, b.model.heads.get, streams)
 }
 
-// headsBy returns those of the streams' heads that a statement finds.
+// headsBy returns the heads that a statement finds for these streams.
 func (b *batch) headsBy(ctx context.Context, statement string, streams []string) (map[string]readmodel.StreamHead, error) {
 	keys := make([]projection.Row, len(streams))
 	for i, stream := range streams {
@@ -88,11 +89,11 @@ func (b *batch) headsBy(ctx context.Context, statement string, streams []string)
 	return heads, nil
 }
 
-// PutHeads is [readmodel.Tx.PutHeads]. The reason why a stream is parked may
-// quote anything: what no database takes in it is replaced.
+// PutHeads implements [readmodel.Tx]. A reason for parking may quote any bytes:
+// bytes that a database refuses are replaced.
 func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
 	rows := make([]projection.Row, 0, len(heads))
-	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours are of one page
+	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours share a page
 		head := heads[stream]
 		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
 		rows = append(rows, projection.Row{
@@ -103,7 +104,7 @@ func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamH
 	return b.put(ctx, b.model.heads, rows)
 }
 
-// headOf reads a row as PutHeads writes it.
+// headOf reads a row of PutHeads.
 func headOf(row projection.Row) (stream string, head readmodel.StreamHead, err error) {
 	stream, _ = row[0].(string)
 	seq, _ := row[1].(int64)

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// BenchmarkUpdate is a batch of events, each of another of 100,000 streams:
-// its head and its row are read and written.
+// BenchmarkUpdate is an update with a batch of events of different streams,
+// among 100,000 streams: a head and a row are read and written for each event.
 func BenchmarkUpdate(b *testing.B) {
 	for name, database := range map[string]func(testing.TB) opener{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
 		for _, events := range []int{1, 100, 1000} {

@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// opener opens a store on a database, another one each time if its kind has
-// several on one database.
+// opener opens a store on one database, and another store of the same database
+// at each call, if the kind of database allows several.
 type opener func() *Store
 
 // onEach runs a test on an empty database of every kind.
@@ -39,7 +39,7 @@ func sqliteDatabase(t testing.TB) opener {
 	}
 }
 
-// postgresDatabase is a schema of its own on the server of $POSTGRES_URL.
+// postgresDatabase is a new schema on the server of $POSTGRES_URL.
 func postgresDatabase(t testing.TB) opener {
 	u := postgresURL(t)
 	server := u.String()
@@ -85,7 +85,7 @@ func opened(t testing.TB, store *Store, err error) *Store {
 	return store
 }
 
-// people is a read model of two tables.
+// people is a read model with two tables.
 func people() *projection.Projection {
 	return &projection.Projection{
 		Name: "people",
@@ -109,7 +109,7 @@ func people() *projection.Projection {
 	}
 }
 
-// prepared is a store with a read model of 4 partitions.
+// prepared is a store with a prepared read model of 4 partitions.
 func prepared(t testing.TB, store *Store, p *projection.Projection) *Store {
 	t.Helper()
 	if err := store.Prepare(t.Context(), p, 4); err != nil {
@@ -126,7 +126,7 @@ func at(partition int32, next int64) readmodel.Checkpoint {
 	return c
 }
 
-// from is a step of one partition.
+// from is a move of one partition.
 func from(before, after readmodel.Checkpoint) []readmodel.Move {
 	return []readmodel.Move{{From: before, To: after}}
 }
@@ -138,7 +138,7 @@ func digest(b byte) (d eventlog.Digest) {
 	return d
 }
 
-// update moves partition 0 by one.
+// update moves partition 0 by one record.
 func update(t testing.TB, store *Store, p *projection.Projection, fn func(context.Context, readmodel.Tx) error) {
 	t.Helper()
 	before := checkpoints(t, store, p)[0]
@@ -162,7 +162,7 @@ func checkpoints(t testing.TB, store *Store, p *projection.Projection) []readmod
 	return all
 }
 
-// ask returns the one column of a query's answer.
+// ask returns the only column of a query's rows.
 func ask[T any](t testing.TB, store *Store, p *projection.Projection, query string, args ...any) (all []T) {
 	t.Helper()
 	err := store.View(t.Context(), p, func(v readmodel.View) (err error) {

@@ -8,17 +8,17 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// streamNames is the first line of every definition. A store of before v0.1.0,
-// where streams had other names, has definitions without the line, or empty ones.
+// streamNames is the first line of every definition. Stores from before v0.1.0
+// named streams otherwise, and have definitions without this line.
 const streamNames = "streams named aggregate/id"
 
-// isOld says whether a generation was made before v0.1.0.
+// isOld says whether a generation was created before v0.1.0.
 func isOld(definition string) bool { return !strings.HasPrefix(definition, streamNames+"\n") }
 
-// definitionOf says what rows a projection makes, for each generation to keep:
-// how streams are named, its version, the aggregates it is of, and a line
-// "table: column type, …" for each table. Whoever makes other rows has another
-// one.
+// definitionOf describes the rows that a projection makes: the form of stream
+// names, the projection's version, its aggregates, and a line "table: column
+// type, …" for each table. Each generation keeps its definition. Different rows
+// have different definitions.
 func definitionOf(p *projection.Projection) string {
 	lines := []string{streamNames, fmt.Sprintf("version %d", p.Version)}
 	if len(p.Of) > 0 {
@@ -38,8 +38,8 @@ var typeNames = map[projection.Type]string{
 	projection.Text: "text", projection.Integer: "integer", projection.Boolean: "boolean",
 }
 
-// covers says whether whoever knows tables of one definition can read those of
-// another: all of their columns are there.
+// covers says whether a binary with the definition known can read tables of
+// another definition: all known columns are there.
 func covers(definition, known string) bool {
 	has := columnsOf(definition)
 	for table, columns := range columnsOf(known) {
@@ -52,7 +52,7 @@ func covers(definition, known string) bool {
 	return true
 }
 
-// columnsOf are a definition's columns, by table.
+// columnsOf returns a definition's columns, by table.
 func columnsOf(definition string) map[string][]string {
 	tables := map[string][]string{}
 	for line := range strings.Lines(definition) {

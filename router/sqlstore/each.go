@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// Each is [readmodel.View.Each].
+// Each implements [readmodel.View].
 func (v *view) Each(ctx context.Context, name string, fn func(projection.Row) error) error {
 	t, err := v.model.table(name)
 	if err != nil {
@@ -18,12 +18,12 @@ func (v *view) Each(ctx context.Context, name string, fn func(projection.Row) er
 	return v.each(ctx, t, t.all(), fn)
 }
 
-// EachHead is [readmodel.View.EachHead].
+// EachHead implements [readmodel.View].
 func (v *view) EachHead(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
 	return v.eachHead(ctx, v.model.heads.all(), fn)
 }
 
-// EachParked is [readmodel.View.EachParked].
+// EachParked implements [readmodel.View].
 func (v *view) EachParked(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
 	return v.eachHead(ctx, v.model.heads.all("parked <> ''"), fn)
 }
@@ -38,7 +38,7 @@ func (v *view) eachHead(ctx context.Context, query string, fn func(string, readm
 	})
 }
 
-// each hands over rows as they come, so that there may be many.
+// each hands over rows one by one, so memory is bounded.
 func (v *view) each(ctx context.Context, t *table, query string, fn func(projection.Row) error) error {
 	fail := func(err error) error { return fmt.Errorf("read %s: %w", t.name, ended(ctx, err)) }
 	rows, err := v.tx.query(ctx, query)
@@ -61,7 +61,7 @@ func (v *view) each(ctx context.Context, t *table, query string, fn func(project
 	return nil
 }
 
-// all selects all rows for which the conditions hold, by key.
+// all is a query for the rows that fulfil the conditions, by key.
 func (t *table) all(conditions ...string) string {
 	where := ""
 	if conditions = append(t.scope.conditions(), conditions...); len(conditions) > 0 {
@@ -70,7 +70,7 @@ func (t *table) all(conditions ...string) string {
 	return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s", join(quoted(t.columns)), t.name, where, join(quoted(t.key)))
 }
 
-// scanOne reads a row that has all of the columns.
+// scanOne reads a row with all columns of the table.
 func (t *table) scanOne(rows *sql.Rows) (projection.Row, error) {
 	row := make(projection.Row, len(t.columns))
 	into := make([]any, len(t.columns))

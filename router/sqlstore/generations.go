@@ -13,20 +13,20 @@ import (
 
 var _ readmodel.Generations = (*Store)(nil)
 
-// stateDropped is of a generation that isn't there any more. Its number is not
-// used again: processes remember what a generation is.
+// stateDropped is the state of a deleted generation. The row stays, so the
+// number is never used again: processes cache facts about a generation.
 const stateDropped readmodel.State = "dropped"
 
-// dropAtOnce is how many heads a drop deletes in one transaction: the live
-// generation's updates wait as long.
+// dropAtOnce is the number of heads that a drop deletes in a transaction. The
+// live generation's updates wait during the transaction.
 const dropAtOnce = 5000
 
-// Generations is [readmodel.Generations.Generations].
+// Generations implements [readmodel.Generations].
 func (s *Store) Generations(ctx context.Context, p *projection.Projection) ([]readmodel.Generation, error) {
 	return s.generations(ctx, p, func(tx *transaction, g *readmodel.Generation) error { return s.describe(ctx, tx, p, g) })
 }
 
-// Building is [readmodel.Generations.Building].
+// Building implements [readmodel.Generations].
 func (s *Store) Building(ctx context.Context, p *projection.Projection) (building []readmodel.Checkpoint, err error) {
 	_, err = s.generations(ctx, p, func(tx *transaction, g *readmodel.Generation) error {
 		if g.State != readmodel.Building {
@@ -90,7 +90,7 @@ func (s *Store) list(ctx context.Context, tx *transaction, p *projection.Project
 	return all, rows.Err()
 }
 
-// describe counts what a generation has.
+// describe adds checkpoints and counts to a generation.
 func (s *Store) describe(ctx context.Context, tx *transaction, p *projection.Projection, g *readmodel.Generation) (err error) {
 	m, err := s.model(p, g.Number)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Store) describe(ctx context.Context, tx *transaction, p *projection.Pro
 	return nil
 }
 
-// tablesOf are the names in the database of a generation's tables.
+// tablesOf returns the names, in the database, of a generation's tables.
 func (m *model) tablesOf(definition string) (names []string) {
 	for table := range columnsOf(definition) {
 		names = append(names, m.name+"_"+table+"_"+fmt.Sprint(m.generation))
@@ -124,10 +124,10 @@ func (m *model) tablesOf(definition string) (names []string) {
 	return names
 }
 
-// Fits is [readmodel.Generations.Fits].
+// Fits implements [readmodel.Generations].
 func (s *Store) Fits(ctx context.Context, p *projection.Projection) error {
 	return s.View(ctx, p, func(any readmodel.View) error {
-		v := any.(*view) //nolint:errcheck // it is this store's
+		v := any.(*view) //nolint:errcheck // this store's own view
 		if err := v.model.check(ctx, v.tx); err != nil {
 			return fmt.Errorf("read model %s: %w", p.Name, err)
 		}
@@ -135,7 +135,7 @@ func (s *Store) Fits(ctx context.Context, p *projection.Projection) error {
 	})
 }
 
-// Rebuilding is [readmodel.Generations.Rebuilding].
+// Rebuilding implements [readmodel.Generations].
 func (s *Store) Rebuilding(ctx context.Context, p *projection.Projection) (done func(), err error) {
 	if _, there := s.rebuilding.LoadOrStore(p.Name, true); there {
 		return nil, fmt.Errorf("read model %s: %w", p.Name, readmodel.ErrRebuilding)
@@ -154,7 +154,7 @@ func (s *Store) Rebuilding(ctx context.Context, p *projection.Projection) (done 
 	}, nil
 }
 
-// Begin is [readmodel.Generations.Begin].
+// Begin implements [readmodel.Generations].
 func (s *Store) Begin(ctx context.Context, p *projection.Projection, partitions int32) (generation int, err error) {
 	err = s.alone(ctx, func(tx *transaction) (err error) {
 		generation, err = s.create(ctx, tx, p, readmodel.Building, partitions)
@@ -166,8 +166,8 @@ func (s *Store) Begin(ctx context.Context, p *projection.Projection, partitions 
 	return generation, nil
 }
 
-// Fill is [readmodel.Generations.Fill]. On a SQLite file it then leaves a turn
-// to the other writers, those of the live generation.
+// Fill implements [readmodel.Generations]. On a SQLite file, Fill then pauses
+// for other writers, such as the live generation's.
 func (s *Store) Fill(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
 	began := time.Now()
 	err := s.update(ctx, p, moves, func(m *model) string { return m.fill }, fn)
@@ -177,7 +177,7 @@ func (s *Store) Fill(ctx context.Context, p *projection.Projection, moves []read
 	return err
 }
 
-// ViewOf is [readmodel.Generations.ViewOf].
+// ViewOf implements [readmodel.Generations].
 func (s *Store) ViewOf(ctx context.Context, p *projection.Projection, generation int, fn func(readmodel.View) error) error {
 	m, err := s.model(p, generation)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Store) ViewOf(ctx context.Context, p *projection.Projection, generation
 	return s.view(ctx, p, m.checkpoints, fn)
 }
 
-// Finish is [readmodel.Generations.Finish].
+// Finish implements [readmodel.Generations].
 func (s *Store) Finish(ctx context.Context, p *projection.Projection, generation int) error {
 	return s.change(ctx, p, generation, "finish", func(tx *transaction, m *model, state readmodel.State) error {
 		if state != readmodel.Building {
@@ -199,7 +199,7 @@ func (s *Store) Finish(ctx context.Context, p *projection.Projection, generation
 	})
 }
 
-// Swap is [readmodel.Generations.Swap].
+// Swap implements [readmodel.Generations].
 func (s *Store) Swap(ctx context.Context, p *projection.Projection, generation int, catchUp func([]readmodel.Checkpoint, readmodel.Fill) error) error {
 	return s.change(ctx, p, generation, "swap to", func(tx *transaction, m *model, state readmodel.State) error {
 		if state == readmodel.Live {
@@ -208,7 +208,7 @@ func (s *Store) Swap(ctx context.Context, p *projection.Projection, generation i
 		if err := m.check(ctx, tx); err != nil {
 			return err
 		}
-		if err := s.index(ctx, tx, m); err != nil { // of one that was never finished
+		if err := s.index(ctx, tx, m); err != nil { // missing if the generation was never finished
 			return err
 		}
 		live, err := s.holdLive(ctx, tx, p)
@@ -245,8 +245,8 @@ func (s *Store) Swap(ctx context.Context, p *projection.Projection, generation i
 	})
 }
 
-// covered says whether all checkpoints are reached: nobody who reads then sees
-// what was before.
+// covered returns an error if a checkpoint is behind the live checkpoint: a
+// reader would see an older state than before.
 func covered(live, reached []readmodel.Checkpoint) error {
 	if len(live) != len(reached) {
 		return fmt.Errorf("%d partitions, and the live one has %d", len(reached), len(live))
@@ -262,8 +262,7 @@ func covered(live, reached []readmodel.Checkpoint) error {
 	return nil
 }
 
-// Drop is [readmodel.Generations.Drop]. It can be done again if it was
-// interrupted.
+// Drop implements [readmodel.Generations]. An interrupted Drop can be repeated.
 func (s *Store) Drop(ctx context.Context, p *projection.Projection, generation int) error {
 	var dropped *model
 	err := s.change(ctx, p, generation, "drop", func(tx *transaction, m *model, state readmodel.State) error {
@@ -291,8 +290,8 @@ func (s *Store) Drop(ctx context.Context, p *projection.Projection, generation i
 	return err
 }
 
-// dropHeads deletes some of a dropped generation's heads, and says whether
-// there may be more.
+// dropHeads deletes some heads of a dropped generation, and says whether more
+// may be left.
 func (s *Store) dropHeads(ctx context.Context, m *model) (more bool, err error) {
 	err = s.alone(ctx, func(tx *transaction) error {
 		where := and(m.scope.conditions())
@@ -307,7 +306,7 @@ func (s *Store) dropHeads(ctx context.Context, m *model) (more bool, err error) 
 	return more, err
 }
 
-// change does something to one generation, in one transaction.
+// change changes a generation in one transaction.
 func (s *Store) change(ctx context.Context, p *projection.Projection, generation int, what string, do func(*transaction, *model, readmodel.State) error) error {
 	m, err := s.model(p, generation)
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// of is a checkpoint of another generation than the first.
+// of is a checkpoint of another generation.
 func of(generation int, c readmodel.Checkpoint) readmodel.Checkpoint {
 	c.Generation = generation
 	return c
 }
 
-// begin makes a generation, with these rows and partition 0 at next.
+// begin creates a generation with these rows, and with partition 0 at next.
 func begin(t testing.TB, store *Store, p *projection.Projection, next int64, rows ...projection.Row) int {
 	t.Helper()
 	generation, err := store.Begin(t.Context(), p, 4)
@@ -144,7 +144,7 @@ func TestUpdatesAndFillsKeepToTheirGeneration(t *testing.T) {
 	})
 }
 
-// No partition may go back, and the log must be the same one.
+// A swap is refused if a partition would go back, or if the logs differ.
 func TestSwapsThatAreRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p, ctx := people(), t.Context()
@@ -163,7 +163,7 @@ func TestSwapsThatAreRefused(t *testing.T) {
 		for says, err := range map[string]error{
 			"offset 1 of partition 0": store.Swap(ctx, p, behind, asItIs),
 			"another log":             store.Swap(ctx, p, otherLog, asItIs),
-			"not those of this":       store.Swap(ctx, unfit, behind, asItIs),
+			"another definition":      store.Swap(ctx, unfit, behind, asItIs),
 			failed.Error(): store.Swap(ctx, p, behind, func(_ []readmodel.Checkpoint, fill readmodel.Fill) error {
 				return errors.Join(fill(from(of(behind, at(0, 1)), of(behind, at(0, 9))), nothing), failed)
 			}),
@@ -179,14 +179,14 @@ func TestSwapsThatAreRefused(t *testing.T) {
 	})
 }
 
-// A swap comes in the middle of a view, and another while updates are under
-// way: whoever looks sees rows and checkpoint of one generation, and an update
-// is in the one that it began in, or nowhere.
+// A swap comes during a view, and another during updates. A reader sees rows
+// and checkpoint of one generation. An update is committed to the generation in
+// which the update began, or not at all.
 func TestSwapsInTheMiddle(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p, ctx := people(), t.Context()
 		stores := []*Store{prepared(t, open(), p), open(), open()}
-		// As many rows of a generation as its checkpoint says, named for it.
+		// Row n of a generation. A checkpoint at n comes with rows 1 to n.
 		count := func(generation int, next int64) projection.Row {
 			return projection.Row{fmt.Sprint(generation, "/", next), "", int64(generation), true}
 		}
@@ -273,15 +273,15 @@ func TestSwapsInTheMiddle(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for last := checkpoints(t, swapper, p)[0].Next; checkpoints(t, swapper, p)[0].Next < last+5 && !t.Failed(); { // they go on
+		for last := checkpoints(t, swapper, p)[0].Next; checkpoints(t, swapper, p)[0].Next < last+5 && !t.Failed(); { // updates go on
 		}
 		stop.Store(true)
 		wg.Wait()
 	})
 }
 
-// A binary with other columns: it reads what has all of its own, and writes
-// only what it has made.
+// A binary with another definition reads a generation with all of its own
+// columns, and writes only to a generation with the same definition.
 func TestAnotherDefinitionIsReadIfItCovers(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p, wider, ctx := people(), people(), t.Context()
@@ -353,8 +353,8 @@ func TestOneRebuildAtATime(t *testing.T) {
 	})
 }
 
-// A view was begun on a generation that is swapped away and dropped before its
-// tables are looked at.
+// A generation is swapped away and dropped between the start of a view and the
+// first use of a table.
 func TestAGenerationIsDroppedUnderAView(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p, ctx := people(), t.Context()

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// Hold is [readmodel.Store.Hold].
+// Hold implements [readmodel.Store].
 func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(readmodel.Tx, readmodel.View) error) error {
 	fail := func(err error) error { return fmt.Errorf("hold read model %s: %w", p.Name, err) }
 	done, err := s.wait(ctx, sqliteReaders)
@@ -20,7 +20,7 @@ func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(read
 	if err != nil {
 		return fail(err)
 	}
-	defer tx.Rollback() // of what isn't committed, also when fn panics
+	defer tx.Rollback() // undoes an uncommitted transaction, also when fn panics
 	m, err := s.holdLive(ctx, tx, p)
 	if err != nil {
 		return fail(err)
@@ -41,8 +41,8 @@ func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(read
 	return nil
 }
 
-// holdLive keeps the updates of the live generation waiting, until the
-// transaction ends.
+// holdLive keeps the live generation's updates waiting until the end of the
+// transaction.
 func (s *Store) holdLive(ctx context.Context, tx *transaction, p *projection.Projection) (*model, error) {
 	for {
 		live, err := liveOf(ctx, tx, p.Name)
@@ -63,7 +63,7 @@ func (s *Store) holdLive(ctx context.Context, tx *transaction, p *projection.Pro
 		if err != nil {
 			return nil, err
 		}
-		if now == live { // it wasn't swapped away before it was held
+		if now == live { // no swap came before the hold
 			return m, nil
 		}
 	}
@@ -78,7 +78,7 @@ func (s *Store) holdOne(ctx context.Context, tx *transaction, m *model) error {
 	return err
 }
 
-// PutCheckpoint is [readmodel.Tx.PutCheckpoint].
+// PutCheckpoint implements [readmodel.Tx].
 func (b *batch) PutCheckpoint(ctx context.Context, c readmodel.Checkpoint) error {
 	if _, err := b.tx.exec(ctx, b.model.putCheckpoint, c.Partition, c.Next, c.Digest[:]); err != nil {
 		return fmt.Errorf("write checkpoint of partition %d: %w", c.Partition, err)
@@ -86,7 +86,7 @@ func (b *batch) PutCheckpoint(ctx context.Context, c readmodel.Checkpoint) error
 	return nil
 }
 
-// DeleteHeads is [readmodel.Tx.DeleteHeads].
+// DeleteHeads implements [readmodel.Tx].
 func (b *batch) DeleteHeads(ctx context.Context, streams []string) error {
 	keys := make([]projection.Row, len(streams))
 	for i, stream := range streams {

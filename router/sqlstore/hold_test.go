@@ -91,7 +91,7 @@ func TestEachHandsOverAll(t *testing.T) {
 			at, last := 0, ""
 			err := v.Each(t.Context(), "person", func(row projection.Row) error {
 				id, _ := row[0].(string)
-				if want := rows[int(row[2].(int64))]; !cmp.Equal(want, row) || id <= last { //nolint:errcheck // it panics
+				if want := rows[int(row[2].(int64))]; !cmp.Equal(want, row) || id <= last { //nolint:errcheck // a panic fails the test
 					t.Errorf("got %v after %s, want %v", row, last, want)
 				}
 				at, last = at+1, id

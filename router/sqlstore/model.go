@@ -9,28 +9,28 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// model is a generation of a read model in the database: its tables, and the
-// statements that use them.
+// model is a generation of a read model in the database: tables and statements.
 type model struct {
 	name       string
-	physical   string // its name with the generation
+	physical   string // the name with the generation
 	generation int
 	tables     []*table
 	byName     map[string]*table // by the name in the definition
 	heads      *table
 	scope      scope
 
-	move          string   // checkpoints of the live generation
-	fill          string   // checkpoints of one that isn't live
-	checkpoints   string   // all of them
-	begin         string   // makes one at 0, live or not
-	updates       []string // all that updates use
-	putCheckpoint string   // wherever it is
-	// names puts the tables' real names into queries.
+	move          string   // moves checkpoints of the live generation
+	fill          string   // moves checkpoints of a generation that is not live
+	checkpoints   string   // reads all checkpoints
+	begin         string   // creates a checkpoint at 0, live or not
+	updates       []string // all statements of updates
+	putCheckpoint string   // sets a checkpoint without a condition
+	// names replaces {table} in queries by the table's name in the database.
 	names *strings.Replacer
 
-	// mine is the definition that this binary makes. kept is the one that the
-	// generation was made of, once it is known: it never changes.
+	// mine is the definition of this binary's projection. kept is the
+	// definition of the generation, once known; a generation's definition never
+	// changes.
 	mine string
 	kept atomic.Pointer[string]
 }
@@ -72,7 +72,7 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	return m, nil
 }
 
-// checkpointsWhere asks for checkpoints, by partition.
+// checkpointsWhere is a query for checkpoints, by partition.
 func checkpointsWhere(condition string) string {
 	return "SELECT generation, partition, next_offset, digest FROM checkpoints WHERE " + condition + " ORDER BY partition"
 }

@@ -6,23 +6,24 @@ import (
 	"sync"
 )
 
-// maxPrepared is how many statements a pool keeps prepared. There are a few
-// for each read model, unless somebody writes values into queries.
+// maxPrepared is the largest number of prepared statements of a pool. A read
+// model has a few statements, unless queries contain values instead of
+// parameters.
 const maxPrepared = 256
 
-// pool is connections to a database, and the statements prepared on them.
+// pool is a set of connections to a database, with prepared statements.
 type pool struct {
 	*sql.DB
 	mu       sync.RWMutex
-	prepared map[string]*sql.Stmt // by their text; nil if the driver does that by itself
+	prepared map[string]*sql.Stmt // by text; nil if the driver prepares by itself
 
-	// undisturbed statements end by themselves, and soon: the context is looked
-	// at before each, and not while it runs, for which the driver would start a
-	// goroutine.
+	// undisturbed statements are short, and are not interrupted. The context is
+	// checked before each statement only, because the driver would start a
+	// goroutine for each statement.
 	undisturbed bool
 }
 
-// newPool keeps up to n connections, and all of them.
+// newPool returns a pool of up to n connections, and keeps idle connections.
 func newPool(db *sql.DB, n int, prepares bool) *pool {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
@@ -33,8 +34,8 @@ func newPool(db *sql.DB, n int, prepares bool) *pool {
 	return p
 }
 
-// prepare prepares statements, once. In a transaction it would wait for the
-// connection that the transaction has.
+// prepare prepares statements, once each. Within a transaction, prepare would
+// wait for the transaction's own connection.
 func (p *pool) prepare(ctx context.Context, texts []string) error {
 	if p.prepared == nil {
 		return nil
@@ -48,7 +49,7 @@ func (p *pool) prepare(ctx context.Context, texts []string) error {
 			return err
 		}
 		if !p.keep(text, stmt) {
-			if err := stmt.Close(); err != nil { //nolint:sqlclosecheck // only if somebody was faster
+			if err := stmt.Close(); err != nil { //nolint:sqlclosecheck // only if another goroutine was faster
 				return err
 			}
 		}
@@ -86,11 +87,11 @@ func (p *pool) begin(ctx context.Context, options *sql.TxOptions) (*transaction,
 	return &transaction{Tx: tx, pool: p}, nil
 }
 
-// transaction runs statements, prepared if they are.
+// transaction runs statements, prepared if possible.
 type transaction struct {
 	*sql.Tx
 	pool       *pool
-	unprepared []string // the statements that weren't
+	unprepared []string // queries that ran unprepared
 }
 
 func (t *transaction) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
@@ -106,7 +107,7 @@ func (t *transaction) exec(ctx context.Context, text string, args ...any) (resul
 	return result, ended(ctx, err)
 }
 
-// repeat is exec for a statement that is run again and again.
+// repeat is exec for a statement that runs many times.
 func (t *transaction) repeat(text string) func(ctx context.Context, args []any) error {
 	prepared := t.pool.statement(text)
 	if prepared == nil {
@@ -155,9 +156,9 @@ func (t *transaction) commit(ctx context.Context) error {
 	return ended(ctx, t.Commit())
 }
 
-// ended tells that it was the end of the context that made a statement fail.
-// database/sql and the drivers say that the transaction is over, or that its
-// connection is bad, if they see that first.
+// ended returns the context's error if the context has ended, and err
+// otherwise. After the end of the context, database/sql and the drivers may
+// report a closed transaction or a bad connection.
 func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()

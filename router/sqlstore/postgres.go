@@ -21,37 +21,37 @@ import (
 )
 
 const (
-	// postgresWriters and postgresReaders are how many connections a store
-	// has at most, to write and to read.
+	// postgresWriters and postgresReaders are the largest numbers of a store's
+	// connections for writing and for reading.
 	postgresWriters = 8
 	postgresReaders = 16
-	// postgresConnect is how long a new connection may take, where the URL
-	// doesn't say.
+	// postgresConnect limits the time to connect, unless the URL says
+	// otherwise.
 	postgresConnect = 10 * time.Second
-	// postgresClose is how long the end of a connection may take.
+	// postgresClose limits the time to close a connection.
 	postgresClose = 5 * time.Second
-	// postgresIdle is how long an update may do nothing. A process that froze
-	// mustn't keep the others waiting for long.
+	// postgresIdle limits how long an update may do nothing: a frozen process
+	// must not delay others for long.
 	postgresIdle     = "30s"
 	postgresHoldIdle = "5min"
-	// postgresLifetime ends connections to a server that is no longer the one
-	// behind its name.
+	// postgresLifetime closes connections to a server that its host name no
+	// longer means.
 	postgresLifetime = 30 * time.Minute
-	// postgresUnused ends connections that a burst left behind: the server has
-	// a limited number, for all processes.
+	// postgresUnused closes connections that are left from a burst: the server
+	// has a limited number for all processes.
 	postgresUnused = time.Minute
 )
 
-// OpenPostgres opens the store in a PostgreSQL database, version 12 or newer,
-// by its URL (https://www.postgresql.org/docs/current/libpq-connect.html, with
-// pgx's additions). It connects when it is used, so that a server that is away
-// is no error here, but only a URL that can't be read. No error has the
-// password in it.
+// OpenPostgres opens the store in a PostgreSQL database, version 12 or newer.
+// The URL is as libpq's
+// (https://www.postgresql.org/docs/current/libpq-connect.html), with the
+// additions of pgx. The store connects at its first use, so only a malformed
+// URL is an error here. No error contains the password.
 //
-// Updates don't wait for the disk (synchronous_commit=off): after a crash of
-// the server the last ones, of less than a second, may be missing, rows and
-// checkpoint together. Nothing is lost by that: the log is the truth, and is
-// folded again from the checkpoint.
+// Updates don't wait for the disk (synchronous_commit=off). After a crash of
+// the server the updates of less than the last second may be missing, rows and
+// checkpoint together. Nothing is lost: the records are folded again from the
+// checkpoint.
 func OpenPostgres(_ context.Context, rawURL string) (*Store, error) {
 	config, err := parsePostgresURL(rawURL)
 	if err != nil {
@@ -67,8 +67,8 @@ func OpenPostgres(_ context.Context, rawURL string) (*Store, error) {
 		db := stdlib.OpenDB(*config)
 		db.SetConnMaxLifetime(postgresLifetime)
 		db.SetConnMaxIdleTime(postgresUnused)
-		// pgx prepares by itself, unless the URL's default_query_exec_mode says
-		// otherwise, for the sake of a pooler between.
+		// pgx prepares by itself. The URL's default_query_exec_mode may forbid
+		// prepared statements, for a pooler between.
 		return newPool(db, connections, false)
 	}
 	return &Store{dialect: postgres{config}, write: open(postgresWriters), read: open(postgresReaders)}, nil
@@ -80,10 +80,10 @@ var errNoPostgresURL = errors.New(
 func parsePostgresURL(rawURL string) (*pgx.ConnConfig, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, errNoPostgresURL // url.Parse quotes what it can't parse
+		return nil, errNoPostgresURL // url.Parse quotes its input
 	}
-	// An @ without a user before the host: a password with a / in it, say,
-	// would be taken for the name of a database, and be told in errors.
+	// An @ without a user before the host: the password may contain a /, and
+	// would be taken for a database name, which errors quote.
 	if u.User == nil && strings.Contains(rawURL, "@") {
 		return nil, errNoPostgresURL
 	}
@@ -91,7 +91,7 @@ func parsePostgresURL(rawURL string) (*pgx.ConnConfig, error) {
 	if err == nil {
 		return config, nil
 	}
-	// What is wrong may be told if it is wrong without the secrets too.
+	// An error without the secrets may be reported.
 	u.User = url.User(u.User.Username())
 	query := u.Query()
 	query.Del("password")
@@ -110,8 +110,8 @@ func (postgres) migrations() (goose.Dialect, string) {
 	return goose.DialectPostgres, "migrations/postgres"
 }
 
-// lock takes a lock on a connection of its own, and ends with it. Those of the
-// pool could all be waiting here.
+// lock uses a new connection, because all connections of the pool may be
+// waiting for this lock.
 func (d postgres) lock(ctx context.Context) (unlock func(), err error) {
 	_, unlock, err = d.locked(ctx, "SELECT true FROM pg_advisory_xact_lock("+lockKey("prepare")+")")
 	return unlock, err
@@ -126,9 +126,9 @@ func (d postgres) tryLock(ctx context.Context, name string) (unlock func(), err 
 	return unlock, err
 }
 
-// locked is a connection with a transaction that a pooler between keeps on it,
-// and that may do nothing for as long as it likes, and what a query for a lock
-// said there.
+// locked runs a query for a lock on a new connection, in a transaction, so that
+// a pooler between keeps the connection. The transaction may be idle for any
+// time. got is the query's result.
 func (d postgres) locked(ctx context.Context, query string) (got bool, unlock func(), err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.config)
 	if err != nil {
@@ -137,7 +137,7 @@ func (d postgres) locked(ctx context.Context, query string) (got bool, unlock fu
 	unlock = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgresClose)
 		defer cancel()
-		_ = conn.Close(ctx) // the server will see that it is gone
+		_ = conn.Close(ctx) // the server notices a lost connection
 	}
 	for _, statement := range []string{"BEGIN", "SET LOCAL idle_in_transaction_session_timeout = 0"} {
 		if _, err = conn.Exec(ctx, statement); err != nil {
@@ -186,12 +186,12 @@ func (postgres) isMissing(err error) bool {
 	return errors.As(err, &failure) && (failure.Code == "42P01" || failure.Code == "42703")
 }
 
-// moveText first waits until no other update of the read model is under way.
-// Partitions may share rows, a count of all orders, say: two of them that read
-// it at the same time would both count on from there. With READ COMMITTED each
-// statement sees what was committed before it, and so all of the updates that
-// came before this one. Of a checkpoint that a swap changed while this waited,
-// PostgreSQL looks at the conditions again.
+// moveText first waits for its turn: until no other update of the read model is
+// under way. Partitions may share rows, such as a count of all orders. Two
+// updates that read such a row at the same time would both write the same new
+// count. In READ COMMITTED each statement sees everything that was committed
+// before the statement, so the update sees all earlier updates. If a swap
+// changed a checkpoint during the wait, PostgreSQL checks the conditions again.
 func (postgres) moveText(m *model, whose string) string {
 	return "WITH turn AS MATERIALIZED (SELECT" +
 		" " + turn(m) + "," +
@@ -232,27 +232,26 @@ func (postgres) move(ctx context.Context, tx *transaction, text string, moves []
 	return slices.Sorted(maps.Keys(left)), ended(ctx, rows.Err())
 }
 
-// turn waits until no other update of the read model is under way, and lasts
-// as long as the transaction.
+// turn waits until no other update of the read model is under way. The turn
+// lasts as long as the transaction.
 func turn(m *model) string {
 	return "pg_advisory_xact_lock(" + lockKey(m.physical) + ")"
 }
 
-// lockKey is an advisory lock's, in SQL. They are of the whole database: others
-// may have a Millrace in another schema of it.
+// lockKey is the SQL of an advisory lock's key. Advisory locks are global to a
+// database, and another Millrace may use another schema.
 func lockKey(name string) string {
 	return "hashtextextended('millrace " + name + " ' || coalesce(current_schema(), ''), 0)"
 }
 
-// hold may do nothing for longer than an update: it waits for the log.
+// hold may be idle for longer than an update, because a hold reads the log.
 func (postgres) hold(m *model) string {
 	return "SELECT " + turn(m) + ", set_config('idle_in_transaction_session_timeout', '" + postgresHoldIdle + "', true)"
 }
 
-// where takes an array for each column of the key. It finds one row after the
-// other by the primary key, and leaves the planner no choice: it would decide
-// once for a connection, mostly when the tables are empty or nearly so, and
-// read them as a whole ever after.
+// where takes an array for each column of the key, and finds one row after
+// another by the primary key. The planner gets no choice: a plan that a
+// connection made for nearly empty tables would later read whole tables.
 func (d postgres) where(t *table) string {
 	key := quoted(t.key)
 	conditions := t.scope.conditions()
@@ -276,8 +275,8 @@ func (d postgres) source(t *table, _ int) string {
 	return fmt.Sprintf("SELECT %s FROM unnest(%s)", join(append(t.scope.values(), "*")), join(d.arrays(t.columns)))
 }
 
-// put puts all of the rows in one statement, which would fail if it had to set
-// one of them twice.
+// put writes all rows in one statement. Such a statement fails if two rows have
+// the same key.
 func (postgres) put(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
 	_, err := tx.exec(ctx, t.puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
 	return err
@@ -318,7 +317,7 @@ func column[T any](rows []projection.Row, i int) []T {
 	return values
 }
 
-// lastOfEach leaves out the rows that a later one with the same key replaces.
+// lastOfEach keeps the last row of each key.
 func lastOfEach(keyColumns int, rows []projection.Row) []projection.Row {
 	at := make(map[[projection.MaxKey]any]int, len(rows))
 	last := make([]projection.Row, 0, len(rows))

@@ -25,7 +25,7 @@ func TestPostgresURLsThatCantBeRead(t *testing.T) {
 		{"postgres://me:s3cret@host:port/db", "postgres://"},
 		{"postgres://me:%zs3cret@host/db", "postgres://"},
 		{"postgres://me:/s3cret@host/db", "postgres://"},
-		{"postgres://me:1/s3cret@host/db", "postgres://"}, // on its own a host, a port and a database
+		{"postgres://me:1/s3cret@host/db", "postgres://"}, // alone, a host, a port and a database
 		{"postgres://me:1?s3cret@host/db", "postgres://"},
 		{"postgres://me:1#s3cret@host/db", "postgres://"},
 		{"postgres://me:s3cret@host:99999/db", "invalid port"},
@@ -80,7 +80,7 @@ func TestPostgresThatRefusesThePassword(t *testing.T) {
 	}
 }
 
-// What fails with the connections that a server ends is done on new ones.
+// A server closes all connections; the next statements use new connections.
 func TestPostgresThatComesBack(t *testing.T) {
 	u := postgresURL(t)
 	p := people()
@@ -152,7 +152,7 @@ func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	}
 	before := now()
 	update(t, store, p, func(_ context.Context, tx readmodel.Tx) error {
-		if got, want := settings(tx.(*batch).tx.Tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // it panics, and the test fails
+		if got, want := settings(tx.(*batch).tx.Tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // a panic fails the test
 			t.Errorf("settings %v, and not %v", got, want)
 		}
 		return nil
@@ -162,7 +162,7 @@ func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	}
 }
 
-// Another Millrace, in another schema of the same database, is in nobody's way.
+// A Millrace in another schema of the same database doesn't wait.
 func TestPostgresSchemasDontWaitForEachOther(t *testing.T) {
 	p := people()
 	one, other := prepared(t, postgresDatabase(t)(), p), prepared(t, postgresDatabase(t)(), p)

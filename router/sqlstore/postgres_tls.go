@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// PostgresUnverified reports whether connections by this URL may go to another
-// machine without TLS, or to one that doesn't prove which it is: sslmode
-// below verify-ca. A URL that can't be read goes nowhere.
+// PostgresUnverified says whether connections by this URL may go to another
+// machine without TLS, or without a verified certificate: sslmode below
+// verify-ca. The result is false for a malformed URL.
 func PostgresUnverified(rawURL string) bool {
 	config, err := parsePostgresURL(rawURL)
 	if err != nil {
@@ -30,6 +30,6 @@ func unverified(host string, config *tls.Config) bool {
 	if strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return false
 	}
-	// verify-ca looks at the authority itself, and not at the name.
+	// verify-ca verifies the authority only, not the host name
 	return config == nil || config.InsecureSkipVerify && config.VerifyPeerCertificate == nil
 }

@@ -28,7 +28,7 @@ func TestPostgresUnverified(t *testing.T) {
 		"postgres://localhost/d":                                       false,
 		"postgres://127.0.0.1/d?sslmode=disable":                       false,
 		"postgres:///d?host=/run/postgresql":                           false,
-		"postgres://db.example.org/d?sslmode=verify-full&sslrootcert=": false, // this machine's authorities
+		"postgres://db.example.org/d?sslmode=verify-full&sslrootcert=": false, // the authorities of this machine
 		"neither": false,
 	} {
 		if got := PostgresUnverified(rawURL); got != want {
@@ -37,8 +37,9 @@ func TestPostgresUnverified(t *testing.T) {
 	}
 }
 
-// With sslmode=verify-full nothing is told to a server that can't prove its
-// name. One that can is asked for more, and refuses the password here.
+// With sslmode=verify-full, a server that can't prove its name gets nothing. A
+// server that proves its name asks for the password, and refuses the password
+// here.
 func TestPostgresVerifies(t *testing.T) {
 	authority, other := certs.New(t), certs.New(t)
 	files := authority.Files(t.TempDir(), "localhost")
@@ -67,7 +68,7 @@ func TestPostgresVerifies(t *testing.T) {
 	}
 }
 
-// refusingPostgres is a server that talks TLS, and refuses every password.
+// refusingPostgres is a server with TLS that refuses every password.
 func refusingPostgres(t *testing.T, cert tls.Certificate) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "0.0.0.0:0")
@@ -91,7 +92,7 @@ func refusingPostgres(t *testing.T, cert tls.Certificate) (address string) {
 	return net.JoinHostPort("127.0.0.1", port)
 }
 
-// refusePassword speaks as much of the protocol as that takes
+// refusePassword speaks the part of the protocol up to the password
 // (https://www.postgresql.org/docs/current/protocol-message-formats.html).
 func refusePassword(plain net.Conn, config *tls.Config) {
 	defer func() { _ = plain.Close() }()

@@ -17,16 +17,16 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// migrations make the bookkeeping's tables. One that was released is never
-// changed: further ones follow it.
+// migrations create the bookkeeping tables. A released migration never changes;
+// new migrations follow.
 //
 //go:embed migrations
 var migrations embed.FS
 
-// migrationsTable says which migrations are done.
+// migrationsTable lists the applied migrations.
 const migrationsTable = "migrations"
 
-// Prepare is [readmodel.Store.Prepare].
+// Prepare implements [readmodel.Store].
 func (s *Store) Prepare(ctx context.Context, p *projection.Projection, partitions int32) (err error) {
 	defer func() {
 		if err != nil {
@@ -46,8 +46,8 @@ func (s *Store) Prepare(ctx context.Context, p *projection.Projection, partition
 	})
 }
 
-// alone changes what tables there are, in one transaction, while nobody else
-// does. The bookkeeping's own are there by then.
+// alone runs a change of tables in one transaction, while no other process
+// changes tables. The bookkeeping tables are migrated before.
 func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 	done, err := s.wait(ctx, sqliteReaders)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // of what isn't committed
+	defer tx.Rollback() // undoes an uncommitted transaction
 	if err := do(tx); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	return err
 }
 
-// liveOf is a read model's live generation, 0 if there is none yet.
+// liveOf returns a read model's live generation, 0 if there is none.
 func liveOf(ctx context.Context, tx *transaction, name string) (live int, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT generation FROM generations WHERE projection = $1 AND state = $2", name, string(readmodel.Live)).Scan(&live)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -97,7 +97,7 @@ func liveOf(ctx context.Context, tx *transaction, name string) (live int, err er
 	return live, ended(ctx, err)
 }
 
-// create makes a read model's next generation, empty, and returns its number.
+// create creates a read model's next generation, empty, and returns its number.
 func (s *Store) create(ctx context.Context, tx *transaction, p *projection.Projection, state readmodel.State, partitions int32) (number int, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE projection = $1", p.Name).Scan(&number)
 	if err != nil {
@@ -117,8 +117,8 @@ func (s *Store) create(ctx context.Context, tx *transaction, p *projection.Proje
 			return 0, fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
-	// One that is to be filled gets its indexes when it is: each is made in one
-	// go then, in its own order, for a fraction of what its parts would cost.
+	// A generation in state building gets its indexes once filled: a complete
+	// index is built in order, for a fraction of the cost of many insertions.
 	if state != readmodel.Building {
 		if err := s.index(ctx, tx, m); err != nil {
 			return 0, err
@@ -127,9 +127,8 @@ func (s *Store) create(ctx context.Context, tx *transaction, p *projection.Proje
 	return number, m.complete(ctx, tx, state == readmodel.Live, partitions)
 }
 
-// index makes the indexes that aren't there yet. What is there isn't touched:
-// even to find that out, CREATE INDEX locks a table against the updates under
-// way.
+// index creates missing indexes. Existing indexes are skipped, because CREATE
+// INDEX locks out running updates even to find an existing index.
 func (s *Store) index(ctx context.Context, tx *transaction, m *model) error {
 	for _, t := range m.tables {
 		for _, index := range t.indexes {
@@ -148,7 +147,7 @@ func (s *Store) index(ctx context.Context, tx *transaction, m *model) error {
 	return nil
 }
 
-// complete adds the checkpoints that aren't there yet.
+// complete adds missing checkpoints.
 func (m *model) complete(ctx context.Context, tx *transaction, live bool, partitions int32) error {
 	there, err := readCheckpoints(ctx, tx, m.checkpoints)
 	if err != nil {
@@ -162,7 +161,7 @@ func (m *model) complete(ctx context.Context, tx *transaction, live bool, partit
 	return nil
 }
 
-// check refuses a live generation whose tables are not those of the
+// check returns an error if the live generation has another definition than the
 // projection.
 func (s *Store) check(ctx context.Context, tx *transaction, p *projection.Projection, live int, partitions int32) error {
 	m, err := s.model(p, live)
@@ -180,7 +179,7 @@ func (s *Store) check(ctx context.Context, tx *transaction, p *projection.Projec
 	if kept != m.mine {
 		return fmt.Errorf("generation %d has (%s), and not (%s): %w", live, oneLine(kept), oneLine(m.mine), readmodel.ErrOtherDefinition)
 	}
-	// Checkpoints first: an update takes them before its tables, too.
+	// Checkpoints first, as in updates: the same order of locks.
 	if err := m.complete(ctx, tx, true, partitions); err != nil {
 		return err
 	}

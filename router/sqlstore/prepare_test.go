@@ -57,7 +57,7 @@ func TestPrepareByManyAtOnce(t *testing.T) {
 	})
 }
 
-// Another instance starts while this one folds.
+// Another instance prepares while this instance folds.
 func TestPrepareBesideUpdates(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
@@ -141,8 +141,8 @@ func TestReadsBeforePrepare(t *testing.T) {
 	})
 }
 
-// A store of before v0.1.0 is refused by whatever is asked of it: without the
-// line about the names of streams in its definitions, or without definitions.
+// Every operation refuses a store from before v0.1.0: a store with definitions
+// that lack the line of stream names, or are empty.
 func TestAStoreOfBefore(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p, ctx := people(), t.Context()
@@ -166,7 +166,7 @@ func TestAStoreOfBefore(t *testing.T) {
 	})
 }
 
-// What a read model is of is a part of its definition, in any order.
+// A definition contains the names of Of. The order of the names is no matter.
 func TestPrepareRefusesAnotherOf(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()

@@ -74,7 +74,7 @@ func TestHeads(t *testing.T) {
 	})
 }
 
-// byKey orders rows, whose order is left open.
+// byKey sorts rows, because Rows returns rows in any order.
 var byKey = cmpopts.SortSlices(func(a, b projection.Row) bool { return fmt.Sprint(a) < fmt.Sprint(b) })
 
 func TestRows(t *testing.T) {
@@ -112,7 +112,7 @@ func TestRows(t *testing.T) {
 
 		stays := []projection.Row{{"1", int64(1), true}, {"1", int64(2), true}, {"2", int64(1), true}, {"2", int64(1), false}}
 		put(t, store, p, "stay", stays...)
-		put(t, store, p, "stay", stays[0]) // it has nothing to replace
+		put(t, store, p, "stay", stays[0]) // without a row to replace
 		is("composite keys", []projection.Row{stays[0], stays[3]},
 			rows("stay", stays[0], stays[3], projection.Row{"1", int64(1), false}, projection.Row{"2", int64(2), true}))
 		update(t, store, p, func(ctx context.Context, tx readmodel.Tx) error {
@@ -170,7 +170,7 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 			stays = append(stays, projection.Row{text, number, i%2 == 0})
 		}
 	}
-	// Some 2,700 bytes are the most for a key and an index in PostgreSQL.
+	// PostgreSQL limits a key and an index entry to about 2,700 bytes.
 	persons = append(persons, projection.Row{strings.Repeat("k", 2000), strings.Repeat("n", 2000), int64(0), true})
 	personKeys = append(personKeys, projection.Row{strings.Repeat("k", 2000)})
 
@@ -193,7 +193,7 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 		})
 		for _, row := range persons {
 			got := ask[int64](t, store, p, "SELECT age FROM {person} WHERE id = $1 AND name = $2 AND active = $3 AND age = $4", row[0], row[1], row[3], row[2])
-			if diff := cmp.Diff([]int64{row[2].(int64)}, got); diff != "" { //nolint:errcheck // it panics, and the test fails
+			if diff := cmp.Diff([]int64{row[2].(int64)}, got); diff != "" { //nolint:errcheck // a panic fails the test
 				t.Errorf("%q: %s", row[0], diff)
 			}
 		}
@@ -235,7 +235,7 @@ func TestValuesThatNotEveryDatabaseTakes(t *testing.T) {
 			if _, err := tx.Rows(ctx, "nobody", nil); err == nil {
 				t.Error("rows of an unknown table: no error")
 			}
-			return nil // what was refused didn't reach the database
+			return nil // a refused value doesn't reach the database
 		})
 		if got := ids(t, store, p); len(got) != 0 {
 			t.Errorf("rows %v", got)

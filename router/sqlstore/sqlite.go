@@ -24,29 +24,30 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// sqliteReaders is how many can read at the same time.
+// sqliteReaders is the number of concurrent readers.
 const sqliteReaders = 8
 
-// sqliteParameters are those of every connection: a writer waits 10 s for
-// those of other processes, and "x" is a name, never a text, as in PostgreSQL.
+// sqliteParameters are for every connection: a writer waits up to 10 s for
+// writers of other processes, and "x" is a name, never a text, as in
+// PostgreSQL.
 const sqliteParameters = "_busy_timeout=10000&_dqs=0&_error_rc=1"
 
-// sqliteCache is what a writer keeps in memory: 32 MiB of pages. The WAL may
-// grow as much between checkpoints, and its file keeps up to 64 MiB then. What
-// a statement would undo if it failed is kept in memory, too.
+// sqliteCache is for the writer: 32 MiB of pages in memory, a WAL that grows as
+// much between checkpoints, a WAL file of at most 64 MiB, and statement
+// journals in memory.
 const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)&_pragma=temp_store(memory)"
 
-// sqliteLockRetry is how often a lock file that is taken is tried again.
+// sqliteLockRetry is the pause between attempts for a lock file.
 const sqliteLockRetry = 10 * time.Millisecond
 
-// OpenSQLite opens the store in a SQLite database, and makes the file and its
-// folder if they aren't there. Several processes may have it open. It is an
-// error if the file can't be opened.
+// OpenSQLite opens the store in a SQLite database, and creates the file and its
+// folder if missing. Several processes may open the same file. OpenSQLite fails
+// if the file can't be opened.
 //
-// A commit survives the end of the process, but is not forced to the disk
-// (WAL, synchronous=NORMAL): after a power cut the last ones may be missing,
-// rows and checkpoint together. Nothing is lost by that: the log is the truth,
-// and is folded again from the checkpoint.
+// A commit survives the end of the process, but is not forced to the disk (WAL,
+// synchronous=NORMAL). After a power cut the last commits may be missing, rows
+// and checkpoint together. Nothing is lost: the records are folded again from
+// the checkpoint.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	s, err := openSQLiteFile(ctx, path)
 	if err != nil {
@@ -68,7 +69,8 @@ func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
 		name = "/" + name // C:/…
 	}
 	d := sqlite{lockPath: path + ".lock"}
-	// Those who turn a new database to WAL at the same time would fail.
+	// Two processes that switch a new database to WAL at the same time would
+	// fail.
 	unlock, err := d.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -77,8 +79,8 @@ func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
 	return openSQLite(ctx, d, sqliteDSN(name, sqliteParameters+"&_journal_mode=WAL&_synchronous=NORMAL"))
 }
 
-// OpenMemory opens a store that is gone with Close. Only this process has it.
-// It holds up to 1 GiB.
+// OpenMemory opens a store in the memory of this process, up to 1 GiB. Close
+// deletes all data.
 func OpenMemory(ctx context.Context) (*Store, error) {
 	s, err := openMemory(ctx)
 	if err != nil {
@@ -89,8 +91,8 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 
 func openMemory(ctx context.Context) (*Store, error) {
 	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+"&vfs=memdb")
-	// The database lives as long as a connection to it, and a pool may drop any
-	// of its own.
+	// The database lives as long as any connection. A pool may close each of
+	// its own connections.
 	anchor, err := openPool(ctx, dsn, 1)
 	if err != nil {
 		return nil, err
@@ -100,15 +102,15 @@ func openMemory(ctx context.Context) (*Store, error) {
 		return nil, errors.Join(err, anchor.Close())
 	}
 	s.anchor = anchor
-	// Without a WAL readers and writers are in each other's way, and would
-	// have to ask again and again.
-	s.turns = semaphore.NewWeighted(sqliteReaders)
+	// Without a WAL, readers and writers exclude each other, and would have to
+	// retry.
+	s.permits = semaphore.NewWeighted(sqliteReaders)
 	return s, nil
 }
 
-// openSQLite opens one connection to write, which takes the write lock when a
-// transaction begins, so that it never fails halfway, and connections that
-// can't write.
+// openSQLite opens a connection for writing, and a pool of read-only
+// connections. A writing transaction takes the write lock at the beginning, and
+// so never fails halfway.
 func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
 	write, err := openPool(ctx, dsn+"&_txlock=immediate"+sqliteCache, 1)
 	if err != nil {
@@ -118,7 +120,7 @@ func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	// What an update's statements wait for is over when it has begun.
+	// After its beginning, an update waits for nothing.
 	write.undisturbed = true
 	return &Store{dialect: d, write: write, read: read}, nil
 }
@@ -141,7 +143,7 @@ func openPool(ctx context.Context, dsn string, connections int) (*pool, error) {
 
 // sqlite is the dialect of SQLite.
 type sqlite struct {
-	// lockPath is the file that Prepare locks, "" if there is nobody else.
+	// lockPath is the lock file of Prepare; "" for a database in memory.
 	lockPath string
 }
 
@@ -152,7 +154,7 @@ func (d sqlite) lock(ctx context.Context) (unlock func(), err error) {
 		return func() {}, nil
 	}
 	file := flock.New(d.lockPath)
-	unlock = func() { _ = file.Close() } // it ends with the process, at the latest
+	unlock = func() { _ = file.Close() } // the lock ends with the process, at the latest
 	if _, err := file.TryLockContext(ctx, sqliteLockRetry); err != nil {
 		unlock()
 		return nil, fmt.Errorf("lock %s: %w", d.lockPath, err)
@@ -174,7 +176,7 @@ func (d sqlite) tryLock(_ context.Context, name string) (unlock func(), err erro
 		}
 		return nil, err
 	}
-	return func() { _ = file.Close() }, nil // it ends with the process, at the latest
+	return func() { _ = file.Close() }, nil // the lock ends with the process, at the latest
 }
 
 func (sqlite) typeName(t projection.Type) string {
@@ -184,7 +186,7 @@ func (sqlite) typeName(t projection.Type) string {
 	case projection.Boolean:
 		return "BOOLEAN"
 	default:
-		return "TEXT" // ordered bytewise, unless told otherwise
+		return "TEXT" // ordered bytewise by default
 	}
 }
 
@@ -192,13 +194,13 @@ func (sqlite) hasIndex() string {
 	return "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = $1"
 }
 
-// create makes a table that is its primary key's index: a row is found in one
-// step, and those of neighbouring keys are neighbours.
+// create makes a table that is the index of its primary key. So a row is found
+// in one step, and rows with neighbouring keys are neighbours.
 func (d sqlite) create(t *table) string { return t.createTable(d.typeName) + " WITHOUT ROWID" }
 
 func (sqlite) isMissing(err error) bool {
 	var failure *sqlitedriver.Error
-	// SQLITE_ERROR has no finer code for it.
+	// SQLite has no finer code than SQLITE_ERROR here.
 	return errors.As(err, &failure) &&
 		(strings.Contains(failure.Error(), "no such table") || strings.Contains(failure.Error(), "no such column"))
 }
@@ -228,7 +230,7 @@ func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []re
 func (sqlite) hold(*model) string { return "" }
 
 // where takes the keys as one JSON array of arrays: one statement for any
-// number of them, and no limit on it.
+// number of keys.
 func (sqlite) where(t *table) string {
 	var values []string
 	for i := range t.key {
@@ -238,8 +240,9 @@ func (sqlite) where(t *table) string {
 	return and(append(t.scope.conditions(), in))
 }
 
-// byIndex names it: the planner takes the primary key for as good, but that
-// finds a head for each key, and the index of the few that are parked none.
+// byIndex names the index. The planner rates the primary key as highly, but the
+// primary key finds a head for every stream, and the index only the few parked
+// streams.
 func (sqlite) byIndex(name string) string { return "INDEXED BY " + name }
 
 func (sqlite) keyArgs(_ *table, keys []projection.Row) ([]any, error) {
@@ -247,14 +250,14 @@ func (sqlite) keyArgs(_ *table, keys []projection.Row) ([]any, error) {
 	return []any{string(array)}, err
 }
 
-// sqlitePutRows are the rows of one INSERT. A statement costs as much as some
-// rows do, most of it in the driver.
+// sqlitePutRows are the numbers of rows of INSERT statements. A statement costs
+// as much as several rows, mostly in the driver.
 var sqlitePutRows = []int{64, 8, 1}
 
 func (sqlite) putRows() []int { return sqlitePutRows }
 
-// source has parameters without names: SQLite and its driver look a name up
-// in a list, for each of them.
+// source has unnamed parameters: SQLite and its driver search each named
+// parameter in a list.
 func (sqlite) source(t *table, rows int) string {
 	values := append(t.scope.values(), slices.Repeat([]string{"?"}, len(t.columns))...)
 	row := "(" + join(values) + ")"

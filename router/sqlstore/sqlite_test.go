@@ -12,7 +12,7 @@ import (
 )
 
 func TestSQLiteKeepsWhatItHas(t *testing.T) {
-	// The folder isn't there yet, and the name would mean something in a URL.
+	// The folder doesn't exist yet, and the name has a meaning in a URL.
 	path := filepath.Join(t.TempDir(), "a folder", "50% of #1?mode=ro&x.db")
 	for _, want := range [][]string{{"1"}, {"1", "2"}} {
 		p := people()

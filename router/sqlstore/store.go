@@ -1,5 +1,3 @@
-// Package sqlstore keeps read models in SQL databases: SQLite, in a file or in
-// memory, and PostgreSQL. They behave alike.
 package sqlstore
 
 import (
@@ -14,21 +12,23 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// Store is a [readmodel.Store]. It keeps what it knows about a projection by
-// its address: give it the same one each time. It is safe for concurrent use.
+// Store is a [readmodel.Store]. Store caches facts about a projection by its
+// pointer, so a projection must always be passed by the same pointer. Store is
+// safe for concurrent use.
 type Store struct {
 	dialect dialect
 	write   *pool
 	read    *pool
 	models  sync.Map // modelKey: *model
-	// rebuilding are the names of the read models that this store rebuilds.
+	// rebuilding has the names of the read models that a rebuild of this store
+	// has locked.
 	rebuilding sync.Map
 	filling    turns
 
-	// turns are for readers, one each, and for writers, all at once. Nil if
-	// the database can do without.
-	turns *semaphore.Weighted
-	// anchor keeps a database in memory there. Nil if it isn't in memory.
+	// permits is nil, except in memory: a reader takes one permit, and a writer
+	// takes all.
+	permits *semaphore.Weighted
+	// anchor keeps a database in memory alive; nil for other databases.
 	anchor *pool
 }
 
@@ -52,23 +52,23 @@ func (s *Store) model(p *projection.Projection, generation int) (*model, error) 
 	return known.(*model), nil //nolint:errcheck // nothing else is in there
 }
 
-// wait waits for n turns.
+// wait waits for n permits.
 func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
-	if s.turns == nil {
+	if s.permits == nil {
 		return func() {}, nil
 	}
-	if err := s.turns.Acquire(ctx, n); err != nil {
+	if err := s.permits.Acquire(ctx, n); err != nil {
 		return nil, err
 	}
-	return func() { s.turns.Release(n) }, nil
+	return func() { s.permits.Release(n) }, nil
 }
 
-// Update is [readmodel.Store.Update].
+// Update implements [readmodel.Store].
 func (s *Store) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
 	return s.update(ctx, p, moves, func(m *model) string { return m.move }, fn)
 }
 
-// update does so with one of the statements that move checkpoints.
+// update is Update with one of the statements for moving checkpoints.
 func (s *Store) update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, by func(*model) string, fn func(readmodel.Tx) error) error {
 	fail := func(err error) error { return fmt.Errorf("update read model %s: %w", p.Name, err) }
 	if err := checkMoves(moves); err != nil {
@@ -90,7 +90,7 @@ func (s *Store) update(ctx context.Context, p *projection.Projection, moves []re
 	if err != nil {
 		return fail(err)
 	}
-	defer tx.Rollback() // of what isn't committed, also when fn panics
+	defer tx.Rollback() // undoes an uncommitted transaction, also when fn panics
 	if err := s.move(ctx, tx, m, by(m), moves); err != nil {
 		return fail(err)
 	}
@@ -103,7 +103,7 @@ func (s *Store) update(ctx context.Context, p *projection.Projection, moves []re
 	return nil
 }
 
-// move moves checkpoints, all or none, of tables that are this binary's.
+// move moves all checkpoints, or none, of a generation of this binary.
 func (s *Store) move(ctx context.Context, tx *transaction, m *model, by string, moves []readmodel.Move) error {
 	moved, err := s.dialect.move(ctx, tx, by, moves)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Store) move(ctx context.Context, tx *transaction, m *model, by string, 
 	return m.check(ctx, tx)
 }
 
-// checkMoves refuses a partition that is there twice: which of the two is
-// meant would depend on the database.
+// checkMoves returns an error for a partition with two moves: the databases
+// would differ.
 func checkMoves(moves []readmodel.Move) error {
 	if len(moves) == 0 {
 		return errors.New("no checkpoint to move")
@@ -137,7 +137,7 @@ func checkMoves(moves []readmodel.Move) error {
 	return nil
 }
 
-// Checkpoints is [readmodel.Store.Checkpoints].
+// Checkpoints implements [readmodel.Store].
 func (s *Store) Checkpoints(ctx context.Context, p *projection.Projection) (all []readmodel.Checkpoint, err error) {
 	err = s.View(ctx, p, func(v readmodel.View) error {
 		all, err = v.Checkpoints(ctx)
@@ -146,7 +146,7 @@ func (s *Store) Checkpoints(ctx context.Context, p *projection.Projection) (all 
 	return all, err
 }
 
-// Ping is [readmodel.Store.Ping].
+// Ping implements [readmodel.Store].
 func (s *Store) Ping(ctx context.Context) error {
 	done, err := s.wait(ctx, 1)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close is [readmodel.Store.Close].
+// Close implements [readmodel.Store].
 func (s *Store) Close() error {
 	err := errors.Join(s.read.Close(), s.write.Close())
 	if s.anchor != nil {

@@ -10,35 +10,36 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// table is a table in the database, and the statements that use it. Rows are
-// in the order of its columns, the key's first.
+// table is a table in the database, and its statements. Rows have the order of
+// columns, the key first.
 type table struct {
 	name    string // in the database
 	columns []projection.Column
-	key     []projection.Column // those of columns that make the primary key
+	key     []projection.Column // the columns of the primary key
 	indexes [][]string
-	// scope is what all of the rows have in common, in further columns that
-	// begin the primary key.
+	// scope is further columns at the beginning of the primary key, each with
+	// the same value in all rows.
 	scope scope
 
 	get, delete string
-	// Of heads: those of the keys that are parked, and one that is, if any.
+	// For heads only: the parked heads among the keys, and a probe for any
+	// parked head.
 	getParked, anyParked string
-	// puts put rows, so many each: the most first, one at last. A single one
-	// of 0 rows puts any number.
+	// puts are INSERTs for several numbers of rows, the largest first and 1
+	// last. A single INSERT for 0 rows takes any number.
 	puts []putText
 }
 
-// putText is a statement that puts rows.
+// putText is an INSERT for a number of rows.
 type putText struct {
 	rows int
 	text string
 }
 
-// scope are columns that have one value, in SQL.
+// scope is a list of columns with a value each, in SQL.
 type scope []struct{ column, value string }
 
-// columns and values are its two sides, and conditions say that they are equal.
+// columns and values return the two sides, and conditions the equations.
 func (s scope) columns() (list []string) {
 	for _, c := range s {
 		list = append(list, c.column)
@@ -60,14 +61,13 @@ func (s scope) conditions() (list []string) {
 	return list
 }
 
-// digestType is that of a column that holds a digest, in the bookkeeping.
+// digestType is the type of digests, in bookkeeping tables only.
 const digestType projection.Type = -1
 
-// maxName is how long a name in the database can be: PostgreSQL cuts off what
-// is longer.
+// maxName is the longest name in bytes: PostgreSQL truncates longer names.
 const maxName = 63
 
-// newTable is a table of a read model, whose definition was checked.
+// newTable returns a table of a read model. The definition is checked already.
 func newTable(d dialect, name string, def projection.Table) (*table, error) {
 	t := &table{name: name, columns: def.Columns, indexes: def.Indexes}
 	if len(name) > maxName {
@@ -87,7 +87,7 @@ func newTable(d dialect, name string, def projection.Table) (*table, error) {
 	return t, nil
 }
 
-// headsOf are the stream heads of a read model.
+// headsOf returns the table of a read model's stream heads.
 func headsOf(d dialect, scope scope) *table {
 	t := &table{
 		name:  "heads",
@@ -112,7 +112,7 @@ func headsOf(d dialect, scope scope) *table {
 	return t
 }
 
-// write writes the statements.
+// write fills in the statements.
 func (t *table) write(d dialect) {
 	var set []string
 	for _, c := range quoted(t.columns[len(t.key):]) {
@@ -132,7 +132,7 @@ func (t *table) write(d dialect) {
 	}
 }
 
-// updates are the statements that an update uses.
+// updates are the statements of updates.
 func (t *table) updates() []string {
 	list := []string{t.get, t.delete}
 	for _, put := range t.puts {
@@ -149,7 +149,7 @@ func describe(name, typeName string, key bool) string {
 	return name + " " + typeName
 }
 
-// createTable makes a table of columns of these types.
+// createTable is a statement that creates the table, with the types of typeOf.
 func (t *table) createTable(typeOf func(projection.Type) string) string {
 	var lines []string
 	for _, c := range t.columns {
@@ -159,7 +159,7 @@ func (t *table) createTable(typeOf func(projection.Type) string) string {
 	return fmt.Sprintf("CREATE TABLE %s (\n\t%s\n)", t.name, strings.Join(lines, ",\n\t"))
 }
 
-// createIndex makes an index, if it isn't there.
+// createIndex is a statement that creates an index, if missing.
 func (t *table) createIndex(columns []string) string {
 	var names []string
 	for _, c := range columns {
@@ -168,14 +168,14 @@ func (t *table) createIndex(columns []string) string {
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", t.indexName(columns), t.name, join(names))
 }
 
-// indexName says what an index is over, so that another one has another name.
+// indexName contains the columns, so different indexes have different names.
 func (t *table) indexName(columns []string) string {
 	return t.name + "__" + strings.Join(columns, "__")
 }
 
-// check says what is wrong with these values of these columns. What one
-// database takes and the other refuses is refused: PostgreSQL's texts are
-// UTF-8 without the character NUL.
+// check returns an error if a value doesn't fit its column. Values that one
+// database refuses are refused for all: PostgreSQL's texts are UTF-8 without
+// NUL.
 func check(columns []projection.Column, values projection.Row) error {
 	if len(values) != len(columns) {
 		return fmt.Errorf("%d values for %d columns", len(values), len(columns))
@@ -206,7 +206,7 @@ func isText(s string) bool {
 	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
-// checkKeys does so for keys, and checkRows for whole rows.
+// checkKeys checks keys, and checkRows checks whole rows.
 func (t *table) checkKeys(keys []projection.Row) error {
 	for _, key := range keys {
 		if err := check(t.key, key); err != nil {
@@ -225,7 +225,7 @@ func (t *table) checkRows(rows []projection.Row) error {
 	return nil
 }
 
-// scan reads rows that have all of the columns.
+// scan reads rows with all columns of the table.
 func (t *table) scan(rows *sql.Rows) ([]projection.Row, error) {
 	defer rows.Close()
 	var all []projection.Row

@@ -47,7 +47,7 @@ func TestDefinitionsThatAreRefused(t *testing.T) {
 	}
 }
 
-// A key of two columns that joins to the same text, and one of two types.
+// Two keys with the same joined text, and two keys of different types.
 func TestTheLastOfEachKeyCounts(t *testing.T) {
 	rows := []projection.Row{{"a", "bc", int64(1)}, {"ab", "c", int64(2)}, {"a", "bc", int64(3)}, {int64(1), "x", int64(4)}, {"1", "x", int64(5)}}
 	var got []any

@@ -7,33 +7,35 @@ import (
 )
 
 const (
-	// othersFor is how long after others have written they are taken to go on.
+	// othersFor is how long other writers are expected to go on after a write.
 	othersFor = 2 * time.Second
-	// turnShare is which part of the time is left to them then.
+	// turnShare is the other writers' share: a pause lasts a turnShare-th of
+	// the time worked.
 	turnShare = 3
-	// alone works turnEvery without a break, and takes one of turnLength.
+	// Without other writers, a pause of turnLength follows each turnEvery of
+	// work.
 	turnEvery  = 250 * time.Millisecond
 	turnLength = 30 * time.Millisecond
 )
 
-// turns leave a writer's turns to the others on a SQLite file. Who finds it
-// locked looks again up to 100 ms later: beside one that writes without a break
-// it would find nothing else for seconds.
+// turns makes a busy writer pause, for the other writers of a SQLite file. A
+// writer that finds the file locked retries only after up to 100 ms, and would
+// never get a turn beside a writer without pauses.
 type turns struct {
 	mu      sync.Mutex
-	version int64     // of the file, as others have written it
-	others  time.Time // when they last had
+	version int64     // the version that other connections last wrote
+	others  time.Time // when another connection last wrote
 	worked  time.Duration
 }
 
-// leave waits, after so much work, if it is for others to write.
+// leave pauses after some work, if other writers are due.
 func (t *turns) leave(ctx context.Context, write *pool, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// It changes when another connection has written, and then only.
+	// data_version changes only when another connection has written.
 	var version int64
 	if err := write.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
-		return // whoever writes next finds out why
+		return // the next write reports the error
 	}
 	if version != t.version {
 		t.version, t.others = version, time.Now()

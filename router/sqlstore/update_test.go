@@ -158,7 +158,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 			write(tx)
 			return sentinel
 		})
-		if err != sentinel { //nolint:errorlint // it is returned as it is
+		if err != sentinel { //nolint:errorlint // unchanged, not wrapped
 			t.Errorf("error is %v", err)
 		}
 		unchanged("error")
@@ -221,7 +221,7 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A row that two partitions change, a count of all orders, say.
+// Two partitions change the same row, such as a count of all orders.
 func TestPartitionsShareRows(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
@@ -238,7 +238,7 @@ func TestPartitionsShareRows(t *testing.T) {
 						}
 						count := projection.Row{"all", "", int64(1), true}
 						if len(rows) > 0 {
-							count[2] = rows[0][2].(int64) + 1 //nolint:errcheck // it panics, and the test fails
+							count[2] = rows[0][2].(int64) + 1 //nolint:errcheck // a panic fails the test
 						}
 						return tx.Put(t.Context(), "person", []projection.Row{count})
 					})

@@ -11,16 +11,15 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// View is [readmodel.Store.View]. It doesn't wait for updates, and they
-// don't wait for it, but in memory: there it lets them wait until fn returns.
+// View implements [readmodel.Store]. Views and updates don't wait for each
+// other, except in memory: there an update waits until fn returns.
 func (s *Store) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
 	return s.view(ctx, p, checkpointsWhere("projection = '"+p.Name+"' AND live"), fn)
 }
 
-// view gives a view of the generation whose checkpoints a query returns. If its
-// tables turn out to be gone, it was dropped since, after another had become
-// the live one: in PostgreSQL that shows at once, in a view that was begun
-// before, too.
+// view gives a view of the generation whose checkpoints a query returns. If the
+// generation was dropped since the query, view tries once more: in PostgreSQL a
+// running transaction sees at once that a table is gone.
 func (s *Store) view(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
 	err := s.viewOnce(ctx, p, checkpoints, fn)
 	if s.dialect.isMissing(err) {
@@ -39,7 +38,7 @@ func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoi
 	if err != nil {
 		return err
 	}
-	_ = s.read.prepare(ctx, unprepared) // they did without, and will again
+	_ = s.read.prepare(ctx, unprepared) // an unprepared statement works too
 	return nil
 }
 
@@ -93,7 +92,7 @@ func readCheckpoints(ctx context.Context, tx *transaction, query string) ([]read
 	return all, rows.Err()
 }
 
-// definition is the one that the generation was made of.
+// definition returns the generation's definition.
 func (m *model) definition(ctx context.Context, tx *transaction) (string, error) {
 	if kept := m.kept.Load(); kept != nil {
 		return *kept, nil
@@ -119,7 +118,7 @@ func (m *model) definition(ctx context.Context, tx *transaction) (string, error)
 	return kept, nil
 }
 
-// check refuses a generation that isn't this binary's.
+// check returns an error for another binary's generation.
 func (m *model) check(ctx context.Context, tx *transaction) error {
 	kept, err := m.definition(ctx, tx)
 	if err == nil && kept != m.mine {
@@ -128,49 +127,46 @@ func (m *model) check(ctx context.Context, tx *transaction) error {
 	return err
 }
 
-// view is a [readmodel.View].
+// view implements [readmodel.View].
 type view struct {
 	dialect     dialect
 	model       *model
 	tx          *transaction
-	checkpoints []readmodel.Checkpoint // nil if they may change under it
+	checkpoints []readmodel.Checkpoint // at the start of the view
 }
 
 var _ readmodel.View = (*view)(nil)
 
-// Generation is [readmodel.View.Generation].
+// Generation implements [readmodel.View].
 func (v *view) Generation() int { return v.model.generation }
 
-// Own is [readmodel.View.Own].
+// Own implements [readmodel.View].
 func (v *view) Own() bool {
 	kept := v.model.kept.Load()
 	return kept != nil && *kept == v.model.mine
 }
 
-// Checkpoints is [readmodel.View.Checkpoints].
-func (v *view) Checkpoints(ctx context.Context) ([]readmodel.Checkpoint, error) {
-	if v.checkpoints == nil {
-		return readCheckpoints(ctx, v.tx, v.model.checkpoints)
-	}
+// Checkpoints implements [readmodel.View].
+func (v *view) Checkpoints(context.Context) ([]readmodel.Checkpoint, error) {
 	return slices.Clone(v.checkpoints), nil
 }
 
-// Head is [readmodel.View.Head].
+// Head implements [readmodel.View].
 func (v *view) Head(ctx context.Context, stream string) (readmodel.StreamHead, error) {
 	heads, err := v.Heads(ctx, []string{stream})
 	return heads[stream], err
 }
 
-// Heads is [readmodel.View.Heads].
+// Heads implements [readmodel.View].
 func (v *view) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
 	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
 	return b.Heads(ctx, streams)
 }
 
-// Parked is [readmodel.View.Parked].
+// Parked implements [readmodel.View].
 func (v *view) Parked(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
 	some, err := v.anyParked(ctx)
-	if err != nil || !some { // as nearly always
+	if err != nil || !some { // false nearly always
 		return nil, err
 	}
 	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
@@ -186,13 +182,13 @@ func (v *view) anyParked(ctx context.Context) (bool, error) {
 	return rows.Next(), rows.Err()
 }
 
-// Rows is [readmodel.View.Rows].
+// Rows implements [readmodel.View].
 func (v *view) Rows(ctx context.Context, name string, keys []projection.Row) ([]projection.Row, error) {
 	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
 	return b.Rows(ctx, name, keys)
 }
 
-// Query is [readmodel.View.Query]. The arguments are texts, integers and
+// Query implements [readmodel.View]. The arguments are texts, integers and
 // booleans.
 func (v *view) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	values := make([]any, len(args))

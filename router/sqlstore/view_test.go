@@ -52,7 +52,7 @@ func TestQueries(t *testing.T) {
 		store := prepared(t, open(), p)
 		put(t, store, p, "person", projection.Row{"1", "Alice", int64(30), true}, projection.Row{"2", "Bob", int64(40), false})
 		put(t, store, p, "stay", projection.Row{"1", int64(7), true}, projection.Row{"1", int64(8), false})
-		for range 3 { // what is prepared by then too
+		for range 3 { // prepared by the second time
 			for _, test := range []struct {
 				query string
 				args  []any
@@ -96,7 +96,7 @@ func TestQueriesThatFail(t *testing.T) {
 			args  []any
 		}{
 			{"SELECT name FROM {nobody}", nil},
-			{`SELECT "nothing" FROM {person}`, nil}, // SQLite would take it for a text
+			{`SELECT "nothing" FROM {person}`, nil}, // SQLite would take the name for a text
 			{"SELECT name FROM {person} WHERE name = $1", []any{"a\x00"}},
 			{"SELECT name FROM {person} WHERE name = $1", []any{"\xff"}},
 			{"SELECT name FROM {person} WHERE name = $1", []any{[]string{"Alice"}}},
@@ -121,8 +121,8 @@ func TestQueriesThatFail(t *testing.T) {
 	})
 }
 
-// A writer counts a row on together with the checkpoint. Whoever looks sees
-// both of the same moment, and again the same as long as it looks.
+// A writer counts up a row together with the checkpoint. A reader sees both of
+// the same moment, for the whole view.
 func TestViewIsOneSnapshot(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
@@ -190,7 +190,7 @@ func TestViewIsOneSnapshot(t *testing.T) {
 }
 
 func TestViewEndsWithItsContext(t *testing.T) {
-	// Some 6 million rows: no database gets through in time.
+	// Some 6 million rows: more than a database can read in time.
 	const long = "SELECT count(*) FROM {person} a, {person} b, {person} c, {person} d WHERE a.age + b.age + c.age + d.age = -1"
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()
@@ -209,7 +209,8 @@ func TestViewEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}
-		// In memory too: the connection may be gone, the database isn't.
+		// In memory too: the connection may be closed, but the database is
+		// still there.
 		if got := ids(t, store, p); len(got) != len(rows) {
 			t.Errorf("%d rows", len(got))
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Sending begins to send a command in the context's trace, which goes on in
-// the command's header. It returns what is told how that went, nil for a
-// command that isn't traced.
+// Sending starts the span "send <topic>" in the context's trace, and puts the
+// span into the command's Trace. Sending returns a callback for the result of
+// sending, nil for a command without a sampled trace.
 func (t *Traces) Sending(ctx context.Context, c *eventlog.Envelope) func(error) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return nil
@@ -26,8 +26,8 @@ func (t *Traces) Sending(ctx context.Context, c *eventlog.Envelope) func(error) 
 	return func(err error) { end(span, err) }
 }
 
-// Decided tells of a decision. It returns where the trace goes on, "" if the
-// command isn't traced.
+// Decided adds the span "decide <topic>" of a decision. Decided returns the
+// span's traceparent, "" for a command without a sampled trace.
 func (t *Traces) Decided(c *eventlog.Envelope, r *eventlog.Record, began time.Time) string {
 	_, span := t.spans.Start(under(context.Background(), c.Trace), "decide "+t.settings.Commands,
 		trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(append(
@@ -39,8 +39,9 @@ func (t *Traces) Decided(c *eventlog.Envelope, r *eventlog.Record, began time.Ti
 	return traceParent(span)
 }
 
-// Appending begins to append a record, whose trace goes on in its header. It
-// returns what is told how that went.
+// Appending starts the span "append <topic>" under a traceparent, and puts the
+// span into the record's Trace. Appending returns a callback for the result of
+// the append.
 func (t *Traces) Appending(r *eventlog.Record, parent string) func(error) {
 	_, span := t.spans.Start(under(context.Background(), parent), "append "+t.settings.Events,
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(append(
@@ -51,8 +52,9 @@ func (t *Traces) Appending(r *eventlog.Record, parent string) func(error) {
 	return func(err error) { end(span, err) }
 }
 
-// Folds returns what tells of a read model's batches: of each traced record,
-// linked to the batch that it was folded in, which is a trace of its own.
+// Folds returns a callback for the batches of a read model. The callback adds a
+// trace for the batch, and the span "fold <read model>" to the trace of each
+// traced record, with a link to the batch.
 func (t *Traces) Folds(readModel, group string) func(traced []*eventlog.Record, size int, began time.Time) {
 	model := attribute.String("millrace.read_model", readModel)
 	common := []attribute.KeyValue{

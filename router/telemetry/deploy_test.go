@@ -15,10 +15,10 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// metricName is one of ours, of the Go runtime's, or of the process's.
+// metricName matches metrics of Millrace, of the Go runtime, and of the process.
 var metricName = regexp.MustCompile(`\b(millrace|go|process)_[a-z0-9_]+`)
 
-// served are the names of all metrics of a process that has all there is.
+// served returns the names of all metrics of a process with all roles.
 func served(t *testing.T) (names []string) {
 	t.Helper()
 	m := NewMetrics(Build{}, []string{"createUser"}, everything)
@@ -34,7 +34,7 @@ func served(t *testing.T) (names []string) {
 	return names
 }
 
-// Whatever the alerts and the dashboard ask for is there to be asked for.
+// The alerts and the dashboard ask only for metrics that a process serves.
 func TestDeployAsksForWhatIsServed(t *testing.T) {
 	t.Parallel()
 	names := served(t)
@@ -66,7 +66,7 @@ func deployed(t *testing.T, name string) string {
 	return string(text)
 }
 
-// expressionsOfAlerts are the texts between expr and the next key.
+// expressionsOfAlerts returns the texts between expr and the next key.
 func expressionsOfAlerts(t *testing.T) (all []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?s)\n +expr: (.*?)\n +(?:for|labels):`).FindAllStringSubmatch(deployed(t, "alerts.yml"), -1) {
@@ -97,7 +97,7 @@ func expressionsOfDashboard(t *testing.T) (all []string) {
 	return all
 }
 
-// Each alert has a section that says what to do.
+// The guide for operators names each alert.
 func TestEachAlertIsExplained(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))

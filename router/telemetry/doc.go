@@ -1,12 +1,15 @@
-// Package telemetry tells what a process does: metrics for Prometheus.
+// Package telemetry tells what a process does: metrics for Prometheus, and
+// traces for OpenTelemetry.
 //
-//	metrics.go     the registry, and what answers GET /metrics
-//	requests.go    HTTP requests, by route
-//	write_side.go  commands: accepted, decided, appended
-//	read_side.go   batches folded into read models, and reads that wait
-//	facts.go       what is looked up when Prometheus asks, and costs nothing until then
+//   - metrics.go: [Metrics], the registry and the answer to GET /metrics.
+//   - requests.go: HTTP requests, by route.
+//   - write_side.go: [WriteSide], commands accepted, decided and appended.
+//   - read_side.go: batches folded into read models, and waiting reads.
+//   - facts.go: [Facts], values that are looked up for each scrape only.
+//   - traces.go: [Traces], the exporter of traces and the spans of requests.
+//   - command_spans.go: the spans of a command, from the gateway to read models.
 //
-// The rooms that are measured know nothing of it: each has a small interface
-// or a function of its own, and app wires them. Nothing here is labelled by
-// what a client says, but for the types of commands that there are.
+// The measured packages don't import telemetry: each has a small interface or a
+// callback, and package service wires both. Labels never have text of clients;
+// the command types are the types of registered commands.
 package telemetry

@@ -6,11 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Facts are how a process stands at a moment. What it has nothing of, or what
-// nobody knows just then, is nil, and left out.
+// Facts is the state of a process at one time. A nil field is left out of the
+// metrics: the process has no such role, or the value is unknown.
 type Facts struct {
-	// Ready says of each part of the process, or what it needs, whether it is
-	// ready.
+	// Ready says for each check of /readyz whether the check passes.
 	Ready      map[string]bool
 	Gateway    *Gateway
 	Processors *Processors
@@ -18,32 +17,32 @@ type Facts struct {
 	ReadModels []ReadModel
 }
 
-// Gateway is how many commands are on their way through, and how many may be.
+// Gateway has the numbers of commands in the gateway, and their limits.
 type Gateway struct{ InFlight, MaxInFlight, Undecided, MaxUndecided int }
 
-// Processors are the partitions whose commands this process decides, and the
-// commands of them that are under way.
+// Processors has the number of partitions with a partition processor in this
+// process, and the number of commands there without a decision.
 type Processors struct{ Partitions, Commands int }
 
-// State is the write side's fold of the log.
+// State has the numbers of the state store.
 type State struct {
 	Streams  int
-	Outcomes int    // of their last commands, as many as are remembered
+	Outcomes int    // remembered outcomes of last commands
 	Lag      *int64 // records of the log that are not folded
-	Parked   int    // streams whose first held command waits for an operator
-	Deferred int    // commands that wait
-	Stopped  int    // streams that this binary can't read
+	Parked   int    // streams with a parked command, which waits for an operator
+	Deferred int    // parked commands, and commands behind parked commands
+	Stopped  int    // streams with a record that this binary can't read
 }
 
-// ReadModel is how a read model stands in the store.
+// ReadModel has the numbers of one read model in the store.
 type ReadModel struct {
 	Name       string
 	Generation int
-	Lag        *int64   // records of the log that are not in
-	LagSeconds *float64 // the age of the oldest of them
-	Parked     int
-	// Rebuild is how many records of the log are not in the generation that is
-	// being filled, nil if there is none.
+	Lag        *int64   // records of the log that are not in the read model
+	LagSeconds *float64 // age of the oldest of these records, in seconds
+	Parked     int      // parked streams
+	// Rebuild is the number of records that are not in the generation of a
+	// running rebuild, nil without a rebuild.
 	Rebuild *int64
 }
 
@@ -58,24 +57,24 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	ready               = gauge("ready", "Whether a part of the process, or what it needs, is ready (1) or not (0), as /readyz tells.", "check")
+	ready               = gauge("ready", "Whether a check of /readyz passes (1) or not (0).", "check")
 	inFlight            = gauge("gateway_in_flight_commands", "Commands on their way to Kafka.")
-	inFlightLimit       = gauge("gateway_in_flight_commands_limit", "How many may be: command_service.max_in_flight.")
-	undecided           = gauge("gateway_undecided_commands", "Commands of this process's clients that have no outcome yet.")
-	undecidedLimit      = gauge("gateway_undecided_commands_limit", "How many may be: command_service.max_undecided.")
+	inFlightLimit       = gauge("gateway_in_flight_commands_limit", "Limit of commands on their way to Kafka: command_service.max_in_flight.")
+	undecided           = gauge("gateway_undecided_commands", "Commands of this process's clients without an outcome yet.")
+	undecidedLimit      = gauge("gateway_undecided_commands_limit", "Limit of commands without an outcome: command_service.max_undecided.")
 	processorPartitions = gauge("processor_partitions", "Partitions whose commands this process decides.")
-	processorCommands   = gauge("processor_commands", "Commands of those partitions that have come and are not decided.")
-	stateStreams        = gauge("state_streams", "Streams in the state store, those included whose commands were only refused.")
-	stateOutcomes       = gauge("state_outcomes", "Outcomes of the streams' last commands that the state store remembers.")
+	processorCommands   = gauge("processor_commands", "Commands that this process has received and not decided.")
+	stateStreams        = gauge("state_streams", "Streams in the state store, streams with refused commands only included.")
+	stateOutcomes       = gauge("state_outcomes", "Outcomes of last commands in the state store.")
 	stateLag            = gauge("state_lag_records", "Records of the log that the state store has not folded.")
 	stateParked         = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
 	stateDeferred       = gauge("state_deferred_commands", "Commands of parked streams: the parked commands, and the commands queued behind them.")
 	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
-	modelLagSeconds     = gauge("read_model_lag_seconds", "How long ago the oldest command was taken whose outcome is in the log and not in a read model; 0 if there is none.", "read_model")
+	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
 	modelParked         = gauge("read_model_parked_streams", "Streams whose events a read model could not apply.", "read_model")
-	modelRebuild        = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation that is being filled, while one is.", "read_model")
+	modelRebuild        = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation of a running rebuild.", "read_model")
 	allFacts            = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
 		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped,

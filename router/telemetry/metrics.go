@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics are those of one process.
+// Metrics has all metrics of one process.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests requestMetrics
@@ -19,15 +19,16 @@ type Metrics struct {
 	read     readMetrics
 }
 
-// Build says which program this is.
+// Build names a build of the program.
 type Build struct{ Version, Revision, GoVersion string }
 
-// NewMetrics returns a registry of its own. The command types are all that
-// are counted by name. Facts are asked for at each scrape.
+// NewMetrics returns metrics with a registry of their own. Commands of
+// commandTypes are counted by type, all others as "other". Each scrape calls
+// facts.
 func NewMetrics(build Build, commandTypes []string, facts func(context.Context) Facts) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "millrace_build_info", Help: "Which program this is; always 1.",
+		Name: "millrace_build_info", Help: "Version of the program, in the labels; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.GoVersion},
 	})
 	info.Set(1)
@@ -39,18 +40,18 @@ func NewMetrics(build Build, commandTypes []string, facts func(context.Context) 
 	return m
 }
 
-// WriteSide counts what the write side does.
+// WriteSide returns the metrics of the write side.
 func (m *Metrics) WriteSide() *WriteSide { return m.write }
 
 const (
-	// scrapes is how many are answered at once.
+	// scrapes is the limit of concurrent scrapes.
 	scrapes = 3
-	// scrapeTimeout bounds what is looked up for one: it is less than the 10 s
-	// that Prometheus waits by default.
+	// scrapeTimeout is the limit of one call of facts, below the default timeout
+	// of Prometheus (10 s).
 	scrapeTimeout = 4 * time.Second
 )
 
-// Handler answers GET /metrics in the formats that Prometheus reads.
+// Handler returns a handler of GET /metrics, in the formats of Prometheus.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -58,5 +59,5 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// quick are buckets in seconds for what takes milliseconds.
+// quick has buckets, in seconds, for durations of milliseconds.
 var quick = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}

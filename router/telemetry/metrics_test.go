@@ -18,7 +18,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// everything are facts of a process that has all there is.
+// everything returns the facts of a process with all roles.
 func everything(context.Context) Facts {
 	lag, seconds := int64(3), 1.5
 	return Facts{
@@ -52,7 +52,7 @@ func wantLines(t *testing.T, text string, lines ...string) {
 	}
 }
 
-// Names, units and help are as Prometheus would have them.
+// Names, units and help follow the conventions of Prometheus.
 func TestMetricsAreWellNamed(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Build{}, []string{"createUser"}, everything)
@@ -85,13 +85,13 @@ func TestFacts(t *testing.T) {
 	)
 }
 
-// What nobody knows is left out: a 0 would be a lie.
+// Unknown facts are left out, because a 0 would be wrong.
 func TestUnknownFactsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	text := scrape(t, NewMetrics(Build{}, nil, func(context.Context) Facts {
 		return Facts{State: new(State), ReadModels: []ReadModel{{Name: "users"}}}
 	}))
-	for _, name := range []string{"millrace_state_lag", "millrace_read_model_lag", "millrace_read_model_rebuild", "millrace_gateway", "millrace_desk"} {
+	for _, name := range []string{"millrace_state_lag", "millrace_read_model_lag", "millrace_read_model_rebuild", "millrace_gateway", "millrace_processor"} {
 		if strings.Contains(text, name) {
 			t.Errorf("there is a %s", name)
 		}
@@ -148,8 +148,8 @@ func TestWriteSideAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Routes are those of the router, not the paths that clients send, and what
-// never gets to the router counts too.
+// The label route has the router's routes, not the paths of clients. A request
+// that never reaches the router counts too.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Build{}, nil, everything)
@@ -171,7 +171,7 @@ func TestRequests(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		router.ServeHTTP(struct{ http.ResponseWriter }{w}, r) // one that hides what it wraps
+		router.ServeHTTP(struct{ http.ResponseWriter }{w}, r) // hides its inner writer
 	})
 	open := m.Requests("queries", router, router, nil)
 	closed := m.Requests("commands", mux.NewRouter(), guarded, nil)

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// readMetrics are of what the read side does.
+// readMetrics has the metrics of the read side.
 type readMetrics struct {
 	records  *prometheus.HistogramVec
 	duration *prometheus.HistogramVec
@@ -22,21 +22,21 @@ func newReadMetrics(r prometheus.Registerer) readMetrics {
 		}, []string{"read_model"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_read_model_batch_duration_seconds", Buckets: quick,
-			Help: "How long a batch took to be in a read model, tries that failed included.",
+			Help: "Time to fold a batch into a read model, failed tries included.",
 		}, []string{"read_model"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_read_after_wait_seconds", Buckets: quick,
-			Help: "How long reads waited for what they name in Read-After, those that had to.",
+			Help: "Time that reads waited for the position in Read-After; reads without a wait are not counted.",
 		}),
 		tooLate: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_read_after_timeouts_total", Help: "Reads that were told that the read model has not come so far yet.",
+			Name: "millrace_read_after_timeouts_total", Help: "Reads with Read-After that were answered with 503, because the read model is not there yet.",
 		}),
 	}
 	r.MustRegister(m.records, m.duration, m.waits, m.tooLate)
 	return m
 }
 
-// Batches returns what measures a read model's batches.
+// Batches returns a callback that measures a read model's batches.
 func (m *Metrics) Batches(readModel string) func(records int, took time.Duration) {
 	size, duration := m.read.records.WithLabelValues(readModel), m.read.duration.WithLabelValues(readModel)
 	return func(records int, took time.Duration) {
@@ -45,7 +45,7 @@ func (m *Metrics) Batches(readModel string) func(records int, took time.Duration
 	}
 }
 
-// ReadAfter measures a read that had to wait.
+// ReadAfter measures a read that waited; tooLate says that the wait timed out.
 func (m *Metrics) ReadAfter(took time.Duration, tooLate bool) {
 	m.read.waits.Observe(took.Seconds())
 	if tooLate {

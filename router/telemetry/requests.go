@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// requestMetrics are of the HTTP requests to the public addresses.
+// requestMetrics has the metrics of HTTP requests to the public addresses.
 type requestMetrics struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -22,23 +22,23 @@ func newRequestMetrics(r prometheus.Registerer) requestMetrics {
 	m := requestMetrics{
 		prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_http_requests_total",
-			Help: "Requests answered, by address (commands, queries), route, method and status. Route none: it was refused before a route was found.",
+			Help: "Requests answered, by address (commands, queries), route, method and status. Route none: refused before a route was found.",
 		}, []string{"address", "route", "method", "code"}),
 		prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_http_request_duration_seconds", Buckets: quick,
-			Help: "How long requests took, to the end of the answer: waits that a client asks for, imports and streams of changes included.",
+			Help: "Time of requests, to the end of the answer; waits that a client asks for, imports and streams of changes included.",
 		}, []string{"address", "route", "method"}),
 		prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "millrace_http_requests_in_flight", Help: "Requests being answered. Those of /changes are the clients that follow the changes.",
+			Name: "millrace_http_requests_in_flight", Help: "Requests under way. Requests to /changes are clients that follow the changes.",
 		}, []string{"address", "route"}),
 	}
 	r.MustRegister(m.total, m.duration, m.inFlight)
 	return m
 }
 
-// Requests returns a handler that counts the requests to an address. The
-// router says which route it is; next is the router behind whatever guards it.
-// Traces, if not nil, follow them. Call it once the router has its routes.
+// Requests returns a handler that measures the requests to an address. The route
+// comes from router; next is the router with the guards in front. With traces
+// each sampled request has a span. Call Requests after the router has all routes.
 func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler, traces *Traces) http.Handler {
 	router.Use(m.requests.countRoute(address))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler
 		defer func() {
 			code := a.status
 			switch {
-			case code == 0 && !done: // a panic: what is outside of this answers it
+			case code == 0 && !done: // a panic: an outer handler answers
 				code = http.StatusInternalServerError
 			case code == 0:
 				code = http.StatusOK
@@ -68,10 +68,10 @@ func (m *Metrics) Requests(address string, router *mux.Router, next http.Handler
 	})
 }
 
-// noRoute is that of requests which are refused before one is found.
+// noRoute is the route of a request that was refused before a route was found.
 const noRoute = "none"
 
-// countRoute tells the answer its route, and counts what is under way there.
+// countRoute notes the route in the answer, and counts the requests under way.
 func (m requestMetrics) countRoute(address string) mux.MiddlewareFunc {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func (m requestMetrics) countRoute(address string) mux.MiddlewareFunc {
 	}
 }
 
-// methodOf is the request's method, of those that there are.
+// methodOf returns the request's method, "other" for an unknown method.
 func methodOf(r *http.Request) string {
 	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete}, r.Method) {
 		return r.Method
@@ -95,7 +95,7 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// answer knows its route and its status. Flushing and deadlines go through
+// answer notes its route and its status. Flushing and deadlines go through
 // [http.ResponseController].
 type answer struct {
 	http.ResponseWriter
@@ -103,8 +103,8 @@ type answer struct {
 	status int
 }
 
-// answerOf finds the answer in what others have wrapped around it, nil if it
-// isn't there.
+// answerOf finds the answer inside other writers. The result is nil if a writer
+// hides its inner writer.
 func answerOf(w http.ResponseWriter) *answer {
 	for {
 		if a, ok := w.(*answer); ok {
@@ -134,5 +134,5 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap returns the wrapped writer, for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

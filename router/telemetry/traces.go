@@ -16,29 +16,30 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/millrace/millrace/router/web"
+	"github.com/millrace/millrace/router/logging"
 )
 
-// Traces follows what is sampled through the process, from one message to the
-// next by W3C traceparent (https://www.w3.org/TR/trace-context/), with the
-// names of OpenTelemetry's semantic conventions. What isn't sampled leaves no
-// mark: no span, and no header in the log.
+// Traces sends the spans of sampled requests and their commands. A trace goes
+// from message to message by W3C traceparent
+// (https://www.w3.org/TR/trace-context/). Names follow OpenTelemetry's semantic
+// conventions. Without sampling a request leaves no span, and no header in the
+// log.
 type Traces struct {
 	settings TraceSettings
 	spans    trace.Tracer
-	batches  trace.Tracer // of what has no parent, and is linked to what is sampled
+	batches  trace.Tracer // for batches, which have no parent and a link from each traced record
 	close    func(context.Context) error
 }
 
-// TraceSettings are where traces go, and what they say of the process.
+// TraceSettings has the receiver of traces and the attributes of the process.
 type TraceSettings struct {
-	// Endpoint is the base URL of an OTLP receiver over HTTP: /v1/traces follows
+	// Endpoint is the base URL of an OTLP receiver over HTTP, without /v1/traces
 	// (OpenTelemetry Protocol, "OTLP/HTTP Request").
 	Endpoint string
-	// SampleRatio is the part of the requests that is traced, of those whose
-	// client doesn't say.
+	// SampleRatio is the share of traced requests, from 0 to 1, among requests
+	// without traceparent. With traceparent the client decides.
 	SampleRatio float64
-	// Service is the name of the process among others.
+	// Service is the name of the process, service.name.
 	Service string
 	Build   Build
 	// Commands and Events are the topics' names.
@@ -46,8 +47,8 @@ type TraceSettings struct {
 	Log              *slog.Logger
 }
 
-// NewTraces returns what sends traces. A receiver that is away is no error:
-// they are lost, with a line in the log.
+// NewTraces returns a sender of traces. A missing receiver is no error: the
+// traces are lost, with a line in the log.
 func NewTraces(ctx context.Context, settings TraceSettings) (*Traces, error) {
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(settings.Endpoint+"/v1/traces"))
 	if err != nil {
@@ -74,15 +75,15 @@ func NewTraces(ctx context.Context, settings TraceSettings) (*Traces, error) {
 	}, nil
 }
 
-// Close sends what is left.
+// Close sends the remaining spans, until the context ends.
 func (t *Traces) Close(ctx context.Context) error { return t.close(ctx) }
 
-// samplingExporter logs what can't be sent, where the library would tell a
-// global handler.
+// samplingExporter logs failures to send spans. The library itself would report
+// a failure to a global handler.
 type samplingExporter struct {
 	sdk.SpanExporter
 	log        *slog.Logger
-	logSampler web.LogSampler
+	logSampler logging.Sampler
 }
 
 // ExportSpans implements [sdk.SpanExporter].
@@ -93,7 +94,7 @@ func (e *samplingExporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnly
 	return nil
 }
 
-// traceParent writes W3C's header, "" for what isn't sampled.
+// traceParent returns the traceparent of a span, "" for a span without sampling.
 func traceParent(span trace.Span) string {
 	c := span.SpanContext()
 	if !c.IsSampled() {
@@ -104,12 +105,12 @@ func traceParent(span trace.Span) string {
 
 const headerTraceParent = "traceparent"
 
-// under is a context in the trace that a header names.
+// under returns a context in the trace of a traceparent.
 func under(ctx context.Context, parent string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{headerTraceParent: parent})
 }
 
-// end ends a span of something that may have failed.
+// end ends a span with the error of its work.
 func end(span trace.Span, err error) {
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
@@ -117,7 +118,8 @@ func end(span trace.Span, err error) {
 	span.End()
 }
 
-// request begins the span of a request, in its client's trace if it names one.
+// request starts the span of a request, in the client's trace if the request has
+// a traceparent. The span is nil without sampling.
 func (t *Traces) request(r *http.Request) (*http.Request, trace.Span) {
 	ctx, span := t.spans.Start(under(r.Context(), r.Header.Get(headerTraceParent)), methodOf(r), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(methodOf(r)), semconv.URLPath(r.URL.Path)))
@@ -127,7 +129,7 @@ func (t *Traces) request(r *http.Request) (*http.Request, trace.Span) {
 	return r.WithContext(ctx), span
 }
 
-// endRequest ends it, named by its route.
+// endRequest ends the span of a request, with the route in the span's name.
 func endRequest(span trace.Span, method, route string, code int) {
 	if route != noRoute {
 		span.SetName(method + " " + route)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// away is a receiver that is.
+// away is an exporter without a receiver.
 type away struct{ sdk.SpanExporter }
 
 func (away) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return io.ErrUnexpectedEOF }
@@ -32,7 +32,7 @@ func traces(t *testing.T, ratio float64) *Traces {
 	return traces
 }
 
-// A receiver that is away is in nobody's way, and told of.
+// A missing receiver causes no error, and a line in the log.
 func TestTracesOfNobody(t *testing.T) {
 	t.Parallel()
 	log := new(strings.Builder)
@@ -45,7 +45,7 @@ func TestTracesOfNobody(t *testing.T) {
 	}
 }
 
-// What isn't sampled gets no trace, and no header.
+// Without sampling a command gets no trace, and no header.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	const sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

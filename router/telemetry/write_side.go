@@ -8,8 +8,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// WriteSide counts what becomes of commands. It is on their way: all its
-// counters are looked up beforehand.
+// WriteSide has the metrics of commands. All counters are looked up beforehand,
+// because counting is on the way of every command.
 type WriteSide struct {
 	accepted    map[string]prometheus.Counter
 	decided     map[string]*[outcomes]prometheus.Counter
@@ -19,14 +19,14 @@ type WriteSide struct {
 	deadLetters prometheus.Counter
 }
 
-// otherType stands for command types that nobody here knows: those of records
-// that another process wrote into a partition of ours.
+// otherType stands for an unknown command type, such as the type in a record
+// that a newer process wrote into this process's partition.
 const otherType = "other"
 
-// outcomes is how many there are.
+// outcomes is the number of outcomes.
 const outcomes = 5
 
-// outcomeNames are in the order of outcomeOf.
+// outcomeNames has the names of outcomes, by outcomeOf.
 var outcomeNames = [outcomes]string{"succeeded", "unchanged", "refused", "parked", "queued"}
 
 func outcomeOf(recordType string) int {
@@ -50,23 +50,23 @@ func newWriteSide(r prometheus.Registerer, types []string) *WriteSide {
 	}, []string{"type"})
 	decided := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_commands_decided_total",
-		Help: "Outcomes read back from the log in the partitions that this process has, by command type and outcome. What is parked or queued gets another outcome later.",
+		Help: "Outcomes read back from the log in this process's partitions, by command type and outcome. A parked or queued command gets another outcome later.",
 	}, []string{"type", "outcome"})
 	w := &WriteSide{
 		accepted: map[string]prometheus.Counter{}, decided: map[string]*[outcomes]prometheus.Counter{},
 		outcome: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_command_outcome_seconds", Buckets: quick,
-			Help: "How old a command was, since a gateway took it, when its outcome was read back from the log.",
+			Help: "Age of a command when its outcome is read back from the log, since a gateway accepted the command.",
 		}),
 		appended: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_append_duration_seconds", Buckets: quick,
-			Help: "How long Kafka took to hold an outcome in all in-sync replicas.",
+			Help: "Time until all in-sync replicas hold an outcome.",
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_append_failures_total", Help: "Appends that failed, and were sent again.",
+			Name: "millrace_append_failures_total", Help: "Failed appends, which are sent again.",
 		}),
 		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_dead_letters_total", Help: "Messages that can't be decoded, put into topic dead-letters.",
+			Name: "millrace_dead_letters_total", Help: "Messages that can't be decoded, moved to topic dead-letters.",
 		}),
 	}
 	for _, name := range append(types[:len(types):len(types)], otherType) {
@@ -89,7 +89,7 @@ func (w *WriteSide) Accepted(commandType string) {
 	counter.Inc()
 }
 
-// Decided counts a command's outcome, when it is read back.
+// Decided counts a command's outcome, read back from the log.
 func (w *WriteSide) Decided(commandType string, r *eventlog.Record) {
 	counters := w.decided[commandType]
 	if counters == nil {
@@ -99,7 +99,7 @@ func (w *WriteSide) Decided(commandType string, r *eventlog.Record) {
 	w.outcome.Observe(max(0, time.Since(r.Time).Seconds()))
 }
 
-// Appended measures an append.
+// Appended measures an append, or counts a failed append.
 func (w *WriteSide) Appended(took time.Duration, err error) {
 	if err != nil {
 		w.failed.Inc()

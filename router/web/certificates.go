@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// lookEvery is how often the files of a certificate are looked at, at most.
+// lookEvery is the least time between two checks for changed files.
 const lookEvery = time.Second
 
-// Certificates are the server's certificate and, if callers must show one,
-// the authority that signs theirs. They are read again when their files
-// change; files that can't be read then are said in the log, and the old ones
-// stay.
+// Certificates has the server's certificate, and the authority of client
+// certificates if callers need a certificate. Changed files are read again. If a
+// changed file can't be read, the log says so, and the old certificates stay in
+// use.
 type Certificates struct {
 	certFile, keyFile, clientCAFile string
 	log                             *slog.Logger
@@ -29,14 +29,14 @@ type Certificates struct {
 	callCA *x509.CertPool // nil if callers need no certificate
 }
 
-// fileState is what changes when somebody writes a file.
+// fileState has the attributes that change when a file is written.
 type fileState struct {
 	size     int64
 	modified time.Time
 }
 
-// LoadCertificates reads a chain and its key, both PEM, and the certificates
-// of the callers' authority, PEM too, "" for none.
+// LoadCertificates reads three PEM files: a certificate chain, the chain's key,
+// and the authority of client certificates ("" for none).
 func LoadCertificates(certFile, keyFile, clientCAFile string, log *slog.Logger) (*Certificates, error) {
 	c := &Certificates{certFile: certFile, keyFile: keyFile, clientCAFile: clientCAFile, log: log, looked: time.Now()}
 	c.states = c.look()
@@ -46,9 +46,9 @@ func LoadCertificates(certFile, keyFile, clientCAFile string, log *slog.Logger) 
 	return c, nil
 }
 
-// Server is the configuration of a server: TLS 1.2 or 1.3, with forward
-// secrecy and authenticated encryption. Where there is an authority for
-// callers, demand says what they must show.
+// Server returns the TLS configuration of a server: TLS 1.2 or 1.3, with forward
+// secrecy and authenticated encryption. With an authority for callers, demand
+// says whether a caller needs a certificate.
 func (c *Certificates) Server(demand tls.ClientAuthType) *tls.Config {
 	base := c.config(demand)
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.config(demand), nil }
@@ -60,7 +60,7 @@ func (c *Certificates) config(demand tls.ClientAuthType) *tls.Config {
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
-		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 are all good
+		CipherSuites: []uint16{ // for TLS 1.2; all suites of TLS 1.3 are good
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -68,14 +68,14 @@ func (c *Certificates) config(demand tls.ClientAuthType) *tls.Config {
 	}
 	if callCA != nil {
 		config.ClientAuth, config.ClientCAs = demand, callCA
-		// A resumed session shows no certificate again: one whose authority is
-		// gone would live on.
+		// A resumed session shows no certificate, so a caller could go on after
+		// the authority was removed.
 		config.SessionTicketsDisabled = true
 	}
 	return config
 }
 
-// current reads the files again if they changed.
+// current returns the certificates, and reads changed files first.
 func (c *Certificates) current() (tls.Certificate, *x509.CertPool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *Certificates) current() (tls.Certificate, *x509.CertPool) {
 	return c.cert, c.callCA
 }
 
-// look is the state of the files, nothing for those that aren't there.
+// look returns the states of the files, the zero value for a missing file.
 func (c *Certificates) look() (states [3]fileState) {
 	for i, file := range []string{c.certFile, c.keyFile, c.clientCAFile} {
 		if info, err := os.Stat(file); err == nil {
@@ -120,7 +120,7 @@ func (c *Certificates) read() error {
 
 var errNoCertificate = errors.New("there is no certificate in it")
 
-// LoadAuthorities reads the certificates of authorities, PEM.
+// LoadAuthorities reads the certificates of authorities from a PEM file.
 func LoadAuthorities(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

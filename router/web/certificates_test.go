@@ -15,7 +15,8 @@ import (
 	"github.com/millrace/millrace/testing/certs"
 )
 
-// serveTLS answers with the caller's name, "nobody" without a certificate.
+// serveTLS starts a server that answers with the caller's name, "nobody" without
+// a certificate.
 func serveTLS(t *testing.T, certificates *Certificates, demand tls.ClientAuthType) *Server {
 	t.Helper()
 	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{TLS: certificates.Server(demand)})
@@ -33,7 +34,7 @@ func serveTLS(t *testing.T, certificates *Certificates, demand tls.ClientAuthTyp
 	return server
 }
 
-// ask asks over TLS once, and returns who the server was, and its answer.
+// ask sends one request over TLS, and returns the server's name and answer.
 func ask(t *testing.T, server *Server, config *tls.Config) (name, said string, err error) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
@@ -96,7 +97,7 @@ func TestClientCertificates(t *testing.T) {
 	tests := []struct {
 		name           string
 		certs          []tls.Certificate
-		needed, option string // what they say, "" if refused
+		needed, option string // the answers, "" if refused
 	}{
 		{"none", nil, "", "nobody"},
 		{"of the authority", []tls.Certificate{a.Pair("shop")}, "shop", "shop"},
@@ -131,7 +132,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	want := func(name string) {
 		t.Helper()
 		certificates.mu.Lock()
-		certificates.looked = time.Time{} // long ago
+		certificates.looked = time.Time{} // so the next handshake checks the files
 		certificates.mu.Unlock()
 		if got, _, err := ask(t, server, &tls.Config{RootCAs: a.Pool()}); err != nil || got != name {
 			t.Errorf("the server is %q, %v; want %q", got, err, name)
@@ -139,7 +140,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	}
 	want("first")
 	cert, key := a.Sign("second, and longer")
-	overwrite(t, f.Cert, cert) // half way: the key is the old one's
+	overwrite(t, f.Cert, cert) // the key file still has the old key
 	want("first")
 	if !strings.Contains(log.String(), "the old ones stay in use") {
 		t.Errorf("it logged %q", &log)

@@ -1,4 +1,13 @@
-// Package web is the HTTP ground that the command gateway, the read API and
-// the admin address stand on: problems (RFC 9457), a router that answers
-// every wrong path and method itself, and a server with all its timeouts set.
+// Package web is the HTTP ground of the command gateway, the read API and the
+// admin address.
+//
+//   - problem.go: [Problem], the answer to a failed request (RFC 9457).
+//   - refused.go: [CommandRefused], from an aggregate's refusal to a problem.
+//   - router.go: [NewRouter], a router that answers a wrong path or method with a
+//     problem, and [Handler], a handler that returns errors.
+//   - server.go: [Server], a server with all timeouts set.
+//   - certificates.go: [Certificates], TLS certificates that are read again when
+//     their files change.
+//
+// Package guard, in the folder below, decides who may call an address.
 package web

@@ -9,42 +9,41 @@ import (
 
 const (
 	problemPrefix = "urn:millrace:problem:"
-	// maxErrors is how many wrong places one problem names: what is asked in a
-	// few bytes must not be answered with many.
+	// maxErrors is the limit of field errors in an answer, because a short
+	// request must not cause a long answer.
 	maxErrors = 20
 )
 
-// Problem is what a client is told when there is no answer: problem+json
-// (RFC 9457). It names nothing internal.
+// Problem is the answer to a failed request: application/problem+json
+// (RFC 9457). A problem names nothing internal.
 type Problem struct {
-	// Slug is the last part of the problem's type, and never changes:
-	// urn:millrace:problem:<slug>.
+	// Slug is the last part of the problem's type, urn:millrace:problem:<slug>.
+	// A slug never changes.
 	Slug string
 	// Status is the HTTP status.
 	Status int
-	// Title says what kind of problem it is, the same words each time.
+	// Title names the kind of problem, always with the same words.
 	Title string
-	// Detail says what is wrong this time.
+	// Detail says what is wrong in this request.
 	Detail string
-	// Errors are the places in the request that are wrong, if any. The client
-	// is told the first 20.
+	// Errors lists the wrong places in the request. The answer has the first 20.
 	Errors []FieldError
-	// ID is the command's id, where there is one: it is safe to ask again
-	// with it.
+	// ID is the id of the request's command, "" for none. A client may safely
+	// send the command again with this id.
 	ID string
-	// RetryAfter, if over 0, goes into the header of that name, in seconds.
+	// RetryAfter, if over 0, becomes the header Retry-After, in seconds.
 	RetryAfter time.Duration
 }
 
-// FieldError is one wrong place in a request: in its body, or, if Parameter
-// is set, elsewhere.
+// FieldError is one wrong place in a request: in the body, or in the query or a
+// header if Parameter is set.
 type FieldError struct {
-	// Pointer is a JSON Pointer (RFC 6901) into the body, as /payload/name;
-	// "" points to the whole of it.
+	// Pointer is a JSON Pointer (RFC 6901) into the body, such as /payload/name;
+	// "" is the whole body.
 	Pointer string
-	// Parameter names a query parameter or header.
+	// Parameter is the name of a query parameter or header.
 	Parameter string
-	// Detail says what is allowed there.
+	// Detail says which values are allowed.
 	Detail string
 }
 
@@ -62,10 +61,10 @@ func (e FieldError) MarshalJSON() ([]byte, error) {
 	}{e.Pointer, e.Detail})
 }
 
-// Error makes a problem an error, so that what finds it can return it.
+// Error returns title and detail. A handler can return a problem as an error.
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
 
-// MarshalJSON writes the problem as RFC 9457 has it.
+// MarshalJSON writes the problem in the form of RFC 9457.
 func (p *Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Type   string       `json:"type"`
@@ -91,8 +90,8 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	writeJSON(w, "application/json", status, v)
 }
 
-// WriteEncoded answers with JSON that is encoded already. It may use what is
-// behind body in its array.
+// WriteEncoded answers with encoded JSON. WriteEncoded may write into the array
+// behind body.
 func WriteEncoded(w http.ResponseWriter, status int, body []byte) {
 	writeEncoded(w, "application/json", status, body)
 }
@@ -100,7 +99,7 @@ func WriteEncoded(w http.ResponseWriter, status int, body []byte) {
 func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // answers are types of this program: they can be written
+		panic(err) // a fault of this program: all types of answers can be encoded
 	}
 	writeEncoded(w, mediaType, status, body)
 }
@@ -111,5 +110,5 @@ func writeEncoded(w http.ResponseWriter, mediaType string, status int, body []by
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the client is gone: nobody to tell
+	_, _ = w.Write(append(body, '\n')) // after an error the client is gone
 }

@@ -54,7 +54,7 @@ func TestProblemOnTheWire(t *testing.T) {
 	}
 }
 
-// wantProblem checks an answer, and returns the problem's detail.
+// wantProblem checks a problem answer, and returns the problem's detail.
 func wantProblem(t *testing.T, status int, header http.Header, body []byte, wantStatus int, wantSlug string) string {
 	t.Helper()
 	var problem struct{ Type, Detail string }

@@ -6,13 +6,13 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 )
 
-// CommandRefused is the problem of a command that a rule refused, and the one
-// place where refusals become HTTP.
+// CommandRefused returns the problem of a refused command. No other place turns
+// refusals into HTTP.
 func CommandRefused(commandID string, r *aggregate.Refusal) *Problem {
 	return &Problem{Slug: r.Slug, Status: RefusalStatus(r.Kind), Title: "Command refused", Detail: r.Detail, ID: commandID}
 }
 
-// RefusalStatus is the HTTP status of a kind of refusal (RFC 9110, section
+// RefusalStatus returns the HTTP status of a kind of refusal (RFC 9110, section
 // 15.5).
 func RefusalStatus(kind aggregate.Kind) int {
 	switch kind {

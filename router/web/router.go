@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"github.com/millrace/millrace/router/logging"
 )
 
-// NewRouter returns a router that never redirects (a 301 turns a POST into a
-// GET) and answers an unknown path with 404, and a known one asked with the
-// wrong method with 405 and Allow, both as problems. Path variables stay
-// percent-encoded until a handler decodes them.
+// NewRouter returns a router that never redirects, because a 301 turns a POST
+// into a GET. An unknown path is answered with 404, a wrong method with 405 and
+// Allow, both as problems. Path variables stay percent-encoded until a handler
+// decodes them.
 func NewRouter() *mux.Router {
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	r.NotFoundHandler = &Problem{
@@ -31,7 +33,7 @@ func NewRouter() *mux.Router {
 	return r
 }
 
-// allowed lists the methods that the router has for the request's path.
+// allowed returns the methods of the request's path, sorted.
 func allowed(r *mux.Router, req *http.Request) []string {
 	var methods []string
 	_ = r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
@@ -52,11 +54,12 @@ func allowed(r *mux.Router, req *http.Request) []string {
 	return methods
 }
 
-// Handler is a handler that returns what went wrong: a [Problem] is answered
-// as it is, any other error is logged and answered with 503, for all that can
-// go wrong beyond a request is that something is away.
+// Handler turns a function with an error into a handler. The handler answers
+// with the error if the error is a [Problem]. Any other error is logged and
+// answered with 503: beyond a wrong request, only a missing server makes a
+// request fail.
 func Handler(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
-	var logSampler LogSampler
+	var logSampler logging.Sampler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := serve(w, r)
 		if err == nil {
@@ -64,13 +67,13 @@ func Handler(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) er
 		}
 		var problem *Problem
 		if !errors.As(err, &problem) {
-			if r.Context().Err() == nil { // a client that leaves is no failure of ours
+			if r.Context().Err() == nil { // a client that leaves is no failure of the service
 				logSampler.Warn(log, "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 			}
 			problem = Unavailable("the service can't answer this now; try again")
 		}
-		// Also where the client seems gone: one that only closed its sending
-		// side still reads, and nothing written would read as 200.
+		// The answer goes to clients that seem gone, too. A client may have closed
+		// the sending side only, and would read silence as 200.
 		problem.ServeHTTP(w, r)
 	})
 }

@@ -17,8 +17,8 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// testRouter has the shapes of our routes: one method on a path, several, and
-// a path with a variable.
+// testRouter has routes of each shape: a path with one method, with several
+// methods, and with a variable.
 func testRouter() *mux.Router {
 	r := NewRouter()
 	reached := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, mux.Vars(r)["id"]) }
@@ -30,8 +30,8 @@ func testRouter() *mux.Router {
 	return r
 }
 
-// Over a real connection: net/http and mux both have paths that they would
-// rather clean and redirect.
+// The requests go over a real connection, because net/http and mux both clean
+// and redirect some paths by default.
 func TestRouterWrongPathsAndMethods(t *testing.T) {
 	server := httptest.NewServer(testRouter())
 	defer server.Close()
@@ -77,7 +77,7 @@ func TestRouterWrongPathsAndMethods(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.URL.Opaque = test.path // as it is, onto the wire
+			r.URL.Opaque = test.path // unchanged on the wire
 			answer, err := client.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -100,7 +100,7 @@ func TestRouterWrongPathsAndMethods(t *testing.T) {
 	}
 }
 
-// A variable reaches its handler as it stands in the path.
+// A handler gets a path variable unchanged, with percent-encoding.
 func TestRouterKeepsPathsEncoded(t *testing.T) {
 	for path, want := range map[string]string{
 		"/users/a%2Fb": "a%2Fb", "/users/%2e%2e": "%2e%2e", "/users/a%20b": "a%20b", "/users/%C3%A9": "%C3%A9", "/users/a+b": "a+b",

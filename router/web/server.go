@@ -15,7 +15,8 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// Unavailable is the problem of something being away, for a while.
+// Unavailable returns the problem of a service that can't answer for a while
+// (503, Retry-After of 1 s).
 func Unavailable(detail string) *Problem {
 	return &Problem{
 		Slug: "unavailable", Status: http.StatusServiceUnavailable,
@@ -23,21 +24,21 @@ func Unavailable(detail string) *Problem {
 	}
 }
 
-// Settings are what a server does about its clients. The zero value is plain
-// HTTP with the defaults.
+// Settings are the limits of a server. The zero value is plain HTTP with the
+// defaults in parentheses.
 type Settings struct {
-	// TLS makes it https, if not nil.
+	// TLS is the configuration for https, nil for plain HTTP.
 	TLS *tls.Config
-	// Slow clients are cut off. HeaderTimeout is for a request's headers, and
-	// the handshake (10 s); ReadTimeout for the whole request (30 s);
+	// The server cuts off slow clients. HeaderTimeout is for the handshake and a
+	// request's headers (10 s); ReadTimeout for the whole request (30 s);
 	// WriteTimeout for the answer, from the end of the headers (60 s);
 	// IdleTimeout for the next request (2 min). A handler of a long request or
-	// answer moves its deadlines as it goes ([http.ResponseController]).
+	// answer can move its deadlines ([http.ResponseController]).
 	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	// MaxHeaderBytes is how long a request's headers may be (16 KiB).
+	// MaxHeaderBytes is the limit of a request's headers (16 KiB).
 	MaxHeaderBytes int
-	// MaxConnections is how many there are at once; others wait to be taken.
-	// 0 is no limit.
+	// MaxConnections is the limit of open connections, 0 for no limit. More
+	// connections wait until one is closed.
 	MaxConnections int
 }
 
@@ -49,14 +50,14 @@ type Server struct {
 	served   chan struct{} // closed when Serve has ended
 }
 
-// Listen takes the address, so that a port in use is known at once, and
-// serves nothing yet.
+// Listen opens the address, so a port in use is an error at once. The server
+// answers only after Serve. The error names the server by name.
 func Listen(ctx context.Context, name, address string, settings Settings) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
-			err = op.Err // without the address again
+			err = op.Err // the error below names the address already
 		}
 		return nil, fmt.Errorf("%s can't listen on %s: %w", name, address, err)
 	}
@@ -66,11 +67,12 @@ func Listen(ctx context.Context, name, address string, settings Settings) (*Serv
 	return &Server{settings: settings, listener: listener, served: make(chan struct{})}, nil
 }
 
-// Addr is the address taken, as host:port.
+// Addr returns the server's address, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve begins to answer, by HTTP/1.1 only: what is said here of slow clients
-// holds for it, and no client of this API needs more.
+// Serve starts to answer, and returns at once. The server speaks HTTP/1.1 only:
+// the timeouts of [Settings] work for HTTP/1.1, and no client of these addresses
+// needs more.
 func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -84,12 +86,12 @@ func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 		IdleTimeout:       cmp.Or(s.settings.IdleTimeout, 2*time.Minute),
 		MaxHeaderBytes:    cmp.Or(s.settings.MaxHeaderBytes, 16<<10),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		// OPTIONS * is asked of the handler, which may have a guard.
+		// OPTIONS * goes to the handler, because a guard may be in front.
 		DisableGeneralOptionsHandler: true,
 	}
 	go func() {
 		defer close(s.served)
-		// Either ends when the server is closed.
+		// Both calls end when the server is closed.
 		if s.settings.TLS != nil {
 			_ = s.http.ServeTLS(s.listener, "", "")
 		} else {
@@ -98,25 +100,27 @@ func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 	}()
 }
 
-// Close stops intake, waits for the answers under way until the context ends,
-// and cuts off the rest.
+// Close stops new requests, and waits for the answers under way until the
+// context ends. Then Close cuts off the other answers and returns the context's
+// error.
 func (s *Server) Close(ctx context.Context) error {
 	if s.http.Handler == nil {
 		return s.listener.Close()
 	}
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		_ = s.http.Close() // the error that matters is that it took too long
+		_ = s.http.Close() // the error of Shutdown matters more
 	}
 	<-s.served
 	return err
 }
 
-// closer closes the connection behind a request that has Transfer-Encoding, or
-// is of HTTP/1.0: a proxy before us may see its end elsewhere (it also had a
-// Content-Length; HTTP/1.0 knows no Transfer-Encoding), and what it takes for
-// the rest of the body must not be a request (RFC 9112, section 6.1). net/http
-// doesn't tell whether that was so.
+// closer closes the connection behind a request with Transfer-Encoding, or of
+// HTTP/1.0. A proxy in front of the server may see another end of such a request:
+// the request may also have had a Content-Length, and HTTP/1.0 has no
+// Transfer-Encoding. The server must not take the rest of a body for the next
+// request (RFC 9112, section 6.1). net/http hides whether a request had both
+// headers.
 func closer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
@@ -126,9 +130,9 @@ func closer(next http.Handler) http.Handler {
 	})
 }
 
-// recoverer answers 500 where a handler panics: it is a bug of ours, and says
-// nothing about itself to the client. An answer that had begun is cut off, so
-// that it can't pass for a whole one.
+// recoverer answers 500 when a handler panics. A panic is a bug; the log has the
+// details, the answer has none. An answer that has begun is cut off, so no client
+// takes half an answer for a whole one.
 func recoverer(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &response{ResponseWriter: w}
@@ -137,7 +141,7 @@ func recoverer(log *slog.Logger, next http.Handler) http.Handler {
 			if reason == nil {
 				return
 			}
-			if reason == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			if reason == http.ErrAbortHandler { //nolint:errorlint // as net/http compares
 				panic(reason)
 			}
 			log.Error("handler panicked", "method", r.Method, "path", r.URL.Path,
@@ -154,8 +158,8 @@ func recoverer(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// response knows whether an answer has begun. Flushing and deadlines go
-// through [http.ResponseController].
+// response notes whether an answer has begun. Flushing and deadlines go through
+// [http.ResponseController].
 type response struct {
 	http.ResponseWriter
 	begun bool
@@ -171,5 +175,5 @@ func (r *response) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap returns the wrapped writer, for [http.ResponseController].
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// serve answers with the handler on a port of its own, until the test ends.
+// serve starts a server with the handler on a free port, until the test ends.
 func serve(t *testing.T, handler http.HandlerFunc) *Server {
 	t.Helper()
 	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{})
@@ -24,7 +24,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *Server {
 	return server
 }
 
-// get asks a server once. The error is of a connection that was cut off.
+// get sends one request. The error says that the connection was cut off.
 func get(t *testing.T, server *Server) (status int, header http.Header, body []byte, err error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Addr(), nil)
@@ -54,7 +54,7 @@ func TestListenOnAPortInUse(t *testing.T) {
 		strings.Count(got, first.Addr()) != 1 || strings.Contains(got, "\n") {
 		t.Errorf("got %q", got)
 	}
-	if err := first.Close(t.Context()); err != nil { // it never served
+	if err := first.Close(t.Context()); err != nil { // before Serve
 		t.Errorf("close: %v", err)
 	}
 	again, err := Listen(t.Context(), "test", first.Addr(), Settings{})
@@ -69,7 +69,7 @@ func TestListenOnAPortInUse(t *testing.T) {
 func TestServerPanics(t *testing.T) {
 	server := serve(t, func(http.ResponseWriter, *http.Request) { panic("secret") })
 	defer func() { _ = server.Close(t.Context()) }()
-	for range 2 { // it lives on
+	for range 2 { // the server goes on
 		status, header, body, err := get(t, server)
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +81,7 @@ func TestServerPanics(t *testing.T) {
 	}
 }
 
-// Half an answer must not pass for a whole one.
+// A panic in the middle of an answer cuts off the connection.
 func TestServerPanicsHalfWay(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
@@ -97,7 +97,7 @@ func TestServerPanicsHalfWay(t *testing.T) {
 	}
 }
 
-// A handler that wants its client cut off gets that, and no 500.
+// A handler's panic with http.ErrAbortHandler cuts off the client, without a 500.
 func TestServerAborts(t *testing.T) {
 	server := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	defer func() { _ = server.Close(t.Context()) }()
@@ -106,7 +106,7 @@ func TestServerAborts(t *testing.T) {
 	}
 }
 
-// One connection too many waits for its turn.
+// A connection beyond the limit waits until another connection is closed.
 func TestMaxConnections(t *testing.T) {
 	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{MaxConnections: 1})
 	if err != nil {
@@ -158,7 +158,7 @@ func TestServerCloseWaits(t *testing.T) {
 	<-begun
 	closed := make(chan error, 1)
 	go func() { closed <- server.Close(t.Context()) }()
-	for { // intake stops at once
+	for { // Close stops new requests at once
 		conn, err := net.Dial("tcp", server.Addr())
 		if err != nil {
 			break
@@ -204,8 +204,8 @@ func TestServerCloseCutsOff(t *testing.T) {
 	}
 }
 
-// A client that sent its request and closed its sending side still reads, and
-// must not take silence for success.
+// A client that closed the sending side after the request still reads an answer,
+// so silence must not look like success.
 func TestServerHalfClosedClient(t *testing.T) {
 	server := serve(t, Handler(quiet, func(_ http.ResponseWriter, r *http.Request) error {
 		<-r.Context().Done()

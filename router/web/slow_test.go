@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A thousand clients that send a byte of a header a second are cut off in
-// time, and the others hardly notice them.
+// A thousand slow clients, with one byte of a header per second, are cut off in
+// time. Other clients hardly notice the slow clients.
 func TestSlowClients(t *testing.T) {
 	const slow, headerTimeout = 1000, 3 * time.Second
 	server, err := Listen(t.Context(), "test", "127.0.0.1:0", Settings{HeaderTimeout: headerTimeout})
@@ -40,13 +40,14 @@ func TestSlowClients(t *testing.T) {
 		t.Errorf("a slow client was cut off after %s", longest)
 	}
 	t.Logf("p99 alone %s, among %d slow clients %s; the last of them was cut off after %s", alone, slow, among, slices.Max(lasted))
-	// Twice, and what a busy machine does to so few requests.
+	// Twice the time, and some more for the noise of a busy machine.
 	if among > 2*alone+50*time.Millisecond {
 		t.Errorf("p99 is %s among slow clients, %s without", among, alone)
 	}
 }
 
-// trickle sends a header that doesn't end, and returns how long it was let.
+// trickle sends an endless header, and returns the time until the server cuts the
+// connection.
 func trickle(t *testing.T, server *Server, connected func()) time.Duration {
 	conn, err := net.Dial("tcp", server.Addr())
 	connected()
@@ -74,14 +75,14 @@ func trickle(t *testing.T, server *Server, connected func()) time.Duration {
 	return time.Since(began)
 }
 
-// p99 is how long a request takes at the 99th percentile: the least of some
-// rounds, for the machine does other things too.
+// p99 returns the 99th percentile of request times: the least of several rounds,
+// because of other load on the machine.
 func p99(t *testing.T, client *http.Client, server *Server) time.Duration {
 	t.Helper()
 	return min(p99Once(t, client, server), p99Once(t, client, server), p99Once(t, client, server))
 }
 
-// p99Once is how long the slowest but one of 200 requests took.
+// p99Once returns the time of the slowest but one of 200 requests.
 func p99Once(t *testing.T, client *http.Client, server *Server) time.Duration {
 	t.Helper()
 	took := make([]time.Duration, 200)

@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 )
 
-// against compares this build with another one, both in turn in one run: the
-// throughput with all read models, the processor time of a command, and the
-// time from a POST to the command's being visible at 200 commands a second.
-// Without another build there are no rows.
+// against compares this build with another build, in turn in one run: throughput
+// with all read models, processor time a command, and the time from a POST until
+// the command is visible, at 200 commands a second. Without another build there are
+// no rows.
 func against(ctx context.Context, b *bench) (rows []row, err error) {
 	if b.against == "" {
 		return nil, nil
@@ -39,7 +39,7 @@ func against(ctx context.Context, b *bench) (rows []row, err error) {
 	return append(rows, inTurn...), err
 }
 
-// againstPerSecond is the rate at which the latency of two builds is compared.
+// againstPerSecond is the rate of commands for the latency of two builds.
 const againstPerSecond = 200
 
 func latencyOfBoth(ctx context.Context, other string) (rows []row, err error) {
@@ -47,7 +47,7 @@ func latencyOfBoth(ctx context.Context, other string) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var took [2][2][]float64 // of this build and the other one: p50 and p99
+	var took [2][2][]float64 // by build, p50 and p99, in ms
 	err = inFolder(func(first string) error {
 		return inFolder(func(second string) error {
 			var user [2]int64
@@ -89,8 +89,8 @@ func latencyOfBoth(ctx context.Context, other string) (rows []row, err error) {
 			want = ""
 		}
 		rows = append(rows, row{
-			fmt.Sprintf("POST to visible at %d/s, %s", againstPerSecond, name), fmt.Sprintf("%.2f ms", ours*1e3),
-			fmt.Sprintf("the other build %.2f ms", theirs*1e3), ours / theirs, want,
+			fmt.Sprintf("POST to visible at %d/s, %s", againstPerSecond, name), fmt.Sprintf("%.1f ms", ours),
+			fmt.Sprintf("the other build %.1f ms", theirs), ours / theirs, want,
 		})
 	}
 	return rows, nil

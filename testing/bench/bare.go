@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// command is a POST's body, as plain code reads it.
+// command is the body of POST /commands, for plain code.
 type command struct {
 	Type    string `json:"type"`
 	Payload struct {
@@ -22,7 +22,8 @@ type command struct {
 	} `json:"payload"`
 }
 
-// serveBare is the limit of HTTP itself: JSON to a handler that does nothing.
+// serveBare serves the limit of HTTP itself: a handler decodes JSON, and does
+// nothing.
 func serveBare(ctx context.Context, _ string, out io.Writer) error {
 	router := mux.NewRouter()
 	router.HandleFunc("/commands", func(w http.ResponseWriter, r *http.Request) {
@@ -44,11 +45,11 @@ func serveBare(ctx context.Context, _ string, out io.Writer) error {
 	return nil
 }
 
-// alwaysThis answers with the same JSON whatever is asked.
+// alwaysThis answers every request with the same JSON.
 func alwaysThis(body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // the client is gone: nobody to tell
+		_, _ = w.Write(body) // an error means that the client is gone
 	}
 }

@@ -15,9 +15,8 @@ import (
 	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
-// realBrokers are the brokers of $KAFKA_BROKERS. If there are any, all logs are
-// on that cluster; if it is nil, each contender has an embedded broker of its
-// own.
+// realBrokers are the brokers of $KAFKA_BROKERS, for all logs. Without brokers, nil,
+// each contender has an embedded broker.
 func realBrokers() []string {
 	if brokers := os.Getenv("KAFKA_BROKERS"); brokers != "" {
 		return strings.Split(brokers, ",")
@@ -25,7 +24,7 @@ func realBrokers() []string {
 	return nil
 }
 
-// where says which brokers a run is measured on.
+// where names the brokers of a run, for the heading of the table.
 func where() string {
 	if brokers := realBrokers(); brokers != nil {
 		return "Kafka at " + strings.Join(brokers, ", ") + ", one copy of each topic; processor times and memory are without the brokers'"
@@ -33,9 +32,9 @@ func where() string {
 	return "an embedded broker in the process of each contender: processor times and memory are with it"
 }
 
-// logIn is the log of what works in a folder. On a real cluster its topics and
-// groups begin with the folder's name, which no two runs share; an embedded
-// broker has but one log, and who started it knows where it listens.
+// logIn is the log of a contender in a folder. On a real cluster the names of topics
+// and groups begin with the name of the folder. An embedded broker has a single log;
+// the caller sets the address.
 func logIn(dir string) *kafka.Kafka {
 	k := &kafka.Kafka{Brokers: realBrokers(), Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
 	if k.Brokers != nil {
@@ -44,8 +43,8 @@ func logIn(dir string) *kafka.Kafka {
 	return k
 }
 
-// openLog makes the topics of the log in dir. An embedded broker is started for
-// them if there is no real one; it keeps them where a Millrace in dir would.
+// openLog makes the topics of the log in dir. Without a real cluster, openLog starts
+// an embedded broker, with its data where a Millrace in dir has its data.
 func openLog(ctx context.Context, dir string) (k *kafka.Kafka, done func() error, err error) {
 	k, done = logIn(dir), func() error { return nil }
 	if k.Brokers == nil {
@@ -61,8 +60,8 @@ func openLog(ctx context.Context, dir string) (k *kafka.Kafka, done func() error
 	return k, done, nil
 }
 
-// deleteLog deletes what was made in dir's name on the real cluster, if there
-// is one.
+// deleteLog deletes the topics and groups of dir on the real cluster, if there is
+// a cluster.
 func deleteLog(dir string) error {
 	k := logIn(dir)
 	if k.Brokers == nil {

@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// contender is something that takes commands, in a process of its own.
+// contender is a program for commands, in a process of its own.
 type contender struct {
 	name string
-	// start starts it, with its data in dir.
+	// start starts the contender, with its data in dir.
 	start func(ctx context.Context, dir string) (*target, error)
 }
 
 // target is a contender at work.
 type target struct {
-	url     string // takes commands
-	queries string // answers reads, if not ""
-	// done says whether commands that create users 1 to last all show, and
-	// nothing waits any more. It is nil if nothing ever shows.
+	url     string // for commands
+	queries string // for reads, "" for none
+	// done says whether users 1 to last are all visible, and no command waits. done
+	// is nil for a contender without a read model.
 	done    func(ctx context.Context, last int) (bool, error)
 	process *exec.Cmd
 }
@@ -37,8 +37,8 @@ var (
 	floor = contender{"the floor", self("floor")}
 )
 
-// served are the contenders that this program can be: each serves until the
-// context ends, and says where by writing lines of a name and a URL.
+// served are the contenders in this program, by name. A contender writes lines of a
+// name and a URL, and serves until the context ends.
 var served = map[string]func(ctx context.Context, dir string, out io.Writer) error{
 	"bare":       serveBare,
 	"plain":      servePlain,
@@ -80,8 +80,8 @@ func self(name string) func(context.Context, string) (*target, error) {
 	}
 }
 
-// startProcess starts a program, and reads where it listens, until a line
-// that says that these are all.
+// startProcess starts a program, and reads lines of a name and a URL from its output,
+// up to the line last.
 func startProcess(ctx context.Context, dir, last, binary string, args ...string) (*exec.Cmd, map[string]string, error) {
 	process := exec.CommandContext(ctx, binary, args...)
 	process.Dir, process.Stderr = dir, os.Stderr
@@ -100,17 +100,17 @@ func startProcess(ctx context.Context, dir, last, binary string, args ...string)
 			urls[what] = strings.TrimSpace(where)
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }() // so that it can end
+	go func() { _, _ = io.Copy(io.Discard, out) }() // a full pipe would block the process
 	return process, urls, nil
 }
 
-// stop ends the process, and returns the processor time that it took in all.
+// stop ends the process, and returns the processor time of its life.
 func (t *target) stop() time.Duration {
-	_ = errors.Join(t.process.Process.Signal(syscall.SIGTERM), t.process.Wait()) // it has been measured
+	_ = errors.Join(t.process.Process.Signal(syscall.SIGTERM), t.process.Wait()) // all is measured
 	return t.process.ProcessState.UserTime() + t.process.ProcessState.SystemTime()
 }
 
-// drained waits until all commands show.
+// drained waits until done is true.
 func (t *target) drained(ctx context.Context, last int) error {
 	for t.done != nil {
 		done, err := t.done(ctx, last)
@@ -137,12 +137,12 @@ func get(ctx context.Context, url string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, response.Body) // keeps the connection
 	return response.StatusCode, response.Body.Close()
 }
 
-// inFolder lets a contender work in a new folder, and deletes it, and what is
-// on a real cluster in its name.
+// inFolder calls do with a new folder. Afterwards the folder is deleted, with its
+// topics and groups on a real cluster.
 func inFolder(do func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {

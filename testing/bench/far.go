@@ -12,15 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// away is how long a request to the far broker and its answer take on the way.
+// away is the round-trip time to the far broker.
 const away = 10 * time.Millisecond
 
 var broker = contender{"a broker that is far", self("far-broker")}
 
-// far is the throughput with a broker that doesn't answer at once, as one does
-// that waits for its replicas in other places: whoever handles a message at a
-// time waits for each. It is embedded, in a process of its own, and all that
-// goes to it and comes from it is late.
+// far is the throughput with a far broker, such as a broker with replicas in other
+// places. A program that handles a message at a time waits for each answer. The far
+// broker is embedded, in a process of its own; requests and answers are late.
 func far(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		t, err := broker.start(ctx, dir)
@@ -72,7 +71,7 @@ func serveFarBroker(ctx context.Context, dir string, out io.Writer) error {
 	return nil
 }
 
-// lateListener accepts connections on which all is late.
+// lateListener accepts connections with late requests and answers.
 type lateListener struct{ net.Listener }
 
 // Accept implements [net.Listener].
@@ -87,14 +86,14 @@ func (l lateListener) Accept() (net.Conn, error) {
 	return inside, nil
 }
 
-// parcel is what was read at once, and when it arrives.
+// parcel is a piece of a connection, with the time of its arrival.
 type parcel struct {
 	bytes []byte
 	due   time.Time
 }
 
-// carry takes what comes from one connection to another, late by half of the
-// way there and back, until either ends; then it ends both.
+// carry carries bytes from a connection to another, late by half of away. When a
+// connection ends, carry ends both.
 func carry(from, to net.Conn) {
 	road := make(chan parcel, 1<<12)
 	go func() {

@@ -24,15 +24,14 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// The floor is what the libraries themselves cost: a command's way through
+// The floor is the cost of the libraries themselves: a command's way through
 // net/http and mux, sarama, the broker and SQLite, with nothing in between. No
 // Watermill, no groups and offsets, no headers, rules, outcomes, positions,
 // metrics: messages go from one topic to the other in bulk, and many rows share
-// a transaction. No router that promises anything can be faster on these
-// libraries.
+// a transaction. No router with promises can be faster on these libraries.
 
-// floorLinger is how long its producer gathers messages for a request, and
-// floorBatch how many events at most share a transaction, as Millrace has it.
+// floorLinger is how long the producer gathers messages for a request. floorBatch is
+// the largest number of events in a transaction. Both are as in Millrace.
 const (
 	floorLinger = 2 * time.Millisecond
 	floorBatch  = 1000
@@ -43,7 +42,7 @@ type floorLine struct {
 	log       *kafka.Kafka
 	config    *sarama.Config
 	producer  sarama.AsyncProducer
-	consumers []sarama.Consumer // one a topic: those of a client wait for one another
+	consumers []sarama.Consumer // a consumer for each topic: the topics of a consumer wait for each other
 	readers   []sarama.PartitionConsumer
 
 	projected atomic.Int64
@@ -125,7 +124,7 @@ func newFloor(ctx context.Context, log *kafka.Kafka, db *sql.DB, running *errgro
 	return f, nil
 }
 
-// close ends it. What is under way is lost: it has been measured.
+// close ends the floor. Messages under way are lost; all is measured.
 func (f *floorLine) close() error {
 	var failed error
 	for _, r := range f.readers {
@@ -137,7 +136,8 @@ func (f *floorLine) close() error {
 	return errors.Join(failed, f.producer.Close(), f.running.Wait())
 }
 
-// read has all messages of a topic dealt with, those of a partition in order.
+// read calls fn for all messages of a topic; in order, for the messages of a
+// partition.
 func (f *floorLine) read(topic string, readers *sync.WaitGroup, fn func(*sarama.ConsumerMessage) error) error {
 	consumer, err := sarama.NewConsumer(f.log.Brokers, f.config)
 	if err != nil {
@@ -164,7 +164,7 @@ func (f *floorLine) read(topic string, readers *sync.WaitGroup, fn func(*sarama.
 	return nil
 }
 
-// handle makes a command an event.
+// handle turns a command into an event.
 func (f *floorLine) handle(m *sarama.ConsumerMessage) error {
 	var c CreateUser
 	if err := json.Unmarshal(m.Value, &c); err != nil {
@@ -178,7 +178,7 @@ func (f *floorLine) handle(m *sarama.ConsumerMessage) error {
 	return nil
 }
 
-// project folds events into rows, all that are there in a transaction.
+// project folds events into rows. All waiting events share a transaction.
 func (f *floorLine) project(ctx context.Context, db *sql.DB, events <-chan UserCreated) error {
 	insert, err := db.PrepareContext(ctx, plainUpsert)
 	if err != nil {
@@ -204,7 +204,7 @@ func (f *floorLine) project(ctx context.Context, db *sql.DB, events <-chan UserC
 	return nil
 }
 
-// write is a transaction.
+// write writes a batch in a transaction.
 func write(ctx context.Context, db *sql.DB, insert *sql.Stmt, batch []UserCreated) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

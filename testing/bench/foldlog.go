@@ -17,19 +17,18 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// partitions is how many the log has: as many as Millrace's, if it isn't told
-// otherwise.
+// partitions is the number of partitions, Millrace's default.
 const partitions = 12
 
-// eventsAUser is how often a user occurs in the log: created once, and renamed
-// later, when others have come.
+// eventsAUser is the number of events of a user: created, and renamed later, after
+// events of other users.
 const eventsAUser = 4
 
 // foldLog is a log without a Millrace: on a real cluster, or on an embedded
 // broker in this process.
 type foldLog struct {
 	*kafka.Kafka
-	done  func() error // closes the broker, if it is ours
+	done  func() error // closes the embedded broker, if there is one
 	heads map[string]eventlog.Head
 	ends  [partitions]int64
 	n     int
@@ -43,21 +42,21 @@ func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
 	return &foldLog{Kafka: k, done: done, heads: map[string]eventlog.Head{}}, nil
 }
 
-func (l *foldLog) close() { _ = l.done() } // it has been measured
+func (l *foldLog) close() { _ = l.done() } // all is measured
 
-// registry is what the bench's own folds read events by.
+// registry decodes events for the folds of the bench.
 var registry = mustRegister(users.Aggregate)
 
 func mustRegister(types ...*aggregate.Type) *aggregate.Registry {
 	r, err := aggregate.NewRegistry(types...)
 	if err != nil {
-		panic(err) // it is what the shipped service registers
+		panic(err) // the shipped service registers the same
 	}
 	return r
 }
 
-// next makes the log's next record: of users in turn, all the others between
-// two of the same one.
+// next makes the next record of the log. Users take turns: between two records of a
+// user are records of all other users.
 func (l *foldLog) next(of int) *eventlog.Record {
 	user, kind := l.n%of, "userRenamed"
 	if l.n < of {
@@ -81,7 +80,7 @@ func (l *foldLog) next(of int) *eventlog.Record {
 	return r
 }
 
-// fill appends so many events, of so many users.
+// fill appends events of a number of users.
 func (l *foldLog) fill(events, users int) error {
 	bus, err := l.EventBus()
 	if err != nil {
@@ -103,8 +102,8 @@ func (l *foldLog) fill(events, users int) error {
 	return errors.Join(failed, bus.Close())
 }
 
-// decode reads the log with a plain consumer on the same client, which only
-// decodes each event's JSON.
+// decode reads the log with a plain consumer of the same client library, and only
+// decodes the JSON of each event.
 func (l *foldLog) decode() error {
 	config := sarama.NewConfig()
 	config.Version = sarama.V2_8_0_0

@@ -15,10 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// growth is how the cost of a command changes with the users that there are:
-// 10,000, ten times as many, and so on up to those asked for. A Millrace of
-// each size is at work, and the same load of renames of random users goes to
-// each in turn. The limit is the smallest.
+// growth is the cost of a command by the number of users: 10,000, ten times as many,
+// and so on up to the wanted number. A Millrace of each size runs, and the same load
+// of renames of random users goes to each in turn. The limit is the smallest size.
 func growth(ctx context.Context, b *bench) (rows []row, err error) {
 	systems, err := grow(ctx, b, growthSizes(b.users), nil)
 	if err != nil {
@@ -27,7 +26,7 @@ func growth(ctx context.Context, b *bench) (rows []row, err error) {
 	users := func(s *system) string { return fmt.Sprintf("%d users", s.users) }
 	megabytes := func(s *system) string { return fmt.Sprintf("%.0f MB", s.memory/1e6) }
 	least := systems[0]
-	for _, s := range systems[min(1, len(systems)-1):] { // beside itself, if it is alone
+	for _, s := range systems[min(1, len(systems)-1):] { // a lone system is compared with itself
 		ours, limit := median(s.perSecond), median(least.perSecond)
 		cpu := micros("processor time a command, "+users(s), s.rates, users(least), least.rates)
 		rows = append(rows,
@@ -45,17 +44,17 @@ func growthSizes(most int) (sizes []int) {
 	return append(sizes, most)
 }
 
-// system is a Millrace with so many users.
+// system is a running Millrace with a number of users.
 type system struct {
 	users int
 	rates
-	memory float64 // when it idles, in bytes
+	memory float64 // of the idle process, in bytes
 
 	*target
-	created int64 // users that the runs created, to see their end by
+	created int64 // users made by runs: the last command of a run creates a user
 }
 
-// grow starts a system of each size beside the others, and measures them all.
+// grow starts a system of each size beside the others, and measures all.
 func grow(ctx context.Context, b *bench, sizes []int, others []*system) (all []*system, err error) {
 	if len(sizes) == 0 {
 		return others, inTurn(ctx, b, others)
@@ -75,7 +74,7 @@ func grow(ctx context.Context, b *bench, sizes []int, others []*system) (all []*
 	return all, err
 }
 
-// importUsers writes the users to a log that nobody has begun yet.
+// importUsers writes users to an empty log.
 func importUsers(ctx context.Context, dir string, users int) error {
 	log, err := newFoldLog(ctx, dir)
 	if err != nil {
@@ -101,7 +100,8 @@ func inTurn(ctx context.Context, b *bench, systems []*system) error {
 	return nil
 }
 
-// run renames random users, each client the next one when it has an answer.
+// run renames random users. A client sends the next command after the answer to
+// the last command.
 func (s *system) run(ctx context.Context, clients, commands int) error {
 	client := newClient(clients)
 	defer client.CloseIdleConnections()
@@ -144,16 +144,16 @@ func (s *system) run(ctx context.Context, clients, commands int) error {
 	return err
 }
 
-// processorTime is what the process has taken so far: fields 14 and 15 of its
-// stat, in hundredths of a second (proc_pid_stat(5)).
+// processorTime is the processor time of the process so far: fields 14 and 15 of
+// /proc/PID/stat, in hundredths of a second (proc_pid_stat(5)).
 func (t *target) processorTime() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.process.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // its name may have spaces; field 3 is the first after
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name may have spaces; field 3 is the first after the name
 	if len(fields) < 13 {
-		return 0, errors.New("its stat doesn't say what processor time it took")
+		return 0, errors.New("/proc/PID/stat has no processor time")
 	}
 	user, errUser := strconv.Atoi(string(fields[11]))
 	system, errSystem := strconv.Atoi(string(fields[12]))

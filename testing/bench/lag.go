@@ -16,12 +16,11 @@ import (
 	"github.com/millrace/millrace/router/readmodel"
 )
 
-// lagRate is how many events a second are appended.
+// lagRate is the number of appended events a second.
 const lagRate = 1000
 
-// lag is the time from an event's append to its being in the list of users,
-// when so many come in a second. The limit is the linger: the time that a batch
-// gathers.
+// lag is the time from the append of an event until the list of users has the event,
+// at lagRate. The limit is the linger: the time in which a batch gathers.
 func lag(ctx context.Context, _ *bench) (rows []row, err error) {
 	for _, database := range databases() {
 		err := inFolder(func(dir string) error {
@@ -60,7 +59,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = errors.Join(tail.Close(), reader.Close(), store.Close(), drop()) }() // it has been measured
+	defer func() { _ = errors.Join(tail.Close(), reader.Close(), store.Close(), drop()) }() // all is measured
 	if err := store.Prepare(ctx, userlist.Projection, partitions); err != nil {
 		return nil, err
 	}
@@ -77,7 +76,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	routed := make(chan error, 1)
 	go func() { routed <- router.Run(context.WithoutCancel(ctx)) }()
 	<-router.Running()
-	defer func() { _ = errors.Join(router.Close(), <-routed, subscription.Close()) }() // it has been measured
+	defer func() { _ = errors.Join(router.Close(), <-routed, subscription.Close()) }() // all is measured
 	for subscription.Ready() != nil && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -85,7 +84,7 @@ func lagIn(ctx context.Context, database database, dir string) (took []float64, 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = bus.Close() }() // it has been measured
+	defer func() { _ = bus.Close() }() // all is measured
 	var turn sync.Mutex
 	return openLoop(ctx, lagRate, func(ctx context.Context, _ int64) error {
 		failed := make(chan error, 1)

@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	// latencyFor is how long each rate is kept up.
+	// latencyFor is the length of a run.
 	latencyFor = 2 * time.Second
-	// latencyRuns are the runs of each rate, of which the median counts.
+	// latencyRuns is the number of runs of each rate. The median counts.
 	latencyRuns = 5
 )
 
-// linger is how long a read model may wait for more records, as shipped.
+// linger is how long a read model waits for more records, by default.
 var linger = config.Default().QueryService.BatchLinger
 
-// latency is the time from a POST to its being visible, at rates that come
-// whether or not the last command is done. A command is visible when GET with
-// its position answers. The limit is the time that a message takes from a
-// producer to a consumer on the same broker, four times at p50 and ten times at
-// p99, and the linger.
+// latency is the time from a POST until the command is visible, at fixed rates: the
+// next command doesn't wait for the last command. A command is visible when GET with
+// the command's position answers. The limit is the linger, and four times (p50) or
+// ten times (p99) the time of a message from a producer to a consumer on the same
+// broker.
 func latency(ctx context.Context, _ *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		t, urls, err := startMillrace(ctx, dir)
@@ -83,8 +83,8 @@ func latency(ctx context.Context, _ *bench) (rows []row, err error) {
 	return rows, err
 }
 
-// openLoop does something so often in a second, each time at its time, and
-// returns how long each took from then, in ms.
+// openLoop calls do at a fixed rate for latencyFor, and returns the time of each call
+// from its due time, in ms.
 func openLoop(ctx context.Context, perSecond int, do func(ctx context.Context, n int64) error) ([]float64, error) {
 	took := make([]float64, int(latencyFor.Seconds()*float64(perSecond)))
 	work, ctx := errgroup.WithContext(ctx)
@@ -101,7 +101,7 @@ func openLoop(ctx context.Context, perSecond int, do func(ctx context.Context, n
 	return took, work.Wait()
 }
 
-// postAndRead creates a user, and reads it back.
+// postAndRead creates a user, and reads the user.
 func postAndRead(ctx context.Context, client *http.Client, commands, queries string, user int64) error {
 	position, err := post(ctx, client, commands, user)
 	if err != nil {
@@ -116,7 +116,7 @@ func postAndRead(ctx context.Context, client *http.Client, commands, queries str
 	if err != nil {
 		return err
 	}
-	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, response.Body) // keeps the connection
 	if err := response.Body.Close(); err != nil {
 		return err
 	}
@@ -126,8 +126,7 @@ func postAndRead(ctx context.Context, client *http.Client, commands, queries str
 	return nil
 }
 
-// roundTrip sends messages through a broker and gets them back, with nothing
-// around them.
+// roundTrip sends bare messages through a broker, and consumes the messages.
 type roundTrip struct {
 	topic    string
 	producer sarama.SyncProducer
@@ -135,7 +134,7 @@ type roundTrip struct {
 	messages sarama.PartitionConsumer
 
 	mu      sync.Mutex
-	waiting map[int64]chan struct{} // by offset: closed when it has come
+	waiting map[int64]chan struct{} // by offset: closed when the message has come
 }
 
 func newRoundTrip(k *kafka.Kafka) (r *roundTrip, err error) {
@@ -192,7 +191,7 @@ func (r *roundTrip) once(ctx context.Context, _ int64) error {
 }
 
 func (r *roundTrip) close() {
-	_ = errors.Join(r.producer.Close(), r.messages.Close(), r.consumer.Close()) // it has been measured
+	_ = errors.Join(r.producer.Close(), r.messages.Close(), r.consumer.Close()) // all is measured
 }
 
 func quantile(of []float64, q float64) float64 {

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// newClient is an HTTP client with so many connections that stay open.
+// newClient is an HTTP client with a number of keep-alive connections.
 func newClient(connections int) *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
 }
 
-// closedLoop sends commands that create users 1, 2, …, each client the next
-// one when it has an answer.
+// closedLoop creates users 1, 2, … A client sends the next command after the answer
+// to the last command.
 func closedLoop(ctx context.Context, url string, clients, commands int) error {
 	client := newClient(clients)
 	defer client.CloseIdleConnections()
@@ -36,7 +36,7 @@ func closedLoop(ctx context.Context, url string, clients, commands int) error {
 	return loops.Wait()
 }
 
-// post sends the command that creates user n, and returns its position.
+// post sends a command to create user n, and returns the position of the answer.
 func post(ctx context.Context, client *http.Client, url string, n int64) (position string, err error) {
 	body := fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"User %d"}}`, n, n)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))

@@ -1,9 +1,9 @@
-// Command bench measures Millrace against its limits, side by side in one
-// run, on whatever machine it is started on: read its ratios, not its rates.
+// Command bench measures Millrace against its limits, side by side in one run, on any
+// machine: read the ratios, not the rates.
 //
-// Each contender is a process of its own, and the load comes from this one,
-// so that the processor time of each is its own. With $KAFKA_BROKERS set, all
-// that needs a broker is measured on that cluster.
+// Each contender is a process of its own, and the load comes from this process, so
+// the processor time of a contender has no load in it. With $KAFKA_BROKERS set, the
+// contenders use this cluster instead of embedded brokers.
 package main
 
 import (
@@ -19,19 +19,19 @@ import (
 	"text/tabwriter"
 )
 
-// bench is what a run is asked for.
+// bench is the options of a run.
 type bench struct {
 	commands, clients, runs, users, events int
 	against                                string // another build of Millrace, "" for none
 }
 
-// measure is one thing to measure. It returns rows of the table.
+// measure is a part of the table. run measures, and returns rows.
 type measure struct {
 	name string
 	run  func(ctx context.Context, b *bench) ([]row, error)
 }
 
-// measures are all of them, in the order of the table.
+// measures are all measures, in the order of the table.
 var measures = []measure{
 	{"throughput", throughput},
 	{"far", far},
@@ -46,13 +46,13 @@ var measures = []measure{
 	{"against", against},
 }
 
-// row is one line of the table.
+// row is a line of the table.
 type row struct {
-	what  string // is measured
+	what  string // the measured thing
 	got   string
-	limit string // what it is compared with, in the same run
+	limit string // the limit, measured in the same run
 	ratio float64
-	want  string // of the ratio; "" if nothing is
+	want  string // the wanted ratio, "" for none
 }
 
 func main() {
@@ -80,7 +80,7 @@ func main() {
 	}
 }
 
-// usersAsked is what the environment asks for, or few enough for a short run.
+// usersAsked is $BENCH_USERS, or a number of users for a short run.
 func usersAsked() int {
 	if n, err := strconv.Atoi(os.Getenv("BENCH_USERS")); err == nil {
 		return n

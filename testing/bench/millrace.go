@@ -12,8 +12,8 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// millrace is bin/millrace, all roles in one process, with these settings
-// (key=value) beside the defaults. On a real cluster its broker stays out.
+// millrace is bin/millrace with all roles in one process, and with settings
+// (key=value) beside the defaults. On a real cluster the role broker is left out.
 func millrace(settings ...string) contender {
 	return contender{"Millrace", func(ctx context.Context, dir string) (*target, error) {
 		t, _, err := startMillrace(ctx, dir, settings...)
@@ -21,7 +21,7 @@ func millrace(settings ...string) contender {
 	}}
 }
 
-// startMillrace returns where the process listens, too.
+// startMillrace starts bin/millrace, and returns the URLs of the banner too.
 func startMillrace(ctx context.Context, dir string, settings ...string) (*target, map[string]string, error) {
 	binary, err := filepath.Abs(filepath.Join("bin", "millrace"))
 	if err != nil {
@@ -30,7 +30,7 @@ func startMillrace(ctx context.Context, dir string, settings ...string) (*target
 	return startBuild(ctx, dir, binary, settings...)
 }
 
-// startBuild starts a build of Millrace: the file is named by its whole path.
+// startBuild starts a build of Millrace, from an absolute path.
 func startBuild(ctx context.Context, dir, binary string, settings ...string) (*target, map[string]string, error) {
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
@@ -54,7 +54,7 @@ func startBuild(ctx context.Context, dir, binary string, settings ...string) (*t
 	}
 	return &target{
 		url: urls["commands"] + "/commands",
-		// Its readiness says that no command and no record waits.
+		// A ready process has no waiting command or record.
 		done: func(ctx context.Context, last int) (bool, error) {
 			status, err := get(ctx, fmt.Sprintf("%s/users/%d", urls["queries"], last))
 			return status == http.StatusOK && ready(ctx, urls["admin"]) == nil, err
@@ -63,7 +63,7 @@ func startBuild(ctx context.Context, dir, binary string, settings ...string) (*t
 	}, urls, nil
 }
 
-// ready waits until the process says that nothing waits in it.
+// ready waits until the process is ready.
 func ready(ctx context.Context, admin string) error {
 	for {
 		status, err := get(ctx, admin+"/readyz")
@@ -78,11 +78,11 @@ func ready(ctx context.Context, admin string) error {
 	}
 }
 
-// logAt is the log of the Millrace in dir that listens there.
+// logAt is the log of a running Millrace in dir, by the URLs of the banner.
 func logAt(dir string, urls map[string]string) *kafka.Kafka {
 	k := logIn(dir)
 	if k.Brokers == nil {
-		embedded, _, _ := strings.Cut(urls["kafka"], ",") // more is said of it behind that
+		embedded, _, _ := strings.Cut(urls["kafka"], ",") // the folder stands behind the comma
 		k.Brokers = []string{embedded}
 	}
 	return k

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// besideRuns are the runs beside a user who is parked, and as many beside
-	// one who isn't.
+	// besideRuns is the number of runs beside a parked user, and of runs without.
 	besideRuns = 5
-	// besideUsers send besideEach commands in a run, each waiting for its outcome.
+	// besideUsers users get besideEach commands in a run. Each command waits for its
+	// outcome.
 	besideUsers, besideEach = 16, 40
 )
 
-// parked is what a parked user costs the others: their p99 from POST to the
-// outcome while commands queue up behind the parked one, beside the same load
-// with nobody parked.
+// parked is the cost of a parked user for other users: the p99 from POST to outcome
+// while commands of the parked user queue up, beside the same load without a parked
+// user.
 func parked(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		t, urls, err := startMillrace(ctx, dir)
@@ -60,14 +60,14 @@ func parked(ctx context.Context, b *bench) (rows []row, err error) {
 	return rows, err
 }
 
-// breakStream makes a user nobody can decide for: the log has a record of
-// theirs that counts and can't be read.
+// breakStream appends a record that counts and can't be decoded to the stream of a
+// user. All commands of the user are parked then.
 func breakStream(ctx context.Context, kafka *kafka.Kafka, user string) error {
 	bus, err := kafka.EventBus()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = bus.Close() }() // it has told how it went
+	defer func() { _ = bus.Close() }() // the delivery is known
 	r := &eventlog.Record{
 		Type: "userCreated", Stream: users.Aggregate.Stream(user), Time: time.Now(), Seq: 1, Version: 1,
 		CommandID: "broken", CommandHash: "broken", CommandPosition: eventlog.CommandPosition{TopicID: "none"}, Body: []byte("{"),
@@ -83,8 +83,8 @@ func breakStream(ctx context.Context, kafka *kafka.Kafka, user string) error {
 	}
 }
 
-// beside is how long, in ms, the commands of some users took to their outcomes
-// while one user's came all the time.
+// beside returns the times from POST to outcome of some users' commands, in ms. All
+// the time commands of user crowd come in too.
 func beside(ctx context.Context, client *http.Client, url, crowd string, run int) ([]float64, error) {
 	var over atomic.Bool
 	crowding, crowded := errgroup.WithContext(ctx)
@@ -107,7 +107,7 @@ func beside(ctx context.Context, client *http.Client, url, crowd string, run int
 				if err != nil {
 					return err
 				}
-				if status != http.StatusOK && status != http.StatusNotFound { // nobody has created them
+				if status != http.StatusOK && status != http.StatusNotFound { // the users don't exist
 					return fmt.Errorf("a command beside user %s: status %d", crowd, status)
 				}
 				took[i*besideEach+n] = time.Since(began).Seconds() * 1000
@@ -123,7 +123,7 @@ func beside(ctx context.Context, client *http.Client, url, crowd string, run int
 	return took, err
 }
 
-// rename sends a command, and waits for its outcome or not.
+// rename sends a command, with or without waiting for the outcome.
 func rename(ctx context.Context, client *http.Client, url, user, name string, wait bool) (int, error) {
 	body := fmt.Sprintf(`{"type":"renameUser","payload":{"id":%q,"name":%q}}`, user, name)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
@@ -138,6 +138,6 @@ func rename(ctx context.Context, client *http.Client, url, user, name string, wa
 	if err != nil {
 		return 0, err
 	}
-	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, response.Body) // keeps the connection
 	return response.StatusCode, response.Body.Close()
 }

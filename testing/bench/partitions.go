@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// onePartition is how much of its rate Millrace keeps with a single partition:
-// a desk decides many commands at a time.
+// onePartition compares the rates with a single partition and with twelve. A
+// partition processor decides many commands at a time.
 func onePartition(ctx context.Context, b *bench) ([]row, error) {
 	made, err := compare(ctx, b, millrace("kafka.partitions=1"), millrace("kafka.partitions=12"))
 	if err != nil {

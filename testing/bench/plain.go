@@ -27,15 +27,14 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// The plain contender is what a team writes from Watermill's own documentation
-// of CQRS (https://watermill.io/docs/cqrs/, and its example of ordered events
+// The plain contender is a service by Watermill's own documentation of CQRS (https://watermill.io/docs/cqrs/, and its example of ordered events
 // on Kafka): command bus and processor, event bus and group processor, the
 // JSON marshaler, a router with its recoverer, and a partition key so that a
 // user's messages stay in order. Publisher and subscriber have Watermill's
 // default settings, but for acks=all and the oldest offset. Broker, partitions,
 // SQLite settings and the columns are Millrace's. Each event is a transaction.
-// It checks no rules, tells no outcomes, repeats what is delivered twice, and
-// remembers nothing.
+// The plain contender has no rules and no outcomes, and handles a message that is
+// delivered twice twice.
 
 // CreateUser is the plain contender's command.
 type CreateUser struct {
@@ -50,7 +49,7 @@ type UserCreated struct {
 	At   time.Time `json:"at"`
 }
 
-// partitionKey is the metadata that the Kafka key is made of.
+// partitionKey is the metadata with the Kafka key.
 const partitionKey = "partition_key"
 
 func servePlain(ctx context.Context, dir string, out io.Writer) error {
@@ -65,11 +64,17 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	}
 	defer func() { _ = db.Close() }()
 	var projected atomic.Int64
+	first := make(chan struct{}, 1)
 	p, err := newPipeline(log, func(ctx context.Context, e *UserCreated) error {
 		if err := project(ctx, db, e); err != nil {
 			return err
 		}
-		projected.Add(1)
+		if projected.Add(1) == 1 {
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -78,12 +83,14 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- p.router.Run(context.WithoutCancel(ctx)) }()
 	<-p.router.Running()
-	// Millrace is measured from when it has its partitions: one command that
-	// went all the way says that both of these groups have theirs.
+	// The measure begins when Millrace has its partitions. Here, a first command
+	// that comes through shows that both groups have their partitions.
 	if err := p.commands.Send(ctx, &CreateUser{}); err != nil {
 		return err
 	}
-	if !kafka.Reached(ctx, 1, projected.Load) {
+	select {
+	case <-first:
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 	projected.Store(0)
@@ -94,7 +101,7 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	return errors.Join(p.router.Close(), <-ended, p.publisher.Close())
 }
 
-// pipeline is Watermill's, wired.
+// pipeline is the wired parts of Watermill.
 type pipeline struct {
 	router    *message.Router
 	publisher message.Publisher
@@ -114,7 +121,7 @@ func newPipeline(log *kafka.Kafka, project func(context.Context, *UserCreated) e
 	}
 	subscriber := func(group string) (message.Subscriber, error) {
 		consumer := wmkafka.DefaultSaramaSubscriberConfig()
-		consumer.Consumer.Offsets.Initial = sarama.OffsetOldest // or what came before its group would be lost
+		consumer.Consumer.Offsets.Initial = sarama.OffsetOldest // messages from before the group would be lost
 		return wmkafka.NewSubscriber(wmkafka.SubscriberConfig{
 			Brokers: log.Brokers, Unmarshaler: onKafka, ConsumerGroup: log.Prefix + group, OverwriteSaramaConfig: consumer,
 		}, logger)
@@ -224,7 +231,7 @@ func plainRow(e *UserCreated) []any {
 	return []any{fmt.Sprintf("%020d", e.ID), strconv.Itoa(e.ID), e.Name, at, at}
 }
 
-// plainHTTP takes commands, and says when so many users are there.
+// plainHTTP takes commands, and says whether all users are in the read model.
 func plainHTTP(commands *cqrs.CommandBus, projected *atomic.Int64) http.Handler {
 	router := mux.NewRouter()
 	router.HandleFunc("/commands", func(w http.ResponseWriter, r *http.Request) {
@@ -246,10 +253,10 @@ func plainHTTP(commands *cqrs.CommandBus, projected *atomic.Int64) http.Handler 
 func accept(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"accepted"}`) // the client is gone
+	_, _ = io.WriteString(w, `{"status":"accepted"}`) // an error means that the client is gone
 }
 
-// doneWhen says whether so many users are there.
+// doneWhen says whether the read model has a number of users.
 func doneWhen(projected *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if last, err := strconv.ParseInt(r.URL.Query().Get("last"), 10, 64); err != nil || projected.Load() < last {

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// readFor is how long each kind of read is kept up, in each run.
+	// readFor is the length of a run.
 	readFor = 3 * time.Second
-	// readUsers is the most users that there are to read.
+	// readUsers is the largest number of users to read.
 	readUsers = 100_000
-	// readWrites are the commands a second that come in meanwhile.
+	// readWrites is the number of commands a second during reads.
 	readWrites = 1000
 )
 
-// reads is how many users, and pages of 1,000, are read in a second by as many
-// clients as asked for, with and without commands coming in. The limit is a
-// handler that writes the same bytes, and has nothing to ask.
+// reads is the number of users, and of pages of 1,000 users, that the clients read in
+// a second, with and without commands coming in. The limit is a handler that writes
+// the same bytes without a database.
 func reads(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		limit, err := bare.start(ctx, dir)
@@ -82,7 +82,7 @@ func reads(ctx context.Context, b *bench) (rows []row, err error) {
 	return rows, err
 }
 
-// read is what one run of reads made.
+// read is the result of a run of reads.
 type read struct{ perSecond, megabytes, p99 float64 }
 
 func (r read) String() string {
@@ -104,13 +104,13 @@ func medianRead(runs []read) read {
 	}
 }
 
-// reading is clients that read, and one that writes.
+// reading is the clients: readers, and a writer.
 type reading struct {
 	clients, users int
-	next           int64 // the last user that was created
+	next           int64 // the last created user
 }
 
-// run reads for a while. Commands go to writes, if it isn't "".
+// run reads for readFor. Commands go to the URL writes meanwhile, if there is a URL.
 func (r *reading) run(ctx context.Context, url, writes string) (read, error) {
 	client := newClient(r.clients)
 	defer client.CloseIdleConnections()
@@ -152,7 +152,7 @@ func (r *reading) run(ctx context.Context, url, writes string) (read, error) {
 	return read{float64(len(took)) / readFor.Seconds(), float64(bytes.Load()) / 1e6 / readFor.Seconds(), quantile(took, 0.99)}, nil
 }
 
-// write sends commands at a rate, whether or not the last one is done.
+// write sends commands at a fixed rate: a command doesn't wait for the last command.
 func (r *reading) write(ctx context.Context, url string, until time.Time) error {
 	client := newClient(r.clients)
 	defer client.CloseIdleConnections()
@@ -171,7 +171,7 @@ func (r *reading) write(ctx context.Context, url string, until time.Time) error 
 	return work.Wait()
 }
 
-// fetch reads an answer, as it comes, and returns how long it is.
+// fetch reads an answer, and returns the length.
 func fetch(ctx context.Context, client *http.Client, url string) (int64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

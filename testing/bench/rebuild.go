@@ -21,16 +21,15 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// oneByOne is how many events are folded a transaction each: enough to know how
-// long one takes.
+// oneByOne is the number of events with a transaction each.
 const oneByOne = 2000
 
-// database is where a read model is folded into.
+// database is a database for read models.
 type database struct {
 	name string
-	// open opens an empty one. What it makes is deleted with dir, or by drop.
+	// open opens an empty database. Deleting dir, or drop, deletes the database.
 	open func(ctx context.Context, dir string) (store *sqlstore.Store, drop func() error, err error)
-	// What is wanted of a rebuild, beside a consumer that decodes, and beside a
+	// The wanted ratios of a rebuild, to a consumer that decodes, and to a
 	// transaction an event.
 	wantDecoded, wantSingle string
 }
@@ -49,7 +48,7 @@ func openSQLite(ctx context.Context, dir string) (*sqlstore.Store, func() error,
 	return store, func() error { return nil }, err
 }
 
-// openPostgres makes a schema.
+// openPostgres opens a new schema.
 func openPostgres(ctx context.Context, dir string) (*sqlstore.Store, func() error, error) {
 	server, err := url.Parse(os.Getenv("POSTGRES_URL"))
 	if err != nil {
@@ -75,9 +74,9 @@ func openPostgres(ctx context.Context, dir string) (*sqlstore.Store, func() erro
 	return store, func() error { return exec("DROP SCHEMA " + schema + " CASCADE") }, err
 }
 
-// rebuild is how fast the list of users is made anew from the log, up to where
-// it would be swapped in. One limit is a consumer that only decodes the same
-// events, the other a transaction for each.
+// rebuild is the speed of a rebuild of the list of users from the log, up to the
+// swap. A limit is a consumer that only decodes the same events; another limit is a
+// transaction for each event.
 func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		log, err := newFoldLog(ctx, dir)
@@ -113,14 +112,15 @@ func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
 
 func perSecond(rate float64) string { return fmt.Sprintf("%.0f/s", rate) }
 
-// micros compares processor time, which other processes on the machine change
-// less than they do the rates. An embedded broker's is in it.
+// micros compares processor times: other processes on the machine change processor
+// times less than rates. The time of an embedded broker counts too.
 func micros(what string, ours rates, than string, limit rates) row {
 	a, b := median(ours.micros), median(limit.micros)
 	return row{what, fmt.Sprintf("%.1f µs", a), fmt.Sprintf("%s %.1f µs", than, b), a / b, ""}
 }
 
-// time adds how fast something is done with n of them in this process.
+// time calls do for n things in this process, and adds the rate and the processor
+// time.
 func (r *rates) time(n int, do func() error) error {
 	began, used := time.Now(), processorTime()
 	err := do()
@@ -129,14 +129,14 @@ func (r *rates) time(n int, do func() error) error {
 	return err
 }
 
-// processorTime is what this process has taken so far.
+// processorTime is the processor time of this process so far.
 func processorTime() time.Duration {
 	var used syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used) // it fails for no reason that can be here
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used) // can't fail with these arguments
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// inStore rebuilds once, and folds some events one by one.
+// inStore rebuilds once, and folds some events with a transaction each.
 func inStore(ctx context.Context, database database, log *foldLog, events int, rebuilt, single *rates) error {
 	return inFolder(func(dir string) error {
 		store, drop, err := database.open(ctx, dir)
@@ -147,7 +147,7 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 		if err != nil {
 			return err
 		}
-		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // it has been measured
+		defer func() { _ = errors.Join(reader.Close(), store.Close(), drop()) }() // all is measured
 		p := userlist.Projection
 		r := &readmodel.Rebuild{
 			Projection: p, Store: store, Log: reader, Events: registry, Partitions: partitions, Logger: slog.New(slog.DiscardHandler),
@@ -166,12 +166,12 @@ func inStore(ctx context.Context, database database, log *foldLog, events int, r
 	})
 }
 
-// notBehind is a log in which nothing is to be caught up with in bulk.
+// notBehind is a log with an end of 0, so the engine never catches up in bulk.
 type notBehind struct{ *kafka.LogReader }
 
 func (notBehind) End(context.Context, int32) (int64, error) { return 0, nil }
 
-// oneAtATime folds some events of one partition, a transaction each.
+// oneAtATime folds some events of a partition, with a transaction each.
 func oneAtATime(ctx context.Context, store readmodel.Store, p *projection.Projection, log *foldLog, reader *kafka.LogReader, single *rates) error {
 	engine := &readmodel.Engine{
 		Projection: p, Store: store, Log: notBehind{reader}, Events: registry, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// restart is how long a process with so many users takes from its start until
-// it is ready, from the ledger's snapshots and from the log alone, what memory
-// the ledger takes for a user, and the whole process when it idles.
+// restart measures a process with many users: the time from the start until the
+// process is ready, from snapshots of the state store and from the log alone; the
+// memory of the state store for a user; and the memory of the idle process.
 func restart(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		filled, err := fillUsers(ctx, dir, b)
@@ -49,15 +49,14 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		rows = []row{
 			{"restart from snapshots" + users, fmt.Sprintf("%.2f s", fromSnapshots), fmt.Sprintf("from the log %.2f s", fromLog), fromSnapshots / fromLog, ""},
 			{"memory of the idle process" + users, fmt.Sprintf("%.0f MB", filled/1e6), fmt.Sprintf("after a restart %.0f MB", restarted/1e6), filled / restarted, ""},
-			{"memory of the ledger a user", fmt.Sprintf("%.0f bytes", (with-without)/float64(b.users)), "", 0, ""},
+			{"memory of the state store a user", fmt.Sprintf("%.0f bytes", (with-without)/float64(b.users)), "", 0, ""},
 		}
 		return nil
 	})
 	return rows, err
 }
 
-// fillUsers creates the users, and returns the memory of the process that took
-// them.
+// fillUsers creates the users, and returns the memory of the process then.
 func fillUsers(ctx context.Context, dir string, b *bench) (bytes float64, err error) {
 	t, _, err := startMillrace(ctx, dir)
 	if err != nil {
@@ -73,7 +72,7 @@ func fillUsers(ctx context.Context, dir string, b *bench) (bytes float64, err er
 	return t.idleMemory(ctx)
 }
 
-// startTime is how long a start takes, and the memory of the process then.
+// startTime is the time of a start, and the memory of the process then.
 func startTime(ctx context.Context, dir string) (seconds, bytes float64, err error) {
 	began := time.Now()
 	t, _, err := startMillrace(ctx, dir)
@@ -86,11 +85,11 @@ func startTime(ctx context.Context, dir string) (seconds, bytes float64, err err
 	return took.Seconds(), bytes, err
 }
 
-// idleFor is how long a process has nothing to do before its memory counts.
+// idleFor is how long a process idles before its memory counts.
 const idleFor = 5 * time.Second
 
-// idleMemory is what the process has of the machine's memory (VmRSS, see
-// proc_pid_status(5)) when it has had nothing to do for a while, in bytes.
+// idleMemory is the resident memory of the idle process (VmRSS, see
+// proc_pid_status(5)), in bytes.
 func (t *target) idleMemory(ctx context.Context) (bytes float64, err error) {
 	select {
 	case <-time.After(idleFor):
@@ -103,7 +102,7 @@ func (t *target) idleMemory(ctx context.Context) (bytes float64, err error) {
 	}
 	found := residentSize.FindSubmatch(status)
 	if found == nil {
-		return 0, errors.New("its status doesn't say what memory it has")
+		return 0, errors.New("/proc/PID/status has no VmRSS")
 	}
 	kibibytes, err := strconv.ParseFloat(string(found[1]), 64)
 	return kibibytes * 1024, err
@@ -111,8 +110,8 @@ func (t *target) idleMemory(ctx context.Context) (bytes float64, err error) {
 
 var residentSize = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
 
-// stateHeap is what is alive in a command service that is ready and alone in
-// its process, in bytes.
+// stateHeap is the live heap of a ready command service without other roles, in
+// bytes.
 func stateHeap(ctx context.Context, dir string) (bytes float64, err error) {
 	settings := []string{"roles=command-service"}
 	if realBrokers() == nil {
@@ -143,7 +142,7 @@ func stateHeap(ctx context.Context, dir string) (bytes float64, err error) {
 	}
 	found := heapAlloc.FindSubmatch(text)
 	if found == nil {
-		return 0, errors.New("the heap's profile doesn't say how large it is")
+		return 0, errors.New("the heap profile has no HeapAlloc")
 	}
 	return strconv.ParseFloat(string(found[1]), 64)
 }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// rates are what a contender made, a number for each run.
+// rates are the results of a contender, a number for each run.
 type rates struct {
 	perSecond []float64
 	micros    []float64 // of processor time, for each command
 }
 
-// throughput is how many commands become visible in a second, from POST to
-// the read model, with as many clients as asked for: each sends its next
-// command when it has the answer to the last. The time ends when nothing waits
-// any more, so that no backlog can grow unseen. Plain Watermill keeps one read
-// model; Millrace is measured with that one, and with all of its own.
+// throughput is the number of commands that become visible in a second, from POST to
+// the read model. A client sends the next command after the answer to the last
+// command. The time ends when no command waits, so no backlog can grow unseen. Plain
+// Watermill has a single read model; Millrace is measured with the same read model
+// alone, and with all read models.
 func throughput(ctx context.Context, b *bench) ([]row, error) {
 	made, err := compare(ctx, b, bare, plain, floor, millrace("query_service.read_models=users"), millrace())
 	if err != nil {
@@ -44,7 +44,7 @@ func throughput(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// compare runs contenders in turn, so that they share the machine's moods.
+// compare runs contenders in turn, so that all share the moods of the machine.
 func compare(ctx context.Context, b *bench, contenders ...contender) ([]rates, error) {
 	made := make([]rates, len(contenders))
 	for range b.runs {
@@ -70,7 +70,7 @@ func (r *rates) add(ctx context.Context, b *bench, c contender) error {
 			err = t.drained(ctx, b.commands)
 		}
 		took := time.Since(began)
-		cpu := t.stop() // its start and its end are in it
+		cpu := t.stop() // start and end count too
 		r.perSecond = append(r.perSecond, float64(b.commands)/took.Seconds())
 		r.micros = append(r.micros, float64(cpu.Microseconds())/float64(b.commands))
 		return err

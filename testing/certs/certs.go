@@ -17,14 +17,15 @@ import (
 	"time"
 )
 
-// Authority signs certificates, for as long as a test takes.
+// Authority signs certificates for the tests of a package. The certificates are
+// good for an hour.
 type Authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// New is a new authority.
+// New makes an authority. A failure ends the test.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	template := &x509.Certificate{
@@ -35,18 +36,18 @@ func New(t testing.TB) *Authority {
 	return a
 }
 
-// PEM is the authority's certificate.
+// PEM is the authority's certificate, in PEM.
 func (a *Authority) PEM() []byte { return encode("CERTIFICATE", a.cert.Raw) }
 
-// Pool is for those who trust the authority.
+// Pool trusts the authority alone.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-// Sign makes a certificate for a name, for localhost and 127.0.0.1 too, and
-// its key, both PEM.
+// Sign makes a certificate for a name, localhost and 127.0.0.1, and the private key,
+// both in PEM.
 func (a *Authority) Sign(name string) (cert, key []byte) {
 	a.t.Helper()
 	private := newKey(a.t)
@@ -71,7 +72,8 @@ func (a *Authority) Pair(name string) tls.Certificate {
 	return pair
 }
 
-// Files are a certificate, its key and its authority on disk.
+// Files are the paths of a certificate, its private key, and the certificate of the
+// authority, all in PEM.
 type Files struct{ Cert, Key, CA string }
 
 // Files writes a new certificate for a name into a folder, as cert.pem,
@@ -97,7 +99,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// sign makes a certificate that is good for an hour.
+// sign makes a certificate that is good for an hour from now.
 func sign(t testing.TB, template, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)

@@ -245,7 +245,7 @@ func same(output string) string {
 // and the path of the checkout, and returns the standard output.
 func (r *reader) shell(command string) (string, error) {
 	changes := []string{"=../millrace", "=" + r.checkout}
-	env := environ()
+	env := append(environ(), "no_proxy=localhost")
 	if r.server != nil {
 		changes = append(changes, r.server.changes...)
 		env = append(env, "MILLRACE_KAFKA_BROKERS="+r.server.broker)
@@ -254,7 +254,7 @@ func (r *reader) shell(command string) (string, error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute) // a first build
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
-	cmd.Dir, cmd.Env = r.folder, append(env, "no_proxy=localhost")
+	cmd.Dir, cmd.Env = r.folder, env
 	var failures strings.Builder
 	cmd.Stderr = &failures
 	out, err := cmd.Output()

@@ -6,13 +6,14 @@ import (
 	"testing"
 )
 
-// arrows is what each package may import of the others. The packages stand from
-// the top floor to the ground: an arrow goes down only, so there is no circle.
+// arrows are the imports that each package may have. The packages stand from the top
+// floor to the ground: an arrow goes down only, so there is no circle.
 var arrows = []struct {
 	of string
 	to []string
 }{
 	{"app", []string{"handlers/users", "projections/userlist", "projections/userstats", "router/aggregate", "router/query", "router/service"}},
+	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
 		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/embedded",
 		"router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
@@ -20,33 +21,34 @@ var arrows = []struct {
 	}},
 	{"projections/userlist", []string{"handlers/users", "router/projection", "router/query", "router/web"}},
 	{"projections/userstats", []string{"handlers/users", "router/aggregate", "router/projection", "router/query", "router/web"}},
-	{"router/projection/projectiontest", []string{"router/eventlog", "router/kafka", "router/projection", "router/query", "router/readmodel", "router/sqlstore", "router/web"}},
+	{"router/projection/projectiontest", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/projection", "router/query", "router/readmodel", "router/sqlstore", "router/web"}},
 	{"router/query/commandstatus", []string{"router/aggregate", "router/eventlog", "router/projection", "router/query", "router/readmodel", "router/web"}},
 	{"router/query/history", []string{"router/aggregate", "router/eventlog", "router/projection", "router/query", "router/readmodel", "router/web"}},
 	{"router/query", []string{"router/aggregate", "router/eventlog", "router/projection", "router/readmodel", "router/web"}},
 	{"router/sqlstore", []string{"router/eventlog", "router/projection", "router/readmodel"}},
-	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/projection"}},
-	{"router/gateway", []string{"router/aggregate", "router/decider", "router/eventlog", "router/web"}},
-	{"router/decider", []string{"router/aggregate", "router/eventlog", "router/kafka"}},
-	{"router/kafka", []string{"router/eventlog"}},
+	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging", "router/projection"}},
+	{"router/gateway", []string{"router/aggregate", "router/decider", "router/eventlog", "router/logging", "router/web"}},
+	{"router/decider", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging"}},
+	{"router/kafka", []string{"router/eventlog", "router/logging"}},
 	{"router/kafka/embedded", nil},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
-	{"router/telemetry", []string{"router/eventlog", "router/web"}},
+	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
 	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
 	{"router/projection", []string{"router/aggregate", "router/eventlog"}},
-	{"router/web/guard", []string{"router/web"}},
-	{"router/web", []string{"router/aggregate"}},
+	{"router/web/guard", []string{"router/logging", "router/web"}},
+	{"router/web", []string{"router/aggregate", "router/logging"}},
 	{"router/eventlog", nil},
+	{"router/logging", nil},
 	{"router/config", nil},
 	{"handlers/users", []string{"router/aggregate"}},
 	{"router/aggregate/aggregatetest", []string{"router/aggregate"}},
 	{"router/aggregate", nil},
 }
 
-// standardLibrary are the packages that import nothing from elsewhere.
-var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest"}
+// standardLibrary are the packages without imports from other modules.
+var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest", "router/logging"}
 
-// domains are the packages that only some files may import.
+// domains are the folders of the domains. Only some files may import a domain.
 var domains = []string{"handlers/", "projections/"}
 
 func TestArrows(t *testing.T) {

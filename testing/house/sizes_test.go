@@ -9,7 +9,7 @@ const (
 	maxFiles = 25
 )
 
-// large are the packages that may have more files: the roof wires all others.
+// large are the packages with more files: the roof wires all other packages.
 var large = map[string]bool{"router/service": true}
 
 func TestSizes(t *testing.T) {

@@ -14,8 +14,8 @@ type text struct {
 	lines []string
 }
 
-// textsOf are the files of a folder that a program is built from: Go without
-// tests, and what is embedded.
+// textsOf are the sources of a program in a folder: Go without tests, and embedded
+// files.
 func textsOf(t *testing.T, folder string) []text {
 	t.Helper()
 	var all []text

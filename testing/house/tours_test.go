@@ -11,8 +11,8 @@ import (
 
 var goFile = regexp.MustCompile(`\b[a-z][a-z0-9_]*\.go\b`)
 
-// A doc.go that is a tour by files names each file of the package, and none
-// that isn't there.
+// A doc.go with names of files is a tour: each file of the package is named, and no
+// other file.
 func TestTours(t *testing.T) {
 	t.Parallel()
 	for _, s := range sources(t) {

@@ -1,5 +1,5 @@
-// Package house holds the tests of the tree itself: who imports whom, how large
-// files and packages are, and the words of the comments.
+// Package house has the tests of the tree itself: imports between packages, sizes of
+// files and packages, modules, documents, and the words of comments.
 package house
 
 import (
@@ -28,7 +28,7 @@ type source struct {
 	lines  int
 }
 
-// sources are all Go files of the module, those of nested modules too.
+// sources are all Go files of the tree, with the files of nested modules.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
@@ -47,7 +47,7 @@ func sources(t *testing.T) []source {
 			return nil
 		}
 		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(set, name, nil, parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// imports are the paths that a file imports.
+// imports are the imported paths of a file.
 func (s source) imports() []string {
 	var paths []string
 	for _, spec := range s.file.Imports {

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// maxPronouns is how many pronouns 100 words of doc comments may have: those of
-// good Go projects have 2 to 4.
+// maxPronouns is the largest number of pronouns in 100 words of doc comments. Good Go
+// projects have 2 to 4.
 const maxPronouns = 4.5
 
 var pronouns = []string{"it", "that", "those", "what", "who", "one", "which", "them", "they"}
 
-// private are words that this project once had for things with a standard name.
+// private are words of this project for things with a standard name.
 var private = []string{"ledger", "desk", "restack", "wish", "slot", "absentee", "absentees", "complaints", "journey"}
 
 var word = regexp.MustCompile(`[A-Za-z']+`)

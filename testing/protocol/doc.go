@@ -1,78 +1,94 @@
 // Package protocol is a model of the write side's protocol, and a search
-// through everything that can happen to it. The binary has nothing of it: it
-// is there for tests, and to be read.
+// through everything that can happen in the model. The binary has nothing of
+// the package, which is for tests and for readers.
 //
-// # What it stands for
+// # The model and the code
 //
-// The rules that ARCHITECTURE.md tells of, and the code that follows them: the
-// gate in messaging/chain.go; the fold in handlers/stream.go, decisions in
-// decide.go and parking.go (here ledger.go); the desk in handlers/desk.go
-// (here desk.go). A test beside that code, TestDesksFollowTheProtocol, has
-// real desks go random ways through this model and fails unless they append
-// the same records and mark the same offsets, step by step. So what the search
-// finds here is true there.
+// The model has the rules of ARCHITECTURE.md, and a counterpart for the code:
 //
-// A [Scenario] is a handful of commands about one or two users, and two
-// command services. In world.go stands what can happen at any moment: a
-// command is delivered and decided, an append lands, or is given up and lands
-// late or never, its handler hears of that and sends again, the ledger reads a
-// record, a handler is killed, another takes the partition over while the
-// first goes on as a zombie, the group's offset is reset, topic commands is
-// made anew. The search looks at every order in which that can come, nearest
-// first, and remembers where it has been. In promises.go stands what must hold
-// throughout: one outcome for each command, in the order of the commands, each
-// about the history before it; expectedVersion; nothing marked that is not
-// decided, or would be decided again if it came again; nobody told what doesn't
-// count. And wherever all has come to rest, nothing is lost and nothing is
-// stuck.
+//	record.go     records, digests and logs, and the gate's view of a log
+//	state.go      the gate of router/eventlog; fold, decisions and parking of router/decider
+//	processor.go  the partition processor of router/decider
+//	world.go      topics, consumer group and handlers, and all events that can happen
+//	promises.go   the promises that must hold throughout
+//	rules.go      the rules, each of which a search can leave out
+//	scenario.go   the scenarios
+//	search.go     the search through all orders of events
+//	walk.go       a random way through a scenario, for real processors
 //
-// # How to run it
+// TestProcessorsFollowTheProtocol in router/decider leads real processors along
+// random walks, and fails unless the processors append the same records and
+// mark the same offsets at each step. So the results of a search hold for the
+// code.
 //
-//	go test ./handlers/protocol                     some seconds
-//	go test ./handlers/protocol -v                  and tables, and the shortest way to each broken promise
-//	go test ./handlers/protocol -v -timeout 0 -deep every scenario to its end, with several faults at once
+// A [Scenario] is a handful of commands about one or two users, and two command
+// services, called handlers. At any moment
 //
-// The deep search of the whole protocol saw 63.8 million states in nine minutes
-// on a busy machine, and no promise broken. It came to the end of each scenario
-// but "parked, many held", of which it saw the nearest 20 million.
+//   - a command is delivered and decided;
+//   - an append lands, or is given up and lands late or never;
+//   - the handler hears of the failure, and sends again;
+//   - a state store reads a record;
+//   - a handler is killed;
+//   - another handler takes the partition over, while the first goes on as a
+//     zombie;
+//   - the group's offset is reset;
+//   - topic commands is deleted and created again.
 //
-// # What each rule is there for
+// The search looks at every order of these events, the nearest worlds first,
+// and remembers visited worlds. Throughout, the promises must hold: one outcome
+// for each command, in the order of the commands, each about the history
+// before; expectedVersion; no mark of an undecided command, or of a command
+// that another delivery would decide again; no client hears of an outcome that
+// doesn't count. Where everything has come to rest, nothing is lost and nothing
+// is stuck.
+//
+// # How to run the search
+//
+//	go test ./testing/protocol                     some seconds
+//	go test ./testing/protocol -v                  and tables, and the shortest way to each broken promise
+//	go test ./testing/protocol -v -timeout 0 -deep every scenario to its end, with several faults at once
+//
+// The deep search of the whole protocol visited 63.8 million states in nine
+// minutes on a busy machine, and found no broken promise. The search came to
+// the end of each scenario but "parked, many deferred", with the nearest 20
+// million states visited there.
+//
+// # The reason for each rule
 //
 // TestEachRuleIsNeeded leaves out one rule at a time, and the search must find
-// the promise that breaks. Four break none, and TestSomeRulesAreForSpeed holds
-// that:
+// the promise that breaks. Four rules break no promise, and
+// TestSomeRulesAreForSpeed checks these:
 //
-//   - The slot's number and the version in the gate: the digest of the record
-//     before says as much. They are for people, for queries, and against
-//     writers that follow no rules.
-//   - Pure decisions (rule 1): with them, two writers append the same record,
-//     and neither has to decide again. Indeed as long as both run the same
-//     binary and read the same topic, and no command id comes twice, all they
-//     ever append are copies. Slots are fought over in a rolling upgrade, about
-//     a command id that one remembers and the other has forgotten, and after
-//     topic commands was made anew. That is what prev is needed for.
-//   - Folding a partition before touching it (rule 6): with the chain,
-//     decisions about an old state lose their slot and are taken again. With
-//     slot numbers for a gate, commands are lost.
+//   - The sequence number and the version in the gate: the digest of the record
+//     before says as much. Number and version are for people, for queries, and
+//     against writers that follow no rules.
+//   - Pure decisions (rule 1): two writers with pure decisions append equal
+//     records, and neither has to decide again. As long as both writers run the
+//     same binary and read the same topic, and no command id comes twice, all
+//     their records are copies. Writers compete for sequence numbers in a rolling
+//     upgrade, about a command id that only one of the two remembers, and after
+//     topic commands was created again. For these cases prev is needed.
+//   - Folding a partition before touching it (rule 6): with the chain, decisions
+//     about an old state lose their sequence number and are made again. With
+//     sequence numbers for a gate, commands are lost.
 //
-// # What it leaves out
+// # What the model leaves out
 //
 // Partitions, but for one; bodies and their hashes, dead letters, commands of
-// unknown types, and time. Of Kafka it believes that a log never loses what it
-// holds, that a producer keeps the order of what it has not given up, that the
-// group refuses the offsets of members that are no longer in it, and that a
-// fetched message is dropped with its session. The last is Watermill's doing:
-// a session ends after its messages are acked. TestEachRuleIsNeeded shows what
-// would happen otherwise.
+// unknown types, and time. The model believes that a log never loses records,
+// that a producer keeps the order of the appends that are not given up, that
+// the group refuses the offsets of members that have left, and that a fetched
+// message is dropped with its session. The last is true because of Watermill: a
+// session ends after its messages are acked. TestEachRuleIsNeeded shows the
+// consequence otherwise.
 //
 // Some shortcuts make the search shorter and take no behaviour away:
 //
-//   - A record that the gate ignores is not kept in the log: every fold ignores
-//     it, and it changes nothing.
-//   - The group's offset is settled when somebody looks at it, and may then be
-//     anything between the last one and what is marked.
-//   - A zombie never finds out that it is one: it may do nothing from any
-//     moment on, and that is the same.
-//   - An append that nobody waits for lands only when the gate would accept it,
-//     and is forgotten once it never will.
+//   - The log has no ignored records: every fold ignores such a record.
+//   - The group's offset is settled when somebody looks, and is then any offset
+//     between the last look and the mark.
+//   - A zombie never finds out that it is a zombie: a zombie may do nothing from
+//     any moment on, with the same effect.
+//   - An append without a waiter lands only if the gate accepts the record, and
+//     is forgotten once the gate never will.
 package protocol

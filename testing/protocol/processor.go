@@ -2,51 +2,51 @@ package protocol
 
 import "slices"
 
-// MaxDeferred bounds the held commands that go on at a desk at a time. Each user
-// may have one.
+// MaxDeferred bounds the deferred commands under way in a processor. Each user
+// may have one in any case.
 const MaxDeferred = 2
 
 const (
-	maxJobs = 7  // at a desk: the window, and the held commands that go on
-	maxAir  = 24 // appends of a handler whose end is not known
+	maxJobs = 7  // in a processor: the window, and deferred commands under way
+	maxAir  = 24 // appends of a handler that have neither succeeded nor failed
 )
 
-// handler is one command service: its ledger, and the desk for the partition
-// if it has claimed it, or still believes so. Its ledger is the fold of the log
-// as far as it has read.
+// handler is one command service: its state store, and its processor of the
+// partition, if the handler has claimed the partition or still believes so. The
+// state store is the fold of the log up to folded.
 type handler struct {
 	folded  log
 	claimed bool
-	topic   uint8 // the session's
-	next    uint8 // the command that is delivered next
+	topic   uint8 // of the session
+	next    uint8 // the command of the next delivery
 	marked  uint8 // all commands before are done
 	strayed bool
-	retry   bool // appends have failed and are to be sent again
+	retry   bool // failed appends wait for a retry
 	jobs    [maxJobs]job
 	air     [maxAir]flight
 }
 
-// job is a command at the desk.
+// job is a command under way in a processor.
 type job struct {
-	record   digest // 0 if it needs none
-	command  uint8  // its place in the scenario and one more, 0 for no job
-	deferred bool   // it comes from the stream's held commands
-	failed   bool   // the append failed, or waits behind one that did
+	record   digest // 0 if the command needs none
+	command  uint8  // the command's place in the scenario plus one, 0 for no job
+	deferred bool   // the command is one of the stream's deferred commands
+	failed   bool   // the append has failed, or waits behind a failed append
 	done     bool
 }
 
-// flight is an append whose end is not known.
+// flight is an append that has neither succeeded nor failed.
 type flight struct {
 	record digest
 	state  state
 }
 
-type state uint16 // no padding: worlds are hashed, and that takes most of the time
+type state uint16 // no padding: a search hashes worlds most of the time
 
 const (
-	flying state = iota // it lands after those before it
-	failed              // the handler is about to hear that it failed
-	astray              // nobody waits for it; it lands at any time, or never
+	flying state = iota // the append lands after the appends before
+	failed              // the handler is about to hear of the failure
+	astray              // nobody waits for the append, which lands at any time or never
 )
 
 // processor is a handler at work in a world.
@@ -62,7 +62,7 @@ func (m *model) processor(w *world, who uint8) processor {
 	return processor{m, w, &w.handlers[who], who, &m.Handlers[who]}
 }
 
-// stateOf is a user as this handler knows it.
+// stateOf is a user in this handler's state store.
 func (p processor) stateOf(user uint8) *stream { return &p.entries[p.folded].streams[p.who][user] }
 
 func (p processor) userOf(j *job) uint8 { return p.Commands[j.command-1].User }
@@ -84,7 +84,7 @@ func (p processor) add(j job) *job {
 	return &p.jobs[i]
 }
 
-// taken counts those that are taken at the desk.
+// taken counts the commands under way, deferred commands aside.
 func (p processor) taken() (n int) {
 	for i := range p.jobs {
 		if p.jobs[i].command > 0 && !p.jobs[i].deferred {
@@ -94,7 +94,7 @@ func (p processor) taken() (n int) {
 	return n
 }
 
-// take puts a command on the desk.
+// take takes a command into the processor.
 func (p processor) take(command uint8) {
 	p.next = command + 1
 	j := p.add(job{command: command + 1})
@@ -105,9 +105,9 @@ func (p processor) take(command uint8) {
 	p.mark()
 }
 
-// decide gives a job its record, on top of its stream's stack, and sends it. A
-// command that has its outcome there gets none, nor does a held one that isn't
-// the next to go on.
+// decide gives a job its record, on top of the stream's speculative state, and
+// sends the record. A command that has its outcome there gets no record, and
+// neither does a deferred command that isn't the next to go on.
 func (p processor) decide(j *job) {
 	user, command := p.userOf(j), j.command-1
 	j.record, j.failed = 0, false
@@ -137,13 +137,14 @@ func (p processor) decide(j *job) {
 	j.record = p.digest(r)
 	p.note("%s decides #%d: %v", p.name(), command, j.record)
 	if p.retry {
-		j.failed = true // behind those that failed: it goes with them
+		j.failed = true // behind the failed appends, and sent with these
 		return
 	}
 	p.send(j.record)
 }
 
-// top is a user with all that is stacked below a job, or all there is.
+// top is a user's speculative state below a job, or below nothing: with all
+// jobs.
 func (p processor) top(user uint8, below *job) stream {
 	top := *p.stateOf(user)
 	for _, j := range p.speculation(user) {
@@ -157,19 +158,19 @@ func (p processor) top(user uint8, below *job) stream {
 	return top
 }
 
-// repeats says whether a command has its outcome when its turn comes.
+// repeats reports whether a command has its outcome when its turn comes.
 func (p processor) repeats(top *stream, j *job) bool {
 	if !p.off(repetition) {
 		return p.known(top, j.command-1)
 	}
-	// As far as the ledger happens to have come.
+	// The answer depends on how far the state store has read.
 	id, user := p.Commands[j.command-1].ID, p.userOf(j)
 	return p.known(p.stateOf(user), j.command-1) || slices.ContainsFunc(p.speculation(user), func(other *job) bool {
 		return other != j && other.record > 0 && p.Commands[other.command-1].ID == id
 	})
 }
 
-// finished says whether the ledger knows how a job's command ended.
+// finished reports whether the state store has the outcome of a job.
 func (p processor) finished(known *stream, j *job) bool {
 	if j.deferred {
 		return !known.resumes(j.command - 1)
@@ -186,7 +187,7 @@ func (p processor) send(r digest) {
 
 func (p processor) launch(f flight) {
 	free := slices.IndexFunc(p.air[:], func(f flight) bool { return f.record == 0 })
-	p.air[free] = f // if there is none, maxAir is too small
+	p.air[free] = f // a panic here says that maxAir is too small
 }
 
 // readBack folds the next record.
@@ -203,8 +204,8 @@ func (p processor) readBack() {
 	p.mark()
 }
 
-// overtaken drops what no longer stacks, for somebody else took the slot, and
-// decides again from the first.
+// overtaken decides the jobs of a speculation again, from the first, after
+// another record has taken the sequence number of the first.
 func (p processor) overtaken(speculation []*job) {
 	switch {
 	case p.off(redecide):
@@ -222,7 +223,8 @@ func (p processor) overtaken(speculation []*job) {
 	}
 }
 
-// finish takes the jobs off a stack whose commands have their outcome.
+// finish completes the first jobs of a speculation whose commands have their
+// outcome.
 func (p processor) finish(user uint8) {
 	behind := false
 	for _, j := range p.speculation(user) {
@@ -235,8 +237,8 @@ func (p processor) finish(user uint8) {
 	}
 }
 
-// resume decides a stream's held commands that may go on, each on top of the
-// one before. One that is parked again stops the rest.
+// resume decides a stream's deferred commands that may go on, each on top of
+// the command before. A command that is parked again stops the rest.
 func (p processor) resume(user uint8) {
 	for {
 		next, any := p.nextDeferred(user)
@@ -247,8 +249,8 @@ func (p processor) resume(user uint8) {
 	}
 }
 
-// nextDeferred is the held command that goes on next, if there is one, and room
-// for it.
+// nextDeferred is the deferred command that goes on next, if there is such a
+// command and room.
 func (p processor) nextDeferred(user uint8) (command uint8, any bool) {
 	room, own := MaxDeferred, 0
 	for i := range p.jobs {
@@ -272,8 +274,8 @@ func (p processor) nextDeferred(user uint8) (command uint8, any bool) {
 	return top.deferred.items[0].command, top.resuming()
 }
 
-// mark moves the session's mark behind the jobs that are done, up to the
-// first that isn't, and takes those off the desk.
+// mark moves the session's mark behind the jobs that are done, up to the first
+// job under way, and takes these jobs away.
 func (p processor) mark() {
 	jobs, first := p.jobs, true
 	p.jobs = [maxJobs]job{}
@@ -296,15 +298,15 @@ func (p processor) mark() {
 	}
 }
 
-// acked says whether the handler was told that Kafka holds a job's record.
+// acked reports whether the handler has heard that Kafka holds a job's record.
 func (p processor) acked(j *job) bool {
 	return j.record > 0 && !j.failed && !slices.ContainsFunc(p.air[:], func(f flight) bool {
 		return f.record == j.record && f.state != astray
 	})
 }
 
-// delivered is told that Kafka holds a record. In a sound protocol that is
-// nothing to go by.
+// delivered is called when Kafka holds a record. In a sound protocol, delivered
+// does nothing.
 func (p processor) delivered(r digest) {
 	if p.off(tellReadBack) {
 		p.tell(r)
@@ -314,9 +316,9 @@ func (p processor) delivered(r digest) {
 	}
 }
 
-// appendFailed is told that Kafka may hold a record, or not. What is stacked
-// on it may have come to the log before it, and counts for nothing then: that
-// goes again even if the record itself turns out to count.
+// appendFailed is called when Kafka may hold a record, or not. The records of
+// jobs behind may be in the log before the record, where the gate ignores them.
+// So the jobs behind go again even if the record itself counts in the end.
 func (p processor) appendFailed(r digest) {
 	user := p.records[r].user
 	speculation := p.speculation(user)
@@ -336,7 +338,7 @@ func (p processor) appendFailed(r digest) {
 	}
 }
 
-// sendAgain sends what failed, and what is stacked on it.
+// sendAgain sends the failed records, and the records of all jobs behind.
 func (p processor) sendAgain() {
 	p.retry = false
 	for user := range uint8(users) {
@@ -351,7 +353,7 @@ func (p processor) sendAgain() {
 	}
 }
 
-// claim begins a session: the group has handed over the partition.
+// claim begins a session: the group has assigned the partition.
 func (p processor) claim() {
 	p.endSession()
 	p.owner = p.who + 1
@@ -365,7 +367,7 @@ func (p processor) claim() {
 	}
 }
 
-// endSession ends a session. What is in the air stays there.
+// endSession ends a session. Appends under way stay under way.
 func (p processor) endSession() {
 	*p.handler = handler{folded: p.folded, air: p.air}
 	for i := range p.air {

@@ -2,16 +2,16 @@ package protocol
 
 import "fmt"
 
-// The promises that a search looks after.
+// The promises that a search checks.
 const (
 	oneOutcome    = "one outcome for each command"
 	inOrder       = "a user's commands are decided in order"
 	versionHeld   = "expectedVersion is honoured"
 	ownHistory    = "a decision is about the history before it"
 	oneChain      = "a user's records are one chain"
-	markedDone    = "what is marked is decided"
-	notAgain      = "what is done is not done again"
-	toldTrue      = "clients are told what counts"
+	markedDone    = "marked commands are decided"
+	notAgain      = "marked commands are not decided again"
+	toldTrue      = "clients hear of accepted outcomes only"
 	nothingLost   = "nothing is lost"
 	nothingSticks = "nothing gets stuck"
 )
@@ -23,7 +23,7 @@ func (m *model) breaks(promise, format string, args ...any) {
 	}
 }
 
-// checkAccepted looks at a record that is about to be accepted.
+// checkAccepted checks a record that the gate is about to accept.
 func (m *model) checkAccepted(w *world, d digest) {
 	r := &m.records[d]
 	c := &m.Commands[r.command]
@@ -49,7 +49,7 @@ func (m *model) checkAccepted(w *world, d digest) {
 	}
 	for _, dc := range before.deferred.all() {
 		if !r.kind.defers() && !c.operators() && dc.command < r.command {
-			m.breaks(inOrder, "%s while #%d is held", m.describe(d), dc.command)
+			m.breaks(inOrder, "%s while #%d is deferred", m.describe(d), dc.command)
 		}
 	}
 	if r.kind.event() && c.Expects > 0 && r.version != c.Expects {
@@ -67,13 +67,13 @@ func (m *model) checkAccepted(w *world, d digest) {
 		case told == d:
 			w.told[i] = 0
 		case t.user == r.user && t.seq == r.seq:
-			m.breaks(toldTrue, "told was %s, and it is %s", m.describe(told), m.describe(d))
+			m.breaks(toldTrue, "told was %s, and the outcome is %s", m.describe(told), m.describe(d))
 		}
 	}
 }
 
-// follows says whether one of the two binaries decides so, after the history
-// before.
+// follows reports whether one of the two binaries decides the record, after the
+// history before.
 func (m *model) follows(w *world, r *record, waits bool) bool {
 	for i := range m.Handlers {
 		s, b := &m.entries[w.log].streams[i][r.user], &m.Handlers[i]
@@ -92,8 +92,8 @@ func (m *model) follows(w *world, r *record, waits bool) bool {
 	return false
 }
 
-// hasOutcome says whether the log has one for a command, or for one with the
-// same id.
+// hasOutcome reports whether the log has an outcome of a command, or of a
+// command with the same id.
 func (m *model) hasOutcome(w *world, command uint8) bool {
 	is := &m.Commands[command]
 	for d := range m.backwards(w.log) {
@@ -105,7 +105,8 @@ func (m *model) hasOutcome(w *world, command uint8) bool {
 	return false
 }
 
-// checkKnown looks at what is marked: delivered again, it must not be decided.
+// checkKnown checks marked commands: after another delivery, a marked command
+// must not be decided.
 func (m *model) checkKnown(w *world, next uint8) {
 	for command := m.startOf(w.topic); command < next; command++ {
 		for i := range m.Handlers {
@@ -124,13 +125,13 @@ func (p processor) tell(r digest) {
 		case old == r:
 			return
 		case o.user == is.user && o.seq == is.seq:
-			p.breaks(toldTrue, "told is %s, and it is %s", p.describe(r), p.describe(old))
+			p.breaks(toldTrue, "told is %s, and the outcome is %s", p.describe(r), p.describe(old))
 		}
 	}
 	p.told[is.command] = r
 }
 
-// checkQuiet looks at a world in which nothing more has to happen.
+// checkQuiet checks a world in which nothing must happen any more.
 func (m *model) checkQuiet(w *world) {
 	for command := m.startOf(w.topic); command < m.endOf(w.topic); command++ {
 		if !m.hasOutcome(w, command) {
@@ -139,16 +140,16 @@ func (m *model) checkQuiet(w *world) {
 	}
 	m.checkKnown(w, m.reached(w))
 	if next := m.reached(w); next != m.endOf(w.topic) {
-		m.breaks(nothingSticks, "#%d stays at the desk", next)
+		m.breaks(nothingSticks, "#%d stays in the processor", next)
 	}
 	for user := range uint8(users) {
 		if m.entries[w.log].streams[w.owner-1][user].resuming() {
-			m.breaks(nothingSticks, "the held commands of user %d may go on, and don't", user)
+			m.breaks(nothingSticks, "the deferred commands of user %d may go on, and don't", user)
 		}
 	}
 	for _, told := range w.told {
 		if told > 0 {
-			m.breaks(toldTrue, "told was %s, and it never counts", m.describe(told))
+			m.breaks(toldTrue, "told was %s, and the record never counts", m.describe(told))
 		}
 	}
 }

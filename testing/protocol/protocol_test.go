@@ -12,7 +12,7 @@ import (
 
 var deep = flag.Bool("deep", false, "search every scenario with all its faults at once: minutes, and some gigabytes of memory")
 
-// everyday is what may go wrong in the searches of every run of the tests.
+// everyday are the faults of the searches in every run of the tests.
 var everyday = []faults{
 	{},
 	{takeOvers: 1},
@@ -86,12 +86,12 @@ func TestPromisesHold(t *testing.T) {
 		t.Errorf("deed %d never happened", i)
 	}
 	if i := slices.Index(seen[1:], false); i >= 0 {
-		t.Errorf("no record that says %s was ever accepted", kind(i+1))
+		t.Errorf("no record of kind %s was ever accepted", kind(i+1))
 	}
 	t.Log("\n" + strings.Join(table, "\n"))
 }
 
-// mutants leave out a rule each, in a scenario where that breaks a promise.
+// mutants leave out a rule each, in a scenario where the loss breaks a promise.
 var mutants = []struct {
 	rule     rule
 	what     string
@@ -100,27 +100,27 @@ var mutants = []struct {
 	breaks   string
 }{
 	{gate, "gate: everything in the log counts", "two users", faults{failures: 1}, oneOutcome},
-	{gatePrev, "gate: no prev, only the slot's number", "rolling upgrade", faults{takeOvers: 1}, oneChain},
-	{gatePrev | gateVersion | foldFirst, "6: fold nothing first, with slot numbers for a gate", "one user", faults{takeOvers: 1}, ownHistory},
-	{speculating, "1: decide from the ledger, without what is in flight", "one user", faults{}, ownHistory},
+	{gatePrev, "gate: no prev, only the sequence number", "rolling upgrade", faults{takeOvers: 1}, oneChain},
+	{gatePrev | gateVersion | foldFirst, "6: fold nothing first, with sequence numbers for a gate", "one user", faults{takeOvers: 1}, ownHistory},
+	{speculating, "1: decide from the state store, without appends in flight", "one user", faults{}, ownHistory},
 	{tellReadBack, "2: tell the outcome when Kafka has it", "rolling upgrade", faults{takeOvers: 1}, toldTrue},
 	{markReadBack, "2: mark when Kafka has it", "one user", faults{crashes: 1, failures: 1}, markedDone},
-	{ownRecord, "2: whatever takes the slot settles the command", "commands made anew", faults{}, nothingLost},
-	{redecide, "3: keep what no longer stacks", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
-	{redecideAll, "3: decide again the first one only", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
+	{ownRecord, "2: any record with the sequence number ends the command", "commands made anew", faults{}, nothingLost},
+	{redecide, "3: keep records that no longer follow", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
+	{redecideAll, "3: decide only the first command again", "rolling upgrade", faults{takeOvers: 1}, nothingLost},
 	{retry, "4: skip a failed append", "one user", faults{failures: 1}, nothingLost},
-	{retryDependent, "4: send again only what failed", "one user", faults{failures: 1}, nothingLost},
+	{retryDependent, "4: send only the failed record again", "one user", faults{failures: 1}, nothingLost},
 	{retryBehind, "4: forget a failure once the record is read back", "one user", faults{failures: 1}, nothingLost},
 	{position, "5: remember outcomes, but no position", "repeated ids", faults{crashes: 1, resets: 1}, notAgain},
 	{positionTopic, "5: a position without the topic's id", "commands made anew", faults{}, nothingLost},
 	{positionEach, "5: only the last topic's position", "commands made anew", faults{takeOvers: 1}, notAgain},
-	{queueBehind, "parking: queue only while parked", "parked, many held", faults{takeOvers: 1}, inOrder},
+	{queueBehind, "parking: queue only while parked", "parked, many deferred", faults{takeOvers: 1}, inOrder},
 	{deferredInTurn, "parking: go on behind a command that is parked again", "dropped, parked again", faults{}, inOrder},
-	{deferredOutcome, "parking: forget held commands like others", "parked, repeated", faults{}, oneOutcome},
-	{forgetBehind, "parking: held commands that end make others forgotten", "parked, repeated", faults{takeOvers: 1}, oneOutcome},
-	{repetition, "what repeats a command is found so when it happens to be known", "repeated ids", faults{}, notAgain},
+	{deferredOutcome, "parking: forget deferred commands like others", "parked, repeated", faults{}, oneOutcome},
+	{forgetBehind, "parking: outcomes of deferred commands evict outcomes", "parked, repeated", faults{takeOvers: 1}, oneOutcome},
+	{repetition, "find a repeated command only if the first is known by chance", "repeated ids", faults{}, notAgain},
 	{blindOutcome, "forget an outcome whose body can't be read", "events of the newer binary", faults{takeOvers: 1}, oneOutcome},
-	{sessionOnly, "take what an old session had fetched", "one user", faults{crashes: 1}, markedDone},
+	{sessionOnly, "take messages that an old session had fetched", "one user", faults{crashes: 1}, markedDone},
 }
 
 func TestEachRuleIsNeeded(t *testing.T) {
@@ -138,15 +138,15 @@ func TestEachRuleIsNeeded(t *testing.T) {
 	t.Log("\n" + strings.Join(table, "\n"))
 }
 
-// unneeded are rules that no promise rests on, and what they are for.
+// unneeded are rules that break no promise when left out.
 var unneeded = []struct {
 	rule rule
 	what string
 }{
-	{gateSeq, "gate: no slot number, only prev (prev says as much; the number is for reading, and spares comparing digests)"},
-	{gateVersion, "gate: versions aren't counted (nobody who follows the rules miscounts; it is a guard against those who don't)"},
-	{purity, "1: each decision is another record (speed: two writers of the same record don't upset each other)"},
-	{foldFirst, "6: fold nothing first (speed: with the chain, decisions about an old state lose their slot and are taken again)"},
+	{gateSeq, "gate: no sequence number, only prev (prev says as much; the number is for people, and for a fast comparison)"},
+	{gateVersion, "gate: versions aren't counted (a writer that follows the rules counts right; the check is against other writers)"},
+	{purity, "1: each decision is another record (speed: two writers of equal records need no second decision)"},
+	{foldFirst, "6: fold nothing first (speed: with the chain, decisions about an old state lose their sequence number and are made again)"},
 }
 
 func TestSomeRulesAreForSpeed(t *testing.T) {
@@ -160,7 +160,7 @@ func TestSomeRulesAreForSpeed(t *testing.T) {
 			}
 			r, row := look(s, f, mutant.rule, limit)
 			if r.broken != "" {
-				t.Errorf("%s: it is needed after all: %s", mutant.what, r.broken)
+				t.Errorf("%s: the rule is needed after all: %s", mutant.what, r.broken)
 				tell(s, mutant.rule, r.way, func(text string) { t.Log("  ", text) })
 			}
 			table = append(table, row+"  "+mutant.what)
@@ -180,7 +180,8 @@ func scenarioOf(t *testing.T, name string) *Scenario {
 	return nil
 }
 
-// A walk is the same for the same seed, and its steps go on from one another.
+// A walk is the same for the same seed, and each step follows from the step
+// before.
 func TestWalk(t *testing.T) {
 	for _, s := range Scenarios() {
 		for seed := range uint64(20) {
@@ -190,7 +191,7 @@ func TestWalk(t *testing.T) {
 				first = append(first, step.Text...)
 				for _, a := range step.Sent {
 					if !appends[a.Prev] {
-						t.Fatalf("%s, seed %d: %+v follows what was never appended", s.Name, seed, a)
+						t.Fatalf("%s, seed %d: %+v follows a record that was never appended", s.Name, seed, a)
 					}
 					appends[a.ID] = true
 				}

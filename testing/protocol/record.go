@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// kind is what a record says of its command.
+// kind is the kind of a record.
 type kind uint8
 
 const (
@@ -14,7 +14,7 @@ const (
 	renamed
 	unchanged
 	refused
-	mismatched // refused for its expectedVersion
+	mismatched // refused because of expectedVersion
 	parked
 	queued
 	requeued
@@ -28,10 +28,11 @@ func (k kind) String() string {
 
 func (k kind) event() bool { return k == created || k == renamed }
 
-// defers says that the command waits: this is not yet how it ends.
+// defers reports whether the command waits: the record is not the end of the
+// command.
 func (k kind) defers() bool { return k == parked || k == queued }
 
-// record is one entry of topic events: the outcome of one command.
+// record is a record of topic events: the outcome of one command.
 type record struct {
 	user, command uint8
 	kind          kind
@@ -39,27 +40,28 @@ type record struct {
 	seq           uint8
 	prev          digest
 	version       uint8
-	salt          uint8 // what an impure decision puts in
+	salt          uint8 // of an impure decision
 }
 
-// digest is a record's digest: equal records have the same one, and as it
-// covers prev, so have their histories. 0 stands before the first record.
+// digest is a record's digest. Equal records have equal digests, and because
+// the digest covers prev, equal histories too. 0 stands before the first
+// record.
 type digest uint16
 
-// log is a state of topic events. Only the records that the gate accepted are
-// in it: all others are ignored by every fold, for ever. 0 is the empty log.
+// log is a state of topic events, with only the records that the gate has
+// accepted: every fold ignores all other records, for ever. 0 is the empty log.
 type log uint16
 
-// entry is the last record of a log, the log before it, and its fold, as each
-// of the two binaries reads it.
+// entry is the last record of a log, the log before, and the log's fold, by
+// each of the two binaries.
 type entry struct {
 	before  log
 	record  digest
 	streams [2][users]stream
 }
 
-// archive knows all records and logs there were, so that a world only has
-// their numbers.
+// archive has all records and logs of a search, so a world has only their
+// numbers.
 type archive struct {
 	records []record
 	digests map[record]digest
@@ -89,7 +91,7 @@ func (a *archive) digest(r record) digest {
 	return d
 }
 
-// fits panics before numbers of records or logs begin anew. There are some
+// fits panics before the numbers of records or logs overflow. A search has some
 // dozens.
 func fits(n int) uint16 {
 	if n > math.MaxUint16 {
@@ -98,7 +100,7 @@ func fits(n int) uint16 {
 	return uint16(n)
 }
 
-// append returns a log with one record more.
+// append returns a log with one more record.
 func (m *model) append(to log, d digest) log {
 	key := entryKey{to, d}
 	l, known := m.logs[key]
@@ -114,7 +116,7 @@ func (m *model) append(to log, d digest) log {
 	return l
 }
 
-// after returns the log with the first record that a longer one has more.
+// after returns the log behind short on the way to long.
 func (a *archive) after(short, long log) log {
 	for a.entries[long].before != short {
 		long = a.entries[long].before
@@ -122,7 +124,7 @@ func (a *archive) after(short, long log) log {
 	return long
 }
 
-// backwards yields a log's records, the last one first.
+// backwards yields a log's records, from the last to the first.
 func (a *archive) backwards(l log) iter.Seq[digest] {
 	return func(yield func(digest) bool) {
 		for ; l != 0; l = a.entries[l].before {
@@ -148,7 +150,7 @@ func (a *archive) describe(d digest) string {
 	if r.kind.event() {
 		text += fmt.Sprintf(" as %s, version %d", nameText(r.name), r.version)
 	}
-	return text + fmt.Sprintf("; user %d, slot %d after r%d)", r.user, r.seq, r.prev)
+	return text + fmt.Sprintf("; user %d, number %d after r%d)", r.user, r.seq, r.prev)
 }
 
 func nameText(name uint8) string {

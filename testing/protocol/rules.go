@@ -1,33 +1,34 @@
 package protocol
 
-// rule is one part of the protocol that can be left out, to see what it is
-// there for. The numbers are those of the handler's rules.
+// rule is one part of the protocol. A search without a rule shows the reason
+// for the rule. The numbers are the numbers of the invariants in
+// ARCHITECTURE.md.
 type rule uint32
 
 const (
-	gate            rule = 1 << iota // a record counts only if it takes its stream's next slot
-	gateSeq                          // … which the gate knows by the slot's number
+	gate            rule = 1 << iota // a record counts only with its stream's next sequence number
+	gateSeq                          // … by the number itself
 	gatePrev                         // … and by the digest of the record before
-	gateVersion                      // … and it counts the version on
+	gateVersion                      // … and by the version
 	speculating                      // 1: decide on top of the stream's appends in flight
 	purity                           // 1: the same decision is the same record
 	tellReadBack                     // 2: tell the outcome only once it is read back
 	markReadBack                     // 2: mark the offset only once the outcome is read back
-	ownRecord                        // 2: … the command's own, not whatever took the slot
-	redecide                         // 3: when another record took the slot, decide again
-	redecideAll                      // 3: … all that was stacked on it too
+	ownRecord                        // 2: … the command's own outcome, not any record with the sequence number
+	redecide                         // 3: decide again when another record has taken the sequence number
+	redecideAll                      // 3: … all commands of the speculative state, too
 	retry                            // 4: a failed append is never skipped
-	retryDependent                   // 4: … and what is stacked on it goes again with it
-	retryBehind                      // 4: … even if the record itself turns out to count
+	retryDependent                   // 4: … and the records behind go again too
+	retryBehind                      // 4: … even if the record itself counts in the end
 	position                         // 5: decide nothing at or below the last decided position
 	positionTopic                    // 5: … in the same topic
 	positionEach                     // 5: … with one position kept for each topic
 	foldFirst                        // 6: fold the partition before touching it
-	queueBehind                      // parking: commands are queued until all that is held is decided
-	deferredInTurn                   // parking: a held command is decided only while it is the one that goes on next
-	deferredOutcome                  // parking: a held command is remembered as long as it is held
-	forgetBehind                     // parking: outcomes are forgotten only for those of new commands
-	repetition                       // what repeats a command is found so at its turn, on top of the stack
-	blindOutcome                     // an outcome is remembered even if its body can't be read
-	sessionOnly                      // a fetched message is dropped with its session
+	queueBehind                      // parking: queue new commands until all deferred commands are decided
+	deferredInTurn                   // parking: decide a deferred command only while the command is the next to go on
+	deferredOutcome                  // parking: remember the outcome of a deferred command as long as the command is deferred
+	forgetBehind                     // parking: only outcomes of new commands evict outcomes
+	repetition                       // find a repeated command at its turn, on top of the speculative state
+	blindOutcome                     // remember an outcome even if the body can't be read
+	sessionOnly                      // drop a fetched message with its session
 )

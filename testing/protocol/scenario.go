@@ -1,25 +1,25 @@
 package protocol
 
-// Verb is what a command asks.
+// Verb is the purpose of a command.
 type Verb uint8
 
-// What commands ask.
+// The verbs.
 const (
 	Create  Verb = iota + 1
 	Rename       // changes nothing if the name is the same
 	Touchy       // creates or renames; the old binary's decision panics
-	Requeue      // an operator's: let the held commands go on
-	Drop         // an operator's: end the parked command undecided, and let the others go on
+	Requeue      // an operator's: let the deferred commands go on
+	Drop         // an operator's: end the parked command undecided, and let the other deferred commands go on
 )
 
-// Command is one message of topic commands. Its place in the scenario's list
-// is its place in the topic.
+// Command is one message of topic commands. The command's place in the
+// scenario's list is its place in the topic.
 type Command struct {
 	Verb Verb
 	User uint8 // 0 or 1
-	ID   uint8 // the client's; two messages may have the same one
+	ID   uint8 // of the client; two messages may have the same id
 	Name uint8
-	// Expects is expectedVersion and one more, 0 for any.
+	// Expects is expectedVersion plus one, 0 for any version.
 	Expects uint8
 	// Drops is the command id that a Drop names.
 	Drops uint8
@@ -27,41 +27,42 @@ type Command struct {
 
 func (c *Command) operators() bool { return c.Verb == Requeue || c.Verb == Drop }
 
-// Binary is the program that a handler runs. In a rolling upgrade the two
-// handlers run different ones.
+// Binary is the program of a handler. In a rolling upgrade the two handlers
+// have different binaries.
 type Binary struct {
-	// New is the newer one: its rule makes other names, and it has Touchy
-	// mended.
+	// New is the newer binary: its rule makes other names, and decides Touchy
+	// without a panic.
 	New bool
-	// Blind can't read the events that the new one writes.
+	// Blind can't read the events of the newer binary.
 	Blind bool
-	// Remember is how many outcomes of a user are kept, at least 1.
+	// Remember is how many outcomes of a user the binary keeps, at least 1.
 	Remember uint8
 }
 
-// faults is how often each may happen.
+// faults is how often each fault may happen.
 type faults struct {
 	takeOvers uint8 // a handler claims the partition although its owner lives
 	crashes   uint8 // the owner's memory is gone
-	failures  uint8 // an append is given up; it lands all the same, or later, or never
+	failures  uint8 // an append is given up, and lands at once, later, or never
 	resets    uint8 // the group's offset goes back to the start
 }
 
-// Scenario is a small world: what is asked, of whom, and what may go wrong.
+// Scenario is a small world: commands, two services, and possible faults.
 type Scenario struct {
 	Name     string
 	Commands []Command
 	// Handlers are two command services. The first has the partition.
 	Handlers [2]Binary
-	// Recreated is how many of the commands are in topic commands before it
-	// is deleted and made anew, with the others in it; 0 if it never is.
+	// Recreated is how many of the commands are in topic commands before the
+	// topic is deleted and created again; the other commands are in the new
+	// topic. 0 means that the topic stays.
 	Recreated uint8
 
-	window int    // commands under way at a desk
+	window int    // commands under way in a processor
 	faults faults // of a deep search
 }
 
-// TopicOf says in which of the two topics commands a command stands.
+// TopicOf tells which of the two topics commands has a command.
 func (s *Scenario) TopicOf(command uint8) uint8 {
 	if s.Recreated > 0 && command >= s.Recreated {
 		return 1
@@ -92,7 +93,7 @@ var (
 	forgetful = Binary{Remember: 1}
 )
 
-// Scenarios are the worlds that are looked at.
+// Scenarios returns the scenarios of all tests.
 func Scenarios() []*Scenario {
 	return []*Scenario{
 		{
@@ -177,7 +178,7 @@ func Scenarios() []*Scenario {
 			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
 		},
 		{
-			Name: "parked, many held",
+			Name: "parked, many deferred",
 			Commands: []Command{
 				{Verb: Touchy, ID: 1, Name: 1},
 				{Verb: Rename, ID: 2, Name: 2},

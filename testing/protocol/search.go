@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// result is what a search found.
+// result is the result of a search.
 type result struct {
 	states int
-	quiet  int         // states in which nothing more has to happen
-	done   [deeds]bool // what happened
-	kinds  [kinds]bool // of records that were accepted
-	broken string      // the promise, and how; "" if all hold
-	way    []action    // the shortest one there
-	cut    bool        // it gave up at the limit
+	quiet  int         // states in which nothing must happen any more
+	done   [deeds]bool // deeds that happened
+	kinds  [kinds]bool // of accepted records
+	broken string      // the broken promise and the reason, "" if all promises hold
+	way    []action    // the shortest way there
+	cut    bool        // the search gave up at the limit
 }
 
-// search looks at every world that can come of a scenario, the nearest ones
-// first, until a promise is broken, there are no more, or limit of them.
-// Worlds are known by a hash of 64 bits: that two of 10 million have the same
-// one has a chance of 1 in 300,000.
+// search visits every world that a scenario can reach, the nearest worlds
+// first, until a promise is broken, all worlds are visited, or limit worlds are
+// visited. A hash of 64 bits stands for a world: two of 10 million worlds have
+// the same hash with a chance of 1 in 300,000.
 func search(s *Scenario, without rule, limit int) (found result) {
 	type step struct {
 		before int32 // the world's number

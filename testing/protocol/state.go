@@ -2,21 +2,21 @@ package protocol
 
 import "slices"
 
-// stream is one user as a ledger knows it: the fold of the accepted records.
+// stream is one user in a state store: the fold of the accepted records.
 type stream struct {
 	head         digest
 	seq, version uint8
 
 	exists     bool
 	name       uint8
-	unreadable bool // this binary can't follow the user any further
+	unreadable bool // this binary can't read the user any further
 
-	// decided is, for each topic commands, the offset of the last command
-	// that has an outcome, and one more.
+	// decided is, for each topic commands, the offset behind the last command
+	// that has an outcome.
 	decided  [2]uint8
-	outcomes list[uint8]           // the ids of the last commands that have an outcome, in the order of the first
-	deferred list[deferredCommand] // the parked command, and those after it
-	parked   bool                  // they wait for an operator
+	outcomes list[uint8]           // ids of the last commands with an outcome, in the order of the first outcome
+	deferred list[deferredCommand] // the parked command, and the commands behind
+	parked   bool                  // the deferred commands wait for an operator
 }
 
 // deferredCommand is a command that waits.
@@ -25,7 +25,7 @@ type deferredCommand struct {
 	dropped bool
 }
 
-// list is a short slice that is copied with what it is part of.
+// list is a short slice that is copied with its struct.
 type list[T any] struct {
 	items [maxCommands]T
 	n     uint8
@@ -56,7 +56,7 @@ func (m *model) accepts(s *stream, d digest) bool {
 		(r.version == version || m.off(gateVersion))
 }
 
-// fold takes in a record that the gate accepts, as this binary reads it.
+// fold folds a record that the gate accepts, with this binary.
 func (m *model) fold(s *stream, d digest, b *Binary) {
 	r := &m.records[d]
 	s.head, s.seq, s.version = d, s.seq+1, r.version
@@ -100,9 +100,10 @@ func (m *model) moveTo(s *stream, topic, next uint8) {
 	s.decided[topic] = max(s.decided[topic], next)
 }
 
-// remember takes in that a command has an outcome. One of a new command makes
-// the oldest forgotten: what was found to repeat that is behind the position
-// then. And none while commands are held, for those must be known.
+// remember notes that a command has an outcome. An outcome of a new command
+// evicts the oldest outcome: commands that repeat the evicted id are at or
+// below the last decided position by then. Nothing is evicted while commands
+// are deferred, because their ids must be known.
 func (m *model) remember(s *stream, id, limit uint8) {
 	isNew := !slices.Contains(s.outcomes.all(), id)
 	if isNew {
@@ -121,8 +122,8 @@ func (s *stream) indexDeferred(command uint8) int {
 
 func (s *stream) defers(command uint8) bool { return s.indexDeferred(command) >= 0 }
 
-// deferCommand takes in a command that waits. One that is parked again keeps its
-// place.
+// deferCommand adds a command to the queue. A command that is parked again
+// keeps its place.
 func (s *stream) deferCommand(command uint8) {
 	if !s.defers(command) {
 		s.deferred.add(deferredCommand{command: command})
@@ -135,15 +136,16 @@ func (s *stream) release(command uint8) {
 	}
 }
 
-// resuming says whether held commands may go on.
+// resuming reports whether deferred commands may go on.
 func (s *stream) resuming() bool { return !s.parked && s.deferred.n > 0 }
 
-// resumes says whether a held command is the one that goes on next.
+// resumes reports whether a deferred command is the next to go on.
 func (s *stream) resumes(command uint8) bool {
 	return s.resuming() && s.deferred.items[0].command == command
 }
 
-// known says whether a command has its outcome, or an earlier one with its id.
+// known reports whether a command, or an earlier command with the same id, has
+// an outcome.
 func (m *model) known(s *stream, command uint8) bool {
 	topic := m.TopicOf(command)
 	if m.off(positionTopic) {
@@ -153,7 +155,7 @@ func (m *model) known(s *stream, command uint8) bool {
 		!m.off(position) && m.OffsetOf(command) < s.decided[topic]
 }
 
-// outcome is how a command ends, or why it waits, that comes to this stream.
+// outcome is the outcome of a command that comes to this stream.
 func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8) {
 	c := &m.Commands[command]
 	switch {
@@ -170,7 +172,7 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 	}
 }
 
-// resumed is how a held command ends, or why it waits again.
+// resumed is the outcome of a deferred command.
 func (m *model) resumed(s *stream, command uint8, b *Binary) (k kind, name uint8) {
 	if i := s.indexDeferred(command); i >= 0 && s.deferred.items[i].dropped {
 		return refused, 0
@@ -178,10 +180,10 @@ func (m *model) resumed(s *stream, command uint8, b *Binary) (k kind, name uint8
 	return m.decision(s, command, b)
 }
 
-// newNames is where the names begin that the new binary makes.
+// newNames is the first name of the new binary.
 const newNames = 100
 
-// decision is the domain's.
+// decision is the aggregate's decision.
 func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint8) {
 	c := &m.Commands[command]
 	name = c.Name

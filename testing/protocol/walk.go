@@ -5,37 +5,37 @@ import (
 	"math/rand/v2"
 )
 
-// Step is one deed of a walk, and what the handlers did then.
+// Step is one deed of a walk, and the handlers' answer.
 type Step struct {
 	Deed Deed
-	// Who is the handler that does it, or has it done to it.
+	// Who is the handler of the deed.
 	Who int
-	// At is the command that it takes, or the group's offset where it claims
-	// or crashes: a place in the scenario's commands.
+	// At is the command of a Takes, or the group's offset of a Claims or
+	// Crashes: a place in the scenario's commands.
 	At int
-	// Append is what lands or fails.
+	// Append is the append that lands or fails.
 	Append Append
-	// Accepted says whether the gate accepts what lands.
+	// Accepted says whether the gate accepts the record that lands.
 	Accepted bool
 	// Sent are the appends of the handler Who in answer, in order.
 	Sent []Append
-	// Marked is, for each handler, the place of the first command that its
+	// Marked is, for each handler, the place of the first command that the
 	// session has not marked.
 	Marked [2]int
-	// Text says it in words.
+	// Text is the step in words.
 	Text []string
 }
 
 // Append is a record that a handler appends. ID and Prev stand for digests:
-// equal ones for equal records, and 0 for that of none.
+// equal records have equal numbers, and 0 stands before the first record.
 type Append struct {
 	ID, Prev     int
 	Command      int
 	Seq, Version int
 }
 
-// Walk goes a random way through a scenario: the same one for the same seed.
-// Whoever sees the steps can have the real handlers go it too.
+// Walk goes a random way through a scenario, the same way for the same seed. A
+// test can lead real processors along the steps.
 func Walk(s *Scenario, seed uint64) iter.Seq[Step] {
 	return func(yield func(Step) bool) {
 		m := newModel(s, 0)

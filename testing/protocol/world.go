@@ -11,38 +11,38 @@ const (
 	maxCommands = 6
 )
 
-// world is a state of everything: the two topics, the group, and the handlers.
-// Of topic commands there is only what the group knows, for the scenario has
-// the commands.
+// world is a state of everything: both topics, the group, and the handlers. The
+// scenario has the commands, so of topic commands a world has only the group's
+// offset.
 type world struct {
 	log       log
-	topic     uint8 // of the two topics commands, the one that is there
-	owner     uint8 // whom the group takes for the owner, and one more; 0 for nobody
-	committed uint8 // the group's offset, when somebody looked last
+	topic     uint8 // which of the two topics commands is there
+	owner     uint8 // the owner in the group's view, plus one; 0 for nobody
+	committed uint8 // the group's offset, at the last look
 	ticks     uint8 // of impure decisions
 	handlers  [2]handler
 	left      faults
-	told      [maxCommands]digest // outcomes that clients were told of, and that are not in the log
+	told      [maxCommands]digest // outcomes that clients have heard of, and that are not in the log
 }
 
-// model is a scenario, and the rules by which it is played.
+// model is a scenario, and the rules of a search.
 type model struct {
 	*Scenario
 	archive
 	without rule
-	broken  string       // which promise, and how
+	broken  string       // the broken promise, with the reason
 	sent    func(digest) // hears of appends, if not nil
-	say     func(string) // hears what happens, if not nil
+	say     func(string) // hears of events, if not nil
 }
 
 func newModel(s *Scenario, without rule) *model {
 	return &model{Scenario: s, archive: newArchive(), without: without}
 }
 
-// off says whether a rule is left out.
+// off reports whether a rule is left out.
 func (m *model) off(r rule) bool { return m.without&r != 0 }
 
-// note says what happens, to whoever listens. Digests are described.
+// note describes an event to say. Digests become descriptions.
 func (m *model) note(format string, args ...any) {
 	if m.say == nil {
 		return
@@ -62,36 +62,36 @@ func (m *model) start() world {
 	return w
 }
 
-// Deed is something that can happen.
+// Deed is a kind of event.
 type Deed uint8
 
-// What can happen.
+// The deeds.
 const (
 	Takes    Deed = iota // a command is delivered, decided, and its append sent
 	Lands                // the oldest append reaches the log
-	Fails                // the oldest append is given up; it may still land
-	Hears                // the handler hears of that
-	Retries              // it sends again
-	Reads                // the ledger folds the next record
-	Claims               // the group hands over the partition
+	Fails                // the producer gives the oldest append up; the append may still land
+	Hears                // the handler hears of the failure
+	Retries              // the handler sends the failed records again
+	Reads                // the state store folds the next record
+	Claims               // the group assigns the partition
 	Lingers              // an append that nobody waits for lands
-	Crashes              // the owner is killed, and starts anew
-	Recreate             // topic commands is deleted and made anew
-	strays               // a message of an old session comes to the desk
+	Crashes              // the owner is killed, and starts again
+	Recreate             // topic commands is deleted and created again
+	strays               // a message of an old session comes to the processor
 	deeds
 )
 
-// action is a deed of a handler, or to it. at is the command that it takes,
-// the group's offset when it claims or crashes, or the place of the append in
-// the air.
+// action is a deed of a handler, or to a handler. at is the command of a Takes,
+// the group's offset of a Claims or Crashes, or the index of the append in the
+// air.
 type action struct {
 	deed    Deed
 	who, at uint8
 }
 
-// possible lists what can happen next. The world is quiet when nothing is sure
-// to happen, as far as the owner is concerned: a zombie, an append that nobody
-// waits for, and a fault need never do anything.
+// possible lists all actions that can happen next. The world is quiet when
+// nothing must happen to the owner any more: zombies, appends without a waiter,
+// and faults need never do anything.
 func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 	quiet = w.owner != 0
 	for who := range uint8(2) {
@@ -142,7 +142,7 @@ func (m *model) possibleInTheAir(w *world, h *handler, may, will func(Deed, uint
 			return
 		case f.state == failed:
 			will(Hears, uint8(at))
-		case f.state == astray && m.acceptable(w, f.record): // otherwise it may as well never land
+		case f.state == astray && m.acceptable(w, f.record): // without this, such an append need never land
 			may(Lingers, uint8(at))
 		case f.state == flying && first:
 			first = false
@@ -154,10 +154,10 @@ func (m *model) possibleInTheAir(w *world, h *handler, may, will func(Deed, uint
 	}
 }
 
-// do lets something happen.
+// do carries an action out.
 func (m *model) do(w *world, a action) {
 	p := m.processor(w, a.who)
-	r := p.air[a.at%maxAir].record // of the deeds about an append
+	r := p.air[a.at%maxAir].record // for the deeds about an append
 	switch a.deed {
 	case Takes:
 		m.note("%s takes #%d", p.name(), a.at)
@@ -211,9 +211,9 @@ func (m *model) do(w *world, a action) {
 	m.tidy(w)
 }
 
-// reached is how far the owner has marked. The group's offset follows at some
-// time, and nobody looks at it before somebody claims the partition: it is
-// soon enough to say then how far it came.
+// reached is the owner's mark. The group's offset follows at some time, and
+// matters only when somebody claims the partition: so the offset is settled
+// then.
 func (m *model) reached(w *world) uint8 {
 	if w.owner == 0 {
 		return w.committed
@@ -231,12 +231,12 @@ func (m *model) commit(w *world, next uint8) {
 	m.checkKnown(w, next)
 }
 
-// acceptable says whether the gate would accept a record now.
+// acceptable reports whether the gate would accept a record now.
 func (m *model) acceptable(w *world, r digest) bool {
 	return m.accepts(&m.entries[w.log].streams[0][m.records[r].user], r)
 }
 
-// land puts a record into the log.
+// land appends a record to the log.
 func (p processor) land(r digest) {
 	if !p.acceptable(p.world, r) {
 		p.note("%v lands, and counts for nothing", r)
@@ -253,7 +253,7 @@ func (p processor) drop(at uint8) {
 	p.air[maxAir-1] = flight{}
 }
 
-// tidy makes worlds equal that nobody can tell apart.
+// tidy makes worlds equal that differ in nothing visible.
 func (m *model) tidy(w *world) {
 	for i := range w.handlers {
 		h := &w.handlers[i]
@@ -273,8 +273,8 @@ func (m *model) tidy(w *world) {
 	}
 }
 
-// lost says that a record can't be accepted any more, whatever comes: it isn't
-// stacked on the stream's head.
+// lost reports whether the gate will never accept a record: the record doesn't
+// follow from the stream's head.
 func (m *model) lost(w *world, d digest) bool {
 	if m.off(gate | gatePrev) {
 		return false

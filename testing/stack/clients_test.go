@@ -14,28 +14,29 @@ import (
 	"time"
 )
 
-// clients send commands, one user each, until they are stopped.
+// clients send commands until stop. Each client has a user of its own.
 type clients struct {
 	all    []*client
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
-// client sends one command after the other: number n makes version n of its
-// user, under the name that says so.
+// client sends one command after the other. Command n makes version n of the user,
+// with the name "Name n".
 type client struct {
 	user     int
 	accepted atomic.Int64
-	err      error // why it ended before it was stopped
+	err      error // why the client ended before stop
 }
 
 const (
 	users = 8
-	// pace is how long a client waits between two commands: this is no load test.
+	// pace is the pause between two commands of a client: this is no load test.
 	pace = 20 * time.Millisecond
-	// patience is how long something may take that takes seconds.
+	// patience is the longest time for steps of some seconds.
 	patience = 90 * time.Second
-	// remembered is fewer than handlers.outcomes_per_stream.
+	// remembered is the number of commands to repeat in the end, fewer than
+	// handlers.outcomes_per_stream.
 	remembered = 100
 )
 
@@ -73,8 +74,8 @@ func (c *client) work(ctx context.Context) error {
 	}
 }
 
-// send sends command n until it is answered: 503, and no answer at all, can be
-// sent again.
+// send sends command n until an answer comes: after a 503, and without an answer,
+// send sends the command again.
 func (c *client) send(n int64, prefer string) (status int, body string, err error) {
 	kind := "renameUser"
 	if n == 1 {
@@ -95,7 +96,7 @@ func (c *client) send(n int64, prefer string) (status int, body string, err erro
 	return status, body, err
 }
 
-// user is what the read API tells of one.
+// user is a user in the read API.
 type user struct {
 	Name    string
 	Version int64
@@ -116,7 +117,7 @@ func (c *client) read() (u user, err error) {
 
 var impatient = &http.Client{Timeout: 40 * time.Second}
 
-// ask asks one instance after the other, until one has an answer.
+// ask sends a request to one instance after the other, until an answer comes.
 func ask(urls []string, request func(url string) (*http.Request, error)) (status int, body string, err error) {
 	var errs []error
 	for _, url := range urls {
@@ -139,13 +140,12 @@ func ask(urls []string, request func(url string) (*http.Request, error)) (status
 	return 0, "", errors.Join(errs...)
 }
 
-// waitForMore waits until a command that each client sends from now on shows
-// in the read model.
+// waitForMore waits until the read model shows a new command of each client.
 func (c *clients) waitForMore(t *testing.T) {
 	t.Helper()
 	began := time.Now()
 	for _, client := range c.all {
-		before := client.accepted.Load() + 1 // one may be on its way
+		before := client.accepted.Load() + 1 // a command may be on its way
 		err := eventually(func() error {
 			u, err := client.read()
 			if err == nil && u.Version <= before {
@@ -171,8 +171,8 @@ func (c *clients) stop(t *testing.T) {
 	}
 }
 
-// check compares what was accepted with the log, as the command service tells
-// it to who sends a command again, and with the read model.
+// check compares the accepted commands with the read model, and with the log: the
+// command service answers a repeated command with the outcome in the log.
 func (c *clients) check(t *testing.T) {
 	t.Helper()
 	var accepted int64
@@ -200,7 +200,7 @@ func (c *clients) check(t *testing.T) {
 	t.Logf("%d commands were accepted; each is decided once, and in the read model", accepted)
 }
 
-// eventually tries until it works, for as long as patience lasts.
+// eventually tries until an attempt works, for as long as patience.
 func eventually(try func() error) error {
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		err := try()

@@ -1,6 +1,6 @@
-// Package stack holds docker-compose.yml to its promises, on a container
-// engine: make stack-test. It has a project, ports and volumes of its own, and
-// deletes them.
+// Package stack tests the promises of docker-compose.yml on a container engine: make
+// stack-test. The tests use a project, ports and volumes of their own, and delete
+// containers and volumes in the end.
 package stack
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// environment keeps this stack apart from one that may be running.
+// environment keeps the stack of the tests apart from a running stack.
 var environment = []string{
 	"COMPOSE_PROJECT_NAME=millrace-test", "MILLRACE_VERSION=test",
 	"KAFKA_PORT=23092", "POSTGRES_PORT=23432",
@@ -27,8 +27,9 @@ var (
 	readURLs    = []string{"http://127.0.0.1:23105", "http://127.0.0.1:23106"}
 )
 
-// Each container is killed with -9 while clients go on, alone and as one of
-// two. What was accepted is decided once, in order, and in the read model.
+// Containers are killed with -9 while clients send commands: single containers, and
+// one of two. Each accepted command is decided once, in order, and in the read
+// model.
 func TestNothingAcceptedIsLost(t *testing.T) {
 	if os.Getenv("STACK_TEST") == "" {
 		t.Skip("needs a container engine: make stack-test")
@@ -67,7 +68,7 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 	t.Log(compose(t, "run", "--rm", "--no-deps", "query-service", "verify"))
 }
 
-// up starts the stack from nothing. What setup made is there when it runs again.
+// up starts the stack from nothing, and runs setup a second time.
 func up(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() { compose(t, "down", "--volumes", "--remove-orphans") })
@@ -81,10 +82,10 @@ func up(t *testing.T) {
 	t.Log(compose(t, "run", "--rm", "--no-deps", "setup"))
 }
 
-// stepTimeout is far more than any one step takes.
+// stepTimeout is far longer than any step.
 const stepTimeout = 5 * time.Minute
 
-// compose runs docker compose, and returns what it prints.
+// compose runs docker compose, and returns the output.
 func compose(t *testing.T, args ...string) string {
 	t.Helper()
 	return run(t, "docker", append([]string{"compose"}, args...)...)
@@ -92,17 +93,17 @@ func compose(t *testing.T, args ...string) string {
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	// It is called in clean-up too, when the test's context is over.
+	// run runs in clean-up too, when the test's context is over.
 	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), environment...)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
+	var errorOutput bytes.Buffer
+	cmd.Stderr = &errorOutput
 	printed, err := cmd.Output()
 	if err != nil {
-		t.Fatal(fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, printed, &complaints))
+		t.Fatal(fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, printed, &errorOutput))
 	}
 	return string(printed)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// burstOf is how many commands a client sends at once, in one request.
+// burstOf is the number of commands in a burst, which is one request.
 const burstOf = 10
 
-// burst sends many commands of a user at once, and waits for none: so there is
-// something under way when a fault comes. What isn't answered is sent again,
-// one by one.
+// burst sends many commands of a user at once, without waiting for outcomes, so
+// many commands are under way when a fault comes. Commands without an answer are
+// sent again, one after the other.
 func (c *client) burst(u *user) {
 	c.users.spend(u, burstOf)
 	all := make([]history.Operation, burstOf)
@@ -25,7 +25,7 @@ func (c *client) burst(u *user) {
 		all[i].Waits = false
 	}
 	all = c.sendBurst(all)
-	// In order: what the last one's position includes, includes the others.
+	// The position of the last command is behind all others.
 	var shared time.Duration
 	for i := len(all) - 1; i >= 0 && shared == 0; i-- {
 		if all[i].Result() == history.Accepted {
@@ -50,7 +50,8 @@ func (c *client) burst(u *user) {
 	}
 }
 
-// sendBurst sends a request of a command a line, and notes what came for each.
+// sendBurst sends one request with a command a line, and notes the result of each
+// command.
 func (c *client) sendBurst(all []history.Operation) []history.Operation {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
@@ -90,7 +91,7 @@ func (c *client) sendBurst(all []history.Operation) []history.Operation {
 	return all
 }
 
-// readLine notes the result of one command of many.
+// readLine notes the result of a command.
 func readLine(o *history.Operation, line []byte) error {
 	var result struct {
 		Position string `json:"position"`
@@ -106,11 +107,11 @@ func readLine(o *history.Operation, line []byte) error {
 		o.HTTP, o.Slug = result.Problem.Status, slug(result.Problem.Type)
 		return nil
 	}
-	o.HTTP, o.Position = http.StatusAccepted, result.Position // nobody waits for more
+	o.HTTP, o.Position = http.StatusAccepted, result.Position // the client waits for no outcome
 	return nil
 }
 
-// encode is a command as it is sent.
+// encode writes a command as a body of POST /commands.
 func encode(o *history.Operation) []byte {
 	payload := map[string]string{"id": o.User}
 	if o.Name != "" {

@@ -17,8 +17,8 @@ import (
 const (
 	// answerIn is how long a client waits for an answer.
 	answerIn = 12 * time.Second
-	// giveUp is how long it sends a command again whose outcome it doesn't
-	// know.
+	// giveUp is how long a client sends a command again while the outcome is
+	// unknown.
 	giveUp = 45 * time.Second
 	pace   = 30 * time.Millisecond
 )
@@ -32,13 +32,13 @@ type client struct {
 	queries  []*process
 	users    *population
 	history  *recorder
-	poisons  bool // it sends commands that can't be decided
+	poisons  bool // the client sends commands that can't be decided
 	sent     int
-	last     *history.Operation // its last command that had an outcome
+	last     *history.Operation // the last command with an outcome
 	lastUser *user
 }
 
-// run goes on until the context ends. What it is at is finished.
+// run sends requests until the context ends, and finishes the last request.
 func (c *client) run(ctx context.Context) {
 	for pause(ctx, pace/2+time.Duration(c.rng.Int64N(int64(pace)))) {
 		u := c.users.pick(c.rng.IntN(1 << 20))
@@ -90,8 +90,7 @@ func (c *client) randomCommand(u *user) history.Operation {
 	return o
 }
 
-// command sends a command until its fate is known, for as long as it may
-// take.
+// command sends a command until the outcome is known, or giveUp is over.
 func (c *client) command(u *user, o history.Operation) {
 	until := time.Now().Add(giveUp)
 	for time.Now().Before(until) {
@@ -106,7 +105,7 @@ func (c *client) command(u *user, o history.Operation) {
 	}
 }
 
-// try sends it once.
+// try sends a command once.
 func (c *client) try(u *user, o history.Operation) history.Operation {
 	to := c.commands[c.rng.IntN(len(c.commands))]
 	o.Client, o.Instance, o.Call = c.number, to.name, c.history.now()
@@ -127,7 +126,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		o.Return = c.history.now()
 		o.Shared = o.Return
 	case history.Accepted:
-		u.parked(c.poisons && o.Waits) // it may be
+		u.parked(c.poisons && o.Waits) // perhaps: the client doesn't know
 		if c.read(u, history.ReadSent, func() string { return o.Position }) {
 			o.Shared = c.history.now()
 		}
@@ -138,14 +137,15 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		}
 	case history.Parked:
 		u.parked(true)
-		c.status(u, &o) // which may have changed by then
+		c.status(u, &o) // the operator may have requeued or dropped the command by now
 	}
 	c.history.add(o)
 	return o
 }
 
-// read reads a user, and says whether that was answered. It has begun when it
-// looks what to ask after: what is told later, it needn't show.
+// read reads a user, and says whether an answer came. The call begins before the
+// client looks for a position to read after: the answer need not show outcomes
+// that other clients learn later.
 func (c *client) read(u *user, kind string, after func() string) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
@@ -175,9 +175,10 @@ func (c *client) read(u *user, kind string, after func() string) bool {
 	return false
 }
 
-// status asks how a command ended that was refused, or parked, which tells a
-// position, as such an answer doesn't. It says whether that was told: a read
-// model may be behind, and say of a refused one that it is parked.
+// status asks for the status of a refused or parked command: the answer has a
+// position, and answers to refused or parked commands don't. status says whether
+// the read model knew the outcome. A read model that is behind may show a refused
+// command as parked.
 func (c *client) status(u *user, command *history.Operation) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
@@ -209,7 +210,7 @@ func (c *client) status(u *user, command *history.Operation) bool {
 	return false
 }
 
-// send sends a request, and notes what came.
+// send sends a request, and notes the answer.
 func (c *client) send(o *history.Operation, method, url string, header http.Header, body string, answer any) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
@@ -248,5 +249,5 @@ func (c *client) send(o *history.Operation, method, url string, header http.Head
 	o.HTTP, o.Slug = response.StatusCode, slug(problem.Type)
 }
 
-// slug is a problem's name.
+// slug is the last part of a problem's type.
 func slug(problemType string) string { return strings.TrimPrefix(problemType, "urn:millrace:problem:") }

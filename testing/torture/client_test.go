@@ -13,13 +13,13 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// roundTrip is a server that answers by itself.
+// roundTrip answers requests in place of a server.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A command that returns after a read has looked what to ask after isn't in
-// what it asks for, so the read has to have begun before.
+// A command may return after a read has looked for a position to read after. The
+// read doesn't ask for the command, and so must have begun before.
 func TestAReadBeginsBeforeItLooksWhatToAskAfter(t *testing.T) {
 	h, err := newRecorder(filepath.Join(t.TempDir(), "history.jsonl"))
 	if err != nil {

@@ -12,11 +12,10 @@ import (
 	"time"
 )
 
-// partitions is few: the more users share one, the more there is to go wrong.
+// partitions is small: many users share a partition, and disturb each other.
 const partitions = 4
 
-// cluster is Millrace in processes of its own, two of each role, and the
-// servers that it stands on.
+// cluster is two processes of each role of Millrace, and the servers below.
 type cluster struct {
 	plan
 	processes []*process
@@ -26,21 +25,21 @@ type cluster struct {
 	common    map[string]string // settings of all processes
 }
 
-// plan is what a cluster is made of.
+// plan describes a cluster.
 type plan struct {
-	binary   string // is tortured
-	other    string // is the second command service
-	verifier string // verifies
+	binary   string // the tortured program
+	other    string // the program of the second command service
+	verifier string // the program of app verify and app parked
 	dir      string
 	broker   string // embedded, faulty or kafka
 	store    string // sqlite or postgres
 }
 
-// startCluster starts it, and waits until all is ready.
+// startCluster starts a cluster, and waits until all processes are ready.
 func startCluster(ctx context.Context, p plan) (*cluster, error) {
 	c := &cluster{plan: p, net: newNetwork(), common: map[string]string{
 		"kafka.partitions": strconv.Itoa(partitions),
-		// Long enough for answers, short enough that a fault isn't all there is.
+		// Long enough for answers, and shorter than most faults.
 		"command_service.publish_timeout": "5s",
 	}}
 	if err := c.startServers(ctx); err != nil {
@@ -116,7 +115,7 @@ func (c *cluster) addBroker() error {
 	return nil
 }
 
-// addService adds one behind links of its own.
+// addService adds a service behind links of its own.
 func (c *cluster) addService(role, name string) (*process, error) {
 	set := map[string]string{}
 	toKafka, err := c.net.toKafka("kafka", c.nodes)
@@ -144,8 +143,8 @@ func (c *cluster) addService(role, name string) (*process, error) {
 	return p, nil
 }
 
-// add makes a process of Millrace that listens at an address of its own under a
-// key, if any. It returns its settings, too.
+// add makes a process of Millrace, and returns its settings too. If key is not
+// empty, the process listens at an address of its own, the value of this key.
 func (c *cluster) add(role, name string, more map[string]string, key string) (*process, map[string]string, error) {
 	dir := filepath.Join(c.dir, name)
 	set := maps.Clone(c.common)
@@ -168,7 +167,7 @@ func (c *cluster) add(role, name string, more map[string]string, key string) (*p
 	return p, set, nil
 }
 
-// settings are flags that set keys.
+// settings are flags for configuration keys.
 func settings(set map[string]string) []string {
 	var args []string
 	for key, value := range set {
@@ -177,7 +176,7 @@ func settings(set map[string]string) []string {
 	return args
 }
 
-// waitUntilReady waits for all of them.
+// waitUntilReady waits for all processes.
 func (c *cluster) waitUntilReady(ctx context.Context, patience time.Duration) error {
 	until := time.Now().Add(patience)
 	for _, p := range c.processes {
@@ -199,7 +198,7 @@ func (c *cluster) of(role string) []*process {
 	return all
 }
 
-// brokers are their addresses, past all proxies.
+// brokers are the addresses of the brokers, past all proxies.
 func (c *cluster) brokers() []string {
 	var all []string
 	for _, n := range c.nodes {
@@ -208,8 +207,8 @@ func (c *cluster) brokers() []string {
 	return all
 }
 
-// verify runs app verify, past all proxies, and returns what it printed if it
-// found anything.
+// verify runs app verify, past all proxies. If verify found differences, the
+// error has the output.
 func (c *cluster) verify(ctx context.Context) error {
 	out, err := c.command(ctx, c.verifier, "verify").CombinedOutput()
 	if err != nil {
@@ -218,7 +217,7 @@ func (c *cluster) verify(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(c.dir, "verify.txt"), out, 0o600)
 }
 
-// command is one of the command line, past all proxies.
+// command is a run of the command line, past all proxies.
 func (c *cluster) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
 	set := maps.Clone(c.common)
 	set["kafka.brokers"], set["data_dir"] = strings.Join(c.brokers(), ","), filepath.Join(c.dir, args[0])
@@ -230,7 +229,7 @@ func (c *cluster) command(ctx context.Context, binary string, args ...string) *e
 	return cmd
 }
 
-// crashes are the processes that ended by themselves.
+// crashes has a line for each time a process ended by itself.
 func (c *cluster) crashes() []string {
 	var all []string
 	for _, p := range c.processes {
@@ -239,7 +238,7 @@ func (c *cluster) crashes() []string {
 	return all
 }
 
-// end kills all of it.
+// end kills all processes, and closes all proxies.
 func (c *cluster) end() {
 	for _, p := range c.processes {
 		p.kill()

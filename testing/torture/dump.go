@@ -66,7 +66,8 @@ func readRecords(ctx context.Context, reader *kafka.LogReader, partition int32) 
 	return all, err
 }
 
-// readCommands reads who sent what in a partition of topic commands.
+// readCommands reads the keys of the commands in a partition of topic commands,
+// and the commands of operators.
 func readCommands(ctx context.Context, brokers []string, topic string, partition int32, log *history.Log) error {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
@@ -108,7 +109,7 @@ func readCommands(ctx context.Context, brokers []string, topic string, partition
 	}
 }
 
-// readOperator notes what an operator sent.
+// readOperator notes an operator's command.
 func readOperator(m *sarama.ConsumerMessage, key history.CommandKey, log *history.Log) error {
 	o := history.OperatorCommand{Type: header(m, eventlog.HeaderType)}
 	if o.Type != history.Requeue && o.Type != history.Drop {

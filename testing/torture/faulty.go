@@ -18,17 +18,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What a broker does by itself, each to some requests.
+// The faults of a broker. Each hits some of the requests.
 const (
-	lostAcks  = "lost-acks"  // it writes, and says that it took too long
-	notLeader = "not-leader" // it says that another broker leads, or coordinates
-	badDisk   = "bad-disk"   // it can't write or read
+	lostAcks  = "lost-acks"  // the broker writes, and answers with a timeout
+	notLeader = "not-leader" // the broker names another leader or coordinator
+	badDisk   = "bad-disk"   // the broker can't write or read
 	slowdown  = "slow"
 )
 
 var ofBrokers = []string{lostAcks, notLeader, badDisk, slowdown}
 
-// requests are those that a fault answers in its own way.
+// requests are the requests that a fault answers, by fault.
 var requests = map[string][]kfake.Fault{
 	lostAcks: {
 		{Keys: []kmsg.Key{kmsg.Produce, kmsg.OffsetCommit}, Err: kerr.RequestTimedOut},
@@ -42,19 +42,19 @@ var requests = map[string][]kfake.Fault{
 	},
 }
 
-// some is one request of three.
+// some picks one of three requests.
 func some(kmsg.Request) bool { return rand.IntN(3) == 0 }
 
-// faulty is an embedded broker that is told to fail, over HTTP: it is the
-// product's but for that, which a product should not have.
+// faulty is an embedded broker with faults that HTTP requests begin and end. The
+// product's embedded broker is the same without faults.
 type faulty struct {
 	cluster *kfake.Cluster
 	slow    atomic.Bool
 	now     *kfake.FaultHandle
 }
 
-// serveFaulty is the process: it listens at an address, keeps its data in a
-// folder, and is told at another address.
+// serveFaulty runs the process of a faulty broker. The broker listens at address,
+// keeps its data in dir, and takes orders to fail at admin.
 func serveFaulty(address, dir, admin string) error {
 	_, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -99,7 +99,7 @@ func (f *faulty) end() {
 	f.now.Remove()
 }
 
-// addFaulty adds such a process, in place of Millrace's own broker.
+// addFaulty adds a faulty broker, in place of Millrace's own broker.
 func (c *cluster) addFaulty() error {
 	address, err := freeAddress()
 	if err != nil {
@@ -122,10 +122,10 @@ func (c *cluster) addFaulty() error {
 	return nil
 }
 
-// faultyArg makes this program the broker.
+// faultyArg is the argument that makes this program a faulty broker.
 const faultyArg = "faulty-broker"
 
-// tell tells a broker to fail, or not to.
+// tell tells a faulty broker to fail, or to stop failing.
 func (p *process) tell(ctx context.Context, method, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -144,7 +144,7 @@ func (p *process) tell(ctx context.Context, method, path string) error {
 	return nil
 }
 
-// runFaulty runs it, if this process is to be it.
+// runFaulty runs a faulty broker if the arguments say so, and never returns then.
 func runFaulty(args []string) {
 	if len(args) != 4 || args[0] != faultyArg {
 		return

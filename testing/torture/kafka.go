@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// kafkaNodes is how many brokers, each a controller too, a cluster of Apache
-// Kafka has: the fewest that can lose one.
+// kafkaNodes is the number of nodes in a cluster of Apache Kafka. Each node is
+// broker and controller. A smaller cluster can't lose a node.
 const kafkaNodes = 3
 
-// addKafka adds a cluster of Apache Kafka. Each node's peers reach it by a link
-// that can be cut, both for what they copy of it and for the controllers' own
-// log; clients have links of their own.
+// addKafka adds a cluster of Apache Kafka. Peers reach a node by a link, which the
+// nemesis can cut, for replication and for the controllers' log. Clients have
+// links of their own.
 func (c *cluster) addKafka(jars string) error {
 	type listeners struct{ clients, peers, controller string }
 	var all []listeners
@@ -59,7 +59,7 @@ func (c *cluster) addKafka(jars string) error {
 			links: links[i : i+1], ready: inSync(at.clients, int32(i+1)),
 		}
 		config := filepath.Join(p.dir, "server.properties")
-		// Small and quickly started: there are three, and they start often.
+		// A small heap and a quick start: three nodes start often.
 		java := []string{"java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*")}
 		p.argv = slices.Concat(java, []string{"kafka.Kafka", config})
@@ -86,14 +86,14 @@ func (c *cluster) addKafka(jars string) error {
 	return formats.Wait()
 }
 
-// loopback is where a server listens that is known as localhost.
+// loopback is the address of 127.0.0.1 for an address of localhost.
 func loopback(address string) string {
 	_, port, _ := net.SplitHostPort(address) // one of ours
 	return net.JoinHostPort("127.0.0.1", port)
 }
 
-// kafkaProperties are those of a node. A broker that is silent for 3 seconds
-// leads nothing any more.
+// kafkaProperties are the server.properties of a node. A broker loses the lead of
+// its partitions after 3 seconds of silence.
 const kafkaProperties = `process.roles=broker,controller
 node.id=%d
 controller.quorum.voters=%s
@@ -123,9 +123,9 @@ num.io.threads=2
 background.threads=2
 `
 
-// inSync asks a node of Kafka whether it is one of its cluster, and whether all
-// copies of all partitions are there: before, another node's end would stop
-// them.
+// inSync asks a node of Kafka whether the node has joined the cluster, and whether
+// all replicas of all partitions are in sync. If a replica were missing, the end
+// of another node would stop the partition.
 func inSync(address string, id int32) func(context.Context) error {
 	return func(context.Context) error {
 		config := sarama.NewConfig()

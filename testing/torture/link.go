@@ -11,8 +11,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// link is one process's own way to a server, or to each node of one, which the
-// nemesis can cut.
+// link is the way of one process to a server, or to each node of a cluster. The
+// nemesis can cut links.
 type link struct {
 	name    string
 	proxies []*toxiproxy.Proxy
@@ -36,7 +36,8 @@ func newNetwork() *network {
 	return &network{server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
 }
 
-// toKafka is a way to each broker of a cluster, which tells of no other way.
+// toKafka makes a link to the brokers of a cluster. The brokers seem to be at the
+// addresses of the link.
 func (n *network) toKafka(name string, nodes []node) (*link, error) {
 	l := n.link(name)
 	ways := map[int32]string{}
@@ -60,7 +61,8 @@ func (n *network) toKafka(name string, nodes []node) (*link, error) {
 	return l, nil
 }
 
-// to is a way to a server that doesn't say where it is.
+// to makes a link to a server. Kafka's brokers need toKafka: a broker tells clients
+// its own address.
 func (n *network) to(name, server string) (*link, error) {
 	address, err := freeAddress()
 	if err != nil {
@@ -97,7 +99,7 @@ func (n *network) close() {
 	}
 }
 
-// addresses are where it begins, by comma.
+// addresses are the addresses of the link, by comma.
 func (l *link) addresses() string {
 	var all []string
 	for _, proxy := range l.proxies {
@@ -106,8 +108,8 @@ func (l *link) addresses() string {
 	return strings.Join(all, ",")
 }
 
-// toxics are, by fault, what makes it. Each is of one direction: up is to the
-// server.
+// toxics are the toxics of toxiproxy that make a fault, by fault. Each works in
+// one direction; upstream is to the server.
 var toxics = map[string][]string{
 	latency:   {`{"name":"%[1]s-down","type":"latency","stream":"downstream","attributes":{"latency":300,"jitter":250}}`, `{"name":"%[1]s-up","type":"latency","stream":"upstream","attributes":{"latency":100,"jitter":90}}`},
 	blackHole: {`{"name":"%[1]s-down","type":"timeout","stream":"downstream","attributes":{"timeout":0}}`, `{"name":"%[1]s-up","type":"timeout","stream":"upstream","attributes":{"timeout":0}}`},
@@ -119,7 +121,7 @@ var toxics = map[string][]string{
 // everywhere is all the ways of a link.
 const everywhere = -1
 
-// cut begins a fault on one of its ways, or everywhere.
+// cut begins a fault on one way of the link, or everywhere.
 func (l *link) cut(kind string, on int) error {
 	for i, proxy := range l.proxies {
 		if on != everywhere && on != i {
@@ -134,16 +136,16 @@ func (l *link) cut(kind string, on int) error {
 	return nil
 }
 
-// mend ends all faults. What a black hole has swallowed is gone, so its
-// connections end with it.
+// mend ends all faults. A black hole ends with its connections: the swallowed
+// bytes are gone.
 func (l *link) mend(ctx context.Context) {
 	for _, proxy := range l.proxies {
 		proxy.Toxics.ResetToxics(ctx)
 	}
 }
 
-// freeAddress is one that nobody listens on: below those that systems hand
-// out, so that nobody takes it while its process is down.
+// freeAddress is an address where nobody listens. The port is below the ports that
+// systems hand out, so nobody takes the address while its process is down.
 func freeAddress() (string, error) {
 	for range 1000 {
 		address := fmt.Sprintf("localhost:%d", 10000+portRandom.IntN(20000))

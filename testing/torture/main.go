@@ -1,9 +1,13 @@
 // Command torture runs Millrace as whole processes under random commands and
-// reads, while it kills, freezes and restarts them and cuts the network
-// between them; then it checks that every promise was kept.
+// reads. Meanwhile torture kills, freezes and restarts processes, and cuts the
+// network between processes. In the end torture checks every promise. Run the
+// command in this folder.
 //
-// It exits with 1 if one wasn't, and keeps the history, the log's dump and the
-// processes' logs.
+// If a promise was broken, the exit code is 1, and the history and the logs of the
+// processes stay.
+//
+// The package is a module of its own, because toxiproxy and porcupine bring many
+// modules along: a module that imports Millrace doesn't get them.
 package main
 
 import (
@@ -27,7 +31,7 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// portRandom picks ports: they have nothing to do with the seed.
+// portRandom picks ports. The seed of a run doesn't choose ports.
 var portRandom = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(os.Getpid())))
 
 type options struct {
@@ -52,20 +56,20 @@ func main() {
 	runFaulty(os.Args[1:])
 	var o options
 	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long to torture, without -quota")
-	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e9, "what the random commands and faults are made of")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e9, "the seed of the random commands and faults")
 	flag.IntVar(&o.clients, "clients", 8, "how many clients there are")
 	flag.StringVar(&o.store, "store", "sqlite", "sqlite, or postgres: one of the run's own")
 	flag.StringVar(&o.broker, "broker", "embedded", "embedded; faulty: the same, told to fail; or kafka: three nodes of the run's own")
 	flag.StringVar(&o.faults, "faults", strings.Join(allFaults, ","), "which faults, by comma; none for none")
 	flag.StringVar(&o.quota, "quota", "", "how often each role gets a fault, such as kill:20,freeze:5,restart:5,partition:5; the run ends then")
-	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "how long nothing new happens after a fault, on average")
+	flag.DurationVar(&o.pace, "pace", 1500*time.Millisecond, "the pause after a fault, on average")
 	flag.StringVar(&o.targets, "targets", strings.Join(allRoles, ","), "which roles to harm, by comma")
 	flag.BoolVar(&o.rebuilds, "rebuilds", true, "rebuild read models meanwhile")
-	flag.BoolVar(&o.soak, "soak", false, "sample what processes hold, spare one of each role kill and restart, and fail if anything grows steadily: -soak -duration 1h -pace 1m")
-	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, whose records differ, as in a rolling upgrade")
-	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends it, requeues and drops")
+	flag.BoolVar(&o.soak, "soak", false, "sample memory, goroutines and files of processes, spare one process of each role kill and restart, and fail if a sample grows steadily: -soak -duration 1h -pace 1m")
+	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, with other records, as in a rolling upgrade")
+	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
-	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run that found nothing")
+	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run without violations")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := run(ctx, o)
@@ -77,7 +81,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run is one run. Its code is 1 if a promise was broken.
+// run is a whole run. The code is 1 if a promise was broken.
 func run(ctx context.Context, o options) (code int, err error) {
 	kinds, err := kindsOf(o.faults)
 	if err != nil {
@@ -104,7 +108,7 @@ func run(ctx context.Context, o options) (code int, err error) {
 	}
 	fmt.Printf("torture: seed %d, %s, %d clients, broker %s, store %s\n", o.seed, length, o.clients, o.broker, o.store)
 	p := plan{dir: dir, broker: o.broker, store: o.store}
-	if p.verifier, err = build(ctx, ".", dir, "millrace"); err != nil {
+	if p.verifier, err = build(ctx, top, dir, "millrace"); err != nil {
 		return 1, err
 	}
 	p.binary = p.verifier
@@ -150,8 +154,8 @@ func run(ctx context.Context, o options) (code int, err error) {
 	return judge(ctx, c, n, op, time.Since(began))
 }
 
-// torment runs clients and nemesis for as long as it should, mends all, and
-// reads once more.
+// torment runs clients and nemesis until the duration is over or the quota is
+// fulfilled, mends all faults, and reads once more.
 func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o options) {
 	h := n.history
 	harm, enough := context.WithCancel(ctx)
@@ -200,13 +204,13 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
 	clients.Wait()
-	release() // those of the last moment
+	release() // commands parked in the last moment
 	for i, u := range us.last(10 * o.clients) {
 		all[i%len(all)].read(u, history.Read, u.after)
 	}
 }
 
-// judge checks all, and prints what was found.
+// judge runs all checks, and prints tables and violations.
 func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.Duration) (int, error) {
 	operations, err := n.history.close()
 	if err != nil {
@@ -251,8 +255,8 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	return 1, nil
 }
 
-// targets are the processes that may be harmed: all, if no role is one of
-// these.
+// targets are the processes of these roles, by comma. If there are none, all
+// processes are targets.
 func targets(c *cluster, roles string) []*process {
 	var chosen []*process
 	for _, p := range c.processes {
@@ -278,6 +282,10 @@ func kindsOf(list string) ([]string, error) {
 	}
 	return kinds, nil
 }
+
+// top is the top of the tree, from here: the program runs in the folder of its
+// own module, as go run . does.
+const top = "../.."
 
 // build builds the program from a tree.
 func build(ctx context.Context, tree, dir, name string) (string, error) {

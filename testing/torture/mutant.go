@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// patches is where the patches are, from the top of the tree: what breaks a rule
-// in mutants, and mixed, which breaks none.
-const patches = "testing/torture/testdata"
+// patches is the folder of the patches. Each patch in mutants breaks a rule.
+const patches = "testdata"
 
-// mixed is what makes a binary as another version might be: its records differ.
+// mixed is the patch for a binary of another version, with other records. The
+// patch breaks no rule.
 const mixed = "mixed"
 
 // buildPatched builds the program with patches, in a copy of the tree.
@@ -38,9 +38,10 @@ func buildPatched(ctx context.Context, dir string, names ...string) (string, err
 	return build(ctx, tree, dir, "millrace-"+name)
 }
 
-// copyTree copies what the program is built from.
+// copyTree copies the sources of the program.
 func copyTree(to string) error {
-	return filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	from := os.DirFS(top)
+	return fs.WalkDir(from, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func copyTree(to string) error {
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(from, path)
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func TestMutantsFitTheTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), "patch", "-p1", "--dry-run", "--forward", "-i", path)
-		cmd.Dir = "../.."
+		cmd.Dir = top
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", patch, err, out)
 		}

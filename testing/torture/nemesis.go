@@ -19,8 +19,8 @@ const (
 	freeze    = "freeze"
 	latency   = "latency"
 	blackHole = "black-hole"
-	noAnswers = "no-answers" // one way: what is asked comes through
-	noAsking  = "no-asking"  // one way: nothing that is asked comes through
+	noAnswers = "no-answers" // requests come through
+	noAsking  = "no-asking"  // answers come through
 	reset     = "reset"
 )
 
@@ -28,19 +28,19 @@ var (
 	ofProcesses = []string{kill, restart, freeze}
 	ofLinks     = []string{latency, blackHole, noAnswers, noAsking, reset}
 	allFaults   = slices.Concat(ofProcesses, ofLinks, ofBrokers)
-	// partitionings are what a quota calls a partition.
+	// partitionings are the faults that count for partition in a quota.
 	partitionings = []string{blackHole, noAnswers, noAsking}
 )
 
-// session is Kafka's session timeout of Millrace's consumers: who is silent
-// for longer has lost its partitions and doesn't know it.
+// session is the session timeout of Millrace's consumer groups. A member that is
+// silent for longer loses its partitions without knowing.
 const session = 6 * time.Second
 
-// recoverIn is how long all may take, from a fault's end, until every client has
+// recoverIn is the longest time from the end of a fault until every client has
 // answers again.
 const recoverIn = 90 * time.Second
 
-// fault is one that was.
+// fault is a fault that is over.
 type fault struct {
 	Kind   string        `json:"kind"`
 	Role   string        `json:"role"`
@@ -55,7 +55,7 @@ type nemesis struct {
 	kinds   []string
 	quota   quota
 	pace    time.Duration // from a fault's end to the next one's beginning, on average
-	spares  bool          // one process of each role, and the servers, live all the time
+	spares  bool          // a process of each role, and the servers, live all the time
 	history *recorder
 	samples samples
 	clients int
@@ -63,14 +63,13 @@ type nemesis struct {
 
 	mu     sync.Mutex
 	faults []fault
-	wrong  []string // what ended otherwise than it should
+	wrong  []string // recoveries that failed
 }
 
-// lane is harm that is done one after the other: what may be done.
+// lane has all kinds of harm of a place. A lane does one harm after the other.
 type lane []harm
 
-// lanes are those that have something to do: one harms services, one servers,
-// one links.
+// lanes are the lanes with work: for services, for servers and for links.
 func (n *nemesis) lanes() []lane {
 	all := make([]lane, 3)
 	for _, kind := range n.kinds {
@@ -94,8 +93,9 @@ func (n *nemesis) lanes() []lane {
 	return slices.DeleteFunc(all, func(l lane) bool { return len(l) == 0 })
 }
 
-// run does harm until the context ends or, with a quota, that is fulfilled, and
-// mends all. A seed gives the same faults in the same order.
+// run does harm until the context ends, or until the quota is fulfilled if there
+// is a quota. All harm is mended then. A seed gives the same faults in the same
+// order.
 func (n *nemesis) run(ctx context.Context, seed uint64) {
 	var lanes sync.WaitGroup
 	for i, l := range n.lanes() {
@@ -118,7 +118,7 @@ func (n *nemesis) run(ctx context.Context, seed uint64) {
 	lanes.Wait()
 }
 
-// harm is a fault that is to be. All of it is chosen before it is done.
+// harm is a fault to come. All choices are made before the fault begins.
 type harm struct {
 	kind   string
 	target *process
@@ -126,13 +126,13 @@ type harm struct {
 	on     int // of the link's ways
 	lasts  time.Duration
 
-	before string // what is done to the link before, "" for nothing
+	before string // an earlier fault of the link, "" for none
 	since  time.Duration
-	then   *process // is frozen when the target is thawed, nil for nobody
-	slow   *process // is behind a slow link meanwhile, nil for nobody
+	then   *process // is frozen when the target is thawed; nil for none
+	slow   *process // is behind a slow link meanwhile; nil for none
 }
 
-// can says whether it can be done to the target.
+// can says whether the target can have this fault.
 func (h *harm) can() bool {
 	switch {
 	case slices.Contains(ofLinks, h.kind):
@@ -144,12 +144,13 @@ func (h *harm) can() bool {
 	}
 }
 
-// ends says whether it ends a process.
+// ends says whether the fault ends a process.
 func (h *harm) ends() bool { return h.kind == kill || h.kind == restart }
 
-// choose chooses all the rest. A fault does most harm where much is under way:
-// behind a slow link, or where one of several ways is cut. Who was frozen does
-// most when it goes on and nobody else does, or when somebody is just taking over.
+// choose makes all other choices. Two choices make the harm worse:
+//   - Much is under way when the fault comes: behind a slow link, or with one of
+//     several ways cut.
+//   - A frozen process comes back while its twin is frozen, or is just taking over.
 func (h *harm) choose(rng *rand.Rand, all []*process) {
 	short, long := between(rng, 0, 2*time.Second), between(rng, session+2*time.Second, 2*session+2*time.Second)
 	before, since, twins := rng.IntN(3), between(rng, time.Second, 3*time.Second), rng.IntN(3)
@@ -162,7 +163,7 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 	case h.kind == freeze && twins == 0:
 		h.then = twin(h.target, all)
 	case h.kind == freeze && twins == 1:
-		// It comes back while the other one takes over, and takes its time.
+		// The target comes back while its twin, behind a slow link, takes over.
 		if h.slow = twin(h.target, all); h.slow != nil {
 			before, h.lasts = 1, session+short*3/2
 		}
@@ -185,13 +186,13 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 		h.before = latency
 	default:
 		h.before = blackHole
-		if h.target.role != broker { // whose peers shall have nothing of it
+		if h.target.role != broker { // the peers of a broker get nothing at all
 			h.on = on % len(h.link.proxies)
 		}
 	}
 }
 
-// twin is the other process of a role of two, nil if there are not two.
+// twin is the other process of a role of two; nil for other roles.
 func twin(p *process, all []*process) (other *process) {
 	n := 0
 	for _, o := range all {
@@ -227,8 +228,8 @@ func (h *harm) String() string {
 	return text
 }
 
-// do does it, mends it, and waits until every client has had answers that it
-// asked for later.
+// do does harm, mends it, and waits until every client has had answers to later
+// requests.
 func (n *nemesis) do(ctx context.Context, h *harm) {
 	n.say("%s", h)
 	f := fault{Kind: h.kind, Role: h.target.role, Target: h.target.name, From: n.history.now()}
@@ -245,7 +246,7 @@ func (n *nemesis) do(ctx context.Context, h *harm) {
 	}
 }
 
-// hurt does it, and mends it.
+// hurt does harm, and mends it.
 func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 	p := h.target
 	if h.before != "" || slices.Contains(ofLinks, h.kind) {
@@ -291,7 +292,7 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 	return err
 }
 
-// recovered waits until a process is ready, and every client has been answered.
+// recovered waits until a process is ready, and every client has an answer.
 func (n *nemesis) recovered(ctx context.Context, p *process, since time.Duration) error {
 	if err := p.waitUntilReady(ctx, recoverIn); err != nil {
 		return err

@@ -13,20 +13,21 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// readModels are those that are rebuilt.
+// readModels are the rebuilt read models.
 var readModels = []string{"users", "history", "stats", "commands"}
 
-// patient is how long one command of an operator may take.
+// patient is how long an operator's command may take.
 const patient = 2 * time.Minute
 
-// operator does to read models what people do, while all goes on: it rebuilds
-// them, rolls back, and drops what it has left. Sometimes it is killed.
+// operator rebuilds read models, rolls back, and drops old generations, as people
+// do, while commands and faults go on. Sometimes a command of the operator is
+// killed.
 type operator struct {
 	cluster *cluster
 	rng     *rand.Rand
 	say     func(string, ...any)
 
-	ended map[string]int // how its commands did
+	ended map[string]int // the number of commands, by command and end
 	wrong []history.Violation
 }
 
@@ -34,8 +35,8 @@ func newOperator(c *cluster, seed uint64, say func(string, ...any)) *operator {
 	return &operator{cluster: c, rng: rand.New(rand.NewPCG(seed, 2000)), say: say, ended: map[string]int{}}
 }
 
-// run works until the context ends, and finishes what it is at. What it tries
-// may fail as long as there are faults.
+// run works until the context ends, and finishes the last command. Commands may
+// fail as long as there are faults.
 func (o *operator) run(ctx context.Context, pace time.Duration) {
 	for pause(ctx, between(o.rng, pace, 13*pace)) {
 		model, roll, killed := readModels[o.rng.IntN(len(readModels))], o.rng.IntN(3), between(o.rng, 0, 2*time.Second)
@@ -54,11 +55,11 @@ func (o *operator) run(ctx context.Context, pace time.Duration) {
 	}
 }
 
-// left is the generation that a swap has left.
+// left finds the generation before a swap, in the output of a rebuild.
 var left = regexp.MustCompile(`generation (\d+) is kept`)
 
-// finish rebuilds half of them once more. Now nothing may fail. The others stay
-// as they are, for app verify.
+// finish rebuilds half of the read models once more. Now nothing may fail. app
+// verify sees the other half untouched.
 func (o *operator) finish() {
 	for _, i := range o.rng.Perm(len(readModels))[:len(readModels)/2] {
 		model := readModels[i]
@@ -68,8 +69,8 @@ func (o *operator) finish() {
 	}
 }
 
-// do runs app projections, past all proxies. It kills it that long after it
-// began; 0 for never.
+// do runs app projections, past all proxies. The process is killed after the given
+// time; 0 for never.
 func (o *operator) do(killed time.Duration, args ...string) (out string, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	defer cancel()
@@ -101,7 +102,7 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// print prints how its commands did.
+// print prints how the operator's commands ended.
 func (o *operator) print(w io.Writer) {
 	var all []string
 	for _, command := range []string{"rebuild", "rollback", "drop"} {

@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// poison is the patch that makes the domain fail on history.Poison, as long
-	// as there is the file that poisonFile names.
+	// poison is the patch that makes the domain fail on history.Poison. The domain
+	// fails as long as the file of the environment variable poisonFile exists.
 	poison     = "poison"
 	poisonFile = "TORTURE_POISON"
-	// poisonOneIn is of how many commands one can't be decided.
+	// poisonOneIn: one of so many commands is poisoned.
 	poisonOneIn = 40
-	// atOnce is how many users an operator sees to at the same time.
+	// atOnce is the largest number of users that an operator sees to at a time.
 	atOnce = 4
-	// releaseTimeout is how long it may take until nothing is parked any more, once the
-	// fault is mended.
+	// releaseTimeout is the longest time from the mended fault until no command is
+	// parked.
 	releaseTimeout = 90 * time.Second
 )
 
-// ward is where the users are whose commands are parked, with its operator: he
-// drops and requeues them, while the fault is there and when it is mended.
+// ward is the operator of parked commands. The operator breaks and mends the
+// domain, and drops and requeues parked commands, with the fault and without.
 type ward struct {
 	cluster *cluster
 	domains []*domain
@@ -46,20 +46,20 @@ type ward struct {
 	did   map[string]int
 }
 
-// domain is that of one process: as a fix is rolled out, some have it and
-// others don't.
+// domain is the domain of one process: while a fix is rolled out, the domains of
+// the processes differ.
 type domain struct {
 	process string
 	file    string // the fault
 	history *recorder
-	since   time.Duration // it is broken; 0 if it isn't
+	since   time.Duration // when the domain was broken; 0 for a mended domain
 }
 
-// poisoned is the file that is the fault of a process's domain.
+// poisoned is the file that breaks the domain of a process.
 func (p plan) poisoned(process string) string { return filepath.Join(p.dir, poison+"-"+process) }
 
-// openWard breaks the domain, and lets the operator begin, if the run is to be
-// poisoned. Who calls release has him end, with nothing parked.
+// openWard breaks the domain and starts the operator, if the options say so.
+// release stops the operator, and returns with nothing parked.
 func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (release func()) {
 	if !o.poison {
 		return func() {}
@@ -118,11 +118,11 @@ func (w *ward) mendAll() (err error) {
 	return err
 }
 
-// parked is a user whose commands wait, and the one at fault.
+// parked is a user with deferred commands, and the id of the parked command.
 type parked struct{ user, command string }
 
-// round sees to some users: he drops their parked commands or requeues them,
-// the domain mended for a moment, in one process from now on, or as it was.
+// round drops or requeues the parked commands of some users. Before, the round may
+// mend all domains for a moment, or break or mend the domain of one process.
 func (w *ward) round(ctx context.Context) {
 	what, count, again := w.rng.IntN(5), 1+w.rng.IntN(atOnce), between(w.rng, 0, 2*time.Second)
 	one := w.domains[w.rng.IntN(len(w.domains))]
@@ -132,7 +132,7 @@ func (w *ward) round(ctx context.Context) {
 	}
 	all, err := w.list(ctx)
 	if err != nil || len(all) == 0 {
-		return // a broker may be dead
+		return // a broker may be down
 	}
 	w.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	switch {
@@ -163,8 +163,8 @@ func (w *ward) send(ctx context.Context, kind string, some []parked) {
 	w.did[kind] += len(some)
 }
 
-// release ends the operator's rounds, mends the domain for good, and requeues all
-// until nothing waits.
+// release ends the rounds, mends all domains for good, and requeues until no
+// command waits.
 func (w *ward) release(ctx context.Context) error {
 	w.stop()
 	<-w.ended
@@ -196,7 +196,7 @@ func (w *ward) release(ctx context.Context) error {
 	return fmt.Errorf("commands wait %s after the domain was mended: %w", releaseTimeout, why)
 }
 
-// waiting is an error if a command service knows of commands that wait.
+// waiting is an error if a command service has parked or deferred commands.
 func (w *ward) waiting() error {
 	for _, p := range w.cluster.of(commandService) {
 		metrics, err := metricsOf(p)
@@ -211,7 +211,7 @@ func (w *ward) waiting() error {
 	return nil
 }
 
-// list is app parked list.
+// list runs app parked list.
 func (w *ward) list(ctx context.Context) ([]parked, error) {
 	out, err := w.cluster.parked(ctx, "list")
 	return readList(out), err
@@ -227,7 +227,7 @@ func readList(out string) (all []parked) {
 	return all
 }
 
-// operate is app parked requeue, or drop, and what the operator was told.
+// operate runs app parked requeue or drop, and returns the operator's operation.
 func (w *ward) operate(ctx context.Context, kind string, p parked) history.Operation {
 	o := history.Operation{Client: -1, Instance: "operator", Kind: kind, User: p.user, CommandID: p.command, Call: w.history.now()}
 	stream := users.Aggregate.Stream(p.user)
@@ -241,12 +241,12 @@ func (w *ward) operate(ctx context.Context, kind string, p parked) history.Opera
 	return o
 }
 
-// fate is what an operator is told of the command at fault. It may be another
-// than the one that the list had, by then.
+// fate finds the outcome of the parked command in the output. By then another
+// command may be the parked one.
 var fate = regexp.MustCompile(`renameUser (\S+) (?:(succeeded); \S+ is at version (\d+)|is (refused): (.*)|is (parked) again)`)
 
-// readErrand notes what was told. All else, such as that nothing is parked any
-// more, says nothing.
+// readErrand reads the outcome of an operator's command into the operation. Other
+// output, such as "nothing is parked", is no outcome.
 func readErrand(o *history.Operation, out string, err error) {
 	text := out
 	if err != nil {

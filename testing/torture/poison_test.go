@@ -11,8 +11,8 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// What an operator is told of the command at fault is what the checker compares
-// with the log, so none of it may be taken for another.
+// The checker compares the outcomes that an operator saw with the log, so every
+// output must be read as the right outcome.
 func TestReadErrand(t *testing.T) {
 	t.Parallel()
 	const failed = "exit status 1\nmillrace: "

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// addPostgres adds a database of the run's own.
+// addPostgres adds a PostgreSQL server for the run.
 func (c *cluster) addPostgres(bin string) error {
 	address, err := freeAddress()
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *cluster) addPostgres(bin string) error {
 	}
 	p := &process{
 		name: "postgres", role: database, dir: filepath.Join(c.dir, "postgres"),
-		stopBy: syscall.SIGINT, // which doesn't wait for its clients
+		stopBy: syscall.SIGINT, // the server doesn't wait for clients then
 		ready:  answers(postgresURL(address)),
 	}
 	data := filepath.Join(p.dir, "data")
@@ -44,7 +44,7 @@ func (c *cluster) addPostgres(bin string) error {
 		if err := os.Chown(p.dir, int(p.as.Uid), int(p.as.Gid)); err != nil {
 			return err
 		}
-		if err := os.Chmod(c.dir, 0o711); err != nil { // it has to come through
+		if err := os.Chmod(c.dir, 0o711); err != nil { // the server's user must get through
 			return err
 		}
 	}
@@ -59,13 +59,13 @@ func (c *cluster) addPostgres(bin string) error {
 	return nil
 }
 
-// postgresURL is the database's URL, by one way to it.
+// postgresURL is the URL of the database at an address.
 func postgresURL(address string) string {
 	return (&url.URL{Scheme: "postgres", User: url.User("millrace"), Host: address, Path: "/postgres", RawQuery: "sslmode=disable"}).String()
 }
 
-// unprivileged is who PostgreSQL runs as, which refuses to run as root: nil for
-// who runs this.
+// unprivileged is the user to run PostgreSQL as, because PostgreSQL refuses to run
+// as root. nil is the user of this process.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -82,7 +82,7 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-// answers asks the database something.
+// answers asks whether the database answers.
 func answers(at string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

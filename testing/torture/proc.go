@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// childrenOf are the processes that one started and that run yet.
+// childrenOf are the running children of a process.
 func childrenOf(pid int) (children []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
 	for _, path := range stats {
 		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
@@ -23,20 +23,20 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// running says whether a process holds anything yet: one that has ended and
-// that nobody asked after (Z) doesn't.
+// running says whether a process runs. An ended process without a waiting parent
+// (state Z) holds nothing, and counts as not running.
 func running(pid int) bool {
 	state, _, ok := stateOf(pid)
 	return ok && state != 'Z'
 }
 
-// stateOf reads a process's state, and who started it.
+// stateOf reads the state and the parent of a process.
 func stateOf(pid int) (state rune, parent int, ok bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, 0, false // it is gone
+		return 0, 0, false // the process is gone
 	}
-	// pid (name) state parent …: a name can have anything in it.
+	// "pid (name) state parent …": a name may have parentheses and spaces.
 	_, err = fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d", &state, &parent)
 	return state, parent, err == nil
 }

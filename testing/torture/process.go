@@ -23,30 +23,30 @@ const (
 
 var allRoles = []string{broker, database, commandService, queryService, readAPI}
 
-// process is one process, which can end and start again.
+// process is a process of the cluster. A process can end and start again.
 type process struct {
 	name   string
 	role   string
 	argv   []string
 	dir    string
 	ready  func(context.Context) error
-	stopBy os.Signal           // asks it to end
-	as     *syscall.Credential // who it runs as, nil for who runs this
-	url    string              // where it serves clients, "" if it doesn't
-	admin  string              // where its metrics are, "" if it has none
-	log    string              // where it, an embedded broker, serves the log, "" for all others
-	faults string              // where it is told to fail, "" if it can't be
-	env    []string            // more of its environment
-	links  []*link             // ways that can be cut: to or, of a broker, from its peers first
+	stopBy os.Signal           // asks the process to end
+	as     *syscall.Credential // the user to run as; nil for the user of torture
+	url    string              // the address for clients, "" for none
+	admin  string              // the admin address, "" for none
+	log    string              // the address of an embedded broker, "" for other processes
+	faults string              // the URL that begins and ends faults of a broker, "" for none
+	env    []string            // more environment variables
+	links  []*link             // links to cut: to servers; of a node of Kafka, from its peers
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	ended   chan struct{}
-	wanted  bool // it is meant to run
+	wanted  bool // false if the process is meant to end
 	crashes []string
 }
 
-// start starts it. It logs to a file of its own, all its lives in one.
+// start starts the process. All lives of a process log to one file.
 func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *process) start() error {
 	p.cmd, p.ended, p.wanted = cmd, ended, true
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // its state says how it ended
+		_ = cmd.Wait() // ProcessState has the exit code
 		_ = log.Close()
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -81,23 +81,24 @@ func (p *process) start() error {
 
 func (p *process) logFile() string { return filepath.Join(p.dir, "log") }
 
-// kill ends it as kill -9 does.
+// kill ends the process as kill -9 does.
 func (p *process) kill() {
 	children := p.signal(syscall.SIGKILL, true)
 	p.wait(time.Minute)
 	for _, child := range children {
 		for running(child) {
-			time.Sleep(time.Millisecond) // as long as the kernel takes
+			time.Sleep(time.Millisecond) // the kernel takes a moment
 		}
 	}
 }
 
-// stop asks it to end, and says whether it did in time.
+// stop asks the process to end. If the process takes longer, stop kills the
+// process and returns an error.
 func (p *process) stop(within time.Duration) error {
 	p.mu.Lock()
 	p.wanted = false
 	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(p.stopBy) // it may have ended
+		_ = p.cmd.Process.Signal(p.stopBy) // the process may have ended
 	}
 	p.mu.Unlock()
 	if !p.wait(within) {
@@ -107,9 +108,9 @@ func (p *process) stop(within time.Duration) error {
 	return nil
 }
 
-// signal sends a signal to it and to all that it started, as PostgreSQL starts
-// one for each connection; ends says that it is meant to end by it. It returns
-// whom it started.
+// signal sends a signal to the process and its children, and returns the children:
+// PostgreSQL has a child for each connection. ends says that the signal is meant to
+// end the process.
 func (p *process) signal(s syscall.Signal, ends bool) (children []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,15 +124,15 @@ func (p *process) signal(s syscall.Signal, ends bool) (children []int) {
 	case <-p.ended:
 	default:
 		children = childrenOf(p.cmd.Process.Pid)
-		_ = p.cmd.Process.Signal(s) // it may have ended
+		_ = p.cmd.Process.Signal(s) // the process may have ended
 		for _, child := range children {
-			_ = syscall.Kill(child, s) // so may this
+			_ = syscall.Kill(child, s) // the child may have ended
 		}
 	}
 	return children
 }
 
-// pid is that of its life now, 0 between two.
+// pid is the process id, 0 for no running process.
 func (p *process) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,14 +162,14 @@ func (p *process) wait(within time.Duration) bool {
 	}
 }
 
-// crashed is how often, and how, it ended by itself.
+// crashed has a line for each time the process ended by itself.
 func (p *process) crashed() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.crashes
 }
 
-// waitUntilReady waits until it says that it is.
+// waitUntilReady waits until the process is ready.
 func (p *process) waitUntilReady(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

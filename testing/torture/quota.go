@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// partition is what a quota calls any of the partitionings.
+// partition is the name in a quota for all partitionings.
 const partition = "partition"
 
-// quota is how often each role gets each fault, at least.
+// quota is the least number of faults that each role gets, by fault.
 type quota map[string]int
 
 // parseQuota reads "kill:20,freeze:5", "" for none.
@@ -35,10 +35,11 @@ func parseQuota(text string) (quota, error) {
 	return q, nil
 }
 
-// of deals a lane its part of the quota, in any order, until it is fulfilled.
+// of deals the lane's part of the quota in random order, until the quota is
+// fulfilled.
 func (q quota) of(l lane, rng *rand.Rand) func() (harm, bool) {
 	var deck []harm
-	for _, kind := range append(slices.Clone(allFaults), partition) { // in order: a seed deals the same
+	for _, kind := range append(slices.Clone(allFaults), partition) { // in a fixed order: a seed always deals the same
 		for _, role := range allRoles {
 			var these []harm
 			for _, h := range l {

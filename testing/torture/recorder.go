@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// recorder keeps the history, in memory and in a file, a line an operation.
+// recorder keeps the history, in memory and in a file with a line an operation.
 type recorder struct {
 	began time.Time
 
@@ -20,11 +20,11 @@ type recorder struct {
 	encoder *json.Encoder
 	all     []history.Operation
 	failed  error
-	asked   map[asker]time.Duration // for the latest answer of each
+	asked   map[asker]time.Duration // when the request of the latest answer was sent
 	news    chan struct{}           // closed when something is added
 }
 
-// asker is a client and what it asks: commands or the rest.
+// asker is a client with a kind of requests: commands or queries.
 type asker struct {
 	client   int
 	commands bool
@@ -38,7 +38,7 @@ func newRecorder(path string) (*recorder, error) {
 	return &recorder{began: time.Now(), file: file, encoder: json.NewEncoder(file), asked: map[asker]time.Duration{}, news: make(chan struct{})}, nil
 }
 
-// now is the one clock of all operations and faults.
+// now is the time since the start of the run, for all operations and faults.
 func (r *recorder) now() time.Duration { return time.Since(r.began) }
 
 func (r *recorder) add(o history.Operation) {
@@ -56,8 +56,8 @@ func (r *recorder) add(o history.Operation) {
 	r.news = make(chan struct{})
 }
 
-// answered waits until each client has had an answer to a command and one to a
-// question, both asked since then.
+// answered waits until each client has an answer to a command and an answer to a
+// query, both sent later than since.
 func (r *recorder) answered(ctx context.Context, clients int, since, patience time.Duration) error {
 	late := time.After(patience)
 	for {
@@ -82,7 +82,7 @@ func (r *recorder) answered(ctx context.Context, clients int, since, patience ti
 	}
 }
 
-// close returns what was recorded.
+// close returns all operations.
 func (r *recorder) close() ([]history.Operation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

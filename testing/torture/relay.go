@@ -12,16 +12,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// relay carries Kafka's protocol between a client and a broker, and tells the
-// client that the brokers are elsewhere: a broker says where all of them are,
-// and clients go there, past any proxy, if nobody changes the word.
+// relay carries Kafka's protocol between a client and a broker, and changes the
+// addresses of brokers in answers. Without a relay, clients would follow a broker's
+// answer to the brokers themselves, past all proxies.
 type relay struct {
 	listener net.Listener
 	broker   string
-	ways     map[int32]way // what clients are told, by broker
+	ways     map[int32]way // the addresses for clients, by broker
 }
 
-// way is where a client finds a broker.
+// way is the address of a broker for clients.
 type way struct {
 	host string
 	port int32
@@ -30,7 +30,8 @@ type way struct {
 // maxFrame is longer than any message of a run.
 const maxFrame = 64 << 20
 
-// newRelay relays to a broker for clients that reach each at an address.
+// newRelay starts a relay to a broker. Clients reach the brokers at addresses, by
+// broker.
 func newRelay(broker string, addresses map[int32]string) (*relay, error) {
 	r := &relay{broker: broker, ways: map[int32]way{}}
 	for id, address := range addresses {
@@ -65,7 +66,7 @@ func (r *relay) address() string { return r.listener.Addr().String() }
 
 func (r *relay) close() { _ = r.listener.Close() }
 
-// asked is a request whose answer says where brokers are.
+// asked has the requests whose answers have addresses of brokers.
 type asked struct {
 	mu sync.Mutex
 	by map[int32]kmsg.Response // by correlation id
@@ -76,7 +77,7 @@ func (r *relay) carry(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	broker, err := net.Dial("tcp", r.broker)
 	if err != nil {
-		return // the client sees it
+		return // the client sees a closed connection
 	}
 	defer func() { _ = broker.Close() }()
 	a := &asked{by: map[int32]kmsg.Response{}}
@@ -87,7 +88,7 @@ func (r *relay) carry(client net.Conn) {
 	_ = frames(broker, client, func(frame []byte) ([]byte, error) { return r.rewrite(a, frame) })
 }
 
-// frames carries frames, each changed.
+// frames carries frames, and changes each frame.
 func frames(from io.Reader, to io.Writer, change func([]byte) ([]byte, error)) error {
 	var size [4]byte
 	for {
@@ -133,7 +134,7 @@ func (a *asked) note(frame []byte) ([]byte, error) {
 	return frame, nil
 }
 
-// rewrite changes where an answer says that the broker is.
+// rewrite changes the addresses of brokers in an answer.
 func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 	if len(frame) < 4 {
 		return nil, errShort
@@ -178,7 +179,7 @@ func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 	return response.AppendTo(frame[:head:head]), nil
 }
 
-// lead changes where a broker is said to be. No broker has no host.
+// lead changes the address of a broker. A broker without a host is no broker.
 func (r *relay) lead(id int32, host *string, port *int32) error {
 	if *host == "" {
 		return nil

@@ -10,8 +10,7 @@ import (
 	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
-// A client that comes through a proxy is told of nothing but the proxy, of
-// brokers and of coordinators.
+// Behind a proxy, answers name only the proxy, as broker and as coordinator.
 func TestRelayHidesTheBroker(t *testing.T) {
 	t.Parallel()
 	broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security{}, slog.New(slog.DiscardHandler))

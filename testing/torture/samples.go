@@ -19,16 +19,16 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// measure is one of those that are sampled, each a number that should stay
-// about the same under the same load.
+// measure is a sampled number of a process. Under the same load, the number should
+// stay about the same.
 type measure struct {
 	name  string
-	slack float64 // what it may grow by in any case
+	slack float64 // growth up to slack is no growth
 	of    func(*process, int) (float64, error)
 }
 
 var measures = []measure{
-	{"MiB", math.Inf(1), memoryOf}, // has in it what grows with the users, and with the log
+	{"MiB", math.Inf(1), memoryOf}, // grows with the users and the log
 	{"MiB beside those", 32, memoryBesideState},
 	{"goroutines", 50, goroutinesOf},
 	{"files", 20, filesOf},
@@ -42,7 +42,7 @@ type life struct {
 	values   [][]float64 // by measure
 }
 
-// samples are those of all lives.
+// samples are the samples of all lives.
 type samples struct {
 	mu    sync.Mutex
 	lives []*life
@@ -64,7 +64,7 @@ func (s *samples) add(p *process, pid int, now time.Duration) {
 	for i, m := range measures {
 		v, err := m.of(p, pid)
 		if err != nil {
-			return // it was killed, or is frozen
+			return // the process was killed, or is frozen
 		}
 		values[i] = v
 	}
@@ -82,7 +82,7 @@ func (s *samples) add(p *process, pid int, now time.Duration) {
 	}
 }
 
-// longest are the longest life of each process.
+// longest has the longest life of each process.
 func (s *samples) longest() []*life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,8 @@ func (s *samples) longest() []*life {
 	return all
 }
 
-// grown are what grew steadily in lives of at least half a run.
+// grown has a violation for each measure that grew steadily, of lives of at least
+// half a run.
 func (s *samples) grown(run time.Duration) (wrong []history.Violation) {
 	for _, l := range s.longest() {
 		if l.to-l.from < run/2 {
@@ -114,9 +115,9 @@ func (s *samples) grown(run time.Duration) (wrong []history.Violation) {
 	return wrong
 }
 
-// growth says whether values grow steadily once the first quarter is over, in
-// which all warms up: by the least of each third of the rest, which garbage
-// that waits for its collection doesn't change.
+// growth says whether values grow steadily. The first quarter doesn't count:
+// processes warm up. Of the rest, growth compares the least value of each third:
+// uncollected garbage doesn't change the least value.
 func growth(values []float64, slack float64) (from, to float64, grew bool) {
 	values = values[len(values)/4:]
 	if len(values) < 9 {
@@ -127,7 +128,7 @@ func growth(values []float64, slack float64) (from, to float64, grew bool) {
 	return a, c, a < b && b < c && c-a > max(slack, a/4)
 }
 
-// memoryOf is what a process holds of the machine's memory.
+// memoryOf is the resident memory of a process, in MiB.
 func memoryOf(_ *process, pid int) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -142,23 +143,23 @@ func memoryOf(_ *process, pid int) (float64, error) {
 	return 0, fmt.Errorf("process %d has no memory", pid)
 }
 
-// filesOf is how many file descriptors it has.
+// filesOf is the number of open file descriptors of a process.
 func filesOf(_ *process, pid int) (float64, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return float64(len(entries)), err
 }
 
-// goroutinesOf is how many goroutines it says that it has, 0 for what isn't
-// Millrace's.
+// goroutinesOf is the number of goroutines in the metrics of a process, 0 for
+// processes without metrics.
 func goroutinesOf(p *process, _ int) (float64, error) {
 	metrics, err := metricsOf(p)
 	return metrics["go_goroutines"], err
 }
 
-// memoryBesideState is what a process holds of the machine's memory, less what
-// docs/operating.md says that a ledger takes, and an embedded broker's index of
-// its log: a run has ever more users and records. The runtime lets the heap grow
-// to twice of what is in use (GOGC).
+// memoryBesideState is the resident memory of a process, in MiB, without the state
+// store, as docs/operating.md counts, and without an embedded broker's index of the
+// log. Both grow with the users and records of a run. The runtime lets the heap
+// grow to twice the size in use (GOGC).
 func memoryBesideState(p *process, pid int) (float64, error) {
 	memory, err := memoryOf(p, pid)
 	if err != nil {
@@ -179,7 +180,7 @@ func memoryBesideState(p *process, pid int) (float64, error) {
 	return memory - 2*state/(1<<20), nil
 }
 
-// messagesAt is how many messages the log at a broker has.
+// messagesAt is the number of messages in both topics of a broker.
 func messagesAt(broker string) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -208,8 +209,8 @@ func messagesAt(broker string) (n int64, err error) {
 	return n, nil
 }
 
-// metricsOf are the metrics without labels that a process tells, none for what
-// isn't Millrace's.
+// metricsOf are the metrics without labels of a process, none for processes without
+// an admin address.
 func metricsOf(p *process) (map[string]float64, error) {
 	if p.admin == "" {
 		return nil, nil

@@ -12,18 +12,20 @@ import (
 	"time"
 )
 
-// stopSignal asks a process to end, for most.
+// stopSignal asks most processes to end.
 const stopSignal = syscall.SIGTERM
 
-// programs are where the servers' are.
+// programs are the places of the servers' programs.
 type programs struct {
 	kafka    string // a folder of jars
 	postgres string // a folder of programs
 }
 
-// findPrograms asks testing/real/servers, which installs what is missing.
+// findPrograms asks testing/real/servers, which installs missing programs.
 func findPrograms(ctx context.Context) (programs, error) {
-	out, err := exec.CommandContext(ctx, "testing/real/servers", "programs").Output()
+	cmd := exec.CommandContext(ctx, "testing/real/servers", "programs")
+	cmd.Dir = top
+	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

@@ -12,10 +12,11 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// shown is how many violations of a rule are printed.
+// shown is the number of violations of a rule that are printed.
 const shown = 5
 
-// printTable prints what was done, what was survived, and how long it took.
+// printTable prints the operations by result, and the faults with the longest
+// recovery.
 func printTable(operations []history.Operation, faults []fault, report *history.Report, took time.Duration) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -63,11 +64,11 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 		fmt.Fprintf(w, "%s\t\n", recovery(operations, of).Round(10*time.Millisecond))
 	}
 	_ = w.Flush() // of a terminal
-	fmt.Printf("\n%d operations in %s; %d records count, %d of them of commands that wait, %d came too late for their slot; %d operations of %d users linearizable: %s\n",
+	fmt.Printf("\n%d operations in %s; %d records count, %d of them of deferred commands, %d came too late for their sequence number; %d operations of %d users linearizable: %s\n",
 		len(operations), took.Round(time.Second), report.Accepted, report.Deferred, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
 }
 
-// printSamples prints what each process held in its longest life.
+// printSamples prints the samples of the longest life of each process.
 func printSamples(lives []*life) {
 	if len(lives) == 0 {
 		return
@@ -88,8 +89,8 @@ func printSamples(lives []*life) {
 	_ = w.Flush() // of a terminal
 }
 
-// recovery is the longest time from the beginning of one of these faults until
-// each client had an answer that it had asked for later.
+// recovery is the longest time from the beginning of a fault until each client had
+// an answer to a later request.
 func recovery(operations []history.Operation, faults []fault) (longest time.Duration) {
 	byReturn := slices.Clone(operations)
 	slices.SortFunc(byReturn, func(a, b history.Operation) int { return cmp.Compare(a.Return, b.Return) })

@@ -7,18 +7,18 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// budget is how many operations a user gets: an order of them is searched, and
-// that takes longer the more there are.
+// budget is the number of operations that a user gets: the search for an order
+// takes longer with more operations.
 const budget = 60
 
-// user is one that several clients are at.
+// user is a user that several clients use.
 type user struct {
 	id string
 
 	mu      sync.Mutex
-	told    eventlog.Position // all that any client was told of it
-	version uint64            // as last told
-	waits   bool              // its commands do, for an operator, as last told
+	told    eventlog.Position // the latest position that any client saw
+	version uint64            // the latest version that any client saw
+	waits   bool              // commands wait for an operator, by the last answer
 	left    int
 }
 
@@ -32,7 +32,8 @@ func (u *user) after() string {
 	return eventlog.EncodePosition(u.told)
 }
 
-// tell shares what a client was told. A token of a command is none.
+// tell shares the position and version of an answer. A sent command's token has no
+// position.
 func (u *user) tell(token string, version uint64) {
 	position, err := eventlog.ParsePosition(token)
 	if err != nil {
@@ -51,14 +52,14 @@ func (us *population) spend(u *user, n int) {
 	u.left -= n
 }
 
-// parked says whether its commands wait, as was last told.
+// parked notes whether commands wait for an operator.
 func (u *user) parked(waits bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.waits = waits
 }
 
-// patience is how many seconds a client waits for the outcome of its command.
+// patience is how many seconds a client waits for the outcome of a command.
 func (u *user) patience() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -74,7 +75,7 @@ func (u *user) lastVersion() uint64 {
 	return u.version
 }
 
-// population is the users: those that clients are at now, and those before.
+// population is all users: now are in use, all has earlier users too.
 type population struct {
 	mu  sync.Mutex
 	now []*user
@@ -95,7 +96,7 @@ func (us *population) next() *user {
 	return u
 }
 
-// pick takes one operation of a user's budget.
+// pick picks a user, and takes an operation off the budget.
 func (us *population) pick(i int) *user {
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -107,7 +108,7 @@ func (us *population) pick(i int) *user {
 	return us.now[i]
 }
 
-// last are the latest ones.
+// last are the n latest users.
 func (us *population) last(n int) []*user {
 	us.mu.Lock()
 	defer us.mu.Unlock()

@@ -70,17 +70,17 @@ func (printer) Fatalf(format string, args ...any) {
 
 func ExampleGiven() {
 	t := printer{} // in a test: t *testing.T
-	aggregatetest.Given(t, Lamps).When(LightLamp{ID: "desk"}).Then(LampLit{ID: "desk"}).ThenState(Lamp{Lit: true})
-	lit := aggregatetest.Given(t, Lamps, LampLit{ID: "desk"})
-	lit.When(LightLamp{ID: "desk"}).ThenRefused(ErrLit)
-	lit.When(LightLamp{ID: "desk"}).ThenUnchanged() // a test that fails
+	aggregatetest.Given(t, Lamps).When(LightLamp{ID: "hall"}).Then(LampLit{ID: "hall"}).ThenState(Lamp{Lit: true})
+	lit := aggregatetest.Given(t, Lamps, LampLit{ID: "hall"})
+	lit.When(LightLamp{ID: "hall"}).ThenRefused(ErrLit)
+	lit.When(LightLamp{ID: "hall"}).ThenUnchanged() // a test that fails
 	// Output:
 	// the command makes refusal "lamp-lit" (Conflict): the lamp is lit already
 	// want nothing to change
 	// given
-	// 	lampLit {"id":"desk"}
+	// 	lampLit {"id":"hall"}
 	// with the state
 	// 	{Lit:true}
 	// when
-	// 	lightLamp {"id":"desk"}
+	// 	lightLamp {"id":"hall"}
 }

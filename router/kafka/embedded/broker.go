@@ -14,23 +14,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Broker is the embedded broker: one Kafka broker in this process, for one
-// machine, on disk. Any Kafka client can use it.
+// Broker is one running broker (kfake, a part of franz-go).
 //
-// A killed process loses nothing that was acknowledged. A machine that loses
-// its power loses what the operating system had not written yet, unless the
-// broker was started with sync, which costs a disk write for each batch.
+// A killed process loses no acknowledged message. A machine without power loses
+// the messages that the operating system had not written yet. With sync the
+// broker forces each batch to the disk, and the machine loses nothing either, at
+// the cost of a disk write per batch.
 type Broker struct {
 	cluster *kfake.Cluster
 	lock    *flock.Flock
 	address string
 }
 
-// ErrDataInUse is returned when another broker has the data folder.
+// ErrDataInUse is returned when another broker uses the data folder.
 var ErrDataInUse = errors.New("in use by another process")
 
-// Start starts a broker on address, host:port, with its data in dir, for
-// clients of that security.
+// Start starts a broker on address (host:port) with its data in folder dir.
+// Clients need the given security. Start returns [ErrDataInUse] or
+// [ErrMechanism], or an error that names the address or the folder.
 func Start(address, dir string, sync bool, security Security, log *slog.Logger) (*Broker, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -43,7 +44,7 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("broker data folder: %w", err)
 	}
-	// kfake takes no lock of its own: two would write into each other's files.
+	// kfake takes no lock: two brokers would write into the same files.
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if locked, err := lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("lock broker data folder %s: %w", dir, err)
@@ -84,20 +85,20 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
 }
 
-// Addr is where the broker listens, as host:port.
+// Addr returns the broker's address, as host:port.
 func (b *Broker) Addr() string { return b.address }
 
-// Cluster is what the broker is made of, for tests that make it fail.
+// Cluster returns the broker's kfake cluster, for tests with faults.
 func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
 
-// Close writes everything down, and stops.
+// Close writes all data to the disk, stops the broker, and unlocks the folder.
 func (b *Broker) Close() error {
 	b.cluster.Close()
 	return b.lock.Unlock()
 }
 
-// advertised listens on one address and tells clients the name it was
-// configured by.
+// advertised is a listener that names the configured host as its address,
+// because the broker tells clients the listener's address.
 type advertised struct {
 	net.Listener
 	host string
@@ -119,8 +120,8 @@ func (a advertised) Addr() net.Addr {
 	return advertisedAddr{addr, net.JoinHostPort(a.host, port)}
 }
 
-// brokerLog passes on what the broker says is wrong, and keeps the rest for
-// debugging.
+// brokerLog logs the broker's errors and warnings as such, and all other lines
+// with level debug.
 type brokerLog struct{ log *slog.Logger }
 
 func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {

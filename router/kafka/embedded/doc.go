@@ -1,3 +1,3 @@
-// Package embedded is all the Kafka that one machine needs: a broker in this
-// process, with its data on disk.
+// Package embedded is a Kafka broker inside the process, for one machine, with
+// its data on disk. Any Kafka client can use the broker.
 package embedded

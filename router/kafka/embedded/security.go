@@ -10,27 +10,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Mechanisms of SASL that the embedded broker knows (RFC 5802, RFC 7677).
+// The SASL mechanisms of the embedded broker (RFC 5802, RFC 7677).
 const (
 	ScramSHA256 = "SCRAM-SHA-256"
 	ScramSHA512 = "SCRAM-SHA-512"
 )
 
-// Security is how the embedded broker knows its clients. The zero value
-// is plain text, from anybody.
+// Security has the settings by which the embedded broker authenticates clients.
+// The zero value is plain text without authentication.
 type Security struct {
-	// TLS is the broker's side of it.
+	// TLS is the broker's configuration, nil for plain text.
 	TLS *tls.Config
-	// Mechanism, if not "", is how User proves to know Password.
+	// Mechanism is the SASL mechanism for User and Password, "" for none.
 	Mechanism      string
 	User, Password string
 }
 
-// ErrMechanism is returned for a mechanism that the embedded broker doesn't know.
+// ErrMechanism is returned for any other SASL mechanism.
 var ErrMechanism = errors.New("the embedded broker knows " + ScramSHA256 + " and " + ScramSHA512 + " only")
 
-// options is what the embedded broker is told. Its data folder must be its own
-// by now.
+// options returns the settings as options of kfake. The caller must hold the
+// lock of the data folder dir.
 func (s Security) options(dir string) ([]kfake.Opt, error) {
 	var opts []kfake.Opt
 	if s.TLS != nil {
@@ -40,12 +40,12 @@ func (s Security) options(dir string) ([]kfake.Opt, error) {
 	case "":
 		return opts, nil
 	case ScramSHA256, ScramSHA512:
-	default: // its PLAIN lets users in that it doesn't know
+	default: // PLAIN of kfake accepts unknown logins
 		return nil, ErrMechanism
 	}
-	// It keeps users with its data, and would rather believe those than us.
+	// kfake stores logins with its data, and prefers stored logins to options.
 	if err := os.Remove(filepath.Join(dir, "sasl.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the users of the last run: %w", err)
+		return nil, fmt.Errorf("the logins of the last run: %w", err)
 	}
 	return append(opts, kfake.EnableSASL(), kfake.Superuser(s.Mechanism, s.User, s.Password)), nil
 }

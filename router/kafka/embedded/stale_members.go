@@ -9,17 +9,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// comeWithin is how long a member of a group may take from being assigned
-// partitions to asking for them.
+// comeWithin is the time in which a member must ask for its assigned partitions.
 const comeWithin = 6 * time.Second
 
-// staleMembers are, for each group, members that were assigned partitions and
-// never asked for them.
+// staleMembers finds group members that never ask for their assigned
+// partitions.
 //
-// The embedded broker waits for heartbeats of a member only from when it could
-// answer it. One that was killed while its JoinGroup waited stays in the group
-// for good, and so do its partitions, until others share them out anew. So the
-// leader is told to, as it is when a member falls silent later.
+// kfake expects heartbeats from a member only after the answer to the member's
+// JoinGroup. A member that is killed while its JoinGroup waits stays in the
+// group for good, and keeps partitions until the next rebalance. So staleMembers
+// answers the leader's heartbeat with a rebalance, as kfake does when a member
+// falls silent later.
 type staleMembers struct {
 	within time.Duration
 	groups map[string]*generation
@@ -29,16 +29,16 @@ func newStaleMembers(within time.Duration) *staleMembers {
 	return &staleMembers{within: within, groups: map[string]*generation{}}
 }
 
-// generation is one sharing out of a group's partitions.
+// generation is one assignment of a group's partitions.
 type generation struct {
 	number   int32
-	leader   string // who has shared them out, "" before
-	assigned []string
-	asked    map[string]bool
+	leader   string          // id of the member that assigned, "" before
+	assigned []string        // ids of members with partitions
+	asked    map[string]bool // by member id
 	deadline time.Time
 }
 
-// watch has a cluster ask. It is asked by one request after the other.
+// watch adds the callbacks to a cluster. kfake calls them one after the other.
 func (s *staleMembers) watch(cluster *kfake.Cluster) {
 	cluster.Fault(
 		kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, Count: -1, When: func(request kmsg.Request) bool {
@@ -54,7 +54,8 @@ func (s *staleMembers) watch(cluster *kfake.Cluster) {
 	)
 }
 
-// synced notes who asks for its partitions and, of the leader, who is to.
+// synced notes the member that asks for its partitions and, from the leader's
+// request, the members with partitions.
 func (s *staleMembers) synced(request *kmsg.SyncGroupRequest) {
 	g := s.groups[request.Group]
 	if g == nil || g.number < request.Generation {
@@ -62,7 +63,7 @@ func (s *staleMembers) synced(request *kmsg.SyncGroupRequest) {
 		s.groups[request.Group] = g
 	}
 	if g.number > request.Generation {
-		return // of one that is over
+		return // a request of a former generation
 	}
 	g.asked[request.MemberID] = true
 	if len(request.GroupAssignment) > 0 {
@@ -73,7 +74,8 @@ func (s *staleMembers) synced(request *kmsg.SyncGroupRequest) {
 	}
 }
 
-// late says whether the sender is to share the partitions out anew.
+// late reports whether the sender is the leader and must rebalance, because a
+// member is stale.
 func (s *staleMembers) late(beat *kmsg.HeartbeatRequest) bool {
 	g := s.groups[beat.Group]
 	return g != nil && g.number == beat.Generation && g.leader == beat.MemberID && time.Now().After(g.deadline) &&

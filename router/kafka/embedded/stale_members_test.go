@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// rawMember is a member of a group that says what it is told to.
+// rawMember is a group member without a client: the test writes each request.
 type rawMember struct {
 	conn net.Conn
 	id   string
@@ -27,7 +27,7 @@ func newRawMember(t *testing.T, address string) *rawMember {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() }) // it may have been
+	t.Cleanup(func() { _ = conn.Close() }) // maybe for the second time
 	return &rawMember{conn: conn}
 }
 
@@ -57,7 +57,7 @@ func hear[T kmsg.Response](t *testing.T, m *rawMember, response T) T {
 
 func (m *rawMember) join() kmsg.Request {
 	request := kmsg.NewPtrJoinGroupRequest()
-	request.SetVersion(3) // in one round
+	request.SetVersion(3) // needs one round only
 	request.Group, request.MemberID, request.ProtocolType = "group", m.id, "consumer"
 	request.SessionTimeoutMillis, request.RebalanceTimeoutMillis = 6000, 2000 // the test waits for the latter once
 	request.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
@@ -76,7 +76,7 @@ func (m *rawMember) joined(t *testing.T) *kmsg.JoinGroupResponse {
 	return response
 }
 
-// share has the leader give something to each.
+// share assigns something to each member, as the leader.
 func (m *rawMember) share(t *testing.T, joined *kmsg.JoinGroupResponse) {
 	t.Helper()
 	request := kmsg.NewPtrSyncGroupRequest()
@@ -93,7 +93,7 @@ func (m *rawMember) share(t *testing.T, joined *kmsg.JoinGroupResponse) {
 	}
 }
 
-// beat says whether the group is to be shared out anew.
+// beat sends a heartbeat, and reports whether the answer asks for a rebalance.
 func (m *rawMember) beat(t *testing.T, generation int32) bool {
 	t.Helper()
 	request := kmsg.NewPtrHeartbeatRequest()
@@ -103,14 +103,14 @@ func (m *rawMember) beat(t *testing.T, generation int32) bool {
 	response := kmsg.NewPtrHeartbeatResponse()
 	response.SetVersion(2)
 	err := kerr.ErrorForCode(hear(t, m, response).ErrorCode)
-	if err != nil && err != kerr.RebalanceInProgress { //nolint:errorlint // they are never wrapped
+	if err != nil && err != kerr.RebalanceInProgress { //nolint:errorlint // never wrapped
 		t.Fatal(err)
 	}
 	return err != nil
 }
 
-// Who is killed while it joins a group gets partitions all the same; they go to
-// others before long.
+// A member that is killed while it joins a group gets partitions all the same.
+// Soon the partitions go to other members.
 func TestStaleMembers(t *testing.T) {
 	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(0), kfake.SeedTopics(2, "topic"))
@@ -126,13 +126,13 @@ func TestStaleMembers(t *testing.T) {
 	joined := alive.joined(t)
 	alive.share(t, joined)
 	if time.Sleep(60 * time.Millisecond); alive.beat(t, joined.Generation) {
-		t.Fatal("shared out anew, and nobody is absent")
+		t.Fatal("a rebalance without a stale member")
 	}
 
 	dead := newRawMember(t, address)
 	dead.ask(t, dead.join())
 	for !alive.beat(t, joined.Generation) {
-		time.Sleep(time.Millisecond) // until it has come
+		time.Sleep(time.Millisecond) // until the broker has the request
 	}
 	if err := dead.conn.Close(); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestStaleMembers(t *testing.T) {
 	alive.share(t, joined)
 	for began := time.Now(); !alive.beat(t, joined.Generation); time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > 5*time.Second {
-			t.Fatal("a member that never came keeps its partitions")
+			t.Fatal("a stale member keeps its partitions")
 		}
 	}
 	alive.ask(t, alive.join())

@@ -16,18 +16,18 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// PublicURL is where the read API of a [Client] believes to be found.
+// PublicURL is the configured URL of a [Client]'s read API, as in Link headers.
 const PublicURL = "https://read.example.org/api"
 
-// Client asks a read model.
+// Client sends queries to a read model.
 type Client struct {
-	t      *testing.T
+	t      testing.TB
 	model  *Model
 	server *httptest.Server
 }
 
-// Client serves a read model's routes, and returns a client of them.
-func (m *Model) Client(t *testing.T, routes func(*mux.Router, *query.Reader)) *Client {
+// Client serves a read model's routes on a test server, and returns a client.
+func (m *Model) Client(t testing.TB, routes func(*mux.Router, *query.Reader)) *Client {
 	t.Helper()
 	router := web.NewRouter()
 	routes(router, &query.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler), PublicURL: PublicURL})
@@ -36,15 +36,16 @@ func (m *Model) Client(t *testing.T, routes func(*mux.Router, *query.Reader)) *C
 	return &Client{t: t, model: m, server: server}
 }
 
-// Answer is what a client gets.
+// Answer is the answer to a query.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Ask sends a request, with headers as pairs, and checks what holds for every
-// answer.
+// Ask sends a request, with headers as pairs of name and value. Ask checks the
+// headers Position and Cache-Control of every answer with status 200, 304 or
+// 404.
 func (c *Client) Ask(method, target string, headers ...string) Answer {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.t.Context(), method, c.server.URL+target, http.NoBody)
@@ -76,7 +77,8 @@ func (c *Client) Ask(method, target string, headers ...string) Answer {
 	return Answer{response.StatusCode, response.Header, string(body)}
 }
 
-// Want asks, and checks status and body.
+// Want sends a GET, and checks status, body and media type. The answer's body
+// is the given text and a newline.
 func (c *Client) Want(target string, status int, body string) Answer {
 	c.t.Helper()
 	got := c.Ask(http.MethodGet, target)

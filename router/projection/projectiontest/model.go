@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/projection"
@@ -22,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Model is a read model in a store of its own.
+// Model is a read model in its own store.
 type Model struct {
 	t          testing.TB
 	events     projection.Decoder
@@ -30,14 +31,18 @@ type Model struct {
 	Store      *sqlstore.Store
 }
 
-// Open makes a read model of events that a registry reads. Nothing is in it
-// before the first Fold, not even its tables.
-func Open(t testing.TB, events projection.Decoder, p *projection.Projection) *Model {
+// Open returns a read model of aggregates of these types, in an empty store.
+// The first Fold creates the tables.
+func Open(t testing.TB, p *projection.Projection, types ...*aggregate.Type) *Model {
 	t.Helper()
-	return &Model{t: t, events: events, projection: p, Store: openStore(t)}
+	registry, err := aggregate.NewRegistry(types...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Model{t: t, events: registry, projection: p, Store: openStore(t)}
 }
 
-// Fold has the engine fold what is new in the log.
+// Fold folds the new records of the log, as the engine of a service does.
 func (m *Model) Fold(log *Log) {
 	m.t.Helper()
 	ctx, stop := context.WithTimeout(m.t.Context(), 20*time.Second)
@@ -74,7 +79,7 @@ func (m *Model) position(ctx context.Context) eventlog.Position {
 	return readmodel.PositionOf(checkpoints)
 }
 
-// Rows are all rows of a table, each a line of JSON, by key.
+// Rows returns all rows of a table, by key: a line of JSON for each row.
 func (m *Model) Rows(table projection.Table) string {
 	m.t.Helper()
 	var text strings.Builder
@@ -114,11 +119,12 @@ func (m *Model) Rows(table projection.Table) string {
 	return text.String()
 }
 
-// Golden folds a log, and compares its records and the rows made of them with
-// a file.
-func Golden(t *testing.T, events projection.Decoder, p *projection.Projection, log *Log, file string) {
+// Golden folds a log into a read model of aggregates of these types, and
+// compares the records and the rows with a golden file. The flag -update writes
+// the file.
+func Golden(t testing.TB, p *projection.Projection, log *Log, file string, types ...*aggregate.Type) {
 	t.Helper()
-	m := Open(t, events, p)
+	m := Open(t, p, types...)
 	m.Fold(log)
 	var got strings.Builder
 	for _, r := range log.all {

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// openStore opens a store of the test's own: in memory, or, where
-// $POSTGRES_URL names a server, in a schema there.
+// openStore opens a store for a test: in memory, or in a new schema on the
+// server of $POSTGRES_URL.
 func openStore(t testing.TB) *sqlstore.Store {
 	t.Helper()
 	var store *sqlstore.Store
@@ -36,8 +36,8 @@ func openStore(t testing.TB) *sqlstore.Store {
 	return store
 }
 
-// newSchema makes a schema that is gone when the test ends, and returns the
-// URL of a database that is nothing else.
+// newSchema creates a schema, and returns a URL of the database with this
+// schema only. The end of the test drops the schema.
 func newSchema(t testing.TB, server string) string {
 	t.Helper()
 	u, err := url.Parse(server)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// lookTimeout bounds a look into Kafka.
+// lookTimeout bounds a search in Kafka.
 const lookTimeout = 5 * time.Second
 
 type queries struct {
@@ -23,7 +23,7 @@ type queries struct {
 	registry *aggregate.Registry
 }
 
-// Model is the read model, for all aggregates of a registry. Its queries ask
+// Model is the read model for all aggregates of a registry. The queries ask
 // [query.Reader.Commands].
 func Model(registry *aggregate.Registry) query.Model {
 	return query.Model{
@@ -39,9 +39,9 @@ func Model(registry *aggregate.Registry) query.Model {
 	}
 }
 
-// status answers GET /<plural>/{id}/commands/{command id} of a type of
-// aggregates: from the rows, and from topic commands what isn't decided yet, so
-// that a command has a status as soon as it is accepted.
+// status answers GET /<plural>/{id}/commands/{command id} for a type of
+// aggregates. Undecided commands are looked up in topic commands, so that a
+// command has a status from the 202 on.
 func (q queries) status(w http.ResponseWriter, r *http.Request, t *aggregate.Type) error {
 	if _, err := query.Query(r); err != nil {
 		return err
@@ -69,9 +69,10 @@ func (q queries) status(w http.ResponseWriter, r *http.Request, t *aggregate.Typ
 	return nil
 }
 
-// undecided is the status of a command that was not in the rows. If Kafka
-// doesn't hold it undecided, then its outcome was in the log by now, or there
-// is no such command: the rows tell, once they are as far as the log is now.
+// undecided is the status of a command without a row. If topic commands doesn't
+// hold the command undecided, the outcome was in the log already, or there is no
+// such command. So the rows decide, once the read model has reached the present
+// end of the log.
 func (q queries) undecided(w http.ResponseWriter, r *http.Request, stream, id string) (c *command, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
 	defer cancel()
@@ -102,11 +103,11 @@ func notFound() *web.Problem {
 	}
 }
 
-// isCommandID is what the gateway takes for one.
+// isCommandID matches the command ids that the gateway takes.
 var isCommandID = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
 
-// commandID is the command id in the path, and false if no command can have
-// such an id.
+// commandID is the command id in the path, and false if the gateway takes no
+// such id.
 func commandID(r *http.Request) (string, bool) {
 	id, err := url.PathUnescape(mux.Vars(r)["command"])
 	return id, err == nil && isCommandID.MatchString(id)

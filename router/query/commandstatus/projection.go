@@ -12,8 +12,8 @@ import (
 
 const table = "commands"
 
-// What a command's status can be. Accepted ones have no row: the log knows
-// nothing of them yet.
+// The statuses of a command. An accepted command has no row, because the log has
+// no outcome yet.
 const (
 	accepted  = "accepted"
 	succeeded = "succeeded"
@@ -21,8 +21,9 @@ const (
 	parked    = "parked"
 )
 
-// Projection keeps a row for each command that the log has an outcome of: the
-// last one. A parked command gets another when it is requeued or dropped.
+// Projection keeps a row for each command with an outcome in the log, with the
+// last outcome. A parked command gets another outcome when an operator requeues
+// or drops the command.
 var Projection = &projection.Projection{
 	Name: "commands",
 	Tables: []projection.Table{{
@@ -31,8 +32,8 @@ var Projection = &projection.Projection{
 			{Name: "stream", Type: projection.Text, Key: true},
 			{Name: "command_id", Type: projection.Text, Key: true},
 			{Name: "status", Type: projection.Text},
-			{Name: "version", Type: projection.Integer}, // the stream's, after it
-			{Name: "position", Type: projection.Text},   // of the outcome, as clients see it
+			{Name: "version", Type: projection.Integer}, // of the stream, after the command
+			{Name: "position", Type: projection.Text},   // of the outcome, as a token for clients
 			{Name: "problem", Type: projection.Text},    // "" unless refused
 			{Name: "detail", Type: projection.Text},
 		},

@@ -10,27 +10,28 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// command is a command's status as clients see it, members in this order.
+// command is a command's status as clients see the status, members in this
+// order.
 type command struct {
 	ID     string `json:"id"`
 	Stream string `json:"stream"`
 	Status string `json:"status"`
-	// Version is the stream's after a command that succeeded, and Position
-	// where in the log its outcome is.
+	// Version is the stream's version after a successful command. Position is the
+	// position of the outcome in the log.
 	Version  int64  `json:"version,omitempty"`
 	Position string `json:"position,omitempty"`
-	// Problem is why it was refused.
+	// Problem is the problem of a refused command.
 	Problem *web.Problem `json:"problem,omitempty"`
-	// Stale says that the read model stopped at a later outcome of this stream,
-	// which may be that of a parked command.
+	// Stale is set if the read model stopped at a later outcome of this stream. A
+	// parked command may have a later outcome then.
 	Stale bool `json:"stale,omitempty"`
 
 	refusal    *aggregate.Refusal // without its kind
-	at         string             // where its outcome is, in any case
-	generation int                // of the rows that have it
+	at         string             // the position of the outcome, in any case
+	generation int                // of the read model
 }
 
-// state is another one whenever the status is.
+// state changes whenever the status changes.
 func (c *command) state() string {
 	state := c.Status
 	if c.at != "" {
@@ -42,7 +43,7 @@ func (c *command) state() string {
 	return state
 }
 
-// find returns a command's status, nil if it has no outcome yet.
+// find returns a command's status, nil without an outcome.
 func (q queries) find(ctx context.Context, view readmodel.View, stream, id string) (*command, error) {
 	c, err := row(ctx, view, stream, id)
 	if err != nil {
@@ -55,7 +56,7 @@ func (q queries) find(ctx context.Context, view readmodel.View, stream, id strin
 		}
 		return c, nil
 	}
-	// There may be more to know, but for what can't be applied.
+	// A parked stream may have a later outcome, which the read model can't apply.
 	head, err := view.Head(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("read a stream's head: %w", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace/millrace/router/query"
 )
 
-// some is a log of commands that ended in all the ways there are.
+// some is a log with every outcome of commands.
 func some() *projectiontest.Log {
 	log := new(projectiontest.Log)
 	log.AddOf("create", "orderPlaced", "order/1", `{"id":"1","name":"Alice"}`)
@@ -46,10 +46,10 @@ func some() *projectiontest.Log {
 }
 
 func TestProjection(t *testing.T) {
-	projectiontest.Golden(t, orders.Registry, Projection, some(), "testdata/projection.golden")
+	projectiontest.Golden(t, Projection, some(), "testdata/projection.golden", orders.Types...)
 }
 
-// kafka is what Kafka says when it is asked.
+// kafka answers for Kafka.
 type kafka struct {
 	undecided map[string]bool // by stream and id
 	end       func() eventlog.Position
@@ -73,7 +73,7 @@ func serve(t *testing.T, m *projectiontest.Model, k *kafka) *projectiontest.Clie
 }
 
 func TestOutcomes(t *testing.T) {
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
 	k := new(kafka)
 	c := serve(t, m, k)
@@ -108,9 +108,9 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// Who repeats a command's id reads after the outcome that there is.
+// Read-After of a repeated command waits for the outcome of the first command.
 func TestOutcome(t *testing.T) {
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
 	for command, want := range map[string]string{"1 create": "AQAB", "1 again": "AQAC", "3 behind": "AQAH", "1 nobody": "", "9 create": ""} {
 		of, id, _ := strings.Cut(command, " ")
@@ -121,7 +121,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// Whatever becomes of a command, its status has another ETag.
+// Every change of a status changes the ETag.
 func TestETags(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range []command{
@@ -141,10 +141,10 @@ func unavailable(detail string) string {
 	return `{"type":"urn:millrace:problem:unavailable","title":"Service unavailable","status":503,"detail":"` + detail + `"}`
 }
 
-// A command that has no outcome in the rows is looked for in Kafka.
+// A command without an outcome in the rows is looked up in Kafka.
 func TestNoOutcomeYet(t *testing.T) {
 	log := some()
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(log)
 	k := &kafka{undecided: map[string]bool{"order/1 new": true, "order/stale new": true}, end: log.Position}
 	c := serve(t, m, k)
@@ -155,7 +155,7 @@ func TestNoOutcomeYet(t *testing.T) {
 	c.Want("/parcels/1/commands/new", 404, commandNotFound) // an order's is undecided
 	c.Want("/orders/stale/commands/painted", 503, unavailable("the read model stopped at an event of this stream"))
 
-	// It was decided while we looked: its outcome is in the log by then.
+	// The command was decided during the search: the outcome is in the log.
 	k.end = func() eventlog.Position {
 		log.AddOf("quick", "orderCancelled", "order/1", `{"id":"1"}`)
 		m.Fold(log)
@@ -163,7 +163,7 @@ func TestNoOutcomeYet(t *testing.T) {
 	}
 	c.Want("/orders/1/commands/quick", 200, `{"id":"quick","stream":"order/1","status":"succeeded","version":3,"position":"AQAI"}`)
 
-	// The read model doesn't come there in time.
+	// The read model is too late.
 	k.end = func() eventlog.Position { return eventlog.Position{0: 1000} }
 	if got := c.Want("/orders/1/commands/slow", 503, unavailable("the read model has not come so far yet")); got.Header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
@@ -178,9 +178,9 @@ func TestNoOutcomeYet(t *testing.T) {
 	}
 }
 
-// What no command can be called is not looked for.
+// An impossible command id is not looked up.
 func TestWrongIDs(t *testing.T) {
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
 	k := new(kafka)
 	c := serve(t, m, k)
@@ -197,6 +197,6 @@ func TestWrongIDs(t *testing.T) {
 }
 
 func TestNotPrepared(t *testing.T) {
-	c := serve(t, projectiontest.Open(t, orders.Registry, Projection), new(kafka))
+	c := serve(t, projectiontest.Open(t, Projection, orders.Types...), new(kafka))
 	c.Want("/orders/1/commands/create", 503, unavailable("the read model isn't there yet"))
 }

@@ -18,23 +18,23 @@ import (
 
 const (
 	headerLastEventID = "Last-Event-ID"
-	// heartbeat is how long nothing is sent before a sign of life is.
+	// heartbeat is the pause after which a quiet stream sends a sign of life.
 	heartbeat = 15 * time.Second
-	// writeTimeout is how long a client may take to read what is sent at once.
+	// writeTimeout is how long a client may take to read one write.
 	writeTimeout = 30 * time.Second
 )
 
-// changes answers GET /changes: what happens to the aggregates of all types, or
-// with ?of=<plural> of one type, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+// changes answers GET /changes: the events of all aggregates, or with
+// ?of=<plural> of one type of aggregates, as server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 type changes struct {
 	queries
 	feed *feed
 }
 
-// serve sends what comes behind Last-Event-ID, or from now on, until the
-// client leaves, is too slow, or the service stops. A client that was cut off
-// asks again with the last id that it has got: nothing is missing then, and
-// nothing comes twice.
+// serve sends the changes after Last-Event-ID, or from now on, until the client
+// leaves or is too slow, or the service stops. A client asks again with the last
+// id received: then no change is missing, and none comes twice.
 func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 	of, err := c.of(r)
 	if err != nil {
@@ -57,20 +57,20 @@ func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 		from = now
 	}
 	s := &stream{control: http.NewResponseController(w), w: w, of: of, at: maps.Clone(from)}
-	_ = s.control.SetReadDeadline(time.Time{}) // it ends when the client leaves, and not with a request's time
+	_ = s.control.SetReadDeadline(time.Time{}) // the request ends when the client leaves, not after read_timeout
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold it back
+	w.Header().Set("X-Accel-Buffering", "no") // or a proxy would buffer the events
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		// What goes wrong from here on, the end of the answer tells.
+		// From here on the end of the answer is the only sign of an error.
 		_ = c.send(r.Context(), s)
 	}
 	return nil
 }
 
-// of is the type of aggregates that the parameter of names by its plural, nil for
-// all.
+// of is the type of aggregates in the parameter of, a plural. Nil means all
+// types.
 func (c changes) of(r *http.Request) (*aggregate.Type, error) {
 	parameters, err := query.Query(r, "of")
 	if err != nil || !parameters.Has("of") {
@@ -86,7 +86,7 @@ func (c changes) of(r *http.Request) (*aggregate.Type, error) {
 	return nil, query.InvalidQuery([]web.FieldError{{Parameter: "of", Detail: "must be one of: " + strings.Join(plurals, ", ")}})
 }
 
-// lastEventID is the position that a client has come to, nil if it begins.
+// lastEventID is the position in Last-Event-ID, nil for a new client.
 func lastEventID(h http.Header) (eventlog.Position, error) {
 	values := h.Values(headerLastEventID)
 	if len(values) == 0 {
@@ -109,7 +109,7 @@ func lastEventID(h http.Header) (eventlog.Position, error) {
 
 var errCut = errors.New("the client reads too slowly")
 
-// send sends what was there before, and then what the feed brings.
+// send sends the changes up to now, and then the new changes from the feed.
 func (c changes) send(ctx context.Context, s *stream) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -131,7 +131,7 @@ func (c changes) send(ctx context.Context, s *stream) error {
 		return err
 	}
 	defer c.feed.unfollow(who)
-	if _, err := c.feed.pages(ctx, s.at, who.from, s.page); err != nil { // what came meanwhile
+	if _, err := c.feed.pages(ctx, s.at, who.from, s.page); err != nil { // changes in the meantime
 		return err
 	}
 	alive := time.NewTicker(heartbeat)
@@ -160,26 +160,26 @@ func (c changes) send(ctx context.Context, s *stream) error {
 	}
 }
 
-// stream is the events on their way to one client.
+// stream is the connection to one client.
 type stream struct {
 	control *http.ResponseController
 	w       http.ResponseWriter
 	of      *aggregate.Type   // nil for all
-	at      eventlog.Position // what it has got
-	passed  bool              // at is past changes of other types than of, and the client has not been told
-	sent    int               // how often something was
+	at      eventlog.Position // the position that the client has reached
+	passed  bool              // at is past changes of other types than of, and the client does not know
+	sent    int               // the number of writes
 	buffer  []byte
 }
 
-// begin tells where the client is, so that it can go on from there although
-// nothing may come for long.
+// begin tells the client the client's position. So the client can continue
+// there, even if no change comes for long.
 func (s *stream) begin() error {
 	s.passed = false
 	return s.write([]byte("id: " + eventlog.EncodePosition(s.at) + "\n\n"))
 }
 
-// alive is a sign of life: a comment, or where the client is, if changes that are
-// not for the client went by. The client need not pass them again then.
+// alive sends a sign of life: a comment, or the position, if changes for other
+// clients went by. The client need not pass such changes again then.
 func (s *stream) alive() error {
 	if s.passed {
 		return s.begin()
@@ -196,7 +196,7 @@ func (s *stream) wants(c *change) bool {
 	return name == s.of.Name()
 }
 
-// page sends those changes of a page that the client hasn't got.
+// page sends the changes of a page that the client does not have.
 func (s *stream) page(page []change, _ eventlog.Position) error {
 	out := s.buffer[:0]
 	for i := range page {

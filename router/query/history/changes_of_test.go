@@ -30,10 +30,10 @@ func twoAggregates(n int) *projectiontest.Log {
 	return log
 }
 
-// Each aggregate is followed alone, or all of them: what was there before, what
-// comes then, and from any id on.
+// A client follows one aggregate, or all aggregates: old changes, new changes, and
+// from any id on.
 func TestChangesOf(t *testing.T) {
-	m, log := projectiontest.Open(t, orders.Registry, Projection), twoAggregates(20)
+	m, log := projectiontest.Open(t, Projection, orders.Types...), twoAggregates(20)
 	m.Fold(log)
 	server, _ := serveChanges(t, m)
 	more := func() { // while the first client follows
@@ -78,10 +78,10 @@ func TestChangesOf(t *testing.T) {
 	}
 }
 
-// A client that follows one aggregate is told now and then how far the changes of
-// others have gone by, or the client would pass them all again.
+// A client of one aggregate hears now and then how far the changes of other
+// aggregates are, or the client would pass all changes again after a break.
 func TestHeartbeatsPastOtherAggregates(t *testing.T) {
-	m, log := projectiontest.Open(t, orders.Registry, Projection), new(projectiontest.Log)
+	m, log := projectiontest.Open(t, Projection, orders.Types...), new(projectiontest.Log)
 	m.Fold(log)
 	synctest.Test(t, func(t *testing.T) {
 		router := web.NewRouter()

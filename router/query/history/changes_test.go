@@ -49,7 +49,7 @@ func serveChanges(t *testing.T, m *projectiontest.Model) (server *httptest.Serve
 	return server, stop
 }
 
-// sse is one event as a client gets it.
+// sse is a server-sent event.
 type sse struct{ id, event, data string }
 
 // listen reads events until each returns false, or the stream ends. The first
@@ -95,7 +95,7 @@ func listenTo(ctx context.Context, target, lastEventID string, each func(sse) bo
 }
 
 func TestChanges(t *testing.T) {
-	m, log := projectiontest.Open(t, orders.Registry, Projection), some()
+	m, log := projectiontest.Open(t, Projection, orders.Types...), some()
 	m.Fold(log)
 	server, stop := serveChanges(t, m)
 	var all []string
@@ -128,7 +128,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("(-want +got):\n%s\n%v", diff, err)
 	}
 
-	// From now on: nothing of that, and the end when the service stops.
+	// From now on: no old change, and the end when the service stops.
 	began := make(chan struct{})
 	var later []string
 	var listening sync.WaitGroup
@@ -153,7 +153,7 @@ func TestChanges(t *testing.T) {
 }
 
 func TestChangesRefuses(t *testing.T) {
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
 	c := m.Client(t, Model(orders.Registry).Routes)
 	for _, test := range []struct{ target, id, want string }{
@@ -174,11 +174,11 @@ func TestChangesRefuses(t *testing.T) {
 	}
 }
 
-// Clients whose connections break all the time, and who go on behind the last
-// id they got, get each stream's changes in order, all of them, and none twice.
+// Clients whose connections break all the time, and who continue after the last
+// id, get all changes of each stream, in order, and no change twice.
 func TestChangesAfterBrokenConnections(t *testing.T) {
 	const streams, rounds, clients = 20, 60, 4
-	m, log := projectiontest.Open(t, orders.Registry, Projection), new(projectiontest.Log)
+	m, log := projectiontest.Open(t, Projection, orders.Types...), new(projectiontest.Log)
 	for i := range streams {
 		log.Add("orderPlaced", fmt.Sprint("order/", i), fmt.Sprintf(`{"id":"%d","name":"n"}`, i))
 	}
@@ -229,10 +229,11 @@ func TestChangesAfterBrokenConnections(t *testing.T) {
 	listening.Wait()
 }
 
-// A client that doesn't read is cut off, holds up nobody, and goes on later.
+// A client that doesn't read is cut off, delays no other client, and continues
+// later.
 func TestASlowClientIsCutOff(t *testing.T) {
 	const many, maxBehind = 2000, 1000 // and the sockets hold little
-	m, log := projectiontest.Open(t, orders.Registry, Projection), new(projectiontest.Log)
+	m, log := projectiontest.Open(t, Projection, orders.Types...), new(projectiontest.Log)
 	log.Add("orderPlaced", "order/1", `{"id":"1","name":"n"}`)
 	m.Fold(log)
 	rd := &query.Reader{Store: m.Store, Log: slog.New(slog.DiscardHandler)}
@@ -289,7 +290,7 @@ func TestASlowClientIsCutOff(t *testing.T) {
 	if got != many {
 		t.Errorf("the other client got %d of %d", got, many)
 	}
-	// What is in the sockets comes, and then the end.
+	// The bytes in the sockets come, and then the end.
 	_ = slow.SetReadDeadline(time.Now().Add(20 * time.Second))
 	n := 0
 	for {
@@ -314,7 +315,7 @@ func tcp(c net.Conn) *net.TCPConn {
 	return conn
 }
 
-// patientWriter is an answer that is read at once.
+// patientWriter is a connection whose client reads at once.
 type patientWriter struct {
 	*httptest.ResponseRecorder
 }
@@ -323,7 +324,7 @@ func (patientWriter) SetWriteDeadline(time.Time) error { return nil }
 func (patientWriter) SetReadDeadline(time.Time) error  { return nil }
 
 func TestHeartbeats(t *testing.T) {
-	m := projectiontest.Open(t, orders.Registry, Projection)
+	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(new(projectiontest.Log))
 	synctest.Test(t, func(t *testing.T) {
 		router := web.NewRouter()

@@ -15,19 +15,18 @@ import (
 )
 
 const (
-	// pageSize is how many changes are read at once.
+	// pageSize is the number of changes in one read.
 	pageSize = 500
-	// A client may be so many pages, and so many changes, behind the feed before
-	// it is cut off.
+	// A client is cut off if more pages, or more changes, wait for the client.
 	maxPagesBehind   = 1024
 	maxChangesBehind = 8192
-	// feedTimeout bounds one look at the store, and feedRetry how soon the next
-	// is after one that failed.
+	// feedTimeout bounds one read of the store. feedRetry is the pause after a failed
+	// read.
 	feedTimeout = 10 * time.Second
 	feedRetry   = 250 * time.Millisecond
 )
 
-// change is an event as followers see it.
+// change is an event as followers see events.
 type change struct {
 	Stream string `json:"stream"`
 	event
@@ -36,24 +35,25 @@ type change struct {
 	offset    int64
 }
 
-// feed reads what is new once for all who follow it, as long as anybody does.
+// feed reads new changes once for all followers, as long as there are followers.
 type feed struct {
 	*query.Reader
 	registry  *aggregate.Registry
 	maxBehind int64 // changes
 
 	mu        sync.Mutex
-	at        eventlog.Position // what followers have got
+	at        eventlog.Position // the end of the last page
 	followers map[*follower]bool
 	leave     context.CancelFunc // ends the reading
 }
 
-// follower is somebody who gets the changes behind from.
+// follower is a client who gets the changes after the position from.
 type follower struct {
 	from eventlog.Position
-	// pages are shared by all followers. It is closed for one that is cut off.
+	// pages has the next pages, which all followers share. The channel is closed when
+	// the follower is cut off.
 	pages  chan []change
-	behind atomic.Int64 // how many changes are in there
+	behind atomic.Int64 // the number of changes in pages
 	cut    func()
 }
 
@@ -70,11 +70,11 @@ func (who *follower) give(page []change, maxBehind int64) bool {
 	}
 }
 
-// taken says that a page is dealt with.
+// taken counts a page as sent.
 func (who *follower) taken(page []change) { who.behind.Add(-int64(len(page))) }
 
-// follow begins to hand over what comes behind the position in the follower
-// that it returns. cut is called when the follower is too slow.
+// follow starts a follower at the present position of the feed. cut is called
+// when the follower is too slow.
 func (f *feed) follow(ctx context.Context, cut func()) (*follower, error) {
 	now, err := f.position(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (f *feed) drop(who *follower) {
 	}
 }
 
-// read hands over what is new until nobody follows any more.
+// read hands over new changes until there are no followers.
 func (f *feed) read(ctx context.Context, at eventlog.Position) {
 	for f.AwaitMove(ctx, Projection, at) && ctx.Err() == nil {
 		next, err := f.pages(ctx, at, nil, func(page []change, to eventlog.Position) error {
@@ -117,7 +117,7 @@ func (f *feed) read(ctx context.Context, at eventlog.Position) {
 			}
 			return nil
 		})
-		if err != nil || at.Covers(next) { // the store is away, or another generation is live, which is behind
+		if err != nil || at.Covers(next) { // the store is away, or the live generation is behind
 			select {
 			case <-time.After(feedRetry):
 			case <-ctx.Done():
@@ -127,12 +127,12 @@ func (f *feed) read(ctx context.Context, at eventlog.Position) {
 	}
 }
 
-// publish hands a page to all, and cuts off those who have not read for long.
+// publish hands a page to all followers, and cuts off slow followers.
 func (f *feed) publish(ctx context.Context, page []change, to eventlog.Position) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if ctx.Err() != nil {
-		return false // others may have begun anew
+		return false // another reader may have begun
 	}
 	f.at = to
 	if len(page) == 0 {
@@ -148,7 +148,7 @@ func (f *feed) publish(ctx context.Context, page []change, to eventlog.Position)
 	return true
 }
 
-// position is how far the read model is.
+// position is the position of the read model.
 func (f *feed) position(ctx context.Context) (at eventlog.Position, err error) {
 	err = f.view(ctx, func(_ context.Context, _ readmodel.View, to eventlog.Position) error {
 		at = to
@@ -159,9 +159,10 @@ func (f *feed) position(ctx context.Context) (at eventlog.Position, err error) {
 
 var errBehind = errors.New("the read model is not as far as its followers are")
 
-// pages hands over, a page at a time, what stands behind a position, up to
-// another (nil: to where the read model is), and returns how far it came. Each
-// page is of one partition, and leads to the position that it is given with.
+// pages hands over the changes between two positions, a page at a time, and
+// returns the position reached. Without the second position, pages stops at the
+// position of the read model. A page has changes of one partition; each gets the
+// position after the page.
 func (f *feed) pages(ctx context.Context, from, to eventlog.Position, each func([]change, eventlog.Position) error) (eventlog.Position, error) {
 	for {
 		var page []change
@@ -169,7 +170,7 @@ func (f *feed) pages(ctx context.Context, from, to eventlog.Position, each func(
 		err := f.view(ctx, func(ctx context.Context, view readmodel.View, at eventlog.Position) (err error) {
 			end := at
 			if to != nil {
-				if end = to; !at.Covers(to) { // another generation is live again, which is behind
+				if end = to; !at.Covers(to) { // after a rollback the live generation may be behind
 					return errBehind
 				}
 			}
@@ -209,8 +210,7 @@ func (f *feed) view(ctx context.Context, read func(context.Context, readmodel.Vi
 	})
 }
 
-// pageOf returns the first changes of a partition from an offset on, before
-// another.
+// pageOf returns the first changes of a partition between two offsets.
 func (f *feed) pageOf(ctx context.Context, view readmodel.View, partition int32, from, to int64) ([]change, error) {
 	rows, err := view.Query(ctx, "SELECT stream, version, type, time, data, command_id, log_offset FROM {events}"+
 		" WHERE log_partition = $1 AND log_offset >= $2 AND log_offset < $3 ORDER BY log_offset LIMIT $4",

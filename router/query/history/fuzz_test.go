@@ -20,7 +20,7 @@ func FuzzParseCursor(f *testing.F) {
 	})
 }
 
-// A client goes on where it says, if it says it once and as it was told.
+// A client continues at the given id, if the id is well-formed and given once.
 func FuzzLastEventID(f *testing.F) {
 	for _, seed := range []string{"AQAB", "AQABAawCAgM", "AgAAAXQBMQFj", "", "AQAB\nAQAB", "42"} {
 		f.Add(seed)

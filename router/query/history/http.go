@@ -2,15 +2,12 @@ package history
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/gorilla/mux"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/query"
-	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -19,7 +16,7 @@ type queries struct {
 	registry *aggregate.Registry
 }
 
-// Model is the read model, for all aggregates of a registry.
+// Model is the read model for all aggregates of a registry.
 func Model(registry *aggregate.Registry) query.Model {
 	return query.Model{
 		Projection: Projection,
@@ -36,7 +33,7 @@ func Model(registry *aggregate.Registry) query.Model {
 	}
 }
 
-// history answers GET /<plural>/{id}/history of a type of aggregates.
+// history answers GET /<plural>/{id}/history for a type of aggregates.
 func (q queries) history(w http.ResponseWriter, r *http.Request, t *aggregate.Type) error {
 	parameters, err := query.Query(r, "limit", "after")
 	if err != nil {
@@ -52,42 +49,16 @@ func (q queries) history(w http.ResponseWriter, r *http.Request, t *aggregate.Ty
 	if len(wrong) > 0 {
 		return query.InvalidQuery(wrong)
 	}
-	var page []event
-	var head readmodel.StreamHead
-	var generation int
-	err = q.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) (err error) {
-		generation = view.Generation()
-		id, ok := query.PathID(r, t)
-		if !ok {
-			return query.NotFound(t)
+	return q.ReadOne(w, r, Projection, t, func(ctx context.Context, view query.View, id string, head query.StreamHead) (any, error) {
+		// One event more than the page has shows whether there is another page.
+		page, err := q.events(ctx, view, t.Stream(id), after, limit+1)
+		switch {
+		case len(page) > limit:
+			page = page[:limit]
+			q.LinkNext(w, r, parameters, encodeCursor(page[limit-1].Version))
+		case head.Parked != "" && len(page) > 0:
+			page[len(page)-1].Stale = true
 		}
-		stream := t.Stream(id)
-		if head, err = view.Head(ctx, stream); err != nil {
-			return fmt.Errorf("read a stream's head: %w", err)
-		}
-		switch parked := head.Parked != ""; {
-		case head.Version == 0 && parked:
-			return web.Unavailable("the read model stopped at the first event of this stream")
-		case head.Version == 0:
-			return query.NotFound(t)
-		}
-		page, err = q.events(ctx, view, stream, after, limit+1) // one more tells whether there is a next page
-		return err
+		return page, err
 	})
-	if err != nil {
-		return err
-	}
-	state := strconv.FormatUint(head.Version, 10)
-	switch parked := head.Parked != ""; {
-	case len(page) > limit:
-		page = page[:limit]
-		q.LinkNext(w, r, parameters, encodeCursor(page[limit-1].Version))
-	case parked && len(page) > 0:
-		page[len(page)-1].Stale = true
-		state += "-stale" // it comes and goes at the same version
-	}
-	if !query.NotModified(w, r, query.ETag(generation, state)) {
-		web.WriteJSON(w, http.StatusOK, page)
-	}
-	return nil
 }

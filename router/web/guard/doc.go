@@ -1,4 +1,13 @@
-// Package guard decides who may call an HTTP address, and how often: static
-// bearer tokens (RFC 6750), JSON Web Tokens of one issuer (RFC 7519, 8725),
-// client certificates, and limits for each caller.
+// Package guard decides who may call an HTTP address, and how often.
+//
+//   - guard.go: [Guard], the handler in front of an address, and [Callers], the
+//     accepted credentials.
+//   - token.go: [Token], a static bearer token (RFC 6750), and [Scope].
+//   - jwt.go: [JWT], the JSON Web Tokens of one issuer (RFC 7519, RFC 8725).
+//   - keys.go, sources.go: [Keys], the issuer's public keys, from a file or from
+//     the issuer (OpenID Connect Discovery 1.0).
+//   - limits.go: [Limits], the number of requests of each caller.
+//
+// A client certificate is the third kind of credential. Package web verifies the
+// certificate; the guard demands one.
 package guard

@@ -14,8 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// What is taken from the configuration has scopes, and lets in nobody by
-// another token.
+// A parsed token has scopes, and admits no other token.
 func FuzzParseToken(f *testing.F) {
 	digest := strings.Repeat("0a", 32)
 	for _, seed := range []string{"shop:commands+queries:" + digest, "a:operate:" + strings.ToUpper(digest), "a::" + digest, ":queries:", "a:b:c:d", ""} {
@@ -35,8 +34,8 @@ func FuzzParseToken(f *testing.F) {
 	})
 }
 
-// A header without the token never gets through, and is answered with a
-// challenge that is one header.
+// A request without the token is never admitted. The challenge in the answer is
+// always one header.
 func FuzzBearer(f *testing.F) {
 	const secret = "correct-horse-battery-staple"
 	callers := &Callers{Log: quiet, Tokens: []Token{{"shop", Queries, sha256.Sum256([]byte(secret))}}}
@@ -55,7 +54,7 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// No token gets through but what the issuer has signed.
+// Only the issuer's tokens are admitted.
 func FuzzJSONWebToken(f *testing.F) {
 	key := newEC(f)
 	keys := &Keys{log: quiet, next: time.Now().Add(time.Hour)}
@@ -87,7 +86,7 @@ func FuzzJSONWebToken(f *testing.F) {
 	})
 }
 
-// No file or answer of an issuer makes a key of a secret, or a panic.
+// No file and no issuer's answer turns a secret into a key, or causes a panic.
 func FuzzParseKeys(f *testing.F) {
 	key := newEC(f)
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{published("one", key)}})

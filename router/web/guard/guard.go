@@ -7,37 +7,38 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/web"
 )
 
-// Callers are those that may call, and how they show who they are. The zero
-// value is everybody.
+// Callers says which credentials an address accepts. The zero value accepts
+// everybody.
 type Callers struct {
-	// Certificates demands a certificate that the server has verified. Where
-	// there are neither Tokens nor JWT, it is all that a caller needs.
+	// Certificates demands a client certificate, verified by the server. Without
+	// Tokens and JWT a caller needs nothing else.
 	Certificates bool
 	Tokens       []Token
-	JWT          *JWT // nil: none
+	JWT          *JWT // nil accepts no JSON Web Tokens
 	Log          *slog.Logger
 
-	logSampler web.LogSampler
+	logSampler logging.Sampler
 }
 
 // Guard lets callers through to a handler.
 type Guard struct {
 	*Callers
-	Scope  Scope   // what they must be allowed to do
-	Limits *Limits // nil: none
+	Scope  Scope   // scope that a caller needs here
+	Limits *Limits // nil for no limits
 }
 
-// caller is whom a request comes from.
+// caller is the sender of a request.
 type caller struct {
 	name   string // unique among all kinds of callers
 	scopes Scope
 }
 
-// Protect is the handler for those who may call it. A guard that lets
-// everybody through costs nothing: it is the handler itself.
+// Protect returns a handler that passes the requests of accepted callers to
+// next. A guard without conditions returns next itself.
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	if !g.Certificates && !g.bearer() && g.Limits == nil {
 		return next
@@ -46,7 +47,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		who, refusal := g.admit(r, g.Scope)
 		if g.Limits != nil {
 			if refusal != nil {
-				who.name = address(r) // those who try tokens have limits too
+				who.name = address(r) // a caller who guesses tokens has limits too
 			}
 			leave, problem := g.Limits.enter(who.name)
 			if problem != nil {
@@ -63,7 +64,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// bearer reports whether callers need a token.
+// bearer reports whether a caller needs a token.
 func (c *Callers) bearer() bool { return len(c.Tokens) > 0 || c.JWT != nil }
 
 // refusal is a problem with its challenge (RFC 6750, section 3).
@@ -79,7 +80,7 @@ func (f *refusal) answer(w http.ResponseWriter, r *http.Request) {
 	f.problem.ServeHTTP(w, r)
 }
 
-// admit says whom the request comes from, or why it may not pass.
+// admit returns the sender of a request, or a refusal.
 func (c *Callers) admit(r *http.Request, scope Scope) (caller, *refusal) {
 	who := caller{name: address(r), scopes: everything}
 	if c.Certificates {
@@ -127,14 +128,14 @@ func unauthorized(detail, parameters string) *refusal {
 	}
 }
 
-// invalidToken is a token that is no good, and what its bearer may know of
-// why: no secret, and no quotes.
+// invalidToken is the error of a bad token. The reason is for the caller, and
+// has no secret and no quotes.
 type invalidToken struct{ reason string }
 
 func (e *invalidToken) Error() string { return e.reason }
 
-// find returns whose token it is: an [invalidToken], or an error that is not
-// the caller's.
+// find returns the owner of a token. An error is [invalidToken], or [errNoKeys]
+// if the guard can't verify tokens.
 func (c *Callers) find(ctx context.Context, token string) (caller, error) {
 	if name, scopes, ok := lookUp(c.Tokens, token); ok {
 		return caller{"token " + name, scopes}, nil
@@ -146,8 +147,8 @@ func (c *Callers) find(ctx context.Context, token string) (caller, error) {
 	return caller{}, &invalidToken{"the token is not known"}
 }
 
-// bearerToken is the request's, "" if it can't be one; given is false where
-// there is no Authorization of that scheme.
+// bearerToken returns the bearer token of a request, "" for an impossible token.
+// Without an Authorization header of this scheme, given is false.
 func bearerToken(h http.Header) (token string, given bool) {
 	values := h.Values("Authorization")
 	if len(values) == 0 {
@@ -157,7 +158,7 @@ func bearerToken(h http.Header) (token string, given bool) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", false
 	}
-	if len(values) > 1 { // which of them?
+	if len(values) > 1 { // ambiguous
 		return "", true
 	}
 	return strings.Trim(token, " "), true

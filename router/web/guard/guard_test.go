@@ -16,7 +16,7 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// hashed is a token as it stands in the configuration.
+// hashed returns a token in the form of the configuration.
 func hashed(t *testing.T, name, scopes, token string) Token {
 	t.Helper()
 	digest := sha256.Sum256([]byte(token))
@@ -27,7 +27,7 @@ func hashed(t *testing.T, name, scopes, token string) Token {
 	return parsed
 }
 
-// call sends a request through a guard, changed by change.
+// call sends a request, changed by change, through a guard.
 func call(g *Guard, change func(*http.Request)) *httptest.ResponseRecorder {
 	handler := g.Protect(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
@@ -37,12 +37,12 @@ func call(g *Guard, change func(*http.Request)) *httptest.ResponseRecorder {
 	return w
 }
 
-// bearing is a request with values of Authorization.
+// bearing returns a change that sets values of Authorization.
 func bearing(values ...string) func(*http.Request) {
 	return func(r *http.Request) { r.Header["Authorization"] = values }
 }
 
-// want checks an answer: 418 is what is behind the guard.
+// want checks an answer. The handler behind the guard answers 418.
 func want(t *testing.T, got *httptest.ResponseRecorder, status int, slug, challenge string) {
 	t.Helper()
 	if got.Code != status || got.Header().Get("WWW-Authenticate") != challenge {
@@ -107,7 +107,8 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// certified is a request over TLS, with a verified certificate of that name.
+// certified returns a change: a request over TLS with a verified certificate of
+// this name.
 func certified(name string) func(*http.Request) {
 	return func(r *http.Request) {
 		r.TLS = new(tls.ConnectionState)
@@ -129,7 +130,7 @@ func TestCertificates(t *testing.T) {
 	want(t, call(both, func(r *http.Request) { certified("shop")(r); bearing("Bearer a")(r) }), 418, "", "")
 }
 
-// A guard that lets everybody through is not there.
+// Protect of a guard without conditions returns the handler itself.
 func TestNoGuard(t *testing.T) {
 	handler := http.NewServeMux()
 	if got := (&Guard{Callers: new(Callers), Scope: Commands}).Protect(handler); got != http.Handler(handler) {

@@ -11,28 +11,31 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// JWT verifies JSON Web Tokens of one issuer (RFC 7519, as RFC 8725 advises).
+// JWT verifies JSON Web Tokens of one issuer (RFC 7519, with the advice of
+// RFC 8725).
 type JWT struct {
-	// Issuer and Audience are what iss has to be, and aud has to name.
+	// Issuer is the required iss. Audience must be in aud.
 	Issuer, Audience string
-	// Algorithms are those that a signature may have; all others are refused,
-	// whatever the token says of itself. Asymmetric ones only.
+	// Algorithms lists the accepted algorithms of signatures, asymmetric
+	// algorithms only. The guard refuses all other algorithms, whatever the
+	// token's header says.
 	Algorithms []string
-	// Leeway is how far clocks may differ.
+	// Leeway is the allowed difference between clocks.
 	Leeway time.Duration
 	Keys   *Keys
 }
 
-// claims are what is read of a token beyond the registered ones.
+// claims has the claims beyond the registered claims of RFC 7519.
 type claims struct {
 	Scope scopeList `json:"scope"`
 	SCP   scopeList `json:"scp"`
 }
 
-// scopeList is names separated by spaces, or a list of them.
+// scopeList is a list of scope names. In JSON a scopeList is an array, or a
+// string with spaces between the names.
 type scopeList []string
 
-// UnmarshalJSON takes either form.
+// UnmarshalJSON reads both forms.
 func (s *scopeList) UnmarshalJSON(body []byte) error {
 	var list []string
 	if err := json.Unmarshal(body, &list); err == nil {
@@ -47,8 +50,8 @@ func (s *scopeList) UnmarshalJSON(body []byte) error {
 	return nil
 }
 
-// verify returns whose token it is and what it is for: an [invalidToken], or
-// [errNoKeys] when it can't be known.
+// verify returns the subject and the scopes of a token. An error is
+// [invalidToken], or [errNoKeys] if the keys can't be read.
 func (j *JWT) verify(ctx context.Context, text string) (subject string, scopes Scope, err error) {
 	algorithms := make([]jose.SignatureAlgorithm, len(j.Algorithms))
 	for i, name := range j.Algorithms {
@@ -73,7 +76,7 @@ func (j *JWT) verify(ctx context.Context, text string) (subject string, scopes S
 	return "", 0, &invalidToken{"the token is not signed by a key that is known"}
 }
 
-// accept checks the claims of a token whose signature is good.
+// accept checks the claims of a token with a good signature.
 func (j *JWT) accept(registered jwt.Claims, more claims) (subject string, scopes Scope, err error) {
 	err = registered.ValidateWithLeeway(jwt.Expected{
 		Issuer: j.Issuer, AnyAudience: jwt.Audience{j.Audience}, Time: time.Now(),

@@ -27,7 +27,7 @@ type issuer struct {
 	server *httptest.Server
 
 	mu    sync.Mutex
-	keys  []jose.JSONWebKey // what it publishes
+	keys  []jose.JSONWebKey // published keys
 	reads int               // of the keys
 	away  bool
 	says  string // its name in the discovery document, if not its own
@@ -76,7 +76,7 @@ func (i *issuer) readsSoFar() int {
 	return i.reads
 }
 
-// guard takes its tokens for queries.
+// guard returns a guard that accepts the issuer's tokens for queries.
 func (i *issuer) guard() *Guard {
 	return &Guard{Scope: Queries, Callers: &Callers{Log: quiet, JWT: &JWT{
 		Issuer: i.server.URL, Audience: "millrace", Algorithms: []string{"RS256", "ES256"}, Leeway: time.Minute,
@@ -84,7 +84,7 @@ func (i *issuer) guard() *Guard {
 	}}}
 }
 
-// signed is a token, the header's members as they are given.
+// signed returns a token with these members in the header.
 func signed(t testing.TB, algorithm jose.SignatureAlgorithm, key any, header, claims map[string]any) string {
 	t.Helper()
 	options := new(jose.SignerOptions).WithType("JWT")
@@ -148,7 +148,7 @@ func TestJSONWebTokens(t *testing.T) {
 		jose.JSONWebKey{KeyID: "symmetric", Key: []byte("0123456789abcdef0123456789abcdef")})
 	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: marshalPKIX(t, one.Public())})
 	now := time.Now()
-	// good is the claims of a good token, changed.
+	// good returns the claims of a good token, with changes.
 	good := func(changes ...any) map[string]any {
 		all := map[string]any{
 			"iss": i.server.URL, "aud": []string{"other", "millrace"}, "sub": "alice", "scope": "openid queries",

@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	// keysRest is how long the issuer is left alone after its keys were read,
-	// and keysRetry after they could not be.
+	// keysRest is the pause after a successful read of the keys, keysRetry the
+	// pause after a failed read.
 	keysRest, keysRetry = time.Minute, 5 * time.Second
-	// keysFresh is when keys are read again while the old ones serve, and
-	// keysStale when the old ones serve no more.
+	// keysFresh is the age at which keys are read again in the background,
+	// keysStale the age at which keys are no longer used.
 	keysFresh, keysStale = 10 * time.Minute, time.Hour
-	// keysTimeout is how long reading them may take.
+	// keysTimeout is the limit of a read.
 	keysTimeout = 5 * time.Second
 )
 
-// errNoKeys is that no token can be verified.
+// errNoKeys says that no token can be verified.
 var errNoKeys = errors.New("the issuer's keys can't be read")
 
-// Keys are an issuer's public keys. They are kept, read again when they are
-// old or a token names one that isn't there, and at most once a minute. Keys
-// that can't be read for an hour are forgotten, and no token is good then.
+// Keys has an issuer's public keys. Keys are read again after 10 minutes, or
+// when a token names an unknown key, but at most once a minute. If reading fails
+// for an hour, the keys are no longer used, and no token can be verified.
 type Keys struct {
 	read func(context.Context) ([]jose.JSONWebKey, error)
 	log  *slog.Logger
 
 	known   atomic.Pointer[keySet]
-	reading sync.Mutex // held while they are read
-	next    time.Time  // when they may be read again
+	reading sync.Mutex // locked during a read
+	next    time.Time  // earliest time of the next read
 }
 
-// keySet is the keys as they were at a time.
+// keySet is the result of a read.
 type keySet struct {
 	keys []jose.JSONWebKey
-	at   time.Time
+	at   time.Time // of the read
 }
 
-// candidates are the keys that a token of that key id and algorithm may be
-// signed by, public ones only.
+// candidates returns the public keys that may have signed a token with this key
+// id and algorithm.
 func (k *Keys) candidates(ctx context.Context, id, algorithm string) ([]any, error) {
 	now := time.Now()
 	known := k.known.Load()
@@ -53,7 +53,7 @@ func (k *Keys) candidates(ctx context.Context, id, algorithm string) ([]any, err
 	case known == nil || now.Sub(known.at) > keysStale || len(found) == 0:
 		k.refresh(ctx, known)
 	case now.Sub(known.at) > keysFresh && k.reading.TryLock():
-		go func() { // others go on with the old ones meanwhile
+		go func() { // the old keys serve meanwhile
 			defer k.reading.Unlock()
 			k.readAgain(ctx)
 		}()
@@ -65,7 +65,8 @@ func (k *Keys) candidates(ctx context.Context, id, algorithm string) ([]any, err
 	return known.matching(id, algorithm), nil
 }
 
-// matching are those of the set that fit. A key without an id fits any.
+// matching returns the keys with this id and algorithm. A key without an id
+// matches any id.
 func (s *keySet) matching(id, algorithm string) (keys []any) {
 	if s == nil {
 		return nil
@@ -78,8 +79,8 @@ func (s *keySet) matching(id, algorithm string) (keys []any) {
 	return keys
 }
 
-// refresh reads the keys again, unless somebody has done so since they were as
-// the caller saw them.
+// refresh reads the keys again, unless another call has replaced the set that
+// the caller saw.
 func (k *Keys) refresh(ctx context.Context, seen *keySet) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
@@ -88,12 +89,12 @@ func (k *Keys) refresh(ctx context.Context, seen *keySet) {
 	}
 }
 
-// readAgain reads the keys, unless the issuer is to be left alone.
+// readAgain reads the keys, unless the pause after the last read still lasts.
 func (k *Keys) readAgain(ctx context.Context) {
 	if time.Now().Before(k.next) {
 		return
 	}
-	// Others wait for the keys too: it doesn't end with the request.
+	// Other requests wait for the keys too, so the read outlives this request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 	defer cancel()
 	keys, err := k.read(ctx)

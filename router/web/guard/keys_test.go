@@ -18,7 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// source is keys that a test publishes.
+// source has the published keys of a test.
 type source struct {
 	keys  []jose.JSONWebKey
 	err   error
@@ -35,11 +35,11 @@ func TestKeysAreReadAgain(t *testing.T) {
 		one, two := published("one", newEC(t)), published("two", newEC(t))
 		s := &source{keys: []jose.JSONWebKey{one}}
 		k := &Keys{read: s.read, log: quiet}
-		// find looks for a key, as each token does.
+		// find looks for a key, as the guard does for each token.
 		find := func(id string, wantFound bool, wantReads int) {
 			t.Helper()
 			found, err := k.candidates(t.Context(), id, "ES256")
-			synctest.Wait() // for what goes on behind
+			synctest.Wait() // for the read in the background
 			if err != nil || (len(found) > 0) != wantFound || s.reads != wantReads {
 				t.Errorf("%s: %d keys, %v, after %d reads; want %v, %d reads", id, len(found), err, s.reads, wantFound, wantReads)
 			}
@@ -47,17 +47,17 @@ func TestKeysAreReadAgain(t *testing.T) {
 		find("one", true, 1)
 		find("one", true, 1)
 		for range 100 {
-			find("two", false, 1) // the issuer is left alone for a minute
+			find("two", false, 1) // at most one read a minute
 		}
 		s.keys = []jose.JSONWebKey{two} // rotated
 		time.Sleep(keysRest)
 		find("two", true, 2)
 		find("one", false, 2)
 		time.Sleep(keysFresh + 1)
-		find("two", true, 3) // behind it
+		find("two", true, 3) // a read in the background
 		s.keys = []jose.JSONWebKey{one}
 		time.Sleep(keysFresh + 1)
-		find("two", true, 4) // with the old ones, meanwhile
+		find("two", true, 4) // with the old keys meanwhile
 		find("two", false, 4)
 		find("one", true, 4)
 	})
@@ -91,7 +91,7 @@ func TestKeysThatCantBeRead(t *testing.T) {
 		time.Sleep(keysStale - keysFresh - 1)
 		find(nil, 4) // an hour old
 		time.Sleep(keysRetry)
-		find(errNoKeys, 5) // and too old: nobody knows what is good any more
+		find(errNoKeys, 5) // over an hour old: no token can be verified
 	})
 }
 

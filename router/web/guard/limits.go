@@ -13,13 +13,12 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// maxCallers is how many callers are remembered. Who comes back after that
-// many others begins anew.
+// maxCallers is the number of remembered callers. A caller that comes back after
+// so many other callers starts with a new budget.
 const maxCallers = 10_000
 
-// Limits are how much one caller may ask for. A caller is a token's name, a
-// JSON Web Token's subject, a certificate's subject, or, without any of them,
-// the remote address.
+// Limits bounds the requests of each caller. A caller is a token's name, a JSON
+// Web Token's subject, a certificate's subject, or otherwise the remote address.
 type Limits struct {
 	perSecond rate.Limit
 	burst     int
@@ -29,14 +28,14 @@ type Limits struct {
 	callers *simplelru.LRU[string, *usage]
 }
 
-// usage is what a caller has taken.
+// usage is the present use of one caller.
 type usage struct {
-	bucket   *rate.Limiter // nil without a rate
+	bucket   *rate.Limiter // nil without a limit per second
 	inFlight int
 }
 
-// NewLimits returns limits of requests a second, after a burst of so many, and
-// of requests at once; 0 for no limit of that kind.
+// NewLimits returns limits for each caller: requests per second after a burst of
+// requests, and concurrent requests (inFlight). A limit of 0 is no limit.
 func NewLimits(perSecond, burst, inFlight int) *Limits {
 	callers, err := simplelru.NewLRU[string, *usage](maxCallers, nil)
 	if err != nil {
@@ -45,7 +44,8 @@ func NewLimits(perSecond, burst, inFlight int) *Limits {
 	return &Limits{perSecond: rate.Limit(perSecond), burst: max(burst, 1), inFlight: inFlight, callers: callers}
 }
 
-// enter lets a request in, which has to leave, or says why not.
+// enter admits a request of a caller, or returns a problem. The function leave
+// must be called at the end of the request.
 func (l *Limits) enter(name string) (leave func(), problem *web.Problem) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,8 +83,8 @@ func tooMany(detail string, wait time.Duration) *web.Problem {
 	}
 }
 
-// address names a caller by where the request comes from; of IPv6 by the
-// network, for everybody has a whole one.
+// address returns a caller's name by the remote address. Of an IPv6 address
+// only the network (/64) counts, because one caller usually has a whole network.
 func address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

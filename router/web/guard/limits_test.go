@@ -25,13 +25,13 @@ func TestRate(t *testing.T) {
 			t.Errorf("Retry-After %q", after)
 		}
 		want(t, call(g, from("192.0.2.2:1")), 418, "", "")
-		time.Sleep(500 * time.Millisecond) // what was refused took nothing
+		time.Sleep(500 * time.Millisecond) // a refused request costs nothing
 		want(t, call(g, from("192.0.2.1:1")), 418, "", "")
 		want(t, call(g, from("192.0.2.1:1")), 429, "too-many-requests", "")
 	})
 }
 
-// Callers go by their names, and those who try tokens by their addresses.
+// Limits count callers by name. A caller with a bad token counts by address.
 func TestRateOfTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Guard{
@@ -84,7 +84,7 @@ func TestCallersAreForgotten(t *testing.T) {
 	if n := l.callers.Len(); n != maxCallers {
 		t.Errorf("%d callers are remembered", n)
 	}
-	first() // it was forgotten meanwhile
+	first() // the caller was forgotten meanwhile
 }
 
 func TestAddress(t *testing.T) {

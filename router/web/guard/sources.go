@@ -20,11 +20,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// IssuerKeys are the keys of an issuer that publishes them (OpenID Connect
-// Discovery 1.0). They are read when the first token comes.
+// IssuerKeys returns the keys that an issuer publishes (OpenID Connect
+// Discovery 1.0). The first token causes the first read.
 func IssuerKeys(issuer string, log *slog.Logger) *Keys {
 	client := &http.Client{
-		// What the issuer doesn't say itself, nobody says for it.
+		// No redirects: only the issuer itself may name keys.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &Keys{log: log, read: func(ctx context.Context) ([]jose.JSONWebKey, error) {
@@ -50,7 +50,8 @@ func IssuerKeys(issuer string, log *slog.Logger) *Keys {
 	}}
 }
 
-// trustworthy is a URL whose answer nobody else can give.
+// trustworthy reports whether only the named host can answer at a URL: https, or
+// http on this machine.
 func trustworthy(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -60,7 +61,7 @@ func trustworthy(text string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && ip.IsLoopback())
 }
 
-// maxFetched is how much an issuer may say, in bytes.
+// maxFetched is the limit of an issuer's answer, in bytes.
 const maxFetched = 1 << 20
 
 func fetch(ctx context.Context, client *http.Client, at string, into any) error {
@@ -86,8 +87,9 @@ func fetch(ctx context.Context, client *http.Client, at string, into any) error 
 	return nil
 }
 
-// FileKeys are the keys in a file: PEM, public keys or certificates, or a JSON
-// Web Key Set (RFC 7517). It is read at once, and again as an issuer's is.
+// FileKeys returns the keys in a file: PEM with public keys or certificates, or
+// a JSON Web Key Set (RFC 7517). The file is read at once, and later as often as
+// an issuer's keys. An error says why the first read failed.
 func FileKeys(ctx context.Context, file string, log *slog.Logger) (*Keys, error) {
 	k := &Keys{log: log, read: func(context.Context) ([]jose.JSONWebKey, error) {
 		text, err := os.ReadFile(file)
@@ -137,7 +139,7 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// usable are the public keys for signatures: an issuer may list others.
+// usable returns the public keys for signatures; an issuer may list other keys.
 func usable(keys []jose.JSONWebKey, from string) (public []jose.JSONWebKey, err error) {
 	for _, key := range keys {
 		if key.Valid() && key.IsPublic() && (key.Use == "" || key.Use == "sig") {

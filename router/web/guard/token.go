@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Scope is what a caller may do: any of them together.
+// Scope says what a caller may do. A Scope can combine several scopes by |.
 type Scope uint8
 
-// The scopes. A token has one or more.
+// The scopes. A token has at least one scope.
 const (
 	Commands Scope = 1 << iota // send commands
-	Queries                    // ask the read models
-	Operate                    // see the admin address
+	Queries                    // query read models
+	Operate                    // use the admin address
 
 	everything = Commands | Queries | Operate
 )
 
 var scopeNames = map[string]Scope{"commands": Commands, "queries": Queries, "operate": Operate}
 
-// String is the name of a single scope.
+// String returns the name of a single scope, "several" for any other value.
 func (s Scope) String() string {
 	for name, scope := range scopeNames {
 		if scope == s {
@@ -32,7 +32,7 @@ func (s Scope) String() string {
 	return "several"
 }
 
-// Token is a static bearer token, of which only the digest is known.
+// Token is a static bearer token. The configuration has only the token's digest.
 type Token struct {
 	name   string
 	scopes Scope
@@ -41,8 +41,9 @@ type Token struct {
 
 var errToken = errors.New("a token must be name:scopes:sha256, such as shop:commands+queries:9f86…")
 
-// ParseToken reads name:scopes:sha256, the scopes joined by +, the digest of
-// the token in hex. Two tokens may have one name: to replace one by the other.
+// ParseToken reads name:scopes:sha256, with + between scopes and the token's
+// SHA-256 in hexadecimal. Two tokens may share a name, for a change of tokens
+// without a pause.
 func ParseToken(text string) (Token, error) {
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 || parts[0] == "" {
@@ -64,7 +65,7 @@ func ParseToken(text string) (Token, error) {
 	return t, nil
 }
 
-// lookUp compares with every token, in the same time whichever it is.
+// lookUp finds a token by its digest, in the same time for every token.
 func lookUp(tokens []Token, presented string) (name string, scopes Scope, ok bool) {
 	digest := sha256.Sum256([]byte(presented))
 	for i := range tokens {

@@ -1,16 +1,17 @@
 package history
 
-// Report is what the checker found.
+// Report is the result of the checker.
 type Report struct {
 	Violations []Violation
-	// Accepted records count, Ignored ones came too late for their slot.
+	// Accepted records count. Ignored records came too late for their sequence
+	// number.
 	Accepted, Ignored int
-	// Deferred are the accepted ones that say that a command waits.
+	// Deferred is the number of accepted records of deferred commands.
 	Deferred int
 	Linear   *Linear
 }
 
-// Check compares what clients saw with what is in Kafka in the end.
+// Check compares the operations of the clients with the topics of Kafka.
 func Check(operations []Operation, log *Log) *Report {
 	f, wrong := foldLog(log)
 	all := commandsOf(operations)

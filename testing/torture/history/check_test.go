@@ -13,8 +13,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// world is a Millrace that keeps its promises, with one client, and the
-// history of it. Nothing happens at the same time.
+// world is a Millrace with one client, which keeps all promises, and the history of
+// the client. Nothing happens at the same time.
 type world struct {
 	now        time.Duration
 	log        *Log
@@ -23,7 +23,10 @@ type world struct {
 
 const alice = "alice"
 
-var partition = eventlog.PartitionOf(alice, 4)
+// stream is the stream of alice.
+var stream = users.Aggregate.Stream(alice)
+
+var partition = eventlog.PartitionOf(stream, 4)
 
 func newWorld() *world {
 	return &world{log: &Log{
@@ -43,7 +46,7 @@ func (w *world) fold() *fold {
 	return f
 }
 
-// append puts a record that counts into the log.
+// append appends a record to the log. The record counts.
 func (w *world) append(commandID, recordType string, body []byte) *eventlog.Record {
 	records := w.log.Records[partition]
 	offset := int64(len(records))
@@ -54,7 +57,7 @@ func (w *world) append(commandID, recordType string, body []byte) *eventlog.Reco
 		}
 	}
 	r := eventlog.Record{
-		Partition: partition, Offset: offset, Type: recordType, Stream: alice, Seq: uint64(offset) + 1,
+		Partition: partition, Offset: offset, Type: recordType, Stream: stream, Seq: uint64(offset) + 1,
 		CommandID: commandID, CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: at}, Body: body,
 	}
 	if offset > 0 {
@@ -69,7 +72,7 @@ func (w *world) append(commandID, recordType string, body []byte) *eventlog.Reco
 	return &w.log.Records[partition][offset]
 }
 
-// command sends one, and waits for its outcome.
+// command sends a command, and waits for the outcome.
 func (w *world) command(id, kind, name string) *Operation {
 	o := Operation{Kind: kind, User: alice, CommandID: id, Name: name, Waits: true, Call: w.tick()}
 	v := (&command{Operation: &o}).decide(w.fold().at(alice))
@@ -89,7 +92,7 @@ func (w *world) command(id, kind, name string) *Operation {
 	return &w.operations[len(w.operations)-1]
 }
 
-// read reads after all that is there.
+// read reads behind the last record.
 func (w *world) read() *Operation {
 	is := w.fold().at(alice)
 	at := eventlog.EncodePosition(eventlog.Position{partition: int64(len(w.log.Records[partition]))})
@@ -111,7 +114,7 @@ func (w *world) status(id, slug string) *Operation {
 	return &w.operations[len(w.operations)-1]
 }
 
-// good is a life with something of everything.
+// good is a history with all kinds of operations.
 func good() *world {
 	w := newWorld()
 	w.read()
@@ -136,7 +139,7 @@ func (w *world) of(what string) *Operation {
 // lastRead is the last read.
 func (w *world) lastRead() *Operation { return &w.operations[len(w.operations)-1] }
 
-// keep keeps some of the records only.
+// keep keeps the first n records.
 func (w *world) keep(n int) {
 	w.log.Records[partition] = w.log.Records[partition][:n]
 }
@@ -153,11 +156,15 @@ func TestCheck(t *testing.T) {
 		{"a timeout that never happened", func(w *world) {
 			w.operations = append(w.operations, Operation{Kind: "renameUser", User: alice, CommandID: "c9", Name: "Eve", Call: w.tick(), Return: w.tick()})
 		}, nil},
+		{"a command for a deleted user", func(w *world) {
+			w.command("c6", "deleteUser", "")
+			w.command("c7", "renameUser", "Alice").HTTP = http.StatusGone
+		}, nil},
 		{"an old read", func(w *world) {
 			r := w.lastRead()
 			r.Kind, r.After, r.Position, r.Version, r.ReadName, r.Active = ReadOld, "", w.of("c1").Position, 1, "Alice", true
 		}, nil},
-		{"a record too late for its slot", func(w *world) {
+		{"a record too late for its sequence number", func(w *world) {
 			late := w.log.Records[partition][1]
 			late.Offset = 5
 			w.log.Records[partition] = append(w.log.Records[partition], late)
@@ -173,13 +180,13 @@ func TestCheck(t *testing.T) {
 		}, []string{"lost"}},
 		{"a command in Kafka has no outcome", func(w *world) { w.log.Commands[partition][9] = CommandKey{alice, "c9"} }, []string{"never decided"}},
 		{"a command is decided again", func(w *world) { w.append("c5", eventlog.TypeCommandUnchanged, []byte(`{}`)) }, []string{"decided twice", "wrong decision"}},
-		{"what was refused took effect", func(w *world) {
+		{"a refused command took effect", func(w *world) {
 			w.of("c5").HTTP, w.of("c5").Slug = 409, "user-exists"
 		}, []string{"refused, and took effect", "not linearizable"}},
-		{"a refusal that is another", func(w *world) { w.of("c3").Slug = "user-deleted" }, []string{"another outcome", "not linearizable"}},
-		{"a 200 for what was refused", func(w *world) { w.of("c3").HTTP, w.of("c3").Version = 200, 2 }, []string{"another outcome", "not linearizable"}},
-		{"a version that it never had", func(w *world) { w.of("c2").Version = 1 }, []string{"another outcome", "not linearizable"}},
-		{"a position that is another's", func(w *world) { w.of("c2").Position = w.of("c1").Position }, []string{"another outcome"}},
+		{"another refusal", func(w *world) { w.of("c3").Slug = "user-deleted" }, []string{"another outcome", "not linearizable"}},
+		{"a 200 for a refused command", func(w *world) { w.of("c3").HTTP, w.of("c3").Version = 200, 2 }, []string{"another outcome", "not linearizable"}},
+		{"a version that the user never had", func(w *world) { w.of("c2").Version = 1 }, []string{"another outcome", "not linearizable"}},
+		{"the position of another command", func(w *world) { w.of("c2").Position = w.of("c1").Position }, []string{"another outcome"}},
 		{"a repetition is answered otherwise", func(w *world) {
 			again := *w.of("c2")
 			again.Call, again.Return, again.Version = w.tick(), w.tick(), 3
@@ -195,7 +202,7 @@ func TestCheck(t *testing.T) {
 		{"an edited record, sealed again", func(w *world) {
 			r := &w.log.Records[partition][1]
 			r.Body = []byte(`{"id":"alice","name":"Mallory"}`)
-			r.Seal() // all behind it hangs in the air
+			r.Seal() // the next record follows another digest
 		}, []string{"another status", "lost", "never decided", "not the fold of its position", "wrong decision"}},
 		{"the domain says otherwise", func(w *world) { w.of("c4").Name = "Alice" }, []string{"not linearizable", "wrong decision"}},
 		{"a record of another command", func(w *world) { w.log.Commands[partition][1] = CommandKey{alice, "c9"} }, []string{"never decided", "wrong command"}},
@@ -211,7 +218,7 @@ func TestCheck(t *testing.T) {
 		{"a read without what was sent", func(w *world) {
 			r, before := w.lastRead(), w.of("c4").Position
 			r.Position, r.Version, r.Active = before, 2, true
-			r.After = eventlog.EncodeSentCommand(eventlog.SentCommand{Stream: alice, ID: "c5", CommandPlace: eventlog.CommandPlace{Partition: partition, CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: 4}}})
+			r.After = eventlog.EncodeSentCommand(eventlog.SentCommand{Stream: stream, ID: "c5", CommandPlace: eventlog.CommandPlace{Partition: partition, CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: 4}}})
 		}, []string{"not linearizable", "stale"}},
 		{"rows behind their checkpoint", func(w *world) { w.lastRead().Active = true }, []string{"not linearizable", "not the fold of its position"}},
 		{"rows before their checkpoint", func(w *world) {

@@ -9,21 +9,21 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// never is later than all that happens.
+// never is later than the whole run.
 const never = time.Duration(1<<63 - 1)
 
-// command is one command with all its tries: clients that don't know how one
-// ended send it again.
+// command is a command with all tries: a client without an answer sends the command
+// again.
 type command struct {
 	*Operation // the first try
 	tries      []*Operation
 
-	sure   time.Duration // when somebody first had an answer that says that Kafka has it; never
-	shared time.Duration // when every later Read asks after its outcome; never
-	told   *Operation    // who was told the outcome; nil
+	sure   time.Duration // when the first answer said that Kafka has the command; or never
+	shared time.Duration // when every later Read asks after the outcome; or never
+	told   *Operation    // a try with the outcome; or nil
 }
 
-// commandsOf are the commands of a history, by user, by call.
+// commandsOf are the commands of a history.
 func commandsOf(operations []Operation) map[CommandKey]*command {
 	all := map[CommandKey]*command{}
 	for i := range operations {
@@ -62,7 +62,7 @@ func inOrder(all map[CommandKey]*command) []*command {
 	})
 }
 
-// checkCommands compares what clients were told with what counts in the log.
+// checkCommands compares the answers with the records that count.
 func (f *fold) checkCommands(all map[CommandKey]*command) (wrong []Violation) {
 	for _, c := range inOrder(all) {
 		records := f.outcomes[CommandKey{c.User, c.CommandID}]
@@ -83,7 +83,7 @@ func (f *fold) checkCommands(all map[CommandKey]*command) (wrong []Violation) {
 
 func (c *command) String() string { return c.Kind + " " + c.CommandID + " of user " + c.User }
 
-// answered is a try with an answer that says that Kafka has it.
+// answered is a try whose answer says that Kafka has the command.
 func (c *command) answered() *Operation {
 	for _, try := range c.tries {
 		if r := try.Result(); r != Unknown && r != Unexpected {
@@ -93,10 +93,10 @@ func (c *command) answered() *Operation {
 	return c.Operation
 }
 
-// checkAnswer compares one answer with the records that count.
+// checkAnswer compares an answer with the counting records of the command.
 func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation) {
 	result, is := try.Result(), outcomeOf(records)
-	if is == nil { // it waits
+	if is == nil { // the command waits
 		is = &records[0]
 	}
 	slug := slugOf(&is.Record)
@@ -118,38 +118,38 @@ func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation
 	return nil
 }
 
-// checkRecords asks of each record that counts whether it is what the domain
-// makes of a command that somebody sent.
+// checkRecords checks each record that counts: somebody sent the command, and the
+// domain decides so.
 func (f *fold) checkRecords(all map[CommandKey]*command) (wrong []Violation) {
-	for _, stream := range slices.Sorted(maps.Keys(f.streams)) {
+	for _, user := range slices.Sorted(maps.Keys(f.streams)) {
 		var before state
 		var waits deferredQueue
-		for _, e := range f.streams[stream] {
-			if o, is := f.Operators[CommandKey{stream, e.CommandID}]; is {
+		for _, e := range f.streams[user] {
+			if o, is := f.Operators[CommandKey{user, e.CommandID}]; is {
 				wrong = append(wrong, waits.operate(&e, o)...)
 				before = e.after
 				continue
 			}
-			c := all[CommandKey{stream, e.CommandID}]
+			c := all[CommandKey{user, e.CommandID}]
 			if c == nil {
-				wrong = append(wrong, violation("sent by nobody", "record %d of user %s is of command %s", e.Seq, stream, e.CommandID))
+				wrong = append(wrong, violation("sent by nobody", "record %d of user %s is of command %s", e.Seq, user, e.CommandID))
 				before = e.after
 				continue
 			}
 			wrong = append(wrong, waits.take(&e, c, before)...)
 			at, sent := f.Commands[e.Partition][e.CommandPosition.Offset]
-			if f.Commands != nil && (!sent || at != CommandKey{stream, e.CommandID}) {
+			if f.Commands != nil && (!sent || at != CommandKey{user, e.CommandID}) {
 				wrong = append(wrong, violation("wrong command", "record %d of user %s says that it is of command %s at offset %d, where topic commands has %q",
-					e.Seq, stream, e.CommandID, e.CommandPosition.Offset, at.ID))
+					e.Seq, user, e.CommandID, e.CommandPosition.Offset, at.ID))
 			}
 			before = e.after
 		}
-		wrong = append(wrong, waits.end(stream)...)
+		wrong = append(wrong, waits.end(user)...)
 	}
 	return wrong
 }
 
-// checkSent asks of each command in Kafka whether it was decided.
+// checkSent checks that each command in Kafka was decided.
 func (f *fold) checkSent() (wrong []Violation) {
 	for partition := range f.Partitions {
 		for _, offset := range slices.Sorted(maps.Keys(f.Commands[partition])) {
@@ -162,8 +162,8 @@ func (f *fold) checkSent() (wrong []Violation) {
 	return wrong
 }
 
-// checkOrder asks whether what was answered before another was sent stands
-// before it, whoever sent them.
+// checkOrder checks the order of a user's commands: a command that was answered
+// before another command was sent has the earlier record, whoever sent the commands.
 func (f *fold) checkOrder(all map[CommandKey]*command) (wrong []Violation) {
 	byUser := map[string][]*command{}
 	for _, c := range inOrder(all) {

@@ -8,11 +8,12 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// versionMismatch is the refusal of a command whose expectedVersion is not the
-// user's. It is not the domain's: the desk looks before it asks the domain.
+// versionMismatch is the refusal of a command with an expectedVersion that the user
+// doesn't have. The partition processor refuses the command without asking the
+// domain.
 const versionMismatch = "version-mismatch"
 
-// verdict is how a command should end.
+// verdict is the right end of a command.
 type verdict struct {
 	recordType string
 	slug       string // of a refusal
@@ -20,7 +21,7 @@ type verdict struct {
 	after      state
 }
 
-// decide asks the domain what a command makes of a user.
+// decide asks the domain for the command's verdict, from the state of the user.
 func (c *command) decide(s state) verdict {
 	no := func(slug string) verdict {
 		return verdict{recordType: eventlog.TypeCommandRefused, slug: slug, after: s}
@@ -42,7 +43,7 @@ func (c *command) decide(s state) verdict {
 	return verdict{event.Type(), "", marshal(event), state{event.Apply(s.User), s.version + 1}}
 }
 
-// expects says whether a user has the version that the command asks for.
+// expects says whether the user has the version of the command's expectedVersion.
 func (c *command) expects(s state) bool { return c.Expected == nil || *c.Expected == s.version }
 
 // domainCommand is the domain's command.

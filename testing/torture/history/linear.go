@@ -11,12 +11,11 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// patience is how long the search for an order may take, of all users whose
-// order in the log isn't one.
+// patience is the longest time of a search for an order.
 const patience = 2 * time.Minute
 
-// Linear is whether the waited commands and the reads of each user have an
-// order that fits the clock and the domain.
+// Linear says whether the commands and reads of each user are linearizable: there
+// is an order of the operations that fits the clock and the domain.
 type Linear struct {
 	Users      int
 	Operations int
@@ -24,22 +23,23 @@ type Linear struct {
 	info       porcupine.LinearizationInfo
 }
 
-// step is what porcupine orders: a command or a read.
+// step is a command or a read, for porcupine.
 type step struct {
 	command *command
 	read    *Operation
-	// seq is the slot that a command's outcome has in the log, 0 for none, and
-	// turn which of the user's outcomes it is, from 1 on.
+	// seq is the sequence number of the command's outcome in the log, 0 for none.
+	// turn counts the user's outcomes in the order of the log, from 1.
 	seq  uint64
 	turn int
 }
 
-// CheckLinear searches for such an order. What a client doesn't know how it
-// ended may have happened at any time after it was sent, and so may a command
-// whose outcome no read asks after: later than all else is as good as never.
-// How such a command ended, the outcomes say, without which there are too many
-// orders to try; one that has none never happened, nor one that was dropped. Nil
-// outcomes say nothing.
+// CheckLinear searches for an order of each user's operations.
+//   - A command without an answer may have happened at any time after the call. So
+//     may a command whose outcome no read asks after. The end of the order is as good
+//     as never.
+//   - outcomes has the ends of the commands without an answer: with all possible ends
+//     there would be too many orders to try. A command without an outcome, or with
+//     the outcome dropped, never happened. With nil outcomes all ends are possible.
 func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linear {
 	l := &Linear{}
 	var steps []porcupine.Operation
@@ -57,7 +57,7 @@ func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linea
 		case c.told == nil && outcomes != nil && is == nil:
 			continue
 		case is != nil && slugOf(&is.Record) == dropped:
-			continue // it never happened
+			continue // the command never happened
 		case c.told == nil && is != nil:
 			c.told = answerOf(is)
 		}
@@ -80,9 +80,9 @@ func CheckLinear(operations []Operation, outcomes map[CommandKey][]entry) *Linea
 	return l
 }
 
-// search looks for an order of each user. Any will do, so that of the log is
-// tried first: it takes no time, where a search among many commands that
-// change nothing may take for ever.
+// search searches for an order of each user. Any order will do, so search tries the
+// order of the log first, which takes no time. A search among many commands without
+// effect may never end.
 func (l *Linear) search(steps []porcupine.Operation) {
 	l.Result = porcupine.Ok
 	var others []porcupine.Operation
@@ -97,7 +97,7 @@ func (l *Linear) search(steps []porcupine.Operation) {
 	}
 }
 
-// answerOf is what a client would be told of a record.
+// answerOf is the answer to a waiting client, from the command's record.
 func answerOf(e *entry) *Operation {
 	if slug := slugOf(&e.Record); slug != "" {
 		return &Operation{Kind: e.Type, HTTP: http.StatusConflict, Slug: slug}
@@ -105,7 +105,7 @@ func answerOf(e *entry) *Operation {
 	return &Operation{Kind: e.Type, HTTP: http.StatusOK, Version: e.Version}
 }
 
-// Violations are none if there is an order.
+// Violations has no violation if there is an order.
 func (l *Linear) Violations() []Violation {
 	if l.Result == porcupine.Ok {
 		return nil
@@ -113,8 +113,8 @@ func (l *Linear) Violations() []Violation {
 	return []Violation{violation("not linearizable", "porcupine says %s, of %d operations of %d users", l.Result, l.Operations, l.Users)}
 }
 
-// Visualize writes a page that shows the operations of the users for whom no
-// order was found, and how far one goes.
+// Visualize writes a page about the users without an order: the operations, and the
+// longest partial orders.
 func (l *Linear) Visualize(path string) error {
 	file, err := os.Create(path)
 	if err != nil {
@@ -127,7 +127,7 @@ func (l *Linear) Visualize(path string) error {
 	return file.Close()
 }
 
-// model is one user by the rules of the domain.
+// model is the rules of the domain for a user.
 var model = porcupine.Model{
 	Partition: byUser,
 	Init:      func() any { return state{} },
@@ -142,7 +142,8 @@ var model = porcupine.Model{
 	DescribeState:     func(s any) string { return fmt.Sprintf("%+v", s) },
 }
 
-// giveTurns numbers the commands of a user as the log orders their outcomes.
+// giveTurns numbers the commands of a user in the order of their outcomes in the
+// log.
 func giveTurns(of []porcupine.Operation) {
 	inLog := slices.DeleteFunc(slices.Clone(of), func(o porcupine.Operation) bool { return stepOf(o.Input).seq == 0 })
 	turns := map[uint64]int{}
@@ -157,7 +158,7 @@ func giveTurns(of []porcupine.Operation) {
 	}
 }
 
-// inLogOrder is the same, with commands in their turns.
+// inLogOrder is model with commands in their turns.
 var inLogOrder = porcupine.Model{
 	Init: func() any { return place{} },
 	Step: func(before, input, _ any) (bool, any) {
@@ -174,7 +175,7 @@ var inLogOrder = porcupine.Model{
 	},
 }
 
-// place is a user after so many outcomes.
+// place is the state of a user after so many outcomes.
 type place struct {
 	state
 	turns int
@@ -195,7 +196,8 @@ func byUser(all []porcupine.Operation) (parts [][]porcupine.Operation) {
 	return parts
 }
 
-// follows says whether it may come next, and what the user is after it.
+// follows says whether the step may come next, and returns the state of the user
+// then.
 func (s step) follows(was state) (bool, state) {
 	if s.read != nil {
 		return was.shows(s.read), was
@@ -205,7 +207,7 @@ func (s step) follows(was state) (bool, state) {
 }
 
 func stepOf(input any) step {
-	s, _ := input.(step) // there are no others
+	s, _ := input.(step) // all inputs are steps
 	return s
 }
 
@@ -227,7 +229,7 @@ func (s step) String() string {
 	return fmt.Sprintf("%s %q: %d %s v%d", c, c.Name, c.told.HTTP, c.told.Slug, c.told.Version)
 }
 
-// fits says whether what a client was told is this verdict.
+// fits says whether the answer to the client has this verdict.
 func (c *command) fits(v verdict) bool {
 	if c.told == nil {
 		return true

@@ -9,23 +9,23 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// What was in doubt is ordered as it fits: it happened before the read that
-// shows it, or never.
+// A command without an answer fits anywhere: before the first read with the
+// command's effect, or nowhere.
 func TestUnknownCommandsFitAnywhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.command("c1", "createUser", "Alice")
 	c2 := w.command("c2", "renameUser", "Alison")
 	c2.HTTP, c2.Shared, c2.Version, c2.Position = 0, 0, 0, ""
-	w.read() // shows it
+	w.read() // shows the new name
 	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
 		t.Error(got.Violations())
 	}
-	w.lastRead().Version, w.lastRead().ReadName = 1, "Alice" // doesn't
+	w.lastRead().Version, w.lastRead().ReadName = 1, "Alice" // shows the old name
 	if got := CheckLinear(w.operations, nil); got.Result != porcupine.Ok {
 		t.Error(got.Violations())
 	}
-	w.operations = append(w.operations, *w.lastRead()) // does, and then doesn't
+	w.operations = append(w.operations, *w.lastRead()) // shows the new name, and then the old name
 	w.operations[2].Version, w.operations[2].ReadName = 2, "Alison"
 	w.lastRead().Call, w.lastRead().Return = w.tick(), w.tick()
 	got := CheckLinear(w.operations, nil)
@@ -41,8 +41,8 @@ func TestUnknownCommandsFitAnywhere(t *testing.T) {
 	}
 }
 
-// Among many commands in doubt that change nothing, a search comes to no end:
-// that of the log is an order.
+// A search among many commands without an answer and without effect would not end,
+// so the order of the log is tried first.
 func TestOrderOfTheLogIsTried(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -60,8 +60,8 @@ func TestOrderOfTheLogIsTried(t *testing.T) {
 	}
 }
 
-// Another order than that of the log is one, too: the order of the log is
-// checked elsewhere.
+// An order may differ from the order of the log: another check looks at the order
+// of the log.
 func TestOtherOrders(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -9,47 +9,47 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Log is what Kafka has in the end.
+// Log is both topics of Kafka at the end of a run.
 type Log struct {
 	Partitions int32
-	// Records are all of topic events, by partition, in order.
+	// Records are all records of topic events, by partition, in order.
 	Records map[int32][]eventlog.Record
 	// Commands are the streams and ids of topic commands, by partition and
 	// offset.
 	Commands map[int32]map[int64]CommandKey
-	// Operators are those of topic commands that operators sent.
+	// Operators are the operators' commands in topic commands.
 	Operators map[CommandKey]OperatorCommand
 }
 
-// CommandKey names a command: its id belongs to its user.
+// CommandKey names a command: a command id is unique for a user.
 type CommandKey struct{ User, ID string }
 
-// UserOf is the id of the user whose stream has a name.
+// UserOf is the id of a user, from the name of the stream.
 func UserOf(stream string) string { return strings.TrimPrefix(stream, users.Aggregate.Stream("")) }
 
-// state is a user after an accepted record.
+// state is the state of a user after an accepted record.
 type state struct {
 	users.User
 	version uint64
 }
 
-// entry is an accepted record, with the user after it.
+// entry is an accepted record, with the state of the user then.
 type entry struct {
 	eventlog.Record
 	after state
 }
 
-// fold is what counts of a log.
+// fold is the accepted records of a log, by user.
 type fold struct {
 	*Log
-	streams map[string][]entry
-	// outcomes are the accepted records of each command: one, if all is well
-	// and it was not held.
+	streams map[string][]entry // by user
+	// outcomes are the accepted records of each command. A command that was never
+	// deferred must have a single record.
 	outcomes map[CommandKey][]entry
 	ignored  int
 }
 
-// foldLog folds through the gate.
+// foldLog folds a log through the gate.
 func foldLog(log *Log) (*fold, []Violation) {
 	f := &fold{Log: log, streams: map[string][]entry{}, outcomes: map[CommandKey][]entry{}}
 	var wrong []Violation
@@ -80,19 +80,19 @@ func foldLog(log *Log) (*fold, []Violation) {
 	return f, wrong
 }
 
-// at is the user as the last folded record leaves it.
-func (f *fold) at(stream string) state {
-	entries := f.streams[stream]
+// at is the state of a user after the last folded record.
+func (f *fold) at(user string) state {
+	entries := f.streams[user]
 	if len(entries) == 0 {
 		return state{}
 	}
 	return entries[len(entries)-1].after
 }
 
-// before is the user by all records before an offset.
-func (f *fold) before(stream string, offset int64) state {
+// before is the state of a user after all records before an offset.
+func (f *fold) before(user string, offset int64) state {
 	var s state
-	for _, e := range f.streams[stream] {
+	for _, e := range f.streams[user] {
 		if e.Offset >= offset {
 			break
 		}
@@ -114,7 +114,8 @@ func (s state) apply(r *eventlog.Record) (state, error) {
 	return s, nil
 }
 
-// slugOf is why a record says no, "" if it doesn't.
+// slugOf is the slug of a refused or deferred command's record, "" for other
+// records.
 func slugOf(r *eventlog.Record) string {
 	switch r.Type {
 	case eventlog.TypeCommandRefused:
@@ -132,7 +133,7 @@ func slugOf(r *eventlog.Record) string {
 	}
 }
 
-// Violation is a promise that was broken.
+// Violation is a broken promise.
 type Violation struct {
 	Rule   string
 	Detail string

@@ -2,31 +2,32 @@ package history
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
-// The kinds of operations that are not commands. A command's kind is its type.
+// The kinds of operations besides commands. The kind of a command is its type.
 const (
-	// Read is GET /users/{id} with Read-After of all that any client was told
-	// of this user's partition before.
+	// Read is GET /users/{id} with Read-After. The position covers all earlier
+	// answers to all clients about this user.
 	Read = "read"
-	// ReadOld is the same without Read-After: it may be older, and shows what
-	// waiting would hide.
+	// ReadOld is GET /users/{id} without Read-After: the answer may be old.
 	ReadOld = "read of any age"
-	// ReadSent is a Read after a command's 202, with that one's position.
+	// ReadSent is a Read after a command's 202, with the position of the 202.
 	ReadSent = "read after 202"
 	// Status is GET /users/{id}/commands/{command id}.
 	Status = "status"
-	// Requeue is app parked requeue of a user whose first parked command is
-	// CommandID, and Drop app parked drop of it. Their answer is what became of
-	// that command, with the status that HTTP has for it.
+	// Requeue is app parked requeue of a user, whose parked command is CommandID.
+	// Drop is app parked drop. The answer is the outcome of the parked command, with
+	// the status of the same outcome over HTTP.
 	Requeue = "requeueParked"
 	Drop    = "dropParked"
-	// Broken is how long an instance's domain could not decide what is poisoned.
+	// Broken is a time in which an instance's domain could not decide poisoned
+	// commands.
 	Broken = "broken"
 )
 
-// Operation is one request of a client, with its answer.
+// Operation is a request of a client, with the answer.
 type Operation struct {
 	Client   int    `json:"client"`
 	Instance string `json:"instance"`
@@ -38,55 +39,59 @@ type Operation struct {
 	Name      string  `json:"name,omitempty"`
 	Expected  *uint64 `json:"expectedVersion,omitempty"`
 	Waits     bool    `json:"waits,omitempty"`
-	// After is the Read-After that was sent.
+	// After is the Read-After of the request.
 	After string `json:"after,omitempty"`
 
-	// Call and Return are of one clock, from the start of the run.
+	// Call and Return are times since the start of the run.
 	Call   time.Duration `json:"call"`
 	Return time.Duration `json:"return"`
-	// Shared is when every later Read asks after what this operation told; 0
-	// for never.
+	// Shared: every Read that begins later asks after the outcome of this
+	// operation. 0 is never.
 	Shared time.Duration `json:"shared,omitempty"`
 
-	// HTTP is the status of the answer, 0 if none came.
+	// HTTP is the status of the answer, 0 without an answer.
 	HTTP  int    `json:"http"`
 	Error string `json:"error,omitempty"`
-	// Slug is of the problem; of a Status, the outcome's state or its problem.
+	// Slug is the slug of the problem; of a Status, the status of the command or
+	// the slug of its problem.
 	Slug string `json:"slug,omitempty"`
-	// Version is the user's: of an outcome, or as it was read.
+	// Version is the version of the user, after an outcome or in a read.
 	Version uint64 `json:"version,omitempty"`
-	// ReadName and Active are as they were read.
+	// ReadName and Active are the name and the activity of the user in a read.
 	ReadName string `json:"readName,omitempty"`
 	Active   bool   `json:"active,omitempty"`
 	// Position is the token of the answer.
 	Position string `json:"position,omitempty"`
 }
 
-// IsOperator says whether it is an operator's.
+// IsOperator says whether the operation is an operator's.
 func (o *Operation) IsOperator() bool {
 	return o.Kind == Requeue || o.Kind == Drop || o.Kind == Broken
 }
 
-// IsCommand says whether it is a client's command.
+// IsCommand says whether the operation is a client's command.
 func (o *Operation) IsCommand() bool {
 	return !o.IsOperator() && o.Kind != Read && o.Kind != ReadOld && o.Kind != ReadSent && o.Kind != Status
 }
 
-// Result says what a client knows by an answer.
+// Result is the result of an operation, as the client knows.
 type Result string
 
-// The results. Of a command, Unknown may have happened, may happen later, or
+// The results. An Unknown command may have happened, or may happen later, or
 // never.
 const (
 	Succeeded  Result = "succeeded"
 	Accepted   Result = "accepted"
 	Refused    Result = "refused"
-	Parked     Result = "parked" // it may happen later, or never
+	Parked     Result = "parked" // may happen later, or never
 	Unknown    Result = "unknown"
-	Unexpected Result = "unexpected" // clients of a run never ask for it
+	Unexpected Result = "unexpected" // no answer to the requests of a run
 )
 
-// Result is the operation's.
+// refusals are the statuses of refused commands.
+var refusals = []int{http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusPreconditionFailed}
+
+// Result is the result by the status of the answer.
 func (o *Operation) Result() Result {
 	switch {
 	case o.HTTP == 0, o.HTTP == http.StatusServiceUnavailable:
@@ -100,8 +105,8 @@ func (o *Operation) Result() Result {
 	case o.IsOperator() && o.HTTP == http.StatusConflict:
 		return Refused
 	case !o.IsOperator() && !o.IsCommand() && (o.HTTP == http.StatusNotFound || o.HTTP == http.StatusGone):
-		return Succeeded // there is no such user: that is what was read
-	case o.IsCommand() && (o.HTTP == http.StatusNotFound || o.HTTP == http.StatusConflict || o.HTTP == http.StatusPreconditionFailed):
+		return Succeeded // the answer says that there is no such user
+	case o.IsCommand() && slices.Contains(refusals, o.HTTP):
 		return Refused
 	default:
 		return Unexpected

@@ -11,12 +11,12 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// Poison is the name that a renameUser can't be decided with, as long as the
-// run's fault is there. No other command is ever parked.
+// Poison is the name in a renameUser that the broken domain can't decide. No other
+// command is ever parked.
 const Poison = "Poison"
 
-// dropped is the refusal of a command that an operator has dropped, and
-// notParked that of an operator who came too late.
+// dropped is the refusal of a dropped command. notParked is the refusal of an
+// operator's command that came too late.
 const (
 	dropped   = "command-dropped"
 	notParked = "not-parked"
@@ -25,13 +25,13 @@ const (
 // poisoned says whether a command may be parked.
 func (c *command) poisoned() bool { return c.Kind == "renameUser" && c.Name == Poison }
 
-// isDeferred says whether a record says that its command waits.
+// isDeferred says whether a record defers its command.
 func isDeferred(r *eventlog.Record) bool {
 	return r.Type == eventlog.TypeCommandParked || r.Type == eventlog.TypeCommandQueued
 }
 
-// outcomeOf is what a command ended as, of all its records that count; nil if
-// it waits, or has none.
+// outcomeOf is the outcome among the counting records of a command; nil for a
+// deferred command, or without records.
 func outcomeOf(records []entry) *entry {
 	i := slices.IndexFunc(records, func(e entry) bool { return !isDeferred(&e.Record) })
 	if i < 0 {
@@ -40,17 +40,17 @@ func outcomeOf(records []entry) *entry {
 	return &records[i]
 }
 
-// deferredQueue is a user's commands that wait, as its records say: the parked one, and
-// those behind it.
+// deferredQueue is the deferred commands of a user by the records: the parked
+// command, and the commands behind.
 type deferredQueue struct {
 	commands []*command
-	parked   bool                                  // they wait for an operator
-	dropped  *command                              // ends without being decided
-	known    map[*command]eventlog.CommandPosition // by the first record of each
+	parked   bool                                  // the commands wait for an operator
+	dropped  *command                              // ends without a decision
+	known    map[*command]eventlog.CommandPosition // by the first record of the command
 }
 
-// take asks whether a record of a client's command may be where it is, and is
-// what it should be, and takes it in.
+// take checks place and content of the record of a client's command, and folds the
+// record.
 func (q *deferredQueue) take(e *entry, c *command, before state) (wrong []Violation) {
 	i := slices.Index(q.commands, c)
 	want := q.expect(e, c, before, i)
@@ -61,11 +61,11 @@ func (q *deferredQueue) take(e *entry, c *command, before state) (wrong []Violat
 	case i < 0 && known:
 		rule = "decided twice"
 	case i < 0 && len(q.commands) > 0 && e.Type != eventlog.TypeCommandQueued:
-		rule, is = "decided past a held one", true
+		rule, is = "decided past a deferred command", true
 	case i > 0:
-		rule, is = "held out of order", true
+		rule, is = "resumed out of order", true
 	case i == 0 && q.parked:
-		rule, is = "let go by nobody", true
+		rule, is = "resumed by nobody", true
 	case c == q.dropped && eventlog.IsEvent(e.Type):
 		rule, is = "dropped, and took effect", true
 	case e.Type == eventlog.TypeCommandParked && want.recordType != e.Type:
@@ -76,7 +76,7 @@ func (q *deferredQueue) take(e *entry, c *command, before state) (wrong []Violat
 			e.Seq, e.Stream, c, e.Type, e.Offset, e.Partition, q))
 	}
 	if i >= 0 && at != e.CommandPosition {
-		wrong = append(wrong, violation("wrong command", "record %d of user %s, %s: says that the command is at %v, and was at %v when it was held",
+		wrong = append(wrong, violation("wrong command", "record %d of user %s, %s: says that the command is at %v, and was at %v when the command was deferred",
 			e.Seq, e.Stream, c, e.CommandPosition, at))
 	}
 	if !is {
@@ -94,7 +94,8 @@ func (q *deferredQueue) String() string {
 	return fmt.Sprintf("%d wait, %s first, parked: %t", len(q.commands), q.commands[0].CommandID, q.parked)
 }
 
-// expect is what a command should end as, which is number i of the held ones.
+// expect is the right verdict for a command, which is number i of the deferred
+// commands, or -1.
 func (q *deferredQueue) expect(e *entry, c *command, before state, i int) verdict {
 	waits := func(recordType string) verdict {
 		return verdict{recordType: recordType, slug: slugOf(&eventlog.Record{Type: recordType}), body: c.deferredBody(), after: before}
@@ -111,7 +112,7 @@ func (q *deferredQueue) expect(e *entry, c *command, before state, i int) verdic
 	}
 }
 
-// fold takes a record of a client's command in.
+// fold folds the record of a client's command.
 func (q *deferredQueue) fold(e *entry, c *command, i int) {
 	if q.known == nil {
 		q.known = map[*command]eventlog.CommandPosition{}
@@ -131,8 +132,8 @@ func (q *deferredQueue) fold(e *entry, c *command, i int) {
 	}
 }
 
-// deferredBody is what a record that holds a command says of it; nobody has decided
-// it, so that all of it is needed later. Why it waits is not in it.
+// deferredBody is the body of a record that defers the command, without the reason.
+// The body has the whole command, for the decision later.
 func (c *command) deferredBody() []byte {
 	return marshal(deferredBody{c.Kind, marshal(c.domainCommand()), c.Expected})
 }
@@ -143,7 +144,7 @@ type deferredBody struct {
 	ExpectedVersion *uint64         `json:"expectedVersion,omitempty"`
 }
 
-// sameBody compares a record's body with what is wanted, nil for anything.
+// sameBody compares a record's body with the right body; nil for any body.
 func sameBody(r *eventlog.Record, want []byte) bool {
 	if want == nil {
 		return true
@@ -163,7 +164,7 @@ func sameBody(r *eventlog.Record, want []byte) bool {
 func marshal(plain any) []byte {
 	text, err := json.Marshal(plain)
 	if err != nil {
-		panic(err) // it can be written
+		panic(err) // plain data
 	}
 	return text
 }
@@ -171,11 +172,11 @@ func marshal(plain any) []byte {
 // OperatorCommand is a command of an operator.
 type OperatorCommand struct {
 	Type string // requeueParked or dropParked
-	// CommandID is the one to drop.
+	// CommandID is the command to drop.
 	CommandID string
 }
 
-// operate asks the same of a record of an operator's command.
+// operate checks the record of an operator's command, and folds the record.
 func (q *deferredQueue) operate(e *entry, o OperatorCommand) []Violation {
 	first := ""
 	if len(q.commands) > 0 {
@@ -205,16 +206,16 @@ func (q *deferredQueue) operate(e *entry, o OperatorCommand) []Violation {
 	return nil
 }
 
-// end asks whether anything waits when all is over.
+// end checks that no command waits at the end of the run.
 func (q *deferredQueue) end(user string) []Violation {
 	if len(q.commands) == 0 {
 		return nil
 	}
-	return []Violation{violation("still held", "of user %s %s", user, q)}
+	return []Violation{violation("still deferred", "of user %s %s", user, q)}
 }
 
-// checkOperator compares the operators' commands with who sent any, and what
-// those were told with the log.
+// checkOperator compares the operators' commands in Kafka with the operations of
+// operators, and the answers to operators with the log.
 func (f *fold) checkOperator(operations []Operation) (wrong []Violation) {
 	type errand struct{ user, kind, commandID string }
 	sent := map[errand]int{}
@@ -242,7 +243,7 @@ func (f *fold) checkOperator(operations []Operation) (wrong []Violation) {
 	return wrong
 }
 
-// checkErrand: an operator was told what became of the command at fault.
+// checkErrand checks that an operator saw the outcome of the parked command.
 func (f *fold) checkErrand(o *Operation) []Violation {
 	records := f.outcomes[CommandKey{o.User, o.CommandID}]
 	is, parked := outcomeOf(records), 0
@@ -273,9 +274,9 @@ func (f *fold) checkErrand(o *Operation) []Violation {
 	return nil
 }
 
-// checkFault asks of each poisoned command whether the fault was there, in any
-// instance, before somebody was told that it is parked, or wasn't, in any, before
-// it was decided.
+// checkFault checks the answers to poisoned commands. If an answer says parked, some
+// instance had the fault before. If an answer has a decision, some instance was
+// without the fault before.
 func checkFault(all map[CommandKey]*command, operations []Operation) (wrong []Violation) {
 	faults := map[string][]*Operation{}
 	for i := range operations {
@@ -304,12 +305,12 @@ func checkFault(all map[CommandKey]*command, operations []Operation) (wrong []Vi
 	return wrong
 }
 
-// blurred is how exactly it is known when a fault began and ended.
+// blurred is the inaccuracy of the times of faults.
 const blurred = 200 * time.Millisecond
 
-// deferredUntil is when every later Read asks after the outcome of a command that
-// was held. Its 202 tells where it was held only, so it is when somebody was
-// told of the outcome itself, or of a position behind it.
+// deferredUntil: every Read that begins later asks after the outcome of a deferred
+// command. The 202 has only the position where the command was deferred, so
+// deferredUntil is the first answer with the outcome, or with a later position.
 func (c *command) deferredUntil(is *entry, told []*Operation) time.Duration {
 	until := never
 	for _, try := range c.tries {
@@ -326,8 +327,8 @@ func (c *command) deferredUntil(is *entry, told []*Operation) time.Duration {
 	return until
 }
 
-// tellers are the operations of each user whose clients tell the others the
-// position that they were told, by return.
+// tellers are the operations of each user whose clients share the position of the
+// answer with other clients, by return.
 func tellers(operations []Operation) map[string][]*Operation {
 	all := map[string][]*Operation{}
 	for i := range operations {

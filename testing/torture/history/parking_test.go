@@ -11,8 +11,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// deferred is a life in which two commands are parked, as records: of c2, which is
-// mended, and of c4, which is parked again and dropped.
+// deferred is the records of a history with two parked commands. c2 is decided after
+// a requeue; c4 is parked again, and dropped.
 const deferred = `
 c1 userCreated
 c2 commandParked
@@ -31,8 +31,7 @@ c5 userDeactivated
 o4 commandRefused not-parked
 c6 userRenamed`
 
-// parked is that life, or another one: who sent what is the same, but the
-// records are not.
+// parked is a history with these records. The requests are always those of deferred.
 func parked(records string) *world {
 	w := newWorld()
 	w.log.Operators = map[CommandKey]OperatorCommand{
@@ -59,7 +58,7 @@ func parked(records string) *world {
 	return w
 }
 
-// told is who asks again for the outcomes of a good life, and reads.
+// told adds answers: clients and operators learn the right outcomes, and read.
 func (w *world) told() *world {
 	first := w.errandOf("c2")
 	first.HTTP, first.Version = http.StatusOK, 2
@@ -93,12 +92,12 @@ func fields(line string) (a, b, c string) {
 
 func (w *world) outcome(id string) *entry { return outcomeOf(w.fold().outcomes[CommandKey{alice, id}]) }
 
-// errand is an operator's who wasn't told what became of it.
+// errand adds an operator's operation without an outcome.
 func (w *world) errand(kind, commandID string) {
 	w.operations = append(w.operations, Operation{Client: -1, Kind: kind, User: alice, CommandID: commandID, Call: w.tick(), Return: w.tick()})
 }
 
-// body is that of a record, whether it may be there or not.
+// body is the body of a record. The record may be wrong in its place.
 func (w *world) body(id, recordType, about string) []byte {
 	c := &command{Operation: &Operation{}}
 	if i := slices.IndexFunc(w.operations, func(o Operation) bool { return o.CommandID == id }); i >= 0 {
@@ -155,18 +154,18 @@ func TestCheckParked(t *testing.T) {
 			return w
 		}, nil},
 
-		{"held ones change places", records("c2 userRenamed\nc3 userRenamed", "c3 userRenamed\nc2 userRenamed"), []string{"held out of order"}},
-		{"one goes on past one that is parked again", records("\nc5 userDeactivated", "", "c4 commandParked\no2", "c4 commandParked\nc5 userDeactivated\no2"), []string{"held out of order"}},
-		{"one goes on by itself", records("o1 parkedRequeued c2\n", ""), []string{"let go by nobody"}},
-		{"a later one is decided", records("c3 commandQueued", "c3 userRenamed", "c2 userRenamed\nc3 userRenamed", "c2 userRenamed"), []string{"decided past a held one"}},
-		{"a later one is decided while held ones go on", records("\nc6 userRenamed", "", "c2 userRenamed", "c6 userRenamed\nc2 userRenamed"), []string{"decided past a held one"}},
-		{"a later one is parked, and not queued", records("c4 commandQueued", "c4 commandParked"), []string{"decided past a held one"}},
-		{"a later one is queued behind nobody", records("c6 userRenamed", "c6 commandQueued"), []string{"still held", "wrong decision"}},
-		{"what was dropped takes effect", records("c4 commandRefused command-dropped", "c4 userRenamed"), []string{"dropped, and took effect"}},
-		{"what was dropped is parked again", records("c4 commandRefused command-dropped", "c4 commandParked\nc4 commandRefused command-dropped"), []string{"let go by nobody", "parked for no reason", "wrong decision"}},
-		{"what nobody dropped is refused so", records("c3 userRenamed", "c3 commandRefused command-dropped"), []string{"wrong decision"}},
-		{"what was dropped is refused otherwise", records("c4 commandRefused command-dropped", "c4 commandRefused user-deleted"), []string{"not linearizable", "wrong decision"}},
-		{"parked for no reason", records("c6 userRenamed", "c6 commandParked"), []string{"parked for no reason", "still held"}},
+		{"deferred commands change places", records("c2 userRenamed\nc3 userRenamed", "c3 userRenamed\nc2 userRenamed"), []string{"resumed out of order"}},
+		{"a command resumes past a command that is parked again", records("\nc5 userDeactivated", "", "c4 commandParked\no2", "c4 commandParked\nc5 userDeactivated\no2"), []string{"resumed out of order"}},
+		{"a command resumes by itself", records("o1 parkedRequeued c2\n", ""), []string{"resumed by nobody"}},
+		{"a later command is decided", records("c3 commandQueued", "c3 userRenamed", "c2 userRenamed\nc3 userRenamed", "c2 userRenamed"), []string{"decided past a deferred command"}},
+		{"a later command is decided while deferred commands resume", records("\nc6 userRenamed", "", "c2 userRenamed", "c6 userRenamed\nc2 userRenamed"), []string{"decided past a deferred command"}},
+		{"a later command is parked, and not queued", records("c4 commandQueued", "c4 commandParked"), []string{"decided past a deferred command"}},
+		{"a later command is queued behind nobody", records("c6 userRenamed", "c6 commandQueued"), []string{"still deferred", "wrong decision"}},
+		{"a dropped command takes effect", records("c4 commandRefused command-dropped", "c4 userRenamed"), []string{"dropped, and took effect"}},
+		{"a dropped command is parked again", records("c4 commandRefused command-dropped", "c4 commandParked\nc4 commandRefused command-dropped"), []string{"resumed by nobody", "parked for no reason", "wrong decision"}},
+		{"a command that nobody dropped is refused as dropped", records("c3 userRenamed", "c3 commandRefused command-dropped"), []string{"wrong decision"}},
+		{"a dropped command is refused otherwise", records("c4 commandRefused command-dropped", "c4 commandRefused user-deleted"), []string{"not linearizable", "wrong decision"}},
+		{"parked for no reason", records("c6 userRenamed", "c6 commandParked"), []string{"parked for no reason", "still deferred"}},
 		{"parked again for no reason", records("c3 userRenamed\nc4 commandParked\no2 parkedRequeued c4", "c3 commandParked\no2 parkedRequeued c3\nc3 userRenamed"), []string{"parked for no reason"}},
 		{"parked, and its version is another", func() *world {
 			w := parked(deferred)
@@ -174,13 +173,13 @@ func TestCheckParked(t *testing.T) {
 			return w
 		}, []string{"parked for no reason", "wrong decision", "not linearizable"}},
 		{"two outcomes", records("c6 userRenamed", "c6 userRenamed\nc2 userRenamed"), []string{"decided twice"}},
-		{"held again after its outcome", records("c6 userRenamed", "c2 commandQueued\nc6 userRenamed"), []string{"decided past a held one", "decided twice", "still held", "wrong decision"}},
-		{"held as another command", func() *world {
+		{"deferred again after its outcome", records("c6 userRenamed", "c2 commandQueued\nc6 userRenamed"), []string{"decided past a deferred command", "decided twice", "still deferred", "wrong decision"}},
+		{"deferred as another command", func() *world {
 			w := parked(deferred)
 			w.of("c3").Name = "Eve"
 			return w
 		}, []string{"wrong decision"}},
-		{"a held one goes on as its repetition", func() *world {
+		{"a deferred command resumes as its repetition", func() *world {
 			w := records("\no4 commandRefused not-parked\nc6 userRenamed", "")()
 			w.of("c6").HTTP = http.StatusServiceUnavailable
 			delete(w.log.Operators, CommandKey{alice, "o4"})
@@ -190,42 +189,42 @@ func TestCheckParked(t *testing.T) {
 			w.log.Commands[partition][20] = CommandKey{alice, "c5"}
 			return w
 		}, []string{"wrong command"}},
-		{"some are held for ever", records("\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still held"}},
-		{"parked for ever", records("\no2 parkedRequeued c4\nc4 commandParked\no3 parkedDropped c4\nc4 commandRefused command-dropped\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still held"}},
-		{"who isn't parked is requeued", records("o4 commandRefused not-parked", "o4 parkedRequeued c4"), []string{"wrong decision"}},
-		{"another one is requeued", records("o2 parkedRequeued c4", "o2 parkedRequeued c5"), []string{"wrong decision", "let go by nobody"}},
-		{"another one is dropped", func() *world {
+		{"some commands are deferred for ever", records("\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still deferred"}},
+		{"parked for ever", records("\no2 parkedRequeued c4\nc4 commandParked\no3 parkedDropped c4\nc4 commandRefused command-dropped\nc5 userDeactivated\no4 commandRefused not-parked\nc6 userRenamed", ""), []string{"lost", "still deferred"}},
+		{"a user who isn't parked is requeued", records("o4 commandRefused not-parked", "o4 parkedRequeued c4"), []string{"wrong decision"}},
+		{"another command is requeued", records("o2 parkedRequeued c4", "o2 parkedRequeued c5"), []string{"wrong decision", "resumed by nobody"}},
+		{"another command is dropped", func() *world {
 			w := parked(deferred)
 			w.log.Operators[CommandKey{alice, "o3"}] = OperatorCommand{Drop, "c5"}
 			return w
-		}, []string{"sent by nobody", "wrong decision", "let go by nobody"}},
+		}, []string{"sent by nobody", "wrong decision", "resumed by nobody"}},
 		{"requeued by nobody", func() *world {
 			w := parked(deferred)
 			w.of(Requeue).User = "bob"
 			return w
 		}, []string{"sent by nobody"}},
 
-		{"a 200 for one that waits", func() *world {
+		{"a 200 for a command that waits", func() *world {
 			waiting, _, _ := strings.Cut(deferred, "o1 ")
 			w := parked(waiting + "c6 commandQueued")
 			w.of("c3").HTTP, w.of("c3").Version = http.StatusOK, 2
 			return w
-		}, []string{"another outcome", "still held"}},
-		{"a 200 of where it was queued", answers(func(w *world) {
+		}, []string{"another outcome", "still deferred"}},
+		{"a 200 with the position where the command was queued", answers(func(w *world) {
 			w.last("c5", "").Position = w.at(5)
 		}), []string{"another outcome"}},
-		{"a 200 for one that was dropped", answers(func(w *world) {
+		{"a 200 for a dropped command", answers(func(w *world) {
 			w.last("c4", "").HTTP, w.last("c4", "").Version = http.StatusOK, 3
 		}), []string{"another outcome"}},
-		{"dropped is told of what took effect", answers(func(w *world) {
+		{"an answer says dropped, and the command took effect", answers(func(w *world) {
 			w.last("c2", "").HTTP, w.last("c2", "").Slug = http.StatusConflict, "command-dropped"
 		}), []string{"not linearizable", "refused, and took effect"}},
-		{"told that it is parked, and it only waited", func() *world {
+		{"an answer says parked, and the command was queued", func() *world {
 			w := parked("c1 userCreated\nc2 commandParked\nc3 commandQueued\nc4 commandQueued\no1 parkedRequeued c2\nc2 userRenamed\nc3 userRenamed\nc4 userRenamed\nc5 userDeactivated\nc6 userRenamed")
 			w.of("c4").HTTP, w.of("c4").Slug = http.StatusInternalServerError, "command-parked"
 			return w
 		}, []string{"another outcome"}},
-		{"told that it is parked, and it isn't poisoned", answers(func(w *world) {
+		{"an answer says parked, and the command isn't poisoned", answers(func(w *world) {
 			w.of("c3").HTTP, w.of("c3").Slug = http.StatusInternalServerError, "command-parked"
 		}), []string{"another outcome", "unexpected answer"}},
 		{"another 500", answers(func(w *world) { w.of("c2").Slug = "internal" }), []string{"unexpected answer"}},
@@ -233,7 +232,7 @@ func TestCheckParked(t *testing.T) {
 		{"a status of later", answers(func(w *world) { w.of(Status).Position = w.at(5) }), []string{"another status"}},
 		{"a status that is not yet", answers(func(w *world) { w.of(Status).Slug = "accepted" }), []string{"another status"}},
 		{"an operator is told another version", answers(func(w *world) { w.of(Requeue).Version = 3 }), []string{"another outcome"}},
-		{"an operator is told that it is parked again, and it wasn't", answers(func(w *world) {
+		{"an operator is told that the command is parked again, and it wasn't", answers(func(w *world) {
 			w.of(Requeue).HTTP, w.of(Requeue).Slug = http.StatusInternalServerError, "command-parked"
 		}), []string{"another outcome"}},
 		{"an operator is told of a refusal that wasn't", answers(func(w *world) {
@@ -257,7 +256,7 @@ func TestCheckParked(t *testing.T) {
 			w.fault(0, w.of("c2").Return)
 			w.operations[len(w.operations)-1].Instance = "another"
 		}), nil},
-		{"a read goes back behind what was held", answers(func(w *world) {
+		{"a read goes back behind a deferred command", answers(func(w *world) {
 			r := w.read()
 			r.Client, r.After, r.Position, r.Version, r.ReadName, r.Active = 1, "", w.at(5), 1, "Alice", true
 		}), []string{"not linearizable"}},
@@ -275,7 +274,7 @@ func (w *world) at(offset int64) string {
 	return eventlog.EncodePosition(eventlog.Position{partition: offset})
 }
 
-// last is the last try of a command, or the last status of it.
+// last is the last try of a command, or the last status request.
 func (w *world) last(id, kind string) *Operation {
 	for i := range slices.Backward(w.operations) {
 		if o := &w.operations[i]; o.CommandID == id && (o.Kind == kind || kind == "" && o.IsCommand()) {
@@ -285,12 +284,12 @@ func (w *world) last(id, kind string) *Operation {
 	return nil
 }
 
-// fault is one of the domain.
+// fault breaks the domain for a time.
 func (w *world) fault(from, to time.Duration) {
 	w.operations = append(w.operations, Operation{Client: -1, Kind: Broken, Call: from, Return: to})
 }
 
-// errandOf is the first operation of an operator about a command.
+// errandOf is an operator's first operation about a command.
 func (w *world) errandOf(commandID string) *Operation {
 	i := slices.IndexFunc(w.operations, func(o Operation) bool { return o.IsOperator() && o.CommandID == commandID })
 	return &w.operations[i]

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// checkReads compares what was read with the log up to the position that the
-// answer names, and that position with the one that was asked for.
+// checkReads compares each answer to a read with the log up to the position of the
+// answer, and the position with the requested position.
 func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 	for i := range operations {
 		o := &operations[i]
@@ -36,9 +36,9 @@ func (f *fold) checkReads(operations []Operation) (wrong []Violation) {
 	return append(wrong, checkNeverBack(operations)...)
 }
 
-// checkState: rows and checkpoint are of one moment.
+// checkState checks that rows and position of an answer belong together.
 func (f *fold) checkState(o *Operation, at eventlog.Position) []Violation {
-	partition := eventlog.PartitionOf(o.User, f.Partitions)
+	partition := eventlog.PartitionOf(users.Aggregate.Stream(o.User), f.Partitions)
 	if want := f.before(o.User, at[partition]); !want.shows(o) {
 		return []Violation{violation("not the fold of its position", "client %d read user %s as %d version %d %q active %t, at offset %d of partition %d, where the log says version %d %q status %d",
 			o.Client, o.User, o.HTTP, o.Version, o.ReadName, o.Active, at[partition], partition, want.version, want.Name, want.Status)}
@@ -46,7 +46,7 @@ func (f *fold) checkState(o *Operation, at eventlog.Position) []Violation {
 	return nil
 }
 
-// shows says whether a user, read, is what an answer shows.
+// shows says whether an answer shows this state.
 func (s state) shows(o *Operation) bool {
 	switch s.Status {
 	case users.Absent:
@@ -58,7 +58,8 @@ func (s state) shows(o *Operation) bool {
 	}
 }
 
-// checkAfter: the answer includes what the client named.
+// checkAfter checks that an answer includes the position, or the command, of the
+// Read-After.
 func (f *fold) checkAfter(o *Operation, at eventlog.Position) []Violation {
 	if o.After == "" {
 		return nil
@@ -80,8 +81,8 @@ func (f *fold) checkAfter(o *Operation, at eventlog.Position) []Violation {
 	return nil
 }
 
-// checkStatus: a command that was answered is known, and its status is what the
-// log says of it before the position that the answer names.
+// checkStatus checks that an answered command has a status: the status by the log
+// before the position of the answer.
 func (f *fold) checkStatus(o *Operation, at eventlog.Position) []Violation {
 	if o.HTTP != http.StatusOK {
 		return []Violation{violation("status lost", "command %s of user %s: %d", o.CommandID, o.User, o.HTTP)}
@@ -102,7 +103,7 @@ func (f *fold) checkStatus(o *Operation, at eventlog.Position) []Violation {
 	return nil
 }
 
-// checkNeverBack: a client that sends what it got never sees an older version.
+// checkNeverBack checks that a client with Read-After never sees an older version.
 func checkNeverBack(operations []Operation) (wrong []Violation) {
 	type session struct {
 		client int

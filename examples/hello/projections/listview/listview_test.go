@@ -14,31 +14,22 @@ import (
 // someLists is a log with a list of two items, a closed list, and a refusal.
 func someLists() *projectiontest.Log {
 	log := new(projectiontest.Log)
-	log.Add("listCreated", "list/groceries", `{"id":"groceries","title":"Groceries"}`)
-	log.Add("itemAdded", "list/groceries", `{"id":"groceries","item":"milk","quantity":2}`)
-	log.Add("itemAdded", "list/groceries", `{"id":"groceries","item":"bread","quantity":1}`)
+	log.Event(lists.Aggregate, lists.ListCreated{ID: "groceries", Title: "Groceries"})
+	log.Event(lists.Aggregate, lists.ItemAdded{ID: "groceries", Item: "milk", Quantity: 2})
+	log.Event(lists.Aggregate, lists.ItemAdded{ID: "groceries", Item: "bread", Quantity: 1})
 	log.Again("list/groceries")
-	log.Add("itemAdded", "list/groceries", `{"id":"groceries","item":"apples","quantity":6}`)
-	log.Add("itemChecked", "list/groceries", `{"id":"groceries","item":"bread"}`)
-	log.Add("commandRefused", "list/groceries", `{"commandType":"addItem","problem":"item-already-there","detail":""}`)
-	log.Add("itemRemoved", "list/groceries", `{"id":"groceries","item":"milk"}`)
-	log.Add("listCreated", "list/party", `{"id":"party","title":"Party"}`)
-	log.Add("listClosed", "list/party", `{"id":"party"}`)
+	log.Event(lists.Aggregate, lists.ItemAdded{ID: "groceries", Item: "apples", Quantity: 6})
+	log.Event(lists.Aggregate, lists.ItemChecked{ID: "groceries", Item: "bread"})
+	log.Refused(lists.Aggregate, "groceries", "addItem", lists.ErrItemThere)
+	log.Event(lists.Aggregate, lists.ItemRemoved{ID: "groceries", Item: "milk"})
+	log.Event(lists.Aggregate, lists.ListCreated{ID: "party", Title: "Party"})
+	log.Event(lists.Aggregate, lists.ListClosed{ID: "party"})
 	return log
-}
-
-func registry(t *testing.T) *aggregate.Registry {
-	t.Helper()
-	r, err := aggregate.NewRegistry(lists.Aggregate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // The golden file has the log, and the rows that the log makes.
 func TestProjection(t *testing.T) {
-	projectiontest.Golden(t, registry(t), Projection, someLists(), "testdata/projection.golden")
+	projectiontest.Golden(t, Projection, someLists(), "testdata/projection.golden", lists.Aggregate)
 }
 
 const (
@@ -48,21 +39,21 @@ const (
 )
 
 func TestPages(t *testing.T) {
-	m := projectiontest.Open(t, registry(t), Projection)
+	m := projectiontest.Open(t, Projection, lists.Aggregate)
 	c := m.Client(t, routes)
 	m.Fold(new(projectiontest.Log))
 	c.Want("/lists", 200, `[]`)
 	m.Fold(someLists())
 	c.Want("/lists", 200, `[`+groceries+`,`+party+`]`)
 	link := c.Want("/lists?limit=1", 200, `[`+groceries+`]`).Header.Get("Link")
-	if want := `<` + projectiontest.PublicURL + `/lists?after=groceries&limit=1>; rel="next"`; link != want {
+	if want := `<` + projectiontest.PublicURL + `/lists?after=` + query.EncodeCursor("groceries") + `&limit=1>; rel="next"`; link != want {
 		t.Errorf("Link %s, want %s", link, want)
 	}
-	link = c.Want("/lists?after=groceries&limit=1", 200, `[`+party+`]`).Header.Get("Link")
+	link = c.Want("/lists?limit=1&after="+query.EncodeCursor("groceries"), 200, `[`+party+`]`).Header.Get("Link")
 	if link != "" {
 		t.Errorf("Link %s on the last page", link)
 	}
-	for _, wrong := range []string{"?limit=0", "?after=", "?after=A", "?title=x", "?limit=1&limit=2"} {
+	for _, wrong := range []string{"?limit=0", "?after=", "?after=groceries", "?title=x", "?limit=1&limit=2"} {
 		if got := c.Ask(http.MethodGet, "/lists"+wrong); got.Status != 400 {
 			t.Errorf("GET /lists%s: %d %s", wrong, got.Status, got.Body)
 		}
@@ -70,7 +61,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	m := projectiontest.Open(t, registry(t), Projection)
+	m := projectiontest.Open(t, Projection, lists.Aggregate)
 	c := m.Client(t, routes)
 	log := someLists()
 	m.Fold(log)
@@ -96,7 +87,11 @@ func TestList(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	if err := query.Check([]query.Model{Model}, registry(t)); err != nil {
+	registry, err := aggregate.NewRegistry(lists.Aggregate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := query.Check([]query.Model{Model}, registry); err != nil {
 		t.Error(err)
 	}
 }

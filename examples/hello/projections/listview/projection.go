@@ -1,5 +1,5 @@
-// Package listview is the read model of the lists as they are: GET /lists and
-// GET /lists/{id}.
+// Package listview is the read model of the lists: GET /lists and GET
+// /lists/{id}.
 package listview
 
 import (
@@ -49,9 +49,6 @@ const (
 	columnChecked = 3
 )
 
-// timeLayout is RFC 3339 in UTC, to the millisecond: the column is a text.
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // keys names the rows that apply asks for.
 func keys(e projection.Event) []projection.RowKey {
 	named := []projection.RowKey{{Table: tableLists, Key: projection.Row{e.AggregateID}}}
@@ -66,20 +63,20 @@ func apply(rows projection.Rows, e projection.Event) error {
 	if e.Data == nil { // a command that was refused, or changed nothing
 		return nil
 	}
-	at := e.Time.UTC().Format(timeLayout)
+	at := e.TimeText()
 	list := rows.Get(tableLists, e.AggregateID)
 	switch data := e.Data.(type) {
 	case *lists.ListCreated:
 		list = projection.Row{e.AggregateID, string(data.Title), int64(0), false, int64(0), at, ""}
 	case *lists.ItemAdded:
-		list[columnItems] = count(list) + 1
+		list[columnItems] = list.Integer(columnItems) + 1
 		rows.Put(tableItems, projection.Row{e.AggregateID, string(data.Item), int64(data.Quantity), false, int64(e.Version)})
 	case *lists.ItemChecked:
 		item := rows.Get(tableItems, e.AggregateID, string(data.Item))
 		item[columnChecked] = true
 		rows.Put(tableItems, item)
 	case *lists.ItemRemoved:
-		list[columnItems] = count(list) - 1
+		list[columnItems] = list.Integer(columnItems) - 1
 		rows.Delete(tableItems, e.AggregateID, string(data.Item))
 	case *lists.ListClosed:
 		list[columnClosed] = true
@@ -87,10 +84,4 @@ func apply(rows projection.Rows, e projection.Event) error {
 	list[columnVersion], list[columnUpdatedAt] = int64(e.Version), at
 	rows.Put(tableLists, list)
 	return nil
-}
-
-// count is how many items a list has.
-func count(list projection.Row) int64 {
-	n, _ := list[columnItems].(int64)
-	return n
 }

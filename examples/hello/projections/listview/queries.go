@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"net/http"
-	"strconv"
 
 	"github.com/gorilla/mux"
 
@@ -36,11 +35,11 @@ type list struct {
 	Version   int64  `json:"version"`
 	CreatedAt string `json:"createdAt"`
 	UpdatedAt string `json:"updatedAt"`
-	// Stale says that there are later events, which the read model can't apply.
+	// Stale is set if the read model can't apply a later event.
 	Stale bool `json:"stale,omitempty"`
 }
 
-// listWithItems is one list, as clients see one list.
+// listWithItems is a list with the items.
 type listWithItems struct {
 	list
 	Items []item `json:"items"`
@@ -60,9 +59,9 @@ func (q queries) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	limit, wrong := query.Limit(parameters)
-	after := parameters.Get("after") // the id of the last list of the page before
-	if _, err := lists.ParseID(after); err != nil && parameters.Has("after") {
-		wrong = append(wrong, web.FieldError{Parameter: "after", Detail: "must be as the Link of the page before has it"})
+	after, err := query.DecodeCursor(parameters.Get("after")) // the id of the last list of the page before
+	if err != nil && parameters.Has("after") {
+		wrong = append(wrong, web.FieldError{Parameter: "after", Detail: err.Error()})
 	}
 	if len(wrong) > 0 {
 		return query.InvalidQuery(wrong)
@@ -78,7 +77,7 @@ func (q queries) page(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(found) > limit {
 		found = found[:limit]
-		q.LinkNext(w, r, parameters, found[limit-1].ID)
+		q.LinkNext(w, r, parameters, query.EncodeCursor(found[limit-1].ID))
 	}
 	web.WriteJSON(w, http.StatusOK, found)
 	return nil
@@ -89,49 +88,28 @@ func (q queries) list(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query.Query(r); err != nil {
 		return err
 	}
-	var found listWithItems
-	var generation int
-	err := q.Read(w, r, Projection, func(ctx context.Context, view query.View) (err error) {
-		generation = view.Generation()
-		found, err = readList(ctx, view, r)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	state := strconv.FormatInt(found.Version, 10)
-	if found.Stale {
-		state += "-stale"
-	}
-	if !query.NotModified(w, r, query.ETag(generation, state)) {
-		web.WriteJSON(w, http.StatusOK, found)
-	}
-	return nil
+	return q.ReadOne(w, r, Projection, lists.Aggregate, readList)
 }
 
-// readList reads the list of a path, with its items.
-func readList(ctx context.Context, view query.View, r *http.Request) (one listWithItems, err error) {
-	id, ok := query.PathID(r, lists.Aggregate)
-	if !ok {
-		return one, query.NotFound(lists.Aggregate)
-	}
+// readList reads a list with the items.
+func readList(ctx context.Context, view query.View, id string, _ query.StreamHead) (any, error) {
 	found, err := readLists(ctx, view, "id = $1", id)
 	if err != nil {
-		return one, err
+		return nil, err
 	}
 	if len(found) == 0 {
-		return one, query.NotFound(lists.Aggregate)
+		return nil, query.NotFound(lists.Aggregate)
 	}
-	one = listWithItems{list: found[0], Items: []item{}}
+	one := listWithItems{list: found[0], Items: []item{}}
 	rows, err := view.Query(ctx, "SELECT item, quantity, checked FROM {items} WHERE list = $1 ORDER BY added_in", id)
 	if err != nil {
-		return one, err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var i item
 		if err := rows.Scan(&i.Item, &i.Quantity, &i.Checked); err != nil {
-			return one, err
+			return nil, err
 		}
 		one.Items = append(one.Items, i)
 	}

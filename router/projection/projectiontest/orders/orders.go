@@ -1,4 +1,4 @@
-// Package orders has two small aggregates for the tests of read models: orders,
+// Package orders has two small aggregates for tests of read models: orders,
 // with an event of an earlier release, and parcels.
 package orders
 
@@ -33,11 +33,14 @@ var Aggregate = aggregate.Of(aggregate.Definition[Order]{
 	Upcasts:  []aggregate.Upcast{{From: "orderNamed", To: "orderRenamed", Body: titleToName}},
 })
 
+// Types are both aggregates.
+var Types = []*aggregate.Type{Aggregate, Parcels}
+
 // Registry has both aggregates.
 var Registry = registry()
 
 func registry() *aggregate.Registry {
-	r, err := aggregate.NewRegistry(Aggregate, Parcels)
+	r, err := aggregate.NewRegistry(Types...)
 	if err != nil {
 		panic(err) // a fault of this package
 	}
@@ -72,7 +75,7 @@ func (c PlaceOrder) Decide(o Order) (aggregate.Event[Order], error) {
 	return OrderPlaced(c), nil
 }
 
-// OrderPlaced says that an order came to be.
+// OrderPlaced says that there is a new order.
 type OrderPlaced struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -87,7 +90,7 @@ func (e OrderPlaced) AggregateID() string { return e.ID }
 // Apply returns the new order.
 func (e OrderPlaced) Apply(Order) Order { return Order{Name: e.Name} }
 
-// OrderRenamed says that an order got another name.
+// OrderRenamed says that an order has another name.
 type OrderRenamed struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`

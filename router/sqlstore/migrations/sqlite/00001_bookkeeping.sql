@@ -1,6 +1,6 @@
 -- +goose Up
 
--- How far each partition of the log is folded into a read model.
+-- The progress of each partition of the log in a read model.
 CREATE TABLE checkpoints (
 	projection  text NOT NULL,
 	generation  integer NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE checkpoints (
 	PRIMARY KEY (projection, generation, partition)
 ) WITHOUT ROWID;
 
--- Where each stream stands in a read model.
+-- The state of each stream in a read model.
 CREATE TABLE heads (
 	projection    text NOT NULL,
 	generation    integer NOT NULL,

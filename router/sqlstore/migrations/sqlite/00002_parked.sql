@@ -1,4 +1,4 @@
 -- +goose Up
 
--- The parked streams are few, and asked for often.
+-- Parked streams are few, and queries ask often.
 CREATE INDEX heads_parked ON heads (projection, generation, stream) WHERE parked <> '';

@@ -1,4 +1,6 @@
-package documents_test
+// Package parcels has aggregates for tests of documents: parcels have fields of
+// all kinds, and crates and drums have Go types of the same names.
+package parcels
 
 import (
 	"encoding/json"
@@ -7,8 +9,8 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 )
 
-// parcels is an aggregate with fields of all kinds.
-var parcels = aggregate.Of(aggregate.Definition[Parcel]{
+// Aggregate is the parcels, with fields of all kinds.
+var Aggregate = aggregate.Of(aggregate.Definition[Parcel]{
 	Name: "parcel", Plural: "parcels",
 	Commands: []func() aggregate.Command[Parcel]{
 		func() aggregate.Command[Parcel] { return new(Pack) },

@@ -1,0 +1,160 @@
+package decider
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+)
+
+const (
+	// maxInProcessor bounds the commands of one partition that are under way.
+	maxInProcessor = 1024
+	// maxDeferredInProcessor bounds the deferred commands of one partition that
+	// are under way besides. Each stream may have one in any case.
+	maxDeferredInProcessor = 256
+)
+
+// claimed is one claim of a partition: the commands of the claim, and the
+// speculative states of their streams. A command is done once the processor has
+// folded the command's outcome, and the group's offset is marked behind the
+// contiguous commands that are done.
+//
+// The lock of the partition processor guards the fields that change, except
+// room and unacked. The mailbox, timers and callbacks may outlive the claim. So
+// their methods of the processor have the claim as a parameter, and do nothing
+// once the processor has another claim, or none.
+type claimed struct {
+	claim   *kafka.Claim
+	topicID string // of topic commands
+	// append sends a record to the log, and calls delivered when the producer
+	// knows whether Kafka holds the record. append returns at once.
+	append func(r *eventlog.Record, delivered func(error))
+	// outdated is called when this binary can't decide for a stream any more.
+	outdated func(error)
+	meter    Meter
+	tracer   Tracer // nil for none
+
+	room    *semaphore.Weighted // a place for each command under way
+	unacked atomic.Int64        // appends that have neither succeeded nor failed
+
+	closing      bool
+	released     chan struct{} // closed when the processor has let the claim go
+	last         int64         // the offset of the last command that came
+	queue        []*job        // all that came and are not marked, in order
+	speculations map[string]*speculation
+	deferred     int         // jobs of deferred commands
+	maxDeferred  int         // bounds these jobs
+	retry        *time.Timer // runs while appends have failed
+}
+
+func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, func(error))) *claimed {
+	return &claimed{
+		claim: claim, topicID: topicID, append: send,
+		outdated: func(error) {}, meter: Unmetered{},
+		room:     semaphore.NewWeighted(maxInProcessor),
+		released: make(chan struct{}),
+		last:     -1, speculations: map[string]*speculation{}, maxDeferred: maxDeferredInProcessor,
+	}
+}
+
+// claim begins a claim: the processor goes on with all streams whose deferred
+// commands may go on.
+func (p *processor) claim(c *claimed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release(p.claimed)
+	p.claimed = c
+	for name, s := range p.streams {
+		p.resume(name, s)
+	}
+}
+
+// take takes a command into the claim, and waits while the claim is full. The
+// result says whether the command was taken: a claim that has ended takes
+// none.
+func (p *processor) take(c *claimed, envelope eventlog.Envelope, command aggregate.AnyCommand) bool {
+	if c.room.Acquire(c.claim.Context, 1) != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.claimed != c || c.closing || envelope.Offset <= c.last {
+		c.room.Release(1)
+		return false
+	}
+	c.last = envelope.Offset
+	j := &job{envelope: envelope, command: command, at: eventlog.CommandPosition{TopicID: c.topicID, Offset: envelope.Offset}}
+	c.queue = append(c.queue, j)
+	if command == nil { // a dead letter: only its turn is kept
+		j.done = true
+	} else {
+		sp := p.speculationOf(envelope.Stream)
+		p.execute(sp, j)
+		p.advance(envelope.Stream, sp)
+	}
+	p.mark()
+	return true
+}
+
+// mark moves the group's offset behind the jobs that are done, up to the
+// first job under way. The processor must have a claim.
+func (p *processor) mark() {
+	c, n := p.claimed, 0
+	for n < len(c.queue) && c.queue[n].done {
+		n++
+	}
+	if n > 0 {
+		c.claim.Mark(c.queue[n-1].envelope.Offset + 1)
+		c.queue = slices.Delete(c.queue, 0, n)
+		c.room.Release(int64(n))
+	}
+	if c.closing && len(c.queue) == 0 {
+		p.release(c)
+	}
+}
+
+// close takes no more commands into the claim, and waits for the commands under
+// way until the context ends. Commands that are left then are not marked: the
+// next owner of the partition finds the commands decided, or decides them.
+func (p *processor) close(ctx context.Context, c *claimed) (left int) {
+	p.mu.Lock()
+	c.closing = true
+	if len(c.queue) == 0 {
+		p.release(c)
+	}
+	p.mu.Unlock()
+	select {
+	case <-c.released:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release(c)
+	return len(c.queue)
+}
+
+// release ends a claim, unless the claim has ended.
+func (p *processor) release(c *claimed) {
+	if c == nil || p.claimed != c {
+		return
+	}
+	p.claimed = nil
+	close(c.released)
+	if c.retry != nil {
+		c.retry.Stop()
+	}
+}
+
+// underWay counts the commands that came in a claim and are not marked.
+func (p *processor) underWay(c *claimed) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(c.queue)
+}

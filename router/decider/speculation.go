@@ -1,0 +1,229 @@
+package decider
+
+import (
+	"errors"
+	"time"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// The methods in this file need the processor's lock and a claim: while
+// claimed is nil, nothing is speculated.
+
+// job is a command under way in a claim.
+type job struct {
+	envelope eventlog.Envelope
+	command  aggregate.AnyCommand
+	at       eventlog.CommandPosition
+	record   *eventlog.Record // nil if the command needs none, or only a newer binary can decide
+	trace    string           // of the decision, "" without tracing
+	deferred bool             // the command is one of the stream's deferred commands
+	forgets  bool             // behind this job, the stream forgets its oldest outcomes
+	failed   bool             // the append has failed, or waits behind a failed append
+	done     bool
+}
+
+// speculation is a stream's speculative state: what the stream will be once
+// the appends of the jobs are read back.
+type speculation struct {
+	stream   stream // without outcomes
+	jobs     []*job
+	deferred int // jobs of deferred commands
+}
+
+// typeOf is the type of a command of the speculation, "" for a command that is
+// not among the jobs.
+func (sp *speculation) typeOf(commandID string) string {
+	if sp != nil {
+		for _, j := range sp.jobs {
+			if j.envelope.ID == commandID {
+				return j.envelope.Type
+			}
+		}
+	}
+	return ""
+}
+
+// speculationOf is a stream's speculation. A new speculation begins with the
+// stream that the state store has.
+func (p *processor) speculationOf(name string) *speculation {
+	sp := p.claimed.speculations[name]
+	if sp == nil {
+		sp = new(speculation)
+		if s := p.streams[name]; s != nil {
+			sp.stream = s.copied()
+		}
+		p.claimed.speculations[name] = sp
+	}
+	return sp
+}
+
+// execute decides a job's command on top of a speculation, and sends the
+// record. A command that has its outcome below the job gets no record.
+func (p *processor) execute(sp *speculation, j *job) {
+	c := p.claimed
+	sp.jobs = append(sp.jobs, j)
+	j.record, j.trace, j.failed = nil, "", false
+	if !j.deferred && p.repeats(sp, j) {
+		return
+	}
+	if errors.Is(sp.stream.unreadable, aggregate.ErrUnknownEvent) {
+		// A newer binary wrote the event, and must decide: a parked stream
+		// would be parked for the newer binary too.
+		c.outdated(sp.stream.unreadable)
+		return
+	}
+	traced := c.tracer != nil && j.envelope.Trace != ""
+	var began time.Time
+	if traced {
+		began = time.Now()
+	}
+	var r eventlog.Record
+	if j.deferred {
+		r = decideDeferred(p.registry, &sp.stream)
+	} else {
+		r = decide(p.registry, &sp.stream, &j.envelope, j.command, j.at)
+	}
+	j.record = &r
+	if traced {
+		j.trace = c.tracer.Decided(&j.envelope, &r, began)
+	}
+	// The speculation folds the record as the state store will. Only the
+	// outcomes, which are many, stay out: repeats works out their fate.
+	sp.stream.outcomes = nil
+	sp.stream.fold(p.registry, j.record, 1)
+	j.forgets = !j.deferred && sp.stream.deferred == nil
+	if c.retry != nil {
+		j.failed = true // behind the failed appends, and sent with these
+		return
+	}
+	p.send(j)
+}
+
+// repeats says whether a job's command will have its outcome once all records
+// of the jobs below are read back. The answer doesn't depend on how far the
+// state store has folded: each delivery of the command finds the same.
+func (p *processor) repeats(sp *speculation, j *job) bool {
+	if sp.stream.hasDecided(j.at) {
+		return true
+	}
+	known, behind := false, 0 // the outcomes behind the command's own
+	if s := p.streams[j.envelope.Stream]; s != nil {
+		if i := s.index(j.envelope.ID); i >= 0 {
+			known, behind = true, len(s.outcomes)-1-i
+		}
+	}
+	for _, earlier := range sp.jobs {
+		switch {
+		case earlier.record == nil, earlier.deferred: // no outcome of another command
+			continue
+		case earlier.envelope.ID == j.envelope.ID:
+			known, behind = true, 0
+		default:
+			behind++
+		}
+		if earlier.forgets && behind >= p.remember {
+			known = false
+		}
+	}
+	return known
+}
+
+// accepted lets the jobs of a stream go on, after the gate has accepted a
+// record of the stream.
+func (p *processor) accepted(s *stream, r *eventlog.Record) {
+	sp := p.claimed.speculations[r.Stream]
+	p.claimed.meter.Decided(sp.typeOf(r.CommandID), r)
+	if sp == nil {
+		p.resume(r.Stream, s)
+		return
+	}
+	if first := sp.jobs[0]; first.record == nil || first.record.Digest != r.Digest {
+		p.reexecute(sp, s)
+	}
+	p.advance(r.Stream, sp)
+	p.mark()
+}
+
+// reexecute decides all commands of a speculation again, after another
+// writer's record has taken the sequence number of the first.
+func (p *processor) reexecute(sp *speculation, s *stream) {
+	jobs := sp.jobs
+	*sp = speculation{stream: s.copied()}
+	for _, j := range jobs {
+		if j.deferred {
+			p.claimed.deferred--
+			p.resumeDeferred(sp, j)
+		} else {
+			p.execute(sp, j)
+		}
+	}
+}
+
+// resume goes on with a stream that has no speculation, if the stream's
+// deferred commands may go on.
+func (p *processor) resume(name string, s *stream) {
+	if s.resuming() {
+		p.advance(name, p.speculationOf(name))
+	}
+}
+
+// advance completes the first jobs of a speculation whose commands have their
+// outcome, and executes the deferred commands that may go on, in order, as
+// many as there is room for. A command that is parked again stops the rest.
+func (p *processor) advance(name string, sp *speculation) {
+	c := p.claimed
+	for len(sp.jobs) > 0 && p.isDone(sp.jobs[0]) {
+		p.complete(sp)
+	}
+	for !c.closing && sp.stream.resuming() && (c.deferred < c.maxDeferred || sp.deferred == 0) {
+		next := &sp.stream.deferred.first
+		if !p.resumeDeferred(sp, &job{envelope: next.Envelope, at: next.At, deferred: true}) {
+			break
+		}
+	}
+	if len(sp.jobs) == 0 {
+		delete(c.speculations, name)
+	}
+}
+
+// resumeDeferred executes a deferred command on top of a speculation, if the
+// command is the next to go on there. Otherwise the command has ended
+// elsewhere, or waits again, and the job falls out.
+func (p *processor) resumeDeferred(sp *speculation, j *job) bool {
+	if j.record = nil; !sp.stream.resumes(j.envelope.ID) {
+		return false
+	}
+	if p.execute(sp, j); j.record == nil { // a newer binary has to
+		sp.jobs = sp.jobs[:len(sp.jobs)-1]
+		return false
+	}
+	p.claimed.deferred++
+	sp.deferred++
+	return true
+}
+
+// isDone says whether the state store has the outcome of the first job of a
+// speculation.
+func (p *processor) isDone(j *job) bool {
+	s := p.streams[j.envelope.Stream]
+	if j.deferred {
+		return !s.resumes(j.envelope.ID)
+	}
+	return s.knows(j.envelope.ID, j.at)
+}
+
+// complete takes the first job off a speculation.
+func (p *processor) complete(sp *speculation) {
+	j := sp.jobs[0]
+	j.done = true
+	sp.jobs = sp.jobs[1:]
+	if j.deferred {
+		p.claimed.deferred--
+		sp.deferred--
+	}
+	if j.failed && len(sp.jobs) > 0 {
+		sp.jobs[0].failed = true
+	}
+}

@@ -1,0 +1,6 @@
+// Package logging has helpers for the log lines of all packages.
+//
+//   - sampler.go: a [Sampler], for messages that a single fault repeats for every
+//     client or partition.
+//   - trace.go: the attribute [Trace], the link from a line to a trace.
+package logging
