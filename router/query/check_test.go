@@ -3,7 +3,6 @@ package query_test
 import (
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gorilla/mux"
@@ -19,11 +18,12 @@ func model(p *projection.Projection) query.Model {
 
 func TestCheck(t *testing.T) {
 	good := func() *projection.Projection {
-		p := names(new(atomic.Bool))
+		p := names()
 		p.Of = []string{"order", "parcel"}
 		return p
 	}
-	other := letters(new(atomic.Bool))
+	other := names()
+	other.Name, other.Tables[0].Name = "letters", "letters"
 	if err := query.Check([]query.Model{model(good()), model(other)}, orders.Registry); err != nil {
 		t.Error(err)
 	}

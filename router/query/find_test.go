@@ -14,6 +14,8 @@ import (
 
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/projection/projectiontest"
+	"github.com/millrace/millrace/router/projection/projectiontest/orders"
 	"github.com/millrace/millrace/router/query"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/web"
@@ -39,7 +41,7 @@ func finder(store readmodel.Store, p *projection.Projection) http.Handler {
 	router := web.NewRouter()
 	rd.Get(router, "/{id}", func(w http.ResponseWriter, r *http.Request) error {
 		id := r.URL.Path[1:]
-		found, err := rd.Find(w, r, p, "names", projection.Row{id}, order(id))
+		found, err := rd.Find(w, r, p, "names", projection.Row{id}, orders.Aggregate.Stream(id))
 		if err == nil {
 			web.WriteJSON(w, http.StatusOK, fmt.Sprint(found.Row, found.Parked, found.Generation))
 		}
@@ -60,18 +62,17 @@ func ask(h http.Handler, id string, headers ...string) *httptest.ResponseRecorde
 // Requests at the same time share a view. Each request gets its own row, as of the
 // Position in the answer.
 func TestFindTogether(t *testing.T) {
-	w := new(writer)
+	var log projectiontest.Log
 	for i := range 40 {
-		w.created(fmt.Sprint("u", i), fmt.Sprint("n", i))
+		placed(&log, fmt.Sprint("u", i), fmt.Sprint("n", i))
 	}
-	w.renamed("u7", "broken")
-	p, inner := names(new(atomic.Bool)), memory(t)
-	m, _ := join(t, inner, w, p)
-	m.feed(w.records)
-	m.Cleanup(m.claim)
-	token := eventlog.EncodePosition(eventlog.Position{0: int64(len(w.records))})
+	renamed(&log, "u7", "broken")
+	p := names()
+	model := projectiontest.Open(t, p, orders.Aggregate)
+	model.Fold(&log)
+	token := eventlog.EncodePosition(log.Position())
 	synctest.Test(t, func(t *testing.T) {
-		store := &countingStore{Store: inner, hold: make(chan struct{})}
+		store := &countingStore{Store: model.Store, hold: make(chan struct{})}
 		router := finder(store, p)
 		var asking sync.WaitGroup
 		asking.Go(func() { ask(router, "u0") })
@@ -88,7 +89,7 @@ func TestFindTogether(t *testing.T) {
 				case i == 8: // another sort of wait, in the same view
 					headers = []string{"Read-After", token}
 				case i == 9:
-					headers, status = []string{"Read-After", eventlog.EncodePosition(eventlog.Position{1: 1})}, 503
+					headers, status = []string{"Read-After", eventlog.EncodePosition(eventlog.Position{3: 1})}, 503
 				}
 				w := ask(router, id, headers...)
 				if w.Code != status || status == 200 && (w.Body.String() != want || w.Header().Get("Position") != token) {
@@ -112,14 +113,16 @@ func TestFindTogether(t *testing.T) {
 // The row and the Position of an answer are of the same view, while batches come in.
 func TestFoundRowsAndPositionAgree(t *testing.T) {
 	const events = 2000
-	w := new(writer)
-	w.created("u", "n")
+	var log projectiontest.Log
+	placed(&log, "u", "n")
 	for range events - 1 {
-		w.renamed("u", "n")
+		renamed(&log, "u", "n")
 	}
-	p, store := names(new(atomic.Bool)), memory(t)
-	m, _ := join(t, store, w, p)
-	router := finder(store, p)
+	partition := eventlog.PartitionOf(orders.Aggregate.Stream("u"), int32(len(log.Position())))
+	p := names()
+	model := projectiontest.Open(t, p, orders.Aggregate)
+	model.Fold(new(projectiontest.Log)) // the tables
+	router := finder(model.Store, p)
 	var done atomic.Bool
 	var asking sync.WaitGroup
 	for range 8 {
@@ -127,8 +130,8 @@ func TestFoundRowsAndPositionAgree(t *testing.T) {
 			for !done.Load() {
 				answer := ask(router, "u")
 				position, err := eventlog.ParsePosition(answer.Header().Get("Position"))
-				want := fmt.Sprintf("\"[u n %d] false 1\"\n", position[0])
-				if position[0] == 0 {
+				want := fmt.Sprintf("\"[u n %d] false 1\"\n", position[partition])
+				if position[partition] == 0 {
 					want = "\"[] false 1\"\n"
 				}
 				if err != nil || answer.Body.String() != want {
@@ -138,8 +141,7 @@ func TestFoundRowsAndPositionAgree(t *testing.T) {
 			}
 		})
 	}
-	m.feed(w.records)
-	m.Cleanup(m.claim)
+	model.Fold(&log)
 	done.Store(true)
 	asking.Wait()
 }
