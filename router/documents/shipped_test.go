@@ -59,7 +59,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(string(contents(t, file)), string(now)); diff != "" {
-			t.Errorf("%s is of yesterday: go test ./documents -update (-file +now):\n%s", file, diff)
+			t.Errorf("%s is of yesterday: go test ./router/documents -update (-file +now):\n%s", file, diff)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 // The service answers as its documents say, and each documented status is seen.
 func TestAnswersAreAsDocumented(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	commands, queries := contractOf(t, s.commands, ""), contractOf(t, s.queries, "")
+	s := start(t)
+	commands, queries := contractOf(t, s.Commands, ""), contractOf(t, s.Queries, "")
 
 	waiting := headers("Content-Type", "application/json", "Prefer", "wait=10")
 	post := func(status int, wrong bool, header http.Header, body string) answer {

@@ -22,7 +22,7 @@ const documentPath = "/openapi.json"
 // contract checks the answers of an API against a document.
 type contract struct {
 	t        *testing.T
-	base     string // http://host:port
+	base     string // the URL of the API
 	document description
 	whole    any // the document, for JSON Schema
 	check    validator.Validator
@@ -61,9 +61,9 @@ func (d *description) operations() map[[2]string]*operation {
 }
 
 // contractOf is the contract of an API with the document that the API serves.
-func contractOf(t *testing.T, address, token string) *contract {
+func contractOf(t *testing.T, base, token string) *contract {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+documentPath, http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+documentPath, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,23 +77,12 @@ func contractOf(t *testing.T, address, token string) *contract {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newContract(t, address, text)
+	return newContract(t, base, text)
 }
 
-// printed is the document that the program prints: all addresses in one, the
-// admin address too, which serves no document.
-func printed(t *testing.T) []byte {
+func newContract(t *testing.T, base string, text []byte) *contract {
 	t.Helper()
-	text, err := command("docs", "openapi").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-func newContract(t *testing.T, address string, text []byte) *contract {
-	t.Helper()
-	c := &contract{t: t, base: "http://" + address, check: validatorOf(t, text), seen: map[string]bool{}}
+	c := &contract{t: t, base: base, check: validatorOf(t, text), seen: map[string]bool{}}
 	if err := json.Unmarshal(text, &c.document); err != nil {
 		t.Fatal(err)
 	}
