@@ -74,9 +74,9 @@
 //
 // # What the model leaves out
 //
-// Partitions, but for one; bodies and their hashes, dead letters, commands of
-// unknown types, and time. The model believes that a log never loses records,
-// that a producer keeps the order of the appends that are not given up, that
+// Partitions, but for one; bodies and their hashes, dead letters, and time. The
+// model believes that a log never loses records, that a producer keeps the
+// order of the appends that are not given up, that
 // the group refuses the offsets of members that have left, and that a fetched
 // message is dropped with its session. The last is true because of Watermill: a
 // session ends after its messages are acked. TestEachRuleIsNeeded shows the

@@ -113,7 +113,7 @@ func (p processor) decide(j *job) {
 	j.record, j.failed = 0, false
 	top := p.top(user, j)
 	switch {
-	case j.deferred && top.resumes(command), j.deferred && p.off(deferredInTurn):
+	case j.deferred && p.resumes(&top, command, p.binary), j.deferred && p.off(deferredInTurn):
 	case j.deferred, p.repeats(&top, j):
 		return
 	}
@@ -173,7 +173,7 @@ func (p processor) repeats(top *stream, j *job) bool {
 // finished reports whether the state store has the outcome of a job.
 func (p processor) finished(known *stream, j *job) bool {
 	if j.deferred {
-		return !known.resumes(j.command - 1)
+		return !p.resumes(known, j.command-1, p.binary)
 	}
 	return p.known(known, j.command-1) || j.record == 0 && p.off(repetition)
 }
@@ -264,14 +264,14 @@ func (p processor) nextDeferred(user uint8) (command uint8, any bool) {
 	if room <= 0 && own > 0 {
 		return 0, false
 	}
-	if known := p.stateOf(user); p.off(deferredInTurn) && known.resuming() {
+	if known := p.stateOf(user); p.off(deferredInTurn) && p.resuming(known, p.binary) {
 		if own < int(known.deferred.n) {
 			return known.deferred.items[own].command, true
 		}
 		return 0, false
 	}
 	top := p.top(user, nil)
-	return top.deferred.items[0].command, top.resuming()
+	return top.deferred.items[0].command, p.resuming(&top, p.binary)
 }
 
 // mark moves the session's mark behind the jobs that are done, up to the first

@@ -14,6 +14,7 @@ const (
 	toldTrue      = "clients hear of accepted outcomes only"
 	nothingLost   = "nothing is lost"
 	nothingSticks = "nothing gets stuck"
+	noOperator    = "a command of a newer binary needs no operator"
 )
 
 // breaks notes that a promise is broken.
@@ -55,6 +56,9 @@ func (m *model) checkAccepted(w *world, d digest) {
 	if r.kind.event() && c.Expects > 0 && r.version != c.Expects {
 		m.breaks(versionHeld, "#%d expects version %d: %s", r.command, c.Expects-1, m.describe(d))
 	}
+	if r.kind == parked && c.Verb != Touchy {
+		m.breaks(noOperator, "%s", m.describe(d))
+	}
 	if !m.follows(w, r, waits) {
 		m.breaks(ownHistory, "nobody decides %s there", m.describe(d))
 	}
@@ -82,7 +86,7 @@ func (m *model) follows(w *world, r *record, waits bool) bool {
 		switch {
 		case !waits:
 			k, name = m.outcome(s, r.command, b)
-		case s.resumes(r.command):
+		case m.resumes(s, r.command, b):
 			k, name = m.resumed(s, r.command, b)
 		}
 		if k == r.kind && (name == r.name || !k.event()) {
@@ -143,7 +147,7 @@ func (m *model) checkQuiet(w *world) {
 		m.breaks(nothingSticks, "#%d stays in the processor", next)
 	}
 	for user := range uint8(users) {
-		if m.entries[w.log].streams[w.owner-1][user].resuming() {
+		if s := &m.entries[w.log].streams[w.owner-1][user]; m.resuming(s, &m.Handlers[w.owner-1]) {
 			m.breaks(nothingSticks, "the deferred commands of user %d may go on, and don't", user)
 		}
 	}

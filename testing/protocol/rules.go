@@ -28,6 +28,8 @@ const (
 	deferredInTurn                   // parking: decide a deferred command only while the command is the next to go on
 	deferredOutcome                  // parking: remember the outcome of a deferred command as long as the command is deferred
 	forgetBehind                     // parking: only outcomes of new commands evict outcomes
+	queueUnknown                     // unknown: queue what only a newer binary can decide, and park nothing
+	waitForNewer                     // unknown: a binary that can't decide the first deferred command leaves the queue alone
 	repetition                       // find a repeated command at its turn, on top of the speculative state
 	blindOutcome                     // remember an outcome even if the body can't be read
 	sessionOnly                      // drop a fetched message with its session

@@ -8,8 +8,9 @@ const (
 	Create  Verb = iota + 1
 	Rename       // changes nothing if the name is the same
 	Touchy       // creates or renames; the old binary's decision panics
+	Novel        // creates or renames; the old binary doesn't know the type
 	Requeue      // an operator's: let the deferred commands go on
-	Drop         // an operator's: end the parked command undecided, and let the other deferred commands go on
+	Drop         // an operator's: end the first deferred command undecided, and let the others go on
 )
 
 // Command is one message of topic commands. The command's place in the
@@ -30,10 +31,10 @@ func (c *Command) operators() bool { return c.Verb == Requeue || c.Verb == Drop 
 // Binary is the program of a handler. In a rolling upgrade the two handlers
 // have different binaries.
 type Binary struct {
-	// New is the newer binary: its rule makes other names, and decides Touchy
-	// without a panic.
+	// New is the newer binary: its rule makes other names, decides Touchy
+	// without a panic, and knows Novel.
 	New bool
-	// Blind can't read the events of the newer binary.
+	// Blind doesn't know the events of the newer binary.
 	Blind bool
 	// Remember is how many outcomes of a user the binary keeps, at least 1.
 	Remember uint8
@@ -152,6 +153,42 @@ func Scenarios() []*Scenario {
 			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
 			window:   2,
 			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
+		},
+		{
+			Name: "unknown type",
+			Commands: []Command{
+				{Verb: Novel, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Novel, ID: 1, Name: 1},
+				{Verb: Create, ID: 3, Name: 3, User: 1},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "unknown type, dropped",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Novel, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Drop, ID: 4, Drops: 2},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "unknown type, parked before",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Novel, ID: 2, Name: 2},
+				{Verb: Drop, ID: 3, Drops: 1},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
 		},
 		{
 			Name: "parked, requeued",

@@ -9,7 +9,7 @@ type stream struct {
 
 	exists     bool
 	name       uint8
-	unreadable bool // this binary can't read the user any further
+	unreadable bool // the user has an event that this binary doesn't know
 
 	// decided is, for each topic commands, the offset behind the last command
 	// that has an outcome.
@@ -136,12 +136,32 @@ func (s *stream) release(command uint8) {
 	}
 }
 
-// resuming reports whether deferred commands may go on.
-func (s *stream) resuming() bool { return !s.parked && s.deferred.n > 0 }
+// resuming reports whether deferred commands may go on, and this binary can end
+// the first.
+func (m *model) resuming(s *stream, b *Binary) bool {
+	return !s.parked && s.deferred.n > 0 && (m.ends(s, b) || m.off(waitForNewer))
+}
+
+// waiting reports whether the first deferred command waits for a newer binary.
+func (m *model) waiting(s *stream, b *Binary) bool {
+	return !s.parked && s.deferred.n > 0 && !m.ends(s, b)
+}
+
+// ends reports whether this binary can end the first deferred command.
+func (m *model) ends(s *stream, b *Binary) bool {
+	first := s.deferred.items[0]
+	return first.dropped || !m.beyond(s, first.command, b)
+}
+
+// beyond reports whether only a newer binary can decide a command: this binary
+// doesn't know the command's type, or an event of the stream.
+func (m *model) beyond(s *stream, command uint8, b *Binary) bool {
+	return s.unreadable || m.Commands[command].Verb == Novel && !b.New
+}
 
 // resumes reports whether a deferred command is the next to go on.
-func (s *stream) resumes(command uint8) bool {
-	return s.resuming() && s.deferred.items[0].command == command
+func (m *model) resumes(s *stream, command uint8, b *Binary) bool {
+	return m.resuming(s, b) && s.deferred.items[0].command == command
 }
 
 // known reports whether a command, or an earlier command with the same id, has
@@ -161,7 +181,7 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 	switch {
 	case c.Verb == Requeue && s.parked:
 		return requeued, 0
-	case c.Verb == Drop && s.parked && m.Commands[s.deferred.items[0].command].ID == c.Drops:
+	case c.Verb == Drop && (s.parked || m.waiting(s, b)) && m.Commands[s.deferred.items[0].command].ID == c.Drops:
 		return dropped, 0
 	case c.operators():
 		return refused, 0
@@ -191,8 +211,10 @@ func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint
 		name += newNames
 	}
 	switch {
-	case s.unreadable:
+	case m.beyond(s, command, b) && m.off(queueUnknown):
 		return parked, 0
+	case m.beyond(s, command, b):
+		return queued, 0
 	case c.Expects > 0 && s.version != c.Expects-1:
 		return mismatched, 0
 	case c.Verb == Touchy && !b.New:
