@@ -1,38 +1,28 @@
 package gateway
 
 import (
-	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/strict"
 	"github.com/millrace/millrace/router/web"
 )
-
-// maxDepth is how deep a request may nest; the outermost object has depth 1.
-const maxDepth = 32
 
 // request is the body of POST /commands. Members without a pointer are
 // required.
 type request struct {
 	Type            requestType     `json:"type"`
-	Payload         requestPayload  `json:"payload"`
+	Payload         strict.Object   `json:"payload"`
 	ID              *requestID      `json:"id"`
 	ExpectedVersion *requestVersion `json:"expectedVersion"`
 }
@@ -42,25 +32,22 @@ type request struct {
 // a command without a time, and without an id unless the body has one; or the
 // errors of the body.
 func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelope, []web.FieldError) {
-	if wrong := checkDepth(body); wrong != nil {
-		return nil, wrong
-	}
-	given, ok := membersOf(body)
-	if !ok {
-		return nil, notJSON(json.Unmarshal(body, new(map[string]jsontext.Value))) // for the error's reason
+	object, wrong := strict.ReadObject(body)
+	if wrong != nil {
+		return nil, fieldErrors(wrong...)
 	}
 	req := request{Type: requestType{registry: registry}}
-	wrong := decodeMembers(given, "", &req)
+	wrong = object.Into("", &req)
 	command := req.Type.command
 	if command != nil && req.Payload != nil {
-		wrong = append(wrong, decodeMembers(req.Payload, "/payload", command)...)
+		wrong = append(wrong, req.Payload.Into(atPayload, command)...)
 	}
 	if len(wrong) > 0 {
-		return nil, wrong
+		return nil, fieldErrors(wrong...)
 	}
-	id, wrongID := checkID(req.Type.of, command)
+	id, wrongID := strict.CheckID(atPayload, req.Type.of, command)
 	if wrongID != nil {
-		return nil, []web.FieldError{*wrongID}
+		return nil, fieldErrors(*wrongID)
 	}
 	envelope := &eventlog.Envelope{
 		Type: command.Type(), Stream: req.Type.of.Stream(id), Body: decider.EncodeBody(command),
@@ -73,173 +60,15 @@ func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelop
 	return envelope, nil
 }
 
-// checkID asks the aggregate to check the id of a command. The command must
-// have the id in the aggregate's own form: otherwise two texts would be one
-// stream.
-func checkID(t *aggregate.Type, command aggregate.AnyCommand) (id string, wrong *web.FieldError) {
-	at := jsontext.Pointer("/payload")
-	if member := t.IDMember(command.Type()); member != "" {
-		at = at.AppendToken(member)
-	}
-	id, err := t.ParseID(command.AggregateID())
-	switch {
-	case err != nil:
-		return "", &web.FieldError{Pointer: string(at), Detail: err.Error()}
-	case id != command.AggregateID():
-		return "", &web.FieldError{Pointer: string(at), Detail: fmt.Sprintf("must be written as %q", id)}
-	}
-	return id, nil
-}
+// atPayload is the place of the payload in a request.
+const atPayload = "/payload"
 
-// decodeMembers reads the members of an object into the fields of a struct, by
-// their json tags, and returns all errors: members that are missing (unless the
-// field is a pointer or has omitempty), unknown members, and values that the
-// field's type refuses.
-func decodeMembers(given []member, at jsontext.Pointer, into any) (wrong []web.FieldError) {
-	add := func(member, detail string) {
-		wrong = append(wrong, web.FieldError{Pointer: string(at.AppendToken(member)), Detail: detail})
+func fieldErrors(wrong ...strict.FieldError) []web.FieldError {
+	out := make([]web.FieldError, len(wrong))
+	for i, w := range wrong {
+		out[i] = web.FieldError{Pointer: w.Pointer, Detail: w.Detail}
 	}
-	fields := reflect.ValueOf(into).Elem()
-	known := make([]string, fields.NumField())
-	for i := range known {
-		var options string
-		known[i], options, _ = strings.Cut(fields.Type().Field(i).Tag.Get("json"), ",")
-		known[i] = cmp.Or(known[i], fields.Type().Field(i).Name)
-		n := slices.IndexFunc(given, func(m member) bool { return m.name == known[i] })
-		if n < 0 {
-			if fields.Field(i).Kind() != reflect.Pointer && !strings.Contains(options, "omit") {
-				add(known[i], "is required")
-			}
-			continue
-		}
-		wrong = append(wrong, decodeMember(given[n].value, at.AppendToken(known[i]), fields.Field(i))...)
-	}
-	var unknown []string
-	for _, m := range given {
-		if !slices.Contains(known, m.name) {
-			unknown = append(unknown, m.name)
-		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		add(name, "is not known; known are "+strings.Join(known, ", "))
-	}
-	return wrong
-}
-
-// member is a member of a JSON object.
-type member struct {
-	name  string
-	value jsontext.Value
-}
-
-// membersOf reads the members of an object. The result is false for data that
-// are not one object.
-func membersOf(object []byte) (members []member, ok bool) {
-	in := jsontext.NewDecoder(bytes.NewBuffer(object)) // in reads object in place
-	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
-		return nil, false
-	}
-	members = make([]member, 0, 4)
-	for in.PeekKind() == '"' {
-		name, err := in.ReadToken()
-		if err != nil {
-			return nil, false
-		}
-		m := member{name: name.String()}
-		if m.value, err = in.ReadValue(); err != nil {
-			return nil, false
-		}
-		end := in.InputOffset() // after the next read, m.value would be overwritten
-		m.value = object[end-int64(len(m.value)) : end]
-		members = append(members, m)
-	}
-	if _, err := in.ReadToken(); err != nil {
-		return nil, false
-	}
-	_, err := in.ReadToken()
-	return members, errors.Is(err, io.EOF)
-}
-
-// requestPayload is the members of an object.
-type requestPayload []member
-
-func (p *requestPayload) UnmarshalJSON(data []byte) error {
-	members, ok := membersOf(data)
-	if !ok {
-		return errors.New("must be an object")
-	}
-	*p = members
-	return nil
-}
-
-// decodeMember reads one value. A type that reads itself says in its own words
-// which values the type takes.
-func decodeMember(value jsontext.Value, at jsontext.Pointer, field reflect.Value) []web.FieldError {
-	refuse := func(detail string) []web.FieldError {
-		return []web.FieldError{{Pointer: string(at), Detail: detail}}
-	}
-	if field.Kind() == reflect.Pointer {
-		field.Set(reflect.New(field.Type().Elem()))
-		field = field.Elem()
-	}
-	into := field.Addr().Interface()
-	if own, ok := into.(json.Unmarshaler); ok {
-		switch err := own.UnmarshalJSON(value); {
-		case err != nil:
-			return refuse(err.Error())
-		case value.Kind() == 'n' && field.Type() != anyJSON:
-			return refuse("must not be null")
-		}
-		return nil
-	}
-	switch field.Kind() {
-	case reflect.Struct:
-		members, ok := membersOf(value)
-		if !ok {
-			return refuse("must be an object")
-		}
-		return decodeMembers(members, at, into)
-	case reflect.Slice:
-		if field.Type().Elem().Kind() != reflect.Uint8 { // bytes are a base64 text
-			return decodeItems(value, at, field)
-		}
-	}
-	if value.Kind() != 'n' && json.Unmarshal(value, into, asWritten) == nil {
-		return nil
-	}
-	switch field.Kind() {
-	case reflect.String, reflect.Slice:
-		return refuse("must be a string")
-	case reflect.Bool:
-		return refuse("must be true or false")
-	case reflect.Array:
-		return refuse("must be an array")
-	case reflect.Map:
-		return refuse("must be an object")
-	default:
-		return refuse("must be a number that fits here")
-	}
-}
-
-// asWritten reads values strictly, in the form in which encoding/json writes
-// values.
-var asWritten = json.JoinOptions(json.RejectUnknownMembers(true), jsonv1.FormatDurationAsNano(true), jsonv1.FormatByteArrayAsArray(true))
-
-// anyJSON is the type of a field that takes any value unchanged, null too.
-var anyJSON = reflect.TypeFor[stdjson.RawMessage]()
-
-// decodeItems reads an array, item by item.
-func decodeItems(value jsontext.Value, at jsontext.Pointer, field reflect.Value) (wrong []web.FieldError) {
-	var items []jsontext.Value
-	if value.Kind() != '[' || json.Unmarshal(value, &items) != nil {
-		return []web.FieldError{{Pointer: string(at), Detail: "must be an array"}}
-	}
-	field.Set(reflect.MakeSlice(field.Type(), len(items), len(items)))
-	for i, item := range items {
-		wrong = append(wrong, decodeMember(item, at.AppendToken(strconv.Itoa(i)), field.Index(i))...)
-	}
-	return wrong
+	return out
 }
 
 // requestType is an empty command of the requested type.
@@ -265,8 +94,8 @@ type requestID string
 
 func (id *requestID) UnmarshalJSON(data []byte) error {
 	text, err := jsontext.AppendUnquote(nil, data)
-	if err != nil || !commandID.Match(text) {
-		return errors.New(commandIDDetail)
+	if err != nil || !strict.IsCommandID(string(text)) {
+		return errors.New(strict.CommandIDDetail)
 	}
 	*id = requestID(text)
 	return nil
@@ -277,49 +106,9 @@ func (id *requestID) UnmarshalJSON(data []byte) error {
 type requestVersion uint64
 
 func (v *requestVersion) UnmarshalJSON(data []byte) error {
-	n, err := strconv.ParseUint(string(data), 10, 53) // JSON has no leading zeros
-	if err != nil {
-		return errors.New("must be an integer from 0 to 9007199254740991, without fraction or exponent")
-	}
+	n, err := strict.Version(string(data))
 	*v = requestVersion(n)
-	return nil
-}
-
-// checkDepth refuses bodies that nest too deep. Bodies that are not JSON pass.
-func checkDepth(body []byte) []web.FieldError {
-	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
-		return nil
-	}
-	decoder := jsontext.NewDecoder(bytes.NewReader(body))
-	for {
-		if _, err := decoder.ReadToken(); err != nil {
-			return nil
-		}
-		if decoder.StackDepth() > maxDepth {
-			return []web.FieldError{{
-				Pointer: string(decoder.StackPointer()),
-				Detail:  fmt.Sprintf("must not nest deeper than %d levels", maxDepth),
-			}}
-		}
-	}
-}
-
-// notJSON makes the error of a body that is no JSON object, with the place.
-func notJSON(err error) []web.FieldError {
-	var syntax *jsontext.SyntacticError
-	if !errors.As(err, &syntax) {
-		return []web.FieldError{{Detail: "must be a JSON object"}}
-	}
-	wrong := web.FieldError{Pointer: string(syntax.JSONPointer)}
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		wrong.Detail = "must not stand twice in its object"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		wrong.Detail = "ends before the JSON is complete"
-	default:
-		wrong.Detail = fmt.Sprintf("is not JSON in UTF-8 (RFC 8259), at byte %d", syntax.ByteOffset)
-	}
-	return []web.FieldError{wrong}
+	return err
 }
 
 // hashOf hashes the content of a command: the SHA-256, in lower-case

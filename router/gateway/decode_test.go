@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
-	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
-	"github.com/millrace/millrace/router/web"
+	"github.com/millrace/millrace/router/strict"
 )
 
 // The hash is on the wire and in every state store: the hash never changes.
@@ -85,77 +83,6 @@ func TestCommandFields(t *testing.T) {
 	}
 }
 
-// A command to come may have members of the plain types.
-func TestDecodeMembersOfPlainTypes(t *testing.T) {
-	type plain struct {
-		Text   string          `json:"text"`
-		Flag   bool            `json:"flag"`
-		Count  uint8           `json:"count"`
-		List   []string        `json:"list"`
-		Nested struct{ A int } `json:"nested"`
-		Maybe  *string         `json:"maybe"`
-	}
-	at := func(member, detail string) web.FieldError {
-		return web.FieldError{Pointer: "/payload/" + member, Detail: detail}
-	}
-	tests := []struct {
-		name, text, flag, count, list, nested string
-		want                                  []web.FieldError
-	}{
-		{"right", `"a"`, `true`, `255`, `["a"]`, `{"A":1}`, nil},
-		{"null", `null`, `null`, `null`, `null`, `null`, []web.FieldError{
-			at("text", "must be a string"), at("flag", "must be true or false"),
-			at("count", "must be a number that fits here"), at("list", "must be an array"), at("nested", "must be an object"),
-		}},
-		{"of wrong types", `1`, `"true"`, `256`, `{}`, `[]`, []web.FieldError{
-			at("text", "must be a string"), at("flag", "must be true or false"),
-			at("count", "must be a number that fits here"), at("list", "must be an array"), at("nested", "must be an object"),
-		}},
-		{"unknown within", `""`, `false`, `0`, `[]`, `{"a":1}`, []web.FieldError{
-			at("nested/A", "is required"), at("nested/a", "is not known; known are A"),
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			given := []member{
-				{"text", jsontext.Value(test.text)}, {"flag", jsontext.Value(test.flag)}, {"count", jsontext.Value(test.count)},
-				{"list", jsontext.Value(test.list)}, {"nested", jsontext.Value(test.nested)},
-			}
-			if diff := cmp.Diff(test.want, decodeMembers(given, "/payload", new(plain))); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// A value is read in the form in which encoding/json writes the value.
-func TestDecodeMembersAsWritten(t *testing.T) {
-	type special struct {
-		Wait  time.Duration     `json:"wait"`
-		Key   [2]byte           `json:"key"`
-		Bytes []byte            `json:"bytes"`
-		At    time.Time         `json:"at"`
-		Any   json.RawMessage   `json:"any"`
-		Texts map[string]string `json:"texts"`
-	}
-	want := special{
-		Wait: time.Minute, Key: [2]byte{1, 2}, Bytes: []byte{3}, At: time.UnixMilli(4).UTC(),
-		Any: json.RawMessage("null"), Texts: map[string]string{"a": "\u2028"},
-	}
-	body := decider.EncodeBody(want)
-	given, ok := membersOf(body)
-	if !ok {
-		t.Fatalf("not an object: %s", body)
-	}
-	var got special
-	if wrong := decodeMembers(given, "", &got); wrong != nil {
-		t.Fatalf("%s is refused: %v", body, wrong)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-written +read):\n%s", body, diff)
-	}
-}
-
 // An accepted command is accepted again in its normalised form, and another
 // JSON library reads the same command.
 func FuzzDecode(f *testing.F) {
@@ -186,6 +113,10 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s refused, after %s: %v", again, body, wrong)
 		}
 		second.ID = c.ID
+		command, of := registry.NewCommand(c.Type)
+		if err := strict.ReadCommand(of, c.Body, command); err != nil || string(decider.EncodeBody(command)) != string(c.Body) {
+			t.Errorf("the decider reads %s as %+v: %v", c.Body, command, err)
+		}
 		if diff := cmp.Diff(c, second); diff != "" {
 			t.Errorf("%s is not %s (-first +second):\n%s", again, body, diff)
 		}

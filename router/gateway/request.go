@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/strict"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -103,11 +103,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// commandID is the form of a command id.
-var commandID = regexp.MustCompile(`^[A-Za-z0-9._~:-]{1,128}$`)
-
-const commandIDDetail = "must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
-
 // idempotencyKey is the command id in the header Idempotency-Key, "" without
 // the header: a string in the form of structured fields (RFC 9651, section
 // 3.3.3), or bare.
@@ -123,8 +118,8 @@ func idempotencyKey(h http.Header) (string, []web.FieldError) {
 	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' {
 		key = key[1 : n-1] // no valid id needs unescaping
 	}
-	if !commandID.MatchString(key) {
-		return "", []web.FieldError{{Parameter: headerIdempotencyKey, Detail: commandIDDetail}}
+	if !strict.IsCommandID(key) {
+		return "", []web.FieldError{{Parameter: headerIdempotencyKey, Detail: strict.CommandIDDetail}}
 	}
 	return key, nil
 }

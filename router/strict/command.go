@@ -1,0 +1,109 @@
+package strict
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// The form of a command's id, and the form in words.
+const (
+	commandIDForm   = `^[A-Za-z0-9._~:-]{1,128}$`
+	CommandIDDetail = "must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
+)
+
+var commandID = regexp.MustCompile(commandIDForm)
+
+// IsCommandID reports whether a text can be a command's id.
+func IsCommandID(text string) bool { return commandID.MatchString(text) }
+
+// VersionDetail is the form of an expected version in words.
+const VersionDetail = "must be an integer from 0 to 9007199254740991, without fraction or exponent"
+
+// maxVersion is the greatest integer that every JSON reader holds exactly (RFC
+// 8259, section 6).
+const maxVersion = 1<<53 - 1
+
+// Version reads an expected version.
+func Version(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 53) // JSON has no leading zeros
+	if err != nil {
+		return 0, errors.New(VersionDetail)
+	}
+	return n, nil
+}
+
+// CheckID asks the aggregate to check the id of a command. The command must
+// have the id in the aggregate's own form: otherwise two texts would be one
+// stream. Pointers begin with at.
+func CheckID(at string, t *aggregate.Type, command aggregate.AnyCommand) (id string, wrong *FieldError) {
+	pointer := jsontext.Pointer(at)
+	if member := t.IDMember(command.Type()); member != "" {
+		pointer = pointer.AppendToken(member)
+	}
+	id, err := t.ParseID(command.AggregateID())
+	switch {
+	case err != nil:
+		return "", &FieldError{Pointer: string(pointer), Detail: err.Error()}
+	case id != command.AggregateID():
+		return "", &FieldError{Pointer: string(pointer), Detail: fmt.Sprintf("must be written as %q", id)}
+	}
+	return id, nil
+}
+
+// Join makes one error of the errors of a text, nil for none.
+func Join(wrong []FieldError) error {
+	texts := make([]string, len(wrong))
+	for i, w := range wrong {
+		texts[i] = w.Error()
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// CheckEnvelope checks what a client chooses in the headers of a command.
+func CheckEnvelope(e *eventlog.Envelope) error {
+	switch {
+	case !IsCommandID(e.ID):
+		return fmt.Errorf("%s %s", eventlog.HeaderCommandID, CommandIDDetail)
+	case e.ExpectedVersion != nil && *e.ExpectedVersion > maxVersion:
+		return fmt.Errorf("%s %s", eventlog.HeaderExpectedVersion, VersionDetail)
+	}
+	return nil
+}
+
+// ReadPayload reads the payload of a command of any type.
+func ReadPayload(payload []byte) (Object, []FieldError) {
+	return readObject(payload, maxDepth-1) // the request around a payload has the first level
+}
+
+// ReadCommand reads a payload into an empty command, as strictly as the gateway
+// reads the payload. The payload may also be in the form in which the gateway
+// writes commands. The aggregate must accept the command's id; t is nil for a
+// command of no aggregate. A panic of a type that reads itself is an error.
+func ReadCommand(t *aggregate.Type, payload []byte, command aggregate.AnyCommand) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("reading the payload panicked: %v", value)
+		}
+	}()
+	object, wrong := ReadPayload(payload)
+	if wrong == nil {
+		wrong = written.members(object, "", command)
+	}
+	if wrong == nil && t != nil {
+		if _, id := CheckID("", t, command); id != nil {
+			wrong = []FieldError{*id}
+		}
+	}
+	return Join(wrong)
+}
