@@ -13,6 +13,16 @@ var (
 	slugForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 )
 
+// IsMessageType reports whether a text can be the type of a command or an event
+// of any aggregate.
+func IsMessageType(text string) bool { return messageForm.MatchString(text) }
+
+// IsStream reports whether a text can be the name of a stream of any aggregate.
+func IsStream(text string) bool {
+	name, id, ok := SplitStream(text)
+	return ok && nameForm.MatchString(name) && isID(id)
+}
+
 func (t *Type) checkNames() error {
 	if !nameForm.MatchString(t.name) {
 		return fmt.Errorf("the name must be a lower-case letter, then letters, digits and hyphens, and is %q", t.name)

@@ -36,10 +36,8 @@ type claimed struct {
 	// append sends a record to the log, and calls delivered when the producer
 	// knows whether Kafka holds the record. append returns at once.
 	append func(r *eventlog.Record, delivered func(error))
-	// outdated is called when this binary can't decide for a stream any more.
-	outdated func(error)
-	meter    Meter
-	tracer   Tracer // nil for none
+	meter  Meter
+	tracer Tracer // nil for none
 
 	room    *semaphore.Weighted // a place for each command under way
 	unacked atomic.Int64        // appends that have neither succeeded nor failed
@@ -57,7 +55,7 @@ type claimed struct {
 func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, func(error))) *claimed {
 	return &claimed{
 		claim: claim, topicID: topicID, append: send,
-		outdated: func(error) {}, meter: Unmetered{},
+		meter:    Unmetered{},
 		room:     semaphore.NewWeighted(maxInProcessor),
 		released: make(chan struct{}),
 		last:     -1, speculations: map[string]*speculation{}, maxDeferred: maxDeferredInProcessor,

@@ -16,11 +16,12 @@ import (
 // message, so the same command on the same stream makes the same record in
 // every process.
 func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
-	recordType, body := operate(s, envelope, command)
+	recordType, body := operate(registry, s, envelope, command)
+	reason := s.queues(registry, envelope.Type)
 	switch {
 	case recordType != "":
-	case s.deferred != nil:
-		recordType, body = eventlog.TypeCommandQueued, EncodeBody(deferredBodyOf(envelope, "an earlier command of this stream is parked", ""))
+	case reason != "":
+		recordType, body = eventlog.TypeCommandQueued, EncodeBody(deferredBodyOf(envelope, reason, ""))
 	default:
 		recordType, body = decideNow(registry, s, envelope, command)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/logging"
+	"github.com/millrace/millrace/router/strict"
 )
 
 // DrainTimeout bounds the wait for commands under way when the group revokes a
@@ -40,32 +42,21 @@ type Dispatcher struct {
 	// Tracer, if not nil, traces commands.
 	Tracer Tracer
 
-	known map[string]bool // the types of commands
-
 	mu        sync.Mutex
 	session   context.Context // of the claims
 	topicID   string          // of topic commands, as read in the session
 	mailboxes map[int32]*mailbox
-	outdated  error
-	left      chan struct{}
+
+	unknown logging.Sampler // of commands of unknown types
 }
 
 // NewDispatcher returns a dispatcher without partitions.
 func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, error), states *StateStore, send func(*eventlog.Record, func(error)), log *slog.Logger) *Dispatcher {
-	known := map[string]bool{}
-	for _, name := range CommandTypes(states.registry) {
-		known[name] = true
-	}
 	return &Dispatcher{
-		Kafka: kafka, TopicID: topicID, States: states, Append: send, Log: log, Meter: Unmetered{}, known: known,
-		mailboxes: map[int32]*mailbox{}, left: make(chan struct{}),
+		Kafka: kafka, TopicID: topicID, States: states, Append: send, Log: log, Meter: Unmetered{},
+		mailboxes: map[int32]*mailbox{},
 	}
 }
-
-// ErrOutdated is the reason why a service leaves the consumer group: this binary
-// can neither decide nor refuse a newer binary's command, and leaves the command
-// to others.
-var ErrOutdated = errors.New("this binary is too old")
 
 // Setup implements [kafka.ClaimHandler]. Before a partition's first command,
 // the state store folds the partition to its end. The claim starts at the
@@ -81,8 +72,6 @@ func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	}
 	c := newClaimed(claim, topicID, d.Append)
 	c.meter, c.tracer = d.Meter, d.Tracer
-	// The processor's lock is held during the call, and leave takes another.
-	c.outdated = func(why error) { go d.leave(fmt.Errorf("%w: %w", ErrOutdated, why)) }
 	processor := d.States.processors[claim.Partition]
 	processor.claim(c)
 	d.mu.Lock()
@@ -138,7 +127,7 @@ func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscri
 		SubscriberConstructor: func(cqrs.EventGroupProcessorSubscriberConstructorParams) (message.Subscriber, error) {
 			return subscriber, nil
 		},
-		Marshaler: kafka.CommandMarshaler{},
+		Marshaler: strictMarshaler{registry: d.States.registry},
 		Logger:    kafka.WatermillLog(d.Log),
 	})
 	if err != nil {
@@ -175,14 +164,26 @@ func (h commandHandler) Handle(ctx context.Context, command any) error {
 	return h.dispatcher.Take(envelope, command.(aggregate.AnyCommand)) //nolint:errcheck // NewEvent made the command
 }
 
+// strictMarshaler reads commands as strictly as the gateway.
+type strictMarshaler struct {
+	kafka.CommandMarshaler
+	registry *aggregate.Registry
+}
+
+// Unmarshal implements [cqrs.CommandEventMarshaler]. An error is
+// [kafka.ErrUndecodable].
+func (m strictMarshaler) Unmarshal(msg *message.Message, v any) error {
+	return readPayload(m.registry, msg.Payload, v.(aggregate.AnyCommand)) //nolint:errcheck // NewEvent made the command
+}
+
 // Take hands a command to the processor of its partition. A nil command is a
 // dead letter, and only keeps its turn. Take drops commands of partitions that
 // this process no longer has, without an error: these are not marked, and come
 // again to the next owner. An error is [kafka.ErrUndecodable].
 func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyCommand) error {
-	if command != nil {
-		if named := streamOf(d.States.registry, command); named != envelope.Stream {
-			return fmt.Errorf("%w: the payload names stream %q, and the key %q", kafka.ErrUndecodable, named, envelope.Stream)
+	if _, unknown := command.(unknownCommand); command != nil && !unknown {
+		if err := checkStream(d.States.registry, &envelope, command); err != nil {
+			return err
 		}
 	}
 	d.mu.Lock()
@@ -196,19 +197,24 @@ func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyComma
 
 type envelopeKey struct{}
 
-// openEnvelope reads the envelope from a message's headers, for the handlers.
+// openEnvelope reads the envelope from a message's headers, for the handlers. No
+// handler has a command of an unknown type.
 func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
-		if d.Outdated() != nil {
-			return nil, nil //nolint:nilerr // not marked: a newer binary gets the message
-		}
 		envelope, err := kafka.EnvelopeFromMessage(msg)
 		if err != nil {
 			return nil, err
 		}
-		if !d.known[envelope.Type] {
-			d.leave(fmt.Errorf("%w: it does not know the command %q (partition %d, offset %d)", ErrOutdated, envelope.Type, envelope.Partition, envelope.Offset))
-			return nil, nil // not marked: a newer binary gets the message
+		if err := strict.CheckEnvelope(&envelope); err != nil {
+			return nil, fmt.Errorf("%w: %w", kafka.ErrUndecodable, err)
+		}
+		if !knows(d.States.registry, envelope.Type) {
+			command, err := readCommand(d.States.registry, &envelope)
+			if err != nil {
+				return nil, err
+			}
+			d.unknown.Warn(d.Log, "queued a command of a type that this binary doesn't know", "type", envelope.Type, "stream", envelope.Stream, "command", envelope.ID, "partition", envelope.Partition, "offset", envelope.Offset)
+			return nil, d.Take(envelope, command)
 		}
 		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, envelope))
 		return next(msg)
@@ -238,17 +244,6 @@ func undecodable(err error) bool {
 	return errors.Is(err, kafka.ErrUndecodable) || errors.As(err, &panicked)
 }
 
-// leave stops deciding, and notes the reason.
-func (d *Dispatcher) leave(why error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.outdated == nil {
-		d.outdated = why
-		d.Log.Error("leaving the command handlers' group", "error", why)
-		close(d.left)
-	}
-}
-
 // CommandLog is topic commands.
 type CommandLog interface {
 	// Range returns the offset of a partition's first command, and the offset
@@ -259,9 +254,6 @@ type CommandLog interface {
 // Ready waits until all commands that the partitions of this process have now
 // are decided, or the context ends. The error says why commands wait.
 func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
-	if err := d.Outdated(); err != nil {
-		return err
-	}
 	for partition, mailbox := range d.claims() {
 		first, target, err := commands.Range(ctx, partition)
 		if err != nil {
@@ -281,13 +273,3 @@ func (d *Dispatcher) claims() map[int32]*mailbox {
 	defer d.mu.Unlock()
 	return maps.Clone(d.mailboxes)
 }
-
-// Outdated returns the reason why this binary no longer decides, or nil.
-func (d *Dispatcher) Outdated() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.outdated
-}
-
-// Left is closed when this binary must leave the group.
-func (d *Dispatcher) Left() <-chan struct{} { return d.left }

@@ -38,15 +38,19 @@ func (Unmetered) Appended(time.Duration, error) {}
 func (Unmetered) DeadLettered() {}
 
 // tally counts a partition's remembered outcomes, parked streams, deferred
-// commands, and streams that this binary can't read.
-type tally struct{ outcomes, parked, deferred, stopped int }
+// commands, and streams that this binary can't read, or whose commands wait for
+// another binary.
+type tally struct{ outcomes, parked, deferred, stopped, waiting int }
 
-func tallyOf(s *stream) (t tally) {
+func (p *processor) tallyOf(s *stream) (t tally) {
 	if s.parked {
 		t.parked = 1
 	}
 	if s.unreadable != nil {
 		t.stopped = 1
+	}
+	if s.waitsFor(p.registry) != "" {
+		t.waiting = 1
 	}
 	t.deferred, t.outcomes = s.deferred.len(), len(s.outcomes)
 	return t
@@ -57,6 +61,7 @@ func (t *tally) move(from, to tally) {
 	t.parked += to.parked - from.parked
 	t.deferred += to.deferred - from.deferred
 	t.stopped += to.stopped - from.stopped
+	t.waiting += to.waiting - from.waiting
 }
 
 // Stats is the size of a state store.
@@ -67,6 +72,7 @@ type Stats struct {
 	Parked   int // streams whose first deferred command waits for an operator
 	Deferred int // deferred commands of all streams
 	Stopped  int // streams with a record that this binary can't read
+	Waiting  int // streams whose first deferred command waits for another binary
 }
 
 // Stats returns the size of the state store now. The cost doesn't depend on
@@ -80,6 +86,7 @@ func (ss *StateStore) Stats() (s Stats) {
 		s.Parked += p.tally.parked
 		s.Deferred += p.tally.deferred
 		s.Stopped += p.tally.stopped
+		s.Waiting += p.tally.waiting
 		p.mu.Unlock()
 	}
 	return s

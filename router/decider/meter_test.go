@@ -2,6 +2,7 @@ package decider
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -79,12 +80,15 @@ func TestMeter(t *testing.T) {
 
 // A state store that is restored from snapshots knows the parked streams.
 func TestStatsOfARestoredStateStore(t *testing.T) {
-	var p processor
+	p := newProcessor(registry, 128, slog.New(slog.DiscardHandler))
+	unknown := deferredCommand{Envelope: eventlog.Envelope{Type: "promoteUser"}}
+	known := deferredCommand{Envelope: eventlog.Envelope{Type: "renameUser"}}
 	p.restored(&snapshot{Next: 7, streams: map[string]*stream{
-		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, deferred: newDeferredQueue(make([]deferredCommand, 2))}, "c": {deferred: newDeferredQueue(make([]deferredCommand, 1))},
+		"a": {outcomes: make([]Outcome, 4)}, "b": {parked: true, deferred: newDeferredQueue(make([]deferredCommand, 2))}, "c": {deferred: newDeferredQueue([]deferredCommand{known})},
+		"d": {deferred: newDeferredQueue([]deferredCommand{unknown})},
 	}})
-	ss := &StateStore{processors: []*processor{&p}}
-	if diff := cmp.Diff(Stats{Folded: 7, Streams: 3, Outcomes: 4, Parked: 1, Deferred: 3}, ss.Stats()); diff != "" {
+	ss := &StateStore{processors: []*processor{p}}
+	if diff := cmp.Diff(Stats{Folded: 7, Streams: 4, Outcomes: 4, Parked: 1, Deferred: 4, Waiting: 1}, ss.Stats()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,9 +1,7 @@
 package decider
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -99,33 +97,30 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 
 // command reads a deferred command's payload.
 func (d *deferredCommand) command(registry *aggregate.Registry) (aggregate.AnyCommand, error) {
-	command := NewCommand(registry, d.Type)
-	if command == nil {
-		return nil, fmt.Errorf("unknown command %q", d.Type)
-	}
-	if err := json.Unmarshal(d.Body, command); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", d.Type, err)
-	}
-	return command, nil
+	return readCommand(registry, &d.Envelope)
 }
 
 var (
 	errNotParked = &aggregate.Refusal{Slug: "not-parked", Detail: "the stream's commands are not parked"}
 	errNotAtHead = &aggregate.Refusal{Slug: "not-parked", Detail: "that command is not the parked one"}
+	errAwaits    = &aggregate.Refusal{Slug: "not-parked", Detail: "the stream's first command waits for a binary that can decide the command"}
 	errDropped   = &aggregate.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
 )
 
 // operate is the outcome of an operator's command. The type is "" for a command
 // of an aggregate.
-func operate(s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
+func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
 	switch command := command.(type) {
 	case *RequeueParked:
-		if !s.parked {
+		switch {
+		case s.waitsFor(registry) != "":
+			return refused(envelope, errAwaits)
+		case !s.parked:
 			return refused(envelope, errNotParked)
 		}
 		return eventlog.TypeParkedRequeued, EncodeBody(requeuedBody{CommandID: s.deferred.first.ID})
 	case *DropParked:
-		if !s.parked {
+		if !s.parked && s.waitsFor(registry) == "" {
 			return refused(envelope, errNotParked)
 		}
 		if s.deferred.first.ID != command.CommandID {
@@ -150,12 +145,15 @@ func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) (record
 	return decideNow(registry, s, &d.Envelope, command)
 }
 
-// resuming reports whether deferred commands may go on.
-func (s *stream) resuming() bool { return !s.parked && s.deferred != nil }
+// resuming reports whether deferred commands may go on, and this binary can end
+// the first.
+func (s *stream) resuming(registry *aggregate.Registry) bool {
+	return !s.parked && s.deferred != nil && s.waitsFor(registry) == ""
+}
 
 // resumes reports whether a deferred command is the next to go on.
-func (s *stream) resumes(commandID string) bool {
-	return s.resuming() && s.deferred.first.ID == commandID
+func (s *stream) resumes(registry *aggregate.Registry, commandID string) bool {
+	return s.resuming(registry) && s.deferred.first.ID == commandID
 }
 
 // indexDeferred is the index of a deferred command, -1 for a command that isn't
@@ -244,29 +242,39 @@ func (s *stream) unpark(r *eventlog.Record) error {
 	return nil
 }
 
-// ParkedStream is a stream whose commands wait for an operator.
+// ParkedStream is a stream whose commands wait for an operator, or for a binary
+// that can decide the first.
 type ParkedStream struct {
 	Stream string
-	// Deferred are the commands that wait; the first is the parked command.
+	// Deferred are the commands that wait. The first is the parked command, or
+	// the command that waits for another binary.
 	Deferred []DeferredCommand
+	// Parked says that the commands wait for an operator.
+	Parked bool
 }
 
 // DeferredCommand is a command that waits in a parked stream. Reason and Stack
-// say why the command was parked.
+// say why the command waits.
 type DeferredCommand struct {
 	eventlog.Envelope
 	Reason, Stack string
 }
 
-// Parked lists the parked streams, by name.
+// Parked lists the streams whose commands wait, by name.
 func (ss *StateStore) Parked() []ParkedStream {
 	var list []ParkedStream
 	for _, p := range ss.processors {
 		p.mu.Lock()
 		for name, s := range p.streams {
-			if s.parked {
-				list = append(list, ParkedStream{name, deferredCommands(s.deferred.all())})
+			awaits := s.waitsFor(ss.registry)
+			if !s.parked && awaits == "" {
+				continue
 			}
+			deferred := deferredCommands(s.deferred.all())
+			if awaits != "" {
+				deferred[0].Reason = awaits
+			}
+			list = append(list, ParkedStream{name, deferred, s.parked})
 		}
 		p.mu.Unlock()
 	}

@@ -67,13 +67,13 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	if s == nil {
 		s = new(stream)
 	}
-	readable, before := s.unreadable == nil, tallyOf(s)
+	readable, before := s.unreadable == nil, p.tallyOf(s)
 	if !s.fold(p.registry, r, p.remember) {
 		p.log.Debug("ignored a record whose sequence number another record has", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}
 	p.streams[r.Stream] = s
-	p.tally.move(before, tallyOf(s))
+	p.tally.move(before, p.tallyOf(s))
 	if readable && s.unreadable != nil {
 		p.log.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
 	}

@@ -2,8 +2,6 @@ package decider
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -78,8 +76,8 @@ func (s *service) take(commands ...eventlog.Envelope) {
 // takes says whether the processor took a command.
 func (s *service) takes(c eventlog.Envelope) bool {
 	s.t.Helper()
-	command := NewCommand(registry, c.Type)
-	if err := json.Unmarshal(c.Body, command); err != nil {
+	command, err := readCommand(s.processor.registry, &c)
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	return s.processor.take(s.claimed, c, command)
@@ -103,8 +101,11 @@ type topic struct{ next int64 }
 
 func (tp *topic) command(commandType, user, name, id string) eventlog.Envelope {
 	body := fmt.Sprintf(`{"id":%q,"name":%q}`, user, name)
-	if slices.Contains(operatorTypes, commandType) {
+	switch {
+	case slices.Contains(operatorTypes, commandType):
 		body = fmt.Sprintf(`{"stream":"user/%s"}`, user)
+	case slices.Contains([]string{"deactivateUser", "reactivateUser", "deleteUser"}, commandType):
+		body = fmt.Sprintf(`{"id":%q}`, user)
 	}
 	c := eventlog.Envelope{
 		Offset: tp.next, ID: id, Type: commandType, Stream: "user/" + user,
@@ -329,33 +330,4 @@ func TestFullProcessorHoldsBack(t *testing.T) {
 		s.drain()
 		checkOutcomes(t, log, commands)
 	})
-}
-
-// An event of a newer binary is nothing to decide on, and parks nothing: this
-// binary leaves the group, and says so.
-func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
-	log, tp := newFakeLog(), new(topic)
-	r := eventlog.Record{Type: "userPromoted", Stream: "user/u", Seq: 1, Version: 1, CommandID: "new", CommandPosition: eventlog.CommandPosition{TopicID: "topic"}, Body: []byte("{}")}
-	r.Seal()
-	log.append(&r, func(error) {})
-	tp.next = 1
-	s := serve(t, log)
-	left := make(chan error, 1)
-	s.claimed.outdated = func(why error) {
-		select {
-		case left <- why:
-		default:
-		}
-	}
-	s.take(tp.command("renameUser", "u", "Bea", "2"), tp.command("createUser", "other", "Oz", "3"))
-	if why := <-left; !errors.Is(why, aggregate.ErrUnknownEvent) {
-		t.Errorf("it leaves because: %v", why)
-	}
-	awaitRecords(t, log, "user/other", 1)
-	if got := log.accepted()["user/u"]; len(got) != 1 {
-		t.Errorf("it decided all the same: %v", typesOf(got))
-	}
-	if s.marked > 1 {
-		t.Errorf("marked %d: what it left is above", s.marked)
-	}
 }

@@ -84,7 +84,11 @@ func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary)
 }
 
 func (w *walk) restart(who int) {
-	p := newProcessor(registry, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))
+	of := olderRegistry
+	if w.scenario.Handlers[who].New {
+		of = registry
+	}
+	p := newProcessor(of, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))
 	w.services[who] = &walker{processor: p}
 }
 
@@ -94,7 +98,11 @@ func (w *walk) step(step *protocol.Step) error {
 	s := w.services[step.Who]
 	switch step.Deed {
 	case protocol.Takes:
-		if envelope, command := w.command(step.At); !s.processor.take(s.claimed, envelope, command) {
+		envelope, command := w.command(step.At)
+		if !knows(s.processor.registry, envelope.Type) {
+			command = unknownCommand{envelope.Type, idOf(envelope.Stream)}
+		}
+		if !s.processor.take(s.claimed, envelope, command) {
 			return errors.New("it was not taken")
 		}
 	case protocol.Lands:
@@ -136,6 +144,8 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 		command = &RequeueParked{Stream: name}
 	case protocol.Drop:
 		command = &DropParked{Stream: name, CommandID: idText(c.Drops)}
+	case protocol.Novel:
+		command = &novelCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name))}
 	default:
 		command = &walkersCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
 	}
@@ -171,7 +181,7 @@ func (w *walk) read(s *walker) {
 	r := w.log[s.folded]
 	s.folded++
 	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
-		r.Body = []byte("{") // as good as a type that it doesn't know
+		r.Type = "userNewlyNamed"
 	}
 	s.processor.fold([]eventlog.Record{r})
 }
@@ -280,11 +290,29 @@ func (c walkersCommand) Decide(u users.User) (aggregate.Event[users.User], error
 	}
 }
 
-// runsBinary adds walkersCommand to the registry, because deferred commands are
-// decoded again, and returns the binary for the decisions.
+// novelCommand is a command that only the newer binary knows.
+type novelCommand struct {
+	ID   users.ID   `json:"id"`
+	Name users.Name `json:"name"`
+}
+
+func (novelCommand) Type() string          { return "walkUserAnew" }
+func (c novelCommand) AggregateID() string { return string(c.ID) }
+
+func (c novelCommand) Decide(u users.User) (aggregate.Event[users.User], error) {
+	return walkersCommand{c.ID, c.Name, protocol.Novel}.Decide(u)
+}
+
+// olderRegistry has no novelCommand.
+var olderRegistry *aggregate.Registry
+
+// runsBinary adds the walkers' commands to the registries, because deferred
+// commands are decoded again, and returns the binary for the decisions.
 func runsBinary(t *testing.T) *protocol.Binary {
 	t.Helper()
 	walkersBinary = new(protocol.Binary)
-	withCommand(t, func() aggregate.Command[users.User] { return new(walkersCommand) })
+	walkers := func() aggregate.Command[users.User] { return new(walkersCommand) }
+	olderRegistry = registryOf(walkers)
+	withCommand(t, walkers, func() aggregate.Command[users.User] { return new(novelCommand) })
 	return walkersBinary
 }

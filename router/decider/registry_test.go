@@ -34,10 +34,10 @@ func nameOf(streams map[string]*stream, name string) users.Name {
 	return u.Name
 }
 
-// withCommand lets a test have a command of its own.
-func withCommand(t *testing.T, create func() aggregate.Command[users.User]) {
+// withCommand lets a test have commands of its own.
+func withCommand(t *testing.T, create ...func() aggregate.Command[users.User]) {
 	t.Helper()
 	before := registry
-	registry = registryOf(create)
+	registry = registryOf(create...)
 	t.Cleanup(func() { registry = before })
 }

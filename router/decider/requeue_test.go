@@ -126,9 +126,9 @@ func TestDroppedCommandLetsTheRestThrough(t *testing.T) {
 	parkOne(t, log, tp)
 	s := serve(t, log)
 	drop := tp.command("dropParked", "u", "", "d")
-	drop.Body = []byte(`{"id":"u","commandId":"2"}`)
+	drop.Body = []byte(`{"stream":"user/u","commandId":"2"}`)
 	late := tp.command("dropParked", "u", "", "d2")
-	late.Body = []byte(`{"id":"u","commandId":"3"}`)
+	late.Body = []byte(`{"stream":"user/u","commandId":"3"}`)
 	s.take(drop, late)
 	s.drain()
 	want := "[userCreated 1 commandParked 2 commandQueued 3 commandQueued 4 parkedDropped d commandRefused 2 " +

@@ -66,7 +66,7 @@ func (p *processor) restored(snap *snapshot) {
 	p.streams, p.last, p.saved = snap.streams, snap.Last, snap.Next
 	p.folded.Set(snap.Next)
 	for _, s := range snap.streams {
-		p.tally.move(tally{}, tallyOf(s))
+		p.tally.move(tally{}, p.tallyOf(s))
 	}
 }
 

@@ -1,7 +1,6 @@
 package decider
 
 import (
-	"errors"
 	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
@@ -16,7 +15,7 @@ type job struct {
 	envelope eventlog.Envelope
 	command  aggregate.AnyCommand
 	at       eventlog.CommandPosition
-	record   *eventlog.Record // nil if the command needs none, or only a newer binary can decide
+	record   *eventlog.Record // nil if the command needs none
 	trace    string           // of the decision, "" without tracing
 	deferred bool             // the command is one of the stream's deferred commands
 	forgets  bool             // behind this job, the stream forgets its oldest outcomes
@@ -66,12 +65,6 @@ func (p *processor) execute(sp *speculation, j *job) {
 	sp.jobs = append(sp.jobs, j)
 	j.record, j.trace, j.failed = nil, "", false
 	if !j.deferred && p.repeats(sp, j) {
-		return
-	}
-	if errors.Is(sp.stream.unreadable, aggregate.ErrUnknownEvent) {
-		// A newer binary wrote the event, and must decide: a parked stream
-		// would be parked for the newer binary too.
-		c.outdated(sp.stream.unreadable)
 		return
 	}
 	traced := c.tracer != nil && j.envelope.Trace != ""
@@ -164,7 +157,7 @@ func (p *processor) reexecute(sp *speculation, s *stream) {
 // resume goes on with a stream that has no speculation, if the stream's
 // deferred commands may go on.
 func (p *processor) resume(name string, s *stream) {
-	if s.resuming() {
+	if s.resuming(p.registry) {
 		p.advance(name, p.speculationOf(name))
 	}
 }
@@ -177,7 +170,7 @@ func (p *processor) advance(name string, sp *speculation) {
 	for len(sp.jobs) > 0 && p.isDone(sp.jobs[0]) {
 		p.complete(sp)
 	}
-	for !c.closing && sp.stream.resuming() && (c.deferred < c.maxDeferred || sp.deferred == 0) {
+	for !c.closing && sp.stream.resuming(p.registry) && (c.deferred < c.maxDeferred || sp.deferred == 0) {
 		next := &sp.stream.deferred.first
 		if !p.resumeDeferred(sp, &job{envelope: next.Envelope, at: next.At, deferred: true}) {
 			break
@@ -192,13 +185,10 @@ func (p *processor) advance(name string, sp *speculation) {
 // command is the next to go on there. Otherwise the command has ended
 // elsewhere, or waits again, and the job falls out.
 func (p *processor) resumeDeferred(sp *speculation, j *job) bool {
-	if j.record = nil; !sp.stream.resumes(j.envelope.ID) {
+	if j.record = nil; !sp.stream.resumes(p.registry, j.envelope.ID) {
 		return false
 	}
-	if p.execute(sp, j); j.record == nil { // a newer binary has to
-		sp.jobs = sp.jobs[:len(sp.jobs)-1]
-		return false
-	}
+	p.execute(sp, j)
 	p.claimed.deferred++
 	sp.deferred++
 	return true
@@ -209,7 +199,7 @@ func (p *processor) resumeDeferred(sp *speculation, j *job) bool {
 func (p *processor) isDone(j *job) bool {
 	s := p.streams[j.envelope.Stream]
 	if j.deferred {
-		return !s.resumes(j.envelope.ID)
+		return !s.resumes(p.registry, j.envelope.ID)
 	}
 	return s.knows(j.envelope.ID, j.at)
 }

@@ -50,6 +50,19 @@ const (
 	TypeParkedDropped    = "parkedDropped"
 )
 
+// The reasons in a commandQueued of a command that waits for another binary.
+const (
+	ReasonUnknownType   = "unknown-type"   // the decider doesn't know the command's type
+	ReasonUnknownEvent  = "unknown-event"  // the decider doesn't know an event of the stream
+	ReasonBehindUnknown = "behind-unknown" // an earlier command of the stream waits for another binary
+)
+
+// AwaitsBinary reports whether a commandQueued with this reason is of a command
+// that waits for another binary, and not for an operator.
+func AwaitsBinary(reason string) bool {
+	return reason == ReasonUnknownType || reason == ReasonUnknownEvent || reason == ReasonBehindUnknown
+}
+
 // IsEvent reports whether a record of this type increases the stream's version.
 // A type from a newer binary counts as an event.
 func IsEvent(recordType string) bool {

@@ -154,20 +154,10 @@ func (s *commandService) handle(ctx context.Context) error {
 		go dispatcher.TrimCommands(trimCtx, keep)
 	}
 
-	left := dispatcher.Left()
-	for wait := true; wait; {
-		select {
-		case <-ctx.Done():
-			wait = false
-		case <-left: // the gateway goes on
-			left = nil
-			if err := router.Close(); err != nil {
-				s.Log.Warn("leaving the group", "error", err)
-			}
-		case err = <-statesDone:
-			statesDone <- nil
-			wait = false
-		}
+	select {
+	case <-ctx.Done():
+	case err = <-statesDone:
+		statesDone <- nil
 	}
 	s.drainServer("command-service", s.server)
 	<-router.Running()

@@ -11,15 +11,15 @@ import (
 )
 
 type parkedCmd struct {
-	List    parkedListCmd    `cmd:"" help:"List the streams whose commands are parked."`
-	Show    parkedShowCmd    `cmd:"" help:"Show a stream's parked command with the reason, and the commands behind."`
+	List    parkedListCmd    `cmd:"" help:"List the streams whose commands are parked, or wait for another binary."`
+	Show    parkedShowCmd    `cmd:"" help:"Show a stream's first waiting command with the reason, and the commands behind."`
 	Requeue parkedRequeueCmd `cmd:"" help:"Decide a stream's parked commands again, in order. Fix the fault first."`
-	Drop    parkedDropCmd    `cmd:"" help:"Drop a stream's parked command, and decide the commands behind."`
+	Drop    parkedDropCmd    `cmd:"" help:"Drop a stream's first waiting command, and decide the commands behind."`
 }
 
 type parkedListCmd struct{}
 
-// Run lists the parked streams.
+// Run lists the streams whose commands wait.
 func (parkedListCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
 		parked := o.states.Parked()
@@ -83,7 +83,7 @@ func (c parkedRequeueCmd) Run(in *invocation) error {
 
 type parkedDropCmd struct {
 	Stream  string `arg:"" help:"The stream, such as ${stream}."`
-	Command string `arg:"" help:"The parked command's id, as list shows it."`
+	Command string `arg:"" help:"The command's id, as list shows it."`
 }
 
 // Run drops a parked command.
@@ -110,7 +110,7 @@ func (o *operator) release(ctx context.Context, stream string, by func(decider.D
 	}
 	watch := o.states.Watch(stream, first.ID)
 	defer watch.Close()
-	<-watch.C // the outcome so far: parked
+	<-watch.C // the outcome so far: parked or queued
 	outcome, err := o.send(ctx, stream, command, body)
 	if err != nil {
 		return err

@@ -70,19 +70,31 @@ func Join(wrong []FieldError) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// CheckEnvelope checks what a client chooses in the headers of a command.
+// CheckEnvelope checks what the sender chooses in the headers of a command.
 func CheckEnvelope(e *eventlog.Envelope) error {
 	switch {
 	case !IsCommandID(e.ID):
 		return fmt.Errorf("%s %s", eventlog.HeaderCommandID, CommandIDDetail)
+	case !aggregate.IsMessageType(e.Type):
+		return fmt.Errorf("%s can't be the type of a command", eventlog.HeaderType)
+	case !aggregate.IsStream(e.Stream):
+		return fmt.Errorf("%s can't be the name of a stream", eventlog.HeaderSubject)
 	case e.ExpectedVersion != nil && *e.ExpectedVersion > maxVersion:
 		return fmt.Errorf("%s %s", eventlog.HeaderExpectedVersion, VersionDetail)
 	}
 	return nil
 }
 
+// maxPayload is the greatest length of a payload, in bytes. A request has at
+// most 64 KiB, and the router's own form of some values is longer: of a number
+// such as 1e20 four times as long.
+const maxPayload = 6 * 64 << 10
+
 // ReadPayload reads the payload of a command of any type.
 func ReadPayload(payload []byte) (Object, []FieldError) {
+	if len(payload) > maxPayload {
+		return nil, []FieldError{{Detail: fmt.Sprintf("must be at most %d bytes long", maxPayload)}}
+	}
 	return readObject(payload, maxDepth-1) // the request around a payload has the first level
 }
 

@@ -70,24 +70,25 @@ func TestReadCommandAsWritten(t *testing.T) {
 // request.
 func TestReadCommandRefuses(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"id":"a","count":1,"labels":[],"other":1}`:                "/other is not known; known are id, count, note, labels, words",
-		`{"id":"a","count":1}`:                                      "/labels is required",
-		`{"id":"a","count":true,"labels":[]}`:                       "/count must be a number that fits here",
-		`{"id":"a","count":1,"labels":null}`:                        "/labels must be an array",
-		`{"id":"a","Count":1,"count":1,"labels":[]}`:                "/Count is not known; known are id, count, note, labels, words",
-		`{"id":"a","id":"a","count":1,"labels":[]}`:                 "/id must not stand twice in its object",
-		`{"id":"a","count":1,"labels":[{"text":"x","n":1}]}`:        "/labels/0/n is not known; known are text, note",
-		`{"id":"A","count":1,"labels":[]}`:                          `/id must be written as "a"`,
-		`{"id":"","count":1,"labels":[]}`:                           "/id must be 1 to 128 characters without control characters, other than one dot and two dots",
-		`{"id":"bomb","count":1,"labels":[]}`:                       "reading the payload panicked: boom",
-		`{"id":"a","count":1,"labels":[]}{}`:                        "is not JSON in UTF-8 (RFC 8259), at byte 32",
-		`[]`:                                                        "must be a JSON object",
-		``:                                                          "ends before the JSON is complete",
+		`{"id":"a","count":1,"labels":[],"other":1}`:         "/other is not known; known are id, count, note, labels, words",
+		`{"id":"a","count":1}`:                               "/labels is required",
+		`{"id":"a","count":true,"labels":[]}`:                "/count must be a number that fits here",
+		`{"id":"a","count":1,"labels":null}`:                 "/labels must be an array",
+		`{"id":"a","Count":1,"count":1,"labels":[]}`:         "/Count is not known; known are id, count, note, labels, words",
+		`{"id":"a","id":"a","count":1,"labels":[]}`:          "/id must not stand twice in its object",
+		`{"id":"a","count":1,"labels":[{"text":"x","n":1}]}`: "/labels/0/n is not known; known are text, note",
+		`{"id":"A","count":1,"labels":[]}`:                   `/id must be written as "a"`,
+		`{"id":"","count":1,"labels":[]}`:                    "/id must be 1 to 128 characters without control characters, other than one dot and two dots",
+		`{"id":"bomb","count":1,"labels":[]}`:                "reading the payload panicked: boom",
+		`{"id":"a","count":1,"labels":[]}{}`:                 "is not JSON in UTF-8 (RFC 8259), at byte 32",
+		`[]`:                                                 "must be a JSON object",
+		`{"id":"` + strings.Repeat("a", maxPayload) + `"}`:   "must be at most 393216 bytes long",
+		``: "ends before the JSON is complete",
 		"{\"id\":\"\xff\",\"count\":1,\"labels\":[]}":               "/id is not JSON in UTF-8 (RFC 8259), at byte 7",
 		strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32): strings.Repeat("/a", 31) + " must not nest deeper than 31 levels",
 	} {
 		if err := ReadCommand(boxes, []byte(body), new(packBox)); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", body, err, want)
+			t.Errorf("%.99s: %v, want %s", body, err, want)
 		}
 	}
 }
@@ -96,14 +97,25 @@ func TestReadCommandRefuses(t *testing.T) {
 func TestCheckEnvelope(t *testing.T) {
 	most, more := uint64(1<<53-1), uint64(1<<53)
 	for _, test := range []struct {
-		id      string
-		version *uint64
-		right   bool
+		id, of, stream string
+		version        *uint64
+		right          bool
 	}{
-		{"a", nil, true}, {"a", &most, true}, {"a", &more, false}, {"a b", nil, false}, {strings.Repeat("a", 129), nil, false}, {"", nil, false},
+		{"a", "packBox", "box/a", nil, true},
+		{"a", "packBox", "box/a", &most, true},
+		{"a", "packBox", "box/a", &more, false},
+		{"a b", "packBox", "box/a", nil, false},
+		{strings.Repeat("a", 129), "packBox", "box/a", nil, false},
+		{"", "packBox", "box/a", nil, false},
+		{"a", "pack box", "box/a", nil, false},
+		{"a", strings.Repeat("a", 129), "box/a", nil, false},
+		{"a", "packBox", "box/" + strings.Repeat("a", 129), nil, false},
+		{"a", "packBox", "box/\n", nil, false},
+		{"a", "packBox", "a box/a", nil, false},
+		{"a", "packBox", "box", nil, false},
 	} {
-		if err := CheckEnvelope(&eventlog.Envelope{ID: test.id, ExpectedVersion: test.version}); (err == nil) != test.right {
-			t.Errorf("%q, %v: %v", test.id, test.version, err)
+		if err := CheckEnvelope(&eventlog.Envelope{ID: test.id, Type: test.of, Stream: test.stream, ExpectedVersion: test.version}); (err == nil) != test.right {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }

@@ -32,6 +32,7 @@ type State struct {
 	Parked   int    // streams with a parked command, which waits for an operator
 	Deferred int    // parked commands, and commands behind parked commands
 	Stopped  int    // streams with a record that this binary can't read
+	Waiting  int    // streams whose first deferred command waits for another binary
 }
 
 // ReadModel has the numbers of one read model in the store.
@@ -68,8 +69,9 @@ var (
 	stateOutcomes       = gauge("state_outcomes", "Outcomes of last commands in the state store.")
 	stateLag            = gauge("state_lag_records", "Records of the log that the state store has not folded.")
 	stateParked         = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
-	stateDeferred       = gauge("state_deferred_commands", "Commands of parked streams: the parked commands, and the commands queued behind them.")
+	stateDeferred       = gauge("state_deferred_commands", "Commands that wait: parked commands, commands of unknown types, and the commands queued behind them.")
 	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
+	stateWaiting        = gauge("state_waiting_streams", "Streams whose commands wait for a binary that knows the first command's type, or the stream's events.")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
@@ -77,7 +79,7 @@ var (
 	modelRebuild        = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation of a running rebuild.", "read_model")
 	allFacts            = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
-		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped,
+		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -128,6 +130,7 @@ func (f Facts) list() (all []fact) {
 		add(stateParked, float64(s.Parked))
 		add(stateDeferred, float64(s.Deferred))
 		add(stateStopped, float64(s.Stopped))
+		add(stateWaiting, float64(s.Waiting))
 		if s.Lag != nil {
 			add(stateLag, float64(*s.Lag))
 		}

@@ -36,7 +36,7 @@ func (k kind) defers() bool { return k == parked || k == queued }
 type record struct {
 	user, command uint8
 	kind          kind
-	name          uint8 // in an event
+	name          uint8 // in an event; in other records the reason
 	seq           uint8
 	prev          digest
 	version       uint8

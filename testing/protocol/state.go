@@ -156,7 +156,11 @@ func (m *model) ends(s *stream, b *Binary) bool {
 // beyond reports whether only a newer binary can decide a command: this binary
 // doesn't know the command's type, or an event of the stream.
 func (m *model) beyond(s *stream, command uint8, b *Binary) bool {
-	return s.unreadable || m.Commands[command].Verb == Novel && !b.New
+	return s.unreadable || m.unknown(command, b)
+}
+
+func (m *model) unknown(command uint8, b *Binary) bool {
+	return m.Commands[command].Verb == Novel && !b.New
 }
 
 // resumes reports whether a deferred command is the next to go on.
@@ -183,9 +187,14 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 		return requeued, 0
 	case c.Verb == Drop && (s.parked || m.waiting(s, b)) && m.Commands[s.deferred.items[0].command].ID == c.Drops:
 		return dropped, 0
+	case c.operators() && m.waiting(s, b):
+		return refused, waits
 	case c.operators():
 		return refused, 0
 	case s.parked, s.deferred.n > 0 && !m.off(queueBehind):
+		if m.unknown(command, b) {
+			return queued, unknownType
+		}
 		return queued, 0
 	default:
 		return m.decision(s, command, b)
@@ -200,6 +209,13 @@ func (m *model) resumed(s *stream, command uint8, b *Binary) (k kind, name uint8
 	return m.decision(s, command, b)
 }
 
+// The reasons in records that are not events.
+const (
+	waits        uint8 = iota + 1 // in a refusal of an operator's command: the queue waits for a newer binary
+	unknownType                   // in queued
+	unknownEvent                  // in queued
+)
+
 // newNames is the first name of the new binary.
 const newNames = 100
 
@@ -213,8 +229,10 @@ func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint
 	switch {
 	case m.beyond(s, command, b) && m.off(queueUnknown):
 		return parked, 0
-	case m.beyond(s, command, b):
-		return queued, 0
+	case m.unknown(command, b):
+		return queued, unknownType
+	case s.unreadable:
+		return queued, unknownEvent
 	case c.Expects > 0 && s.version != c.Expects-1:
 		return mismatched, 0
 	case c.Verb == Touchy && !b.New:

@@ -13,7 +13,7 @@ import (
 const table = "commands"
 
 // The statuses of a command. An accepted command has no row, because the log has
-// no outcome yet.
+// no outcome yet, or waits for a binary that can decide the command.
 const (
 	accepted  = "accepted"
 	succeeded = "succeeded"
@@ -50,8 +50,17 @@ func apply(rows projection.Rows, e projection.Event) error {
 			return fmt.Errorf("decode %s: %w", e.Type, err)
 		}
 		status, problem, detail = refused, body.Problem, body.Detail
-	case eventlog.TypeCommandParked, eventlog.TypeCommandQueued:
+	case eventlog.TypeCommandParked:
 		status = parked
+	case eventlog.TypeCommandQueued:
+		var body struct{ Reason string }
+		if err := json.Unmarshal(e.Body, &body); err != nil {
+			return fmt.Errorf("decode %s: %w", e.Type, err)
+		}
+		status = parked
+		if eventlog.AwaitsBinary(body.Reason) {
+			status = accepted
+		}
 	}
 	position := eventlog.EncodePosition(eventlog.Position{e.Partition: e.Offset + 1})
 	rows.Put(table, projection.Row{e.Stream, e.CommandID, status, int64(e.Version), position, problem, detail})

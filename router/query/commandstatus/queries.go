@@ -23,7 +23,7 @@ type command struct {
 	// Problem is the problem of a refused command.
 	Problem *web.Problem `json:"problem,omitempty"`
 	// Stale is set if the read model stopped at a later outcome of this stream. A
-	// parked command may have a later outcome then.
+	// command that waits may have a later outcome then.
 	Stale bool `json:"stale,omitempty"`
 
 	refusal    *aggregate.Refusal // without its kind
@@ -49,14 +49,14 @@ func (q queries) find(ctx context.Context, view readmodel.View, stream, id strin
 	if err != nil {
 		return nil, err
 	}
-	if c != nil && c.Status != parked {
+	if c != nil && c.Status != parked && c.Status != accepted {
 		if c.refusal != nil {
 			c.refusal.Kind = q.registry.KindOf(c.refusal.Slug)
 			c.Problem = web.CommandRefused(id, c.refusal)
 		}
 		return c, nil
 	}
-	// A parked stream may have a later outcome, which the read model can't apply.
+	// A stream with deferred commands may have a later outcome, which the read model can't apply.
 	head, err := view.Head(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("read a stream's head: %w", err)

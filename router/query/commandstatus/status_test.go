@@ -40,6 +40,8 @@ func some() *projectiontest.Log {
 	log.AddOf("operator", "parkedDropped", "order/5", `{"commandId":"dropped"}`)
 	log.AddOf("dropped", "commandRefused", "order/5", `{"commandType":"placeOrder","problem":"command-dropped","detail":"an operator has dropped the command"}`)
 
+	log.AddOf("novel", "commandQueued", "order/6", `{"commandType":"paintOrder","payload":{"id":"6"},"reason":"unknown-type"}`)
+	log.AddOf("later", "commandQueued", "order/6", `{"commandType":"placeOrder","payload":{"id":"6","name":"I"},"reason":"behind-unknown"}`)
 	log.AddOf("held", "commandParked", "order/stale", `{"commandType":"placeOrder","payload":{"id":"stale","name":"H"},"reason":"it panicked"}`)
 	log.AddOf("painted", "orderPainted", "order/stale", `{"id":"stale"}`)
 	return log
@@ -94,6 +96,8 @@ func TestOutcomes(t *testing.T) {
 		"4/commands/mended":                   `{"id":"mended","stream":"order/4","status":"succeeded","version":1,"position":"AQEG"}`,
 		"4/commands/after":                    refused("after", "4", "order-exists", "409", "the order exists already"),
 		"4/commands/operator":                 `{"id":"operator","stream":"order/4","status":"succeeded","position":"AQEF"}`,
+		"6/commands/novel":                    `{"id":"novel","stream":"order/6","status":"accepted"}`,
+		"6/commands/later":                    `{"id":"later","stream":"order/6","status":"accepted"}`,
 		"5/commands/dropped":                  refused("dropped", "5", "command-dropped", "409", "an operator has dropped the command"),
 		"stale/commands/held":                 `{"id":"held","stream":"order/stale","status":"parked","stale":true}`,
 	} {
@@ -125,7 +129,7 @@ func TestOutcome(t *testing.T) {
 func TestETags(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range []command{
-		{Status: accepted}, {Status: parked, at: "AQAB"}, {Status: parked, at: "AQAC"}, {Status: parked, at: "AQAC", Stale: true},
+		{Status: accepted}, {Status: accepted, at: "AQAA"}, {Status: parked, at: "AQAB"}, {Status: parked, at: "AQAC"}, {Status: parked, at: "AQAC", Stale: true},
 		{Status: succeeded, at: "AQAD"}, {Status: refused, at: "AQAD"},
 	} {
 		if seen[c.state()] {
