@@ -18,6 +18,7 @@
 //
 //	state_store.go  the state store: the processors of all partitions, and the log
 //	parking.go      parked and deferred commands, and the operator's commands
+//	unknown.go      commands and events that only another binary knows
 //	deferred.go     the queue of deferred commands
 //	refusals.go     the router's own refusals
 //	snapshot.go     one partition of the state store as bytes
