@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // trimEvery is the time between two searches for old commands.
@@ -21,7 +22,7 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 		for partition, mailbox := range d.claims() {
 			topicID := mailbox.claimed.topicID
 			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(envelope eventlog.Envelope) bool {
-				return d.isDecided(envelope, topicID)
+				return d.isDecided(envelope, topicID) || d.isDead(envelope, mailbox.claimed.claim)
 			})
 			switch {
 			case ctx.Err() != nil:
@@ -38,6 +39,13 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 			return
 		}
 	}
+}
+
+// isDead reports whether a command went to the dead letters in this claim. Such a
+// command has no outcome.
+func (d *Dispatcher) isDead(envelope eventlog.Envelope, claim *kafka.Claim) bool {
+	_, err := readCommand(d.States.registry, &envelope)
+	return undecodable(err) && envelope.Offset < claim.Done().Next()
 }
 
 // isDecided reports whether a command has an outcome. A command that repeats an

@@ -141,3 +141,24 @@ func TestDeferredAreForgottenBehindANewCommand(t *testing.T) {
 		})
 	}
 }
+
+// A command that went to the dead letters has no outcome, and stops no trimming.
+func TestDeadLettersAreTrimmed(t *testing.T) {
+	log, tp := newFakeLog(), new(topic)
+	s := serve(t, log)
+	dead := tp.command("deleteUser", "u", "", "1")
+	dead.Body = []byte(`{"id":"u","other":1}`)
+	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.states, log.append, slog.New(slog.DiscardHandler))
+	if d.isDead(dead, s.claimed.claim) {
+		t.Error("dead before the turn of the command")
+	}
+	s.claimed.claim.Done().Set(1)
+	if !d.isDead(dead, s.claimed.claim) {
+		t.Error("not dead")
+	}
+	alive := tp.command("promoteUser", "u", "Bea", "2")
+	s.claimed.claim.Done().Set(2)
+	if d.isDead(alive, s.claimed.claim) {
+		t.Error("a command of an unknown type is no dead letter")
+	}
+}

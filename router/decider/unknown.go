@@ -35,6 +35,9 @@ func knows(registry *aggregate.Registry, commandType string) bool {
 // binary doesn't know the payload must be an object: the payload is kept in a
 // record. An error is [kafka.ErrUndecodable].
 func readCommand(registry *aggregate.Registry, envelope *eventlog.Envelope) (aggregate.AnyCommand, error) {
+	if err := strict.CheckEnvelope(envelope); err != nil {
+		return nil, fmt.Errorf("%w: %w", kafka.ErrUndecodable, err)
+	}
 	command := NewCommand(registry, envelope.Type)
 	if command == nil {
 		if _, wrong := strict.ReadPayload(envelope.Body); wrong != nil {

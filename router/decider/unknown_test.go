@@ -163,13 +163,13 @@ func TestUndecodableCommands(t *testing.T) {
 		"{\"a\":\"\xff\"}":                              "promoteUser",
 		``:                                              "promoteUser",
 	} {
-		envelope := eventlog.Envelope{Type: commandType, Stream: "user/u", Body: []byte(body)}
+		envelope := eventlog.Envelope{ID: "1", Type: commandType, Stream: "user/u", Body: []byte(body)}
 		if c, err := readCommand(registry, &envelope); !undecodable(err) {
 			t.Errorf("%s %s is %+v, %v", commandType, body, c, err)
 		}
 	}
 	for _, stream := range []string{"user/u", "order/1"} {
-		envelope := eventlog.Envelope{Type: "promoteUser", Stream: stream, Body: []byte("{}")}
+		envelope := eventlog.Envelope{ID: "1", Type: "promoteUser", Stream: stream, Body: []byte("{}")}
 		if c, err := readCommand(registry, &envelope); err != nil || c.Type() != "promoteUser" || stream != "user/"+c.AggregateID() && c.AggregateID() != "1" {
 			t.Errorf("promoteUser of %s is %+v, %v", stream, c, err)
 		}

@@ -126,6 +126,36 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// The decider reads the payloads that the gateway reads, and no others: a command
+// written straight to topic commands gets no other reading.
+func FuzzPayloadFromKafka(f *testing.F) {
+	for _, seed := range []string{
+		`{"id":"vic","name":"Vic"}`, `{"id":"vic","nick":"V"}`, `{"id":"vic","Name":"V"}`, `{"id":1,"name":null}`, `{"id":1,"id":2}`,
+		`{"id":1,"name":"a","name":"b"}`, `{"id":[[[[]]]]}`, `[]`, ``, `{"id":1}`, "{\"id\":\"\xff\"}", `{"id":"","name":""}`, `{"id":1e3,"name":"a"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		for _, commandType := range registry.CommandTypes() {
+			command, of := registry.NewCommand(commandType)
+			err := strict.ReadCommand(of, payload, command)
+			if !json.Valid(payload) {
+				if err == nil {
+					t.Fatalf("%q is no JSON, and is read as %+v", payload, command)
+				}
+				continue
+			}
+			c, wrong := decodeRequest(registry, fmt.Appendf(nil, `{"type":%q,"payload":%s}`, commandType, payload))
+			if (err == nil) != (c != nil) {
+				t.Fatalf("%s %s: %v from Kafka, %v by HTTP", commandType, payload, err, wrong)
+			}
+			if c != nil && string(decider.EncodeBody(command)) != string(c.Body) {
+				t.Fatalf("%s %s is %s by HTTP, and %+v from Kafka", commandType, payload, c.Body, command)
+			}
+		}
+	})
+}
+
 // readOtherwise makes a command of a body with encoding/json, and shares only
 // the types of the domain with the decoder.
 func readOtherwise(t *testing.T, body []byte) *eventlog.Envelope {
