@@ -41,6 +41,10 @@ type Dispatcher struct {
 	Meter Meter
 	// Tracer, if not nil, traces commands.
 	Tracer Tracer
+	// Commands, if not nil, is topic commands. A claim of a topic of which the
+	// log has no record starts at the oldest command, because the group's offset
+	// may be of an earlier topic with the same name.
+	Commands CommandLog
 
 	mu        sync.Mutex
 	session   context.Context // of the claims
@@ -60,8 +64,8 @@ func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, er
 
 // Setup implements [kafka.ClaimHandler]. Before a partition's first command,
 // the state store folds the partition to its end. The claim starts at the
-// group's committed offset; the state store knows which commands below and
-// above the offset are decided.
+// group's committed offset, or at the oldest command if the log has no record
+// of this topic; the state store knows which commands are decided.
 func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	if err := d.States.CatchUp(claim.Context, claim.Partition); err != nil {
 		return 0, err
@@ -70,6 +74,12 @@ func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	start := kafka.Committed
+	if d.Commands != nil && d.States.LastDecided(claim.Partition, topicID) < 0 {
+		if start, _, err = d.Commands.Range(claim.Context, claim.Partition); err != nil {
+			return 0, err
+		}
+	}
 	c := newClaimed(claim, topicID, d.Append)
 	c.meter, c.tracer = d.Meter, d.Tracer
 	processor := d.States.processors[claim.Partition]
@@ -77,7 +87,7 @@ func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mailboxes[claim.Partition] = newMailbox(processor, c)
-	return kafka.Committed, nil
+	return start, nil
 }
 
 // topicOf returns the id of topic commands, read once for each session.
@@ -201,6 +211,10 @@ type envelopeKey struct{}
 // handler has a command of an unknown type.
 func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
+		if kafka.IsFiller(msg) {
+			at := kafka.PlaceOf(msg)
+			return nil, d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
+		}
 		envelope, err := kafka.EnvelopeFromMessage(msg)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,9 @@ type processor struct {
 	last    eventlog.Digest // of the record before folded
 	saved   int64           // the end of the last snapshot
 	streams map[string]*stream
+	// decided has for each topic commands the offset of the last command with an
+	// outcome in this partition.
+	decided map[string]int64
 	tally   tally
 	waiting map[waitingFor][]*waiter
 	claimed *claimed // nil while another process has the partition
@@ -35,7 +38,7 @@ type processor struct {
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
 	return &processor{
 		registry: registry, remember: remember, log: log,
-		streams: map[string]*stream{}, waiting: map[waitingFor][]*waiter{},
+		streams: map[string]*stream{}, decided: map[string]int64{}, waiting: map[waitingFor][]*waiter{},
 	}
 }
 
@@ -73,6 +76,9 @@ func (p *processor) foldOne(r *eventlog.Record) {
 		return
 	}
 	p.streams[r.Stream] = s
+	if r.Unreadable == nil {
+		p.decidedUpTo(r.CommandPosition)
+	}
 	p.tally.move(before, p.tallyOf(s))
 	if readable && s.unreadable != nil {
 		p.log.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
@@ -83,4 +89,23 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	if p.claimed != nil {
 		p.accepted(s, r)
 	}
+}
+
+// decidedUpTo notes the position of a command with an outcome.
+func (p *processor) decidedUpTo(at eventlog.CommandPosition) {
+	if last, ok := p.decided[at.TopicID]; !ok || at.Offset > last {
+		p.decided[at.TopicID] = at.Offset
+	}
+}
+
+// LastDecided returns the offset of the last command of a partition that has an
+// outcome, -1 for none; topicID is the id of topic commands.
+func (ss *StateStore) LastDecided(partition int32, topicID string) int64 {
+	p := ss.processors[partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last, ok := p.decided[topicID]; ok {
+		return last
+	}
+	return -1
 }

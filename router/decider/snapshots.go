@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -67,6 +68,9 @@ func (p *processor) restored(snap *snapshot) {
 	p.folded.Set(snap.Next)
 	for _, s := range snap.streams {
 		p.tally.move(tally{}, p.tallyOf(s))
+		for _, at := range append(slices.Clone(s.decidedBefore), s.decided) {
+			p.decidedUpTo(at)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -122,8 +121,8 @@ func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
 		if !errors.Is(topic.Err, sarama.ErrNoError) {
 			return Topics{}, fmt.Errorf("describe topic %s: %w", topic.Name, topic.Err)
 		}
-		if n := len(topic.Partitions); n != int(k.Partitions) {
-			return Topics{}, fmt.Errorf("%w %s: has %d partitions, and kafka.partitions is %d; their number is fixed for the life of a log", ErrTopic, topic.Name, n, k.Partitions)
+		if err := k.checkPartitions(topic); err != nil {
+			return Topics{}, err
 		}
 		for _, p := range topic.Partitions {
 			if len(p.Replicas) < int(k.Replication) {
@@ -133,7 +132,7 @@ func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
 		if err := k.checkConfig(admin, topic.Name); err != nil {
 			return Topics{}, err
 		}
-		ids[topic.Name] = base64.RawURLEncoding.EncodeToString(topic.Uuid[:])
+		ids[topic.Name] = topicID(topic)
 	}
 	return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, nil
 }

@@ -133,7 +133,7 @@ func (f *CommandFinder) connect() error {
 // end.
 func (f *CommandFinder) find(ctx context.Context, partition int32, stream, commandID string) (bool, error) {
 	topic := f.kafka.Topic(eventlog.TopicCommands)
-	from, err := f.committed(topic, partition) // read before the end, because the offset moves
+	from, err := committedOffset(f.admin, f.group, topic, partition) // read before the end, because the offset moves
 	if err != nil {
 		return false, err
 	}
@@ -166,9 +166,9 @@ func (f *CommandFinder) find(ctx context.Context, partition int32, stream, comma
 	return false, ctx.Err()
 }
 
-// committed returns the group's committed offset, -1 for none.
-func (f *CommandFinder) committed(topic string, partition int32) (int64, error) {
-	offsets, err := f.admin.ListConsumerGroupOffsets(f.group, map[string][]int32{topic: {partition}})
+// committedOffset returns a group's committed offset, -1 for none.
+func committedOffset(admin sarama.ClusterAdmin, group, topic string, partition int32) (int64, error) {
+	offsets, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: {partition}})
 	if errors.Is(err, sarama.ErrGroupIDNotFound) { // the embedded broker's answer
 		return -1, nil
 	}

@@ -27,12 +27,16 @@ type commandService struct {
 	*Process
 	server *web.Server
 
-	bus    atomic.Pointer[kafka.CommandBus]            // nil until Kafka is reached
+	guard  atomic.Pointer[decider.CommandGuard]        // nil until Kafka is reached
 	states atomic.Pointer[decider.StateStore]          // nil until Kafka is reached
 	status atomic.Pointer[func(context.Context) error] // why the dispatcher is not ready
 }
 
-var errKafkaAway = errors.New("kafka has not been reached yet")
+var (
+	errKafkaAway = errors.New("kafka has not been reached yet")
+	// errAnew asks for a new write side, because topic commands was made anew.
+	errAnew = errors.New("deciding the commands of the new topic")
+)
 
 func newCommandService(m *Process, server *web.Server) *commandService {
 	s := &commandService{Process: m, server: server}
@@ -70,7 +74,9 @@ func (s *commandService) run(ctx context.Context) error {
 	s.stats.gateway.Store(gateway)
 	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
 	defer s.drainServer("command-service", s.server)
-	err = s.handle(ctx)
+	for err = errAnew; errors.Is(err, errAnew); {
+		err = s.handle(ctx)
+	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // told to stop while waiting for Kafka
 	}
@@ -98,14 +104,15 @@ func (s *commandService) awaitVisible() func(context.Context, int32, int64) {
 }
 
 func (s *commandService) send(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
-	if bus := s.bus.Load(); bus != nil {
-		bus.Post(c, sent)
+	if guard := s.guard.Load(); guard != nil {
+		guard.Post(c, sent)
 		return
 	}
 	sent(eventlog.CommandPlace{}, errKafkaAway)
 }
 
-// handle decides commands until the context ends.
+// handle decides commands until the context ends. The error is errAnew if topic
+// commands was deleted or made anew.
 func (s *commandService) handle(ctx context.Context) error {
 	topics, err := s.connect(ctx)
 	if err != nil {
@@ -121,9 +128,11 @@ func (s *commandService) handle(ctx context.Context) error {
 	states.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
 	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
+	dispatcher.Commands = k.commands
 	if s.traces != nil {
 		dispatcher.Tracer = s.traces
 	}
+	guard := s.newGuard(topics, states, k)
 	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, decider.DrainTimeout)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, kafka.WatermillLog(s.Log))
 	if err != nil {
@@ -133,13 +142,13 @@ func (s *commandService) handle(ctx context.Context) error {
 		return err
 	}
 	status := func(ctx context.Context) error {
-		return errors.Join(subscription.Ready(), dispatcher.Ready(ctx, k.commands))
+		return errors.Join(guard.Ready(), subscription.Ready(), dispatcher.Ready(ctx, k.commands))
 	}
 	s.status.Store(&status)
 	s.states.Store(states)
 	s.stats.states.Store(states)
 	s.stats.dispatcher.Store(dispatcher)
-	s.bus.Store(k.bus)
+	s.guard.Store(guard)
 
 	// The state store outlives the router: commands under way end in the store.
 	statesCtx, stopStates := context.WithCancel(context.WithoutCancel(ctx))
@@ -148,23 +157,50 @@ func (s *commandService) handle(ctx context.Context) error {
 	routerDone := make(chan error, 1)
 	go func() { routerDone <- router.Run(context.WithoutCancel(ctx)) }()
 
-	trimCtx, stopTrim := context.WithCancel(ctx)
-	defer stopTrim()
+	besides, stopBesides := context.WithCancel(ctx)
+	defer stopBesides()
 	if keep := s.Config.Kafka.CommandsKeep; keep > 0 {
-		go dispatcher.TrimCommands(trimCtx, keep)
+		go dispatcher.TrimCommands(besides, keep)
 	}
+	go guard.Run(besides)
+	anew := make(chan error, 1)
+	go func() {
+		if why := s.kafka.WatchCommands(besides, topics.CommandsID, guard.Refuse); why != nil {
+			anew <- why
+		}
+	}()
 
 	select {
 	case <-ctx.Done():
 	case err = <-statesDone:
 		statesDone <- nil
+	case why := <-anew:
+		s.Log.Warn("deciding anew", "reason", why)
+		guard.Refuse(why)
+		s.status.Store(nil)
+		s.forgetTopics()
+		err = errAnew
 	}
-	s.drainServer("command-service", s.server)
+	if !errors.Is(err, errAnew) {
+		s.drainServer("command-service", s.server)
+	}
 	<-router.Running()
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
 	stopStates()
 	return errors.Join(err, <-statesDone)
+}
+
+// newGuard returns a guard whose partitions are shut.
+func (s *commandService) newGuard(topics kafka.Topics, states *decider.StateStore, k writeSide) *decider.CommandGuard {
+	guard := &decider.CommandGuard{
+		States: states, TopicID: topics.CommandsID, Commands: k.commands, Send: k.bus.Post, Fill: s.kafka.FillCommands, Log: s.Log,
+		Committed: func(ctx context.Context) (map[int32]int64, error) {
+			return s.kafka.CommittedOffsets(ctx, s.kafka.Group("command-service"), eventlog.TopicCommands)
+		},
+	}
+	guard.Start()
+	return guard
 }
 
 // writeSide is everything that the command service has open on Kafka.

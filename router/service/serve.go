@@ -282,6 +282,13 @@ func (m *Process) connect(ctx context.Context) (kafka.Topics, error) {
 	return topics, nil
 }
 
+// forgetTopics makes the next connect ask for the topics again.
+func (m *Process) forgetTopics() {
+	m.topicsOnce.Lock()
+	defer m.topicsOnce.Unlock()
+	m.topics = nil
+}
+
 // retry calls do until do succeeds. The first failure is logged, with the text
 // waiting. An error that time does not heal, of a topic or a read model, is
 // returned at once. After the end of the context, retry returns the error of the

@@ -1,0 +1,124 @@
+package service
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/IBM/sarama"
+)
+
+// Topic commands of the embedded broker loses its end, or all messages, while
+// the broker is down. All commands that are accepted after that are decided.
+func TestCommandsLoseTheirEnd(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(size int64) int64{
+		"the last twentieth": func(size int64) int64 { return size - size/20 },
+		"the last half":      func(size int64) int64 { return size / 2 },
+		"all":                func(int64) int64 { return 0 },
+	}
+	for name, keep := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := oneProcess(t)
+			if s.onKafka() {
+				t.Skip("Apache Kafka's files are out of reach")
+			}
+			const n = 100
+			for range 3 {
+				for id := range n {
+					s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"A"}}`, id+1))
+				}
+			}
+			all := s.services()[0]
+			all.signal(t, syscall.SIGTERM)
+			if code := all.exit(t, patience); code != exitOK {
+				t.Fatalf("exit code %d: %s", code, &all.stderr)
+			}
+			cutSegments(t, s.shared["data_dir"], keep)
+			all.start()
+			renameAll(s, n)
+			if log := all.stderr.String(); !strings.Contains(log, "topic commands has lost its end") {
+				t.Errorf("the log says nothing of it:\n%s", log)
+			}
+		})
+	}
+}
+
+// renameAll renames users 1 to n, and wants a decision of each command.
+func renameAll(s *stack, n int) {
+	s.t.Helper()
+	undecided := 0
+	for id := range n {
+		request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands",
+			strings.NewReader(fmt.Sprintf(`{"type":"renameUser","payload":{"id":%d,"name":"B"}}`, id+1)))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		request.Header.Set("Prefer", "wait=5")
+		request.Header.Set("Content-Type", "application/json")
+		got, err := do(s.client, request)
+		if err != nil || got.status != http.StatusOK {
+			undecided++
+			s.t.Logf("user %d: %s %v", id+1, got, err)
+		}
+	}
+	if undecided > 0 {
+		s.t.Errorf("%d of %d commands were not decided", undecided, n)
+	}
+}
+
+// cutSegments cuts the end off each segment of topic commands.
+func cutSegments(t *testing.T, dir string, keep func(size int64) int64) {
+	t.Helper()
+	cut := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.Contains(path, "commands-") || !strings.HasSuffix(path, ".dat") {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		cut++
+		return os.Truncate(path, keep(info.Size()))
+	})
+	if err != nil || cut == 0 {
+		t.Fatalf("cut %d segments: %v", cut, err)
+	}
+}
+
+// Topic commands is deleted, and made anew, under running services. Commands
+// accepted from then on are decided, without a restart.
+func TestCommandsMadeAnew(t *testing.T) {
+	t.Parallel()
+	s := terminals(t)
+	for id := range 20 {
+		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"A"}}`, id+1))
+	}
+	renameAll(s, 20)
+	config := sarama.NewConfig()
+	config.Version = sarama.V2_8_0_0
+	admin, err := sarama.NewClusterAdmin(s.brokers(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	if err := admin.DeleteTopic(s.shared["kafka.topic_prefix"] + "commands"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new topic is noticed", func() error {
+		if !strings.Contains(s.commandService.stderr.String(), "deciding anew") {
+			return fmt.Errorf("not yet")
+		}
+		return s.commandService.ready()
+	})
+	for range 3 {
+		renameAll(s, 20)
+	}
+}
