@@ -38,7 +38,7 @@ type processor struct {
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
 	return &processor{
 		registry: registry, remember: remember, log: log,
-		streams: map[string]*stream{}, decided: map[string]int64{}, waiting: map[waitingFor][]*waiter{},
+		streams: map[string]*stream{}, waiting: map[waitingFor][]*waiter{},
 	}
 }
 
@@ -93,6 +93,9 @@ func (p *processor) foldOne(r *eventlog.Record) {
 
 // decidedUpTo notes the position of a command with an outcome.
 func (p *processor) decidedUpTo(at eventlog.CommandPosition) {
+	if p.decided == nil {
+		p.decided = map[string]int64{}
+	}
 	if last, ok := p.decided[at.TopicID]; !ok || at.Offset > last {
 		p.decided[at.TopicID] = at.Offset
 	}

@@ -150,8 +150,9 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 		command = &walkersCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
 	}
 	body := EncodeBody(command)
+	_, offset := w.scenario.PositionOf(uint8(at))
 	envelope := eventlog.Envelope{
-		Offset: int64(w.scenario.OffsetOf(uint8(at))), ID: idText(c.ID), Type: command.Type(), Stream: name,
+		Offset: int64(offset), ID: idText(c.ID), Type: command.Type(), Stream: name,
 		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
 	}
 	if c.Expects > 0 {
@@ -198,7 +199,10 @@ func (w *walk) claim(who, next int) {
 		w.read(s)
 	}
 	topic, start := w.topic, 0
-	if topic == 1 {
+	switch {
+	case w.scenario.Cut:
+		topic = 0
+	case topic == 1:
 		start = int(w.scenario.Recreated)
 	}
 	s.marked, s.air = next, nil

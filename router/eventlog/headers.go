@@ -63,10 +63,10 @@ func AwaitsBinary(reason string) bool {
 	return reason == ReasonUnknownType || reason == ReasonUnknownEvent || reason == ReasonBehindUnknown
 }
 
-// TypeFiller is the type of a filler, a message without key and body in topic
+// FillerType is the type of a filler, a message without key and body in topic
 // commands. Fillers take offsets that earlier commands had; nobody decides
 // fillers.
-const TypeFiller = "filler"
+const FillerType = "filler"
 
 // IsEvent reports whether a record of this type increases the stream's version.
 // A type from a newer binary counts as an event.

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,11 @@ func (m RawMessage) lookup(key string) (value string, given bool) {
 	return "", false
 }
 
+// ErrElsewhere is the error of a message in another partition than its stream's:
+// somebody else wrote the message, or the topic was written with another number
+// of partitions.
+var ErrElsewhere = errors.New("the message is in another stream's partition")
+
 // stream returns the message's subject. The subject must equal the key, and the
 // message must be in the partition of its stream: a message elsewhere has no
 // order in the stream.
@@ -47,7 +53,7 @@ func (m RawMessage) stream(partitions int32) (string, error) {
 	case stream != m.Key:
 		return "", fmt.Errorf("%s %q is not the key %q", HeaderSubject, stream, m.Key)
 	case PartitionOf(stream, partitions) != m.Partition:
-		return "", fmt.Errorf("stream %q stands in partition %d, and belongs in %d", stream, m.Partition, PartitionOf(stream, partitions))
+		return "", fmt.Errorf("%w: stream %q stands in partition %d, and belongs in %d", ErrElsewhere, stream, m.Partition, PartitionOf(stream, partitions))
 	}
 	return stream, nil
 }

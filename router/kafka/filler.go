@@ -11,7 +11,7 @@ import (
 )
 
 // A filler is a message without key and body in topic commands, with the type
-// [eventlog.TypeFiller]. A filler takes an offset, and every processor skips
+// [eventlog.FillerType]. A filler takes an offset, and every processor skips
 // fillers. Several gateways may append fillers at the same time.
 
 // fillAtOnce is the number of fillers in one call of the producer.
@@ -35,7 +35,7 @@ func (k *Kafka) FillCommands(ctx context.Context, partition int32, n int64) erro
 			for i := range fillers {
 				fillers[i] = &sarama.ProducerMessage{
 					Topic: k.Topic(eventlog.TopicCommands), Partition: partition,
-					Headers: []sarama.RecordHeader{{Key: []byte(eventlog.HeaderType), Value: []byte(eventlog.TypeFiller)}},
+					Headers: []sarama.RecordHeader{{Key: []byte(eventlog.HeaderType), Value: []byte(eventlog.FillerType)}},
 				}
 			}
 			if err := producer.SendMessages(fillers); err != nil {
@@ -50,7 +50,7 @@ func (k *Kafka) FillCommands(ctx context.Context, partition int32, n int64) erro
 // IsFiller reports whether a message from [Kafka.CommandSubscription] is a
 // filler.
 func IsFiller(msg *message.Message) bool {
-	return len(deliveryOf(msg).key) == 0 && msg.Metadata[eventlog.HeaderType] == eventlog.TypeFiller
+	return len(deliveryOf(msg).key) == 0 && msg.Metadata[eventlog.HeaderType] == eventlog.FillerType
 }
 
 // CommittedOffsets returns the committed offsets of a consumer group in a

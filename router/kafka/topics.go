@@ -38,7 +38,7 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 			// Other brokers learn of a new topic a little later, busy brokers seconds later.
 			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
 				if err == nil {
-					err = k.checkStreamNames(ctx, client)
+					err = k.checkLog(ctx, client)
 				}
 				return topics, err
 			}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -208,4 +209,78 @@ func TestEnsureTopicsRefusesAnOldLog(t *testing.T) {
 	appendAll(t, k, newRecord("1", 1), newRecord("2", 1), newRecord("3", 1), newRecord("4", 1))
 	_, err := k.EnsureTopics(t.Context())
 	refused(t, err, "events: was written before v0.1.0, when streams had other names")
+}
+
+// Adding partitions to the topics, and setting kafka.partitions to their number,
+// doesn't move the records.
+func TestEnsureTopicsRefusesMorePartitions(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	ensureTopics(t, k)
+	for id := range 40 {
+		appendAll(t, k, newRecord("user/"+strconv.Itoa(id), 1))
+	}
+	ensureTopics(t, k)
+	more := *k
+	more.Partitions = 2 * partitions
+	admin := newAdmin(t, k)
+	for _, topic := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
+		if err := admin.CreatePartitions(k.Topic(topic), more.Partitions, nil, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the brokers know the new partitions", func() bool {
+		_, err := more.EnsureTopics(t.Context())
+		return err == nil || !strings.Contains(err.Error(), "has 6 partitions")
+	})
+	_, err := more.EnsureTopics(t.Context())
+	refused(t, err, "events: was written with kafka.partitions 6, and not 12 (stream")
+}
+
+func TestCheckPlaces(t *testing.T) {
+	t.Parallel()
+	placed := func(n int32, ids ...int) [][]string {
+		records := make([][]string, 12)
+		for _, id := range ids {
+			stream := "user/" + strconv.Itoa(id)
+			at := eventlog.PartitionOf(stream, n)
+			records[at] = append(records[at], stream)
+		}
+		return records
+	}
+	var ids []int
+	for id := range 200 {
+		ids = append(ids, id)
+	}
+	mixed := placed(6, ids[:100]...)
+	for partition, more := range placed(12, ids[100:]...) {
+		mixed[partition] = append(mixed[partition], more...)
+	}
+	foreign := placed(12, ids...)
+	foreign[0] = append(foreign[0], foreign[1][0])
+	tests := map[string]struct {
+		records [][]string
+		says    string // "" for no error
+	}{
+		"no records":               {placed(12), ""},
+		"the right number":         {placed(12, ids...), ""},
+		"half":                     {placed(6, ids...), "was written with kafka.partitions 6, and not 12"},
+		"one":                      {placed(1, ids...), "was written with kafka.partitions 1, and not 12"},
+		"written on with the new":  {mixed, "was written with several numbers of partitions"},
+		"one of another program's": {foreign, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := &Kafka{Partitions: 12, Log: quiet}
+			err := k.checkPlaces(test.records)
+			if test.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			refused(t, err, test.says)
+		})
+	}
 }

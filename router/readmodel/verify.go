@@ -44,6 +44,10 @@ type Proof struct {
 	// records of parked streams, from the failed record on. Others are records
 	// of aggregates outside the projection's Of.
 	Records, Accepted, Ignored, Deferred, Others int64
+	// Elsewhere are ignored records in other partitions than their streams'. A
+	// log with such records proves nothing: the log may have been written with
+	// another number of partitions.
+	Elsewhere int64
 	// Streams and Rows are the numbers of compared heads and rows.
 	Streams, Rows int64
 	// Digest is over all rows and heads that the log makes: the same for the
@@ -265,7 +269,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err erro
 		for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
 			proof.differs(v.Max, d)
 		}
-		proof.Deferred, proof.Others = s.deferred, s.others
+		proof.Deferred, proof.Others, proof.Elsewhere = s.deferred, s.others, s.elsewhere
 		for _, c := range s.at {
 			proof.Records += c.Next
 		}

@@ -2,6 +2,7 @@ package readmodel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -23,6 +24,8 @@ type shadow struct {
 	at       []Checkpoint // the shadow's checkpoints
 	deferred int64        // records of parked streams, from the failed record on
 	others   int64        // records of aggregates outside the projection's Of
+	// elsewhere are records in other partitions than their streams'.
+	elsewhere int64
 
 	mu     sync.Mutex
 	parked map[string]StreamHead // the parked streams of the live read model
@@ -171,11 +174,13 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 		return fmt.Errorf("scratch store: %w", err)
 	}
 	t.at[partition] = to
-	deferred, others := int64(0), int64(0)
+	deferred, others, elsewhere := int64(0), int64(0), int64(0)
 	for i := range records {
 		r := &records[i]
 		at, parked := seen.parked[r.Stream]
 		switch {
+		case errors.Is(r.Malformed, eventlog.ErrElsewhere):
+			elsewhere++
 		case r.Malformed != nil:
 		case !t.copy.IsOf(r.Stream):
 			others++
@@ -187,6 +192,7 @@ func (v *Verifier) fold(ctx context.Context, t target, partition int32, records 
 	defer t.mu.Unlock()
 	t.deferred += deferred
 	t.others += others
+	t.elsewhere += elsewhere
 	return nil
 }
 

@@ -22,10 +22,14 @@ func (verifyCmd) Help() string {
 	return `The whole log is folded anew into a scratch database in the folder for temporary files ($TMPDIR), up to the record
 where the read model stands. Then all rows are compared. All services keep running.
 
-Exit code 0: all rows are as the log makes the rows; 1: some row differs (with --repair: and could not be repaired).`
+Exit code 0: all rows are as the log makes the rows; 1: some row differs (with --repair: and could not be repaired), or
+the log has records in other partitions than their streams'.`
 }
 
-var errDiffers = errors.New("a read model is not what the log makes of it")
+var (
+	errDiffers   = errors.New("a read model is not what the log makes of it")
+	errElsewhere = errors.New("the log has records in other partitions than their streams', and proves nothing: was kafka.partitions another number once?")
+)
 
 // Run verifies read models, and prints the proof or the differences.
 func (c verifyCmd) Run(in *invocation) error {
@@ -49,8 +53,11 @@ func (c verifyCmd) Run(in *invocation) error {
 		}
 		for _, proof := range proofs {
 			printProof(session.stdout, proof)
-			if proof.Differ > 0 {
+			switch {
+			case proof.Differ > 0:
 				err = errDiffers
+			case proof.Elsewhere > 0 && err == nil:
+				err = errElsewhere
 			}
 		}
 		return err
@@ -63,11 +70,16 @@ func printProof(w io.Writer, p *readmodel.Proof) {
 	switch {
 	case p.Differ > 0:
 		verdict = "DIFFERS from the log"
+	case p.Elsewhere > 0:
+		verdict = "NOT PROVEN"
 	case p.Mended > 0:
 		verdict = "mended, and proven"
 	}
 	fmt.Fprintf(w, "%s: %s, in %s\n", p.Name, verdict, p.Took.Round(time.Millisecond))
 	fmt.Fprintf(w, "  log       %s: %d accepted, %d ignored%s%s\n", count(p.Records, "record"), p.Accepted, p.Ignored, deferred(p.Deferred), others(p.Others))
+	if p.Elsewhere > 0 {
+		fmt.Fprintf(w, "  elsewhere %s in other partitions than their streams', and ignored\n", count(p.Elsewhere, "record"))
+	}
 	fmt.Fprintf(w, "  compared  %s and %s of generation %d\n", count(p.Rows, "row"), count(p.Streams, "stream"), p.Generation)
 	fmt.Fprintf(w, "  position  %s\n", eventlog.EncodePosition(readmodel.PositionOf(p.Checkpoints)))
 	fmt.Fprintf(w, "  digest    %s\n", p.Digest)

@@ -114,6 +114,7 @@ var mutants = []struct {
 	{position, "5: remember outcomes, but no position", "repeated ids", faults{crashes: 1, resets: 1}, notAgain},
 	{positionTopic, "5: a position without the topic's id", "commands made anew", faults{}, nothingLost},
 	{positionEach, "5: only the last topic's position", "commands made anew", faults{takeOvers: 1}, notAgain},
+	{newOffsets, "5: use offsets again behind a cut", "commands lose their end", faults{}, nothingLost},
 	{queueBehind, "parking: queue only while parked", "parked, many deferred", faults{takeOvers: 1}, inOrder},
 	{deferredInTurn, "parking: go on behind a command that is parked again", "dropped, parked again", faults{}, inOrder},
 	{deferredOutcome, "parking: forget deferred commands like others", "parked, repeated", faults{}, oneOutcome},

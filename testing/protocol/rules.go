@@ -23,6 +23,7 @@ const (
 	position                         // 5: decide nothing at or below the last decided position
 	positionTopic                    // 5: … in the same topic
 	positionEach                     // 5: … with one position kept for each topic
+	newOffsets                       // 5: … and no offset of the topic used twice, by fillers behind a cut
 	foldFirst                        // 6: fold the partition before touching it
 	queueBehind                      // parking: queue new commands until all deferred commands are decided
 	deferredInTurn                   // parking: decide a deferred command only while the command is the next to go on

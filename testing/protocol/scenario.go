@@ -58,6 +58,9 @@ type Scenario struct {
 	// topic is deleted and created again; the other commands are in the new
 	// topic. 0 means that the topic stays.
 	Recreated uint8
+	// Cut says that the second topic is the first, which has lost its end: the
+	// id is the same, and so the offsets go on behind the lost commands.
+	Cut bool
 
 	window int    // commands under way in a processor
 	faults faults // of a deep search
@@ -73,6 +76,15 @@ func (s *Scenario) TopicOf(command uint8) uint8 {
 
 // OffsetOf is a command's offset in its topic.
 func (s *Scenario) OffsetOf(command uint8) uint8 { return command - s.startOf(s.TopicOf(command)) }
+
+// PositionOf is a command's position in a record: the topic's id, and the
+// offset. Behind a cut, fillers have the offsets that were used before.
+func (s *Scenario) PositionOf(command uint8) (topic, offset uint8) {
+	if s.Cut {
+		return 0, command
+	}
+	return s.TopicOf(command), s.OffsetOf(command)
+}
 
 func (s *Scenario) startOf(topic uint8) uint8 {
 	if topic == 1 {
@@ -264,6 +276,20 @@ func Scenarios() []*Scenario {
 			},
 			Handlers:  [2]Binary{forgetful, forgetful},
 			Recreated: 2,
+			window:    2,
+			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "commands lose their end",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers:  [2]Binary{forgetful, forgetful},
+			Recreated: 2,
+			Cut:       true,
 			window:    2,
 			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
 		},

@@ -60,7 +60,8 @@ func (m *model) accepts(s *stream, d digest) bool {
 func (m *model) fold(s *stream, d digest, b *Binary) {
 	r := &m.records[d]
 	s.head, s.seq, s.version = d, s.seq+1, r.version
-	m.moveTo(s, m.TopicOf(r.command), m.OffsetOf(r.command)+1)
+	topic, offset := m.positionOf(r.command)
+	m.moveTo(s, topic, offset+1)
 	readable := !b.Blind || !r.kind.event() || r.name < newNames
 	s.unreadable = s.unreadable || !readable
 	switch r.kind {
@@ -168,15 +169,25 @@ func (m *model) resumes(s *stream, command uint8, b *Binary) bool {
 	return m.resuming(s, b) && s.deferred.items[0].command == command
 }
 
+// positionOf is a command's position. Without fillers, offsets behind a cut are
+// used again.
+func (m *model) positionOf(command uint8) (topic, offset uint8) {
+	topic, offset = m.PositionOf(command)
+	if m.Cut && m.off(newOffsets) {
+		offset = m.OffsetOf(command)
+	}
+	return topic, offset
+}
+
 // known reports whether a command, or an earlier command with the same id, has
 // an outcome.
 func (m *model) known(s *stream, command uint8) bool {
-	topic := m.TopicOf(command)
+	topic, offset := m.positionOf(command)
 	if m.off(positionTopic) {
 		topic = 0
 	}
 	return slices.Contains(s.outcomes.all(), m.Commands[command].ID) ||
-		!m.off(position) && m.OffsetOf(command) < s.decided[topic]
+		!m.off(position) && offset < s.decided[topic]
 }
 
 // outcome is the outcome of a command that comes to this stream.
