@@ -109,6 +109,7 @@ type CommandServiceConfig struct {
 	Address        string        `yaml:"address" is:"address" help:"Where commands are taken: POST /commands."`
 	MaxInFlight    int           `yaml:"max_in_flight" range:"1..1000000" help:"Commands on their way to Kafka at once; one more gets a 503."`
 	MaxUndecided   int           `yaml:"max_undecided" range:"1..10000000" help:"Commands that this process took and nobody has decided yet; one more gets a 503."`
+	AcceptShorter  bool          `yaml:"accept_shorter_log" help:"Decide although consumer groups, read models or snapshots prove that the log was longer. For one start, after an operator has restored an older log."`
 	PublishTimeout time.Duration `yaml:"publish_timeout" range:"1ms..25s" help:"How long Kafka may take to hold a command before its client gets a 503."`
 }
 

@@ -2,6 +2,7 @@ package decider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 func compareStreams(a, b map[string]*stream) string {
@@ -108,7 +110,7 @@ func restarted(t *testing.T, log Log, dir string, remember int) (ss *StateStore,
 	t.Helper()
 	var out strings.Builder
 	ss = NewStateStore(log, registry, 1, remember, slog.New(slog.NewTextHandler(&out, nil)))
-	ss.Snapshots = &Snapshots{Dir: dir, EventsID: "id"}
+	ss.Snapshots = &Snapshots{Dir: dir, EventsID: "id", AcceptShorter: true}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = ss.Run(ctx) })
@@ -214,6 +216,27 @@ func TestSnapshotOfALogThatLostItsTail(t *testing.T) {
 	counting := &countingLog{fakeLog: log}
 	if _, said := restarted(t, counting, dir, 128); counting.folded != len(log.records) {
 		t.Errorf("folded %d of %d: %s", counting.folded, len(log.records), said)
+	}
+}
+
+// Unless an operator says that it is meant, nobody decides from a log that was
+// longer.
+func TestSnapshotOfALongerLogIsRefused(t *testing.T) {
+	for name, spoil := range map[string]func(*fakeLog){
+		"lost its tail": func(log *fakeLog) { log.records = log.records[:len(log.records)-5] },
+		"another end":   func(log *fakeLog) { log.records[len(log.records)-1].Digest[0] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, _ := richStateStore(t)
+			dir := t.TempDir()
+			restarted(t, log, dir, 128)
+			spoil(log)
+			ss := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+			ss.Snapshots = &Snapshots{Dir: dir, EventsID: "id"}
+			if err := ss.Run(t.Context()); !errors.Is(err, kafka.ErrShorter) {
+				t.Errorf("got %v, want %v", err, kafka.ErrShorter)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // Snapshots keeps the partitions of a state store on local disk: a restart
@@ -20,6 +22,9 @@ type Snapshots struct {
 	Dir string
 	// EventsID is the id of topic events.
 	EventsID string
+	// AcceptShorter ignores snapshots of a log that was longer. Otherwise such a
+	// snapshot is a [kafka.ErrShorter].
+	AcceptShorter bool
 }
 
 const (
@@ -47,6 +52,9 @@ func (ss *StateStore) restore(ctx context.Context) (records int64, err error) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return records, ctx.Err()
+			}
+			if errors.Is(err, kafka.ErrShorter) && !ss.Snapshots.AcceptShorter {
+				return records, fmt.Errorf("%s: %w", ss.Snapshots.file(int32(i)), err)
 			}
 			level := slog.LevelWarn
 			if errors.Is(err, errOtherVersions) {
@@ -99,14 +107,14 @@ func (ss *StateStore) load(ctx context.Context, partition int32) (*snapshot, err
 		return nil, err
 	}
 	if snap.Next > end {
-		return nil, fmt.Errorf("the snapshot is ahead of the log, which ends at offset %d: the log lost its tail", end)
+		return nil, fmt.Errorf("%w: the snapshot is ahead of the log, which ends at offset %d of partition %d", kafka.ErrShorter, end, partition)
 	}
 	record, err := ss.log.At(ctx, partition, snap.Next-1)
 	if err != nil {
 		return nil, err
 	}
 	if record.Digest != snap.Last {
-		return nil, errors.New("the log has another record at the end of the snapshot")
+		return nil, fmt.Errorf("%w: the log has another record at the end of the snapshot, offset %d of partition %d", kafka.ErrShorter, snap.Next-1, partition)
 	}
 	return snap, nil
 }

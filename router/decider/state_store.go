@@ -58,11 +58,15 @@ func NewStateStore(log Log, registry *aggregate.Registry, partitions int32, reme
 // Run folds the log as the log grows, until the context ends. While brokers
 // are away, Run waits and tries again. The error is [kafka.ErrOffsetGone] if
 // the log has lost records that the state store has folded: then the state
-// store is wrong.
+// store is wrong. The error is [kafka.ErrShorter] if a snapshot has more of the
+// log than there is.
 func (ss *StateStore) Run(ctx context.Context) error {
 	if ss.Snapshots != nil {
 		began := time.Now()
 		records, err := ss.restore(ctx)
+		if errors.Is(err, kafka.ErrShorter) {
+			return err
+		}
 		if err != nil {
 			return nil //nolint:nilerr // the context has ended
 		}

@@ -52,31 +52,3 @@ func (k *Kafka) FillCommands(ctx context.Context, partition int32, n int64) erro
 func IsFiller(msg *message.Message) bool {
 	return len(deliveryOf(msg).key) == 0 && msg.Metadata[eventlog.HeaderType] == eventlog.FillerType
 }
-
-// CommittedOffsets returns the committed offsets of a consumer group in a
-// topic, by partition. A partition without a committed offset has no entry.
-func (k *Kafka) CommittedOffsets(ctx context.Context, group, topic string) (map[int32]int64, error) {
-	committed := map[int32]int64{}
-	topic = k.Topic(topic)
-	err := within(ctx, func() error {
-		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
-		if err != nil {
-			return err
-		}
-		defer func() { _ = admin.Close() }()
-		for partition := range k.Partitions {
-			at, err := committedOffset(admin, group, topic, partition)
-			if err != nil {
-				return err
-			}
-			if at >= 0 {
-				committed[partition] = at
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
-	}
-	return committed, nil
-}

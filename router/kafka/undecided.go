@@ -168,24 +168,40 @@ func (f *CommandFinder) find(ctx context.Context, partition int32, stream, comma
 
 // committedOffset returns a group's committed offset, -1 for none.
 func committedOffset(admin sarama.ClusterAdmin, group, topic string, partition int32) (int64, error) {
-	offsets, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: {partition}})
+	offsets, err := committedOffsets(admin, group, topic, []int32{partition})
+	if at, ok := offsets[partition]; ok || err != nil {
+		return at, err
+	}
+	return -1, nil
+}
+
+// committedOffsets returns a group's committed offsets, by partition. A partition
+// without a committed offset has no entry.
+func committedOffsets(admin sarama.ClusterAdmin, group, topic string, partitions []int32) (map[int32]int64, error) {
+	offsets, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: partitions})
 	if errors.Is(err, sarama.ErrGroupIDNotFound) { // the embedded broker's answer
-		return -1, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if !errors.Is(offsets.Err, sarama.ErrNoError) {
-		return 0, offsets.Err
+		return nil, offsets.Err
 	}
-	block := offsets.GetBlock(topic, partition)
-	if block == nil {
-		return -1, nil
+	committed := map[int32]int64{}
+	for _, partition := range partitions {
+		block := offsets.GetBlock(topic, partition)
+		if block == nil {
+			continue
+		}
+		if !errors.Is(block.Err, sarama.ErrNoError) {
+			return nil, block.Err
+		}
+		if block.Offset >= 0 {
+			committed[partition] = block.Offset
+		}
 	}
-	if !errors.Is(block.Err, sarama.ErrNoError) {
-		return 0, block.Err
-	}
-	return block.Offset, nil
+	return committed, nil
 }
 
 // isCommand reports whether a message is the command of this stream and id. The

@@ -118,6 +118,9 @@ func (s *commandService) handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkLength(ctx); err != nil {
+		return err
+	}
 	k, err := s.open(ctx, topics)
 	if err != nil {
 		return err
@@ -125,7 +128,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	defer k.close(s.Log)
 
 	states := decider.NewStateStore(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
-	states.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID}
+	states.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID, AcceptShorter: s.Config.CommandService.AcceptShorter}
 	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
 	dispatcher.Commands = k.commands
@@ -188,7 +191,30 @@ func (s *commandService) handle(ctx context.Context) error {
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
 	stopStates()
-	return errors.Join(err, <-statesDone)
+	return errors.Join(shorter(err), <-statesDone)
+}
+
+// checkLength returns an error if somebody has read more of the log than there
+// is: decisions would rest on a state that clients have left behind.
+func (s *commandService) checkLength(ctx context.Context) error {
+	if s.Config.CommandService.AcceptShorter {
+		return nil
+	}
+	var groups []string
+	for _, p := range s.Service.projections() {
+		groups = append(groups, s.kafka.Group("query-service", p.Name))
+	}
+	return shorter(s.retry(ctx, "kafka went away; waiting for it", func(ctx context.Context) error {
+		return s.kafka.CheckLength(ctx, groups)
+	}))
+}
+
+// shorter adds the remedy to a [kafka.ErrShorter].
+func shorter(err error) error {
+	if !errors.Is(err, kafka.ErrShorter) {
+		return err
+	}
+	return fmt.Errorf("%w: restore the log; or, to decide from what is left, set command_service.accept_shorter_log, and rebuild the read models", err)
 }
 
 // newGuard returns a guard whose partitions are shut.

@@ -40,7 +40,7 @@ func TestCommandsLoseTheirEnd(t *testing.T) {
 			if code := all.exit(t, patience); code != exitOK {
 				t.Fatalf("exit code %d: %s", code, &all.stderr)
 			}
-			cutSegments(t, s.shared["data_dir"], keep)
+			cutSegments(t, s.shared["data_dir"], "commands", keep)
 			all.start()
 			renameAll(s, n)
 			if log := all.stderr.String(); !strings.Contains(log, "topic commands has lost its end") {
@@ -73,12 +73,12 @@ func renameAll(s *stack, n int) {
 	}
 }
 
-// cutSegments cuts the end off each segment of topic commands.
-func cutSegments(t *testing.T, dir string, keep func(size int64) int64) {
+// cutSegments cuts the end off each segment of a topic.
+func cutSegments(t *testing.T, dir, topic string, keep func(size int64) int64) {
 	t.Helper()
 	cut := 0
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.Contains(path, "commands-") || !strings.HasSuffix(path, ".dat") {
+		if err != nil || entry.IsDir() || !strings.Contains(path, topic+"-") || !strings.HasSuffix(path, ".dat") {
 			return err
 		}
 		info, err := entry.Info()
@@ -120,5 +120,53 @@ func TestCommandsMadeAnew(t *testing.T) {
 	})
 	for range 3 {
 		renameAll(s, 20)
+	}
+}
+
+// Half of topic events is gone, and so are the snapshots: the read models' groups
+// prove that the log was longer. Nobody decides, unless an operator says so.
+func TestEventsLoseTheirEnd(t *testing.T) {
+	t.Parallel()
+	s := terminals(t)
+	if s.onKafka() {
+		t.Skip("Apache Kafka's files are out of reach")
+	}
+	for id := range 60 {
+		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"A"}}`, id+1))
+	}
+	renameAll(s, 60)
+	s.waitForUser(user{ID: "60", Name: "B", Version: 2, Active: true})
+	for _, service := range []*service{s.commandService, s.queryService, s.readAPI, s.broker} {
+		service.signal(t, syscall.SIGTERM)
+		if code := service.exit(t, patience); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, &service.stderr)
+		}
+	}
+	dir := s.shared["data_dir"]
+	cutSegments(t, dir, "events", func(size int64) int64 { return size / 2 })
+	removeSnapshots(t, dir)
+	s.broker.set = s.broker.set.with(settings{"broker.address": s.broker.at.Broker})
+	s.broker.start()
+	s.commandService.launch()
+	if code := s.commandService.exit(t, patience); code == exitOK {
+		t.Error("it ended well")
+	}
+	if log := s.commandService.stderr.String(); !strings.Contains(log, "the log was longer") || !strings.Contains(log, "accept_shorter_log") {
+		t.Errorf("the log doesn't say so:\n%s", log)
+	}
+	s.commandService.set = s.commandService.set.with(settings{"command_service.accept_shorter_log": "true"})
+	s.commandService.start()
+}
+
+func removeSnapshots(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".snapshot") {
+			return os.Remove(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

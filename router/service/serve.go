@@ -299,7 +299,7 @@ func (m *Process) retry(ctx context.Context, waiting string, do func(context.Con
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)
 		cancel()
-		if err == nil || errors.Is(err, kafka.ErrTopic) || errors.Is(err, readmodel.ErrOtherDefinition) || errors.Is(err, readmodel.ErrOldStore) {
+		if err == nil || errors.Is(err, kafka.ErrTopic) || errors.Is(err, kafka.ErrShorter) || errors.Is(err, readmodel.ErrOtherDefinition) || errors.Is(err, readmodel.ErrOldStore) {
 			return err
 		}
 		if cause == nil || ctx.Err() == nil {

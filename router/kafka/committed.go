@@ -1,0 +1,74 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
+)
+
+// CommittedOffsets returns the committed offsets of a consumer group in a
+// topic, by partition. A partition without a committed offset has no entry.
+func (k *Kafka) CommittedOffsets(ctx context.Context, group, topic string) (committed map[int32]int64, err error) {
+	err = k.administer(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (err error) {
+		committed, err = committedOffsets(admin, group, k.Topic(topic), k.allPartitions())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	return committed, nil
+}
+
+// ErrShorter is the error of a log that was longer once.
+var ErrShorter = errors.New("the log was longer")
+
+// CheckLength returns an [ErrShorter] if a consumer group has read more of the
+// log than there is: the log has lost its end, or was made anew.
+func (k *Kafka) CheckLength(ctx context.Context, groups []string) error {
+	return k.administer(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
+		topic := k.Topic(eventlog.TopicEvents)
+		read := map[int32]int64{}
+		by := map[int32]string{}
+		for _, group := range groups {
+			committed, err := committedOffsets(admin, group, topic, k.allPartitions())
+			if err != nil {
+				return fmt.Errorf("offsets of group %s: %w", group, err)
+			}
+			for partition, next := range committed {
+				if next > read[partition] {
+					read[partition], by[partition] = next, group
+				}
+			}
+		}
+		for partition, next := range read { // read before the ends, because the log grows
+			end, err := offsetOf(ctx, client, topic, partition, sarama.OffsetNewest)
+			if err != nil {
+				return fmt.Errorf("end of partition %d of %s: %w", partition, topic, err)
+			}
+			if end < next {
+				return fmt.Errorf("%w: partition %d of %s ends at offset %d, and group %s has read up to offset %d", ErrShorter, partition, topic, end, by[partition], next-1)
+			}
+		}
+		return nil
+	})
+}
+
+func (k *Kafka) allPartitions() []int32 {
+	all := make([]int32, k.Partitions)
+	for partition := range all {
+		all[partition] = int32(partition)
+	}
+	return all
+}
+
+// administer runs ask with new clients, and returns at the context's end.
+func (k *Kafka) administer(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) error) error {
+	_, err := k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
+		return Topics{}, ask(client, admin)
+	})
+	return err
+}
