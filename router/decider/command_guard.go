@@ -59,6 +59,10 @@ type guarded struct {
 	look chan struct{} // asks for a look before the next is due
 }
 
+// ErrNotSent is the error of a command that the guard refused: Kafka doesn't have
+// the command, and won't get it.
+var ErrNotSent = errors.New("the command was not sent")
+
 var errNotFolded = errors.New("topic events is not read to its end yet")
 
 // Start makes all partitions shut, until Run opens the partitions.
@@ -150,14 +154,14 @@ func reused(partition int32, end, used int64) error {
 	return fmt.Errorf("partition %d of topic commands has lost its end: the partition ends at offset %d, and offsets up to %d had commands before", partition, end, used-1)
 }
 
-// Post sends a command, if the command's partition is open. The callback gets an
-// error if Kafka gave the command an offset that was used before.
+// Post sends a command, if the command's partition is open; otherwise the callback
+// gets an [ErrNotSent]. The callback gets an error too if Kafka gave the command an offset that was used before.
 func (g *CommandGuard) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 	partition := eventlog.PartitionOf(c.Stream, int32(len(g.partitions)))
 	p := &g.partitions[partition]
 	least, err := p.least()
 	if err = errors.Join(g.refusal(), err); err != nil {
-		sent(eventlog.CommandPlace{}, err)
+		sent(eventlog.CommandPlace{}, fmt.Errorf("%w: %w", ErrNotSent, err))
 		return
 	}
 	least = max(least, g.States.LastDecided(partition, g.TopicID)+1)

@@ -23,6 +23,7 @@
 //	refusals.go     the router's own refusals
 //	snapshot.go     one partition of the state store as bytes
 //	snapshots.go    snapshots on disk, for a fast start
+//	command_guard.go  the guard in front of topic commands: no offset is used twice
 //	trim.go         removal of old commands
 //	meter.go        counts for metrics
 //	tracer.go       spans for traces

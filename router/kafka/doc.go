@@ -6,7 +6,11 @@
 //   - kafka.go: [Kafka], the cluster's address and all settings of the client.
 //   - security.go: [Security], TLS and SASL of a client.
 //   - topics.go: [Kafka.EnsureTopics], which creates and checks the topics.
-//   - old_log.go: the check that refuses a log of before v0.1.0.
+//   - topic_watch.go: [Kafka.WatchCommands], which notices a topic made anew.
+//   - old_log.go: the check that refuses a log of before v0.1.0, or of another
+//     number of partitions.
+//   - committed.go: offsets of consumer groups, and the check that the log wasn't
+//     longer.
 //   - unmeasured.go, watermill_log.go: an empty registry of metrics, and
 //     [WatermillLog], the logger of clients.
 //
@@ -32,6 +36,8 @@
 // Upkeep:
 //
 //   - trim.go: [Kafka.TrimCommands], which deletes decided commands.
+//   - filler.go: fillers, which take offsets that were used.
+//   - copy_log.go: [Kafka.CopyLog], for another number of partitions.
 //   - deadletters.go: [DeadLetter], to read and to drop.
 //
 // Package embedded, in the folder below, is the broker inside the binary.

@@ -327,7 +327,7 @@ func fetch(client sarama.Client, topic string, partition int32, offset int64, ma
 		}
 		for _, m := range batch.Records {
 			if at := batch.FirstOffset + m.OffsetDelta; at >= offset { // a broker sends whole batches
-				messages = append(messages, &sarama.ConsumerMessage{Topic: topic, Partition: partition, Offset: at, Key: m.Key, Value: m.Value, Headers: m.Headers})
+				messages = append(messages, &sarama.ConsumerMessage{Topic: topic, Partition: partition, Offset: at, Key: m.Key, Value: m.Value, Headers: m.Headers, Timestamp: batch.FirstTimestamp.Add(m.TimestampDelta)})
 			}
 		}
 	}

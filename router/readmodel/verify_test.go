@@ -341,3 +341,18 @@ func TestVerifyBeginsAnew(t *testing.T) {
 		})
 	}
 }
+
+// A record in another partition than its stream's is ignored, and may be a sign
+// of another number of partitions: the log proves nothing then.
+func TestVerifyProvesNoLogWithRecordsElsewhere(t *testing.T) {
+	l := manyOrders(rand.New(rand.NewPCG(3, 4)), 100)
+	r := l.write("orderPlaced", order("elsewhere"), `{"id":"elsewhere","name":"x"}`)
+	written := &l.partitions[r.Partition].records[r.Offset]
+	written.Malformed = fmt.Errorf("%w: of a test", eventlog.ErrElsewhere)
+	p, store := names(new(atomic.Bool)), memory(t)
+	l.catchUp(t, store, p)
+	proof := verify(t, store, l, false, p)[0]
+	if proof.Elsewhere != 1 || proof.Differ != 0 {
+		t.Errorf("%+v", proof)
+	}
+}

@@ -29,6 +29,7 @@ type cli struct {
 	DeadLetters deadLettersCmd `cmd:"" help:"The messages that can't be decoded."`
 	Projections projectionsCmd `cmd:"" help:"The read models."`
 	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or repair them; exit 1 for a difference."`
+	Log         logCmd         `cmd:"" help:"The log."`
 	Setup       setupCmd       `cmd:"" help:"Make or check the topics and the tables, and end. Each role does the same at its start."`
 	Health      healthCmd      `cmd:"" help:"Ask whether the service on this machine is ready; exit 1 if not."`
 	Docs        docsCmd        `cmd:"" help:"Documents for machines."`

@@ -30,6 +30,7 @@
 // # Commands for operators
 //
 //   - setup.go, health.go: prepare topics and tables; ask /readyz
+//   - log_copy.go: the log with another number of partitions
 //   - operate.go, parked.go, dead_letters.go: parked commands, dead letters
 //   - read_models.go: a session with store and log; projections_list.go,
 //     projections_rebuild.go, projections_parked.go: generations of read models,
