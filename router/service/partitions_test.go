@@ -33,10 +33,13 @@ func TestMorePartitions(t *testing.T) {
 	}
 	addPartitions(s, 24)
 	more := settings{"kafka.partitions": "24"}
-	refused := launch(t, s.commandService.set.with(more), s.commandService.args...)
-	if code := refused.exit(t, patience); code == exitOK || !strings.Contains(refused.stderr.String(), "was written with kafka.partitions 12, and not 24") {
-		t.Errorf("exit code %d: %s", code, &refused.stderr)
-	}
+	eventually(t, "the start is refused", func() error { // brokers learn of the partitions one after another
+		refused := launch(t, s.commandService.set.with(more), s.commandService.args...)
+		if code := refused.exit(t, patience); code == exitOK || !strings.Contains(refused.stderr.String(), "was written with kafka.partitions 12, and not 24") {
+			return fmt.Errorf("exit code %d: %s", code, &refused.stderr)
+		}
+		return nil
+	})
 
 	prefix := s.shared["kafka.topic_prefix"]
 	s.wantApp(exitOK, []string{"copied 80 records"}, "log", "copy", "--to", prefix+"wide.", "--partitions", "24")
