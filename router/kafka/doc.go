@@ -31,6 +31,7 @@
 //     process.
 //   - reader.go: [LogReader] and [CommandReader], outside of consumer groups.
 //   - election.go: questions for offsets, with patience for a new leader.
+//   - ends.go: the ends of partitions, behind the last message.
 //   - undecided.go: [CommandFinder], the search for commands without a decision.
 //
 // Upkeep:

@@ -34,8 +34,7 @@ func offsetOf(ctx context.Context, client sarama.Client, topic string, partition
 	begun := time.Now()
 	for {
 		at, err := client.GetOffset(topic, partition, which)
-		elects := slices.ContainsFunc(betweenLeaders, func(e error) bool { return errors.Is(err, e) })
-		if !elects || time.Since(begun) >= electionPatience {
+		if !elects(err) || time.Since(begun) >= electionPatience {
 			return at, err
 		}
 		select {
@@ -44,4 +43,9 @@ func offsetOf(ctx context.Context, client sarama.Client, topic string, partition
 		case <-time.After(electionPause):
 		}
 	}
+}
+
+// elects reports whether an error says that a partition is between leaders.
+func elects(err error) bool {
+	return slices.ContainsFunc(betweenLeaders, func(e error) bool { return errors.Is(err, e) })
 }

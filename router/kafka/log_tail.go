@@ -227,7 +227,7 @@ func (lt *LogTail) forget(partition int32, c *tailCache) {
 // read fills a cache from the log's present end on. Readers with an older offset
 // fetch on their own, in bulk.
 func (lt *LogTail) read(ctx context.Context, partition int32, c *tailCache) error {
-	end, err := lt.log.End(ctx, partition)
+	end, err := lt.log.newest(ctx, partition) // behind a marker too: so readers needn't fetch the marker again
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type reader struct {
 	topic    string
 	client   sarama.Client
 	consumer sarama.Consumer
+	ends     ends
 
 	mu      sync.Mutex
 	stopped context.Context // ends when the reader is closed
@@ -78,8 +79,23 @@ func (r *reader) begin(ctx context.Context) (reading context.Context, end func()
 	}, nil
 }
 
-// End returns the offset behind the last message of a partition.
+// End returns the offset behind the last message of a partition that a read will
+// deliver. A partition without messages ends at its start. Transactions' markers
+// and other offsets without a message at the end of a partition don't count.
 func (r *reader) End(ctx context.Context, partition int32) (int64, error) {
+	var end int64
+	err := within(ctx, func() (err error) {
+		end, err = r.ends.of(ctx, r.client, r.topic, partition)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("end of partition %d of %s: %w", partition, r.topic, err)
+	}
+	return end, nil
+}
+
+// newest returns the offset of a partition's next message.
+func (r *reader) newest(ctx context.Context, partition int32) (int64, error) {
 	return r.offset(ctx, partition, sarama.OffsetNewest)
 }
 

@@ -26,6 +26,7 @@ type CommandFinder struct {
 	kafka *Kafka
 	group string
 	looks *semaphore.Weighted
+	ends  ends // of topic events
 
 	mu     sync.Mutex
 	client sarama.Client // nil before the first search
@@ -62,7 +63,7 @@ func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (eventlog.Pos
 	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
 	var end int64
 	err := f.look(ctx, func(ctx context.Context) (err error) {
-		end, err = offsetOf(ctx, f.client, f.kafka.Topic(eventlog.TopicEvents), partition, sarama.OffsetNewest)
+		end, err = f.ends.of(ctx, f.client, f.kafka.Topic(eventlog.TopicEvents), partition)
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,114 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// ends finds the ends of a topic's partitions. Kafka's own answer, the offset of
+// the next message, is not the end of what a reader gets: the last offsets may
+// hold a transaction's marker, or nothing after a compaction. A reader that
+// waits for such an offset waits for ever.
+type ends struct {
+	mu    sync.Mutex
+	known map[int32]knownEnd
+}
+
+// knownEnd is the end of a partition, as long as Kafka has the same newest
+// offset.
+type knownEnd struct{ newest, end int64 }
+
+// endBytes is the size of a fetch in the search of an end. One byte is one batch
+// (KIP-74), and mostly the last batch has the last message.
+const endBytes = 1
+
+// of returns the offset behind the last message of a partition, or the
+// partition's start.
+func (e *ends) of(ctx context.Context, client sarama.Client, topic string, partition int32) (int64, error) {
+	newest, err := offsetOf(ctx, client, topic, partition, sarama.OffsetNewest)
+	if err != nil || newest == 0 {
+		return newest, err
+	}
+	e.mu.Lock()
+	known, ok := e.known[partition]
+	e.mu.Unlock()
+	if ok && known.newest == newest {
+		return known.end, nil
+	}
+	end, err := endBefore(ctx, client, topic, partition, newest)
+	if err != nil {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.known == nil {
+		e.known = map[int32]knownEnd{}
+	}
+	e.known[partition] = knownEnd{newest, end}
+	return end, nil
+}
+
+// endBefore searches the last message before Kafka's newest offset, in steps that
+// double, because most messages are near the end.
+func endBefore(ctx context.Context, client sarama.Client, topic string, partition int32, newest int64) (int64, error) {
+	end, err := lastMessage(ctx, client, topic, partition, newest-1, newest, endBytes)
+	if trimmed := errors.Is(err, ErrOffsetGone); !trimmed && (err != nil || end > 0) {
+		return end, err
+	}
+	first, err := offsetOf(ctx, client, topic, partition, sarama.OffsetOldest)
+	if err != nil {
+		return 0, err
+	}
+	for to, step := newest, int64(2); first < to; step *= 2 {
+		from := max(to-step, first)
+		if end, err := lastMessage(ctx, client, topic, partition, from, to, lookBytes); err != nil || end > 0 {
+			return end, err
+		}
+		to = from
+	}
+	return min(first, newest), nil
+}
+
+// lastMessage returns the offset behind the last message at or behind offset
+// from and before offset to, 0 for none.
+func lastMessage(ctx context.Context, client sarama.Client, topic string, partition int32, from, to int64, size int32) (end int64, err error) {
+	for from < to {
+		messages, next, err := fetchPatiently(ctx, client, topic, partition, from, size)
+		if err != nil {
+			return 0, err
+		}
+		for _, m := range messages {
+			if m.Offset < to {
+				end = m.Offset + 1
+			}
+		}
+		from = next
+	}
+	return end, nil
+}
+
+// fetchPatiently is like fetch for an offset below the partition's newest.
+// fetchPatiently waits during an election, up to electionPatience, and asks once
+// more after any other error, because another broker may be the leader now.
+func fetchPatiently(ctx context.Context, client sarama.Client, topic string, partition int32, offset int64, size int32) (messages []*sarama.ConsumerMessage, next int64, err error) {
+	begun := time.Now()
+	for try := 0; ; try++ {
+		messages, next, err = fetch(client, topic, partition, offset, size)
+		if err == nil && next == offset { // a new leader, which doesn't know the newest offset yet
+			err = sarama.ErrOffsetNotAvailable
+		}
+		if err == nil || errors.Is(err, ErrOffsetGone) || try > 0 && (!elects(err) || time.Since(begun) >= electionPatience) {
+			return messages, next, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, errors.Join(ctx.Err(), err)
+		case <-time.After(electionPause):
+		}
+		_ = client.RefreshMetadata(topic) // the next fetch tells the error
+	}
+}
