@@ -110,14 +110,9 @@ func (l *loader) secretFiles() {
 			l.fail(f.Name, "give this or "+file.Name+" ("+l.sourceOf(file.Name)+"), not both")
 			continue
 		}
-		content, err := os.ReadFile(path)
+		secret, err := ReadSecret(path)
 		if err != nil {
-			l.fail(file.Name, "cannot be read: "+cause(err))
-			continue
-		}
-		secret := strings.TrimRight(string(content), "\r\n")
-		if secret == "" {
-			l.fail(file.Name, "is an empty file")
+			l.fail(file.Name, err.Error())
 			continue
 		}
 		if f.Type == "list" {

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 )
 
 // masked stands in the place of a secret.
@@ -12,6 +15,19 @@ const masked = "***"
 // nothing for an empty one. Convert a secret to a string where the text is
 // needed.
 type Secret string
+
+// ReadSecret returns the secret in a file, without the end of the last line.
+func ReadSecret(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", errors.New("cannot be read: " + cause(err))
+	}
+	secret := strings.TrimRight(string(content), "\r\n")
+	if secret == "" {
+		return "", errors.New("is an empty file")
+	}
+	return secret, nil
+}
 
 func (s Secret) mask() string {
 	if s == "" {

@@ -97,7 +97,7 @@ func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
 // place upTo: Kafka deletes from the front of a partition only.
 func (k *Kafka) DropDeadLetters(ctx context.Context, upTo Place) error {
 	return within(ctx, func() error {
-		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		admin, err := k.clusterAdmin()
 		if err != nil {
 			return fmt.Errorf("drop dead letters: %w", err)
 		}

@@ -4,7 +4,8 @@
 // Settings of the cluster:
 //
 //   - kafka.go: [Kafka], the cluster's address and all settings of the client.
-//   - security.go: [Security], TLS and SASL of a client.
+//   - security.go, dial.go: [Security], TLS and SASL of a client, and its
+//     connections.
 //   - topics.go: [Kafka.EnsureTopics], which creates and checks the topics.
 //   - topic_watch.go: [Kafka.WatchCommands], which notices a topic made anew.
 //   - old_log.go: the check that refuses a log of before v0.1.0, or of another

@@ -18,6 +18,9 @@ type Kafka struct {
 	Partitions  int32    // of each topic
 	Replication int16    // of new topics, and the minimum of existing topics
 	Security    Security
+	// Renewed returns the security with all files read again, for each connection;
+	// nil means that Security never changes.
+	Renewed func() (Security, error)
 	Prefix      string // in front of the names of topics and groups
 	// Producers is the number of producers of a bus, which share the partitions;
 	// 0 is 1. sarama's idempotent producer has one request on the way to a broker.
@@ -41,6 +44,9 @@ func (k *Kafka) Group(parts ...string) string {
 // before a message counts as failed.
 const retryMax = 50
 
+// clientID names Millrace's clients to brokers.
+const clientID = "millrace"
+
 // linger is the time for which the producer gathers messages for a request.
 // Without a linger each message is a batch of its own, at several times the
 // cost. (Kafka's own producer waits for 5 ms since 4.0, KIP-1030.)
@@ -50,7 +56,7 @@ const linger = 2 * time.Millisecond
 // sarama would lose or reorder messages.
 func (k *Kafka) sarama() *sarama.Config {
 	c := sarama.NewConfig()
-	c.ClientID = "millrace"
+	c.ClientID = clientID
 	c.MetricRegistry = unmeasured{}
 	c.Version = sarama.V2_8_0_0 // topic ids (KIP-516)
 	c.Metadata.AllowAutoTopicCreation = false
@@ -75,14 +81,26 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Consumer.MaxWaitTime = 100 * time.Millisecond
 	c.Consumer.Return.Errors = true
 
-	k.Security.secure(c)
+	k.dialed(c)
 	return c
+}
+
+// client opens a client.
+func (k *Kafka) client() (sarama.Client, error) {
+	client, err := sarama.NewClient(k.Brokers, k.sarama())
+	return client, told(err)
+}
+
+// clusterAdmin opens an administrator's client.
+func (k *Kafka) clusterAdmin() (sarama.ClusterAdmin, error) {
+	admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+	return admin, told(err)
 }
 
 // Ping connects to a broker and reads metadata.
 func (k *Kafka) Ping(ctx context.Context) error {
 	return within(ctx, func() error {
-		client, err := sarama.NewClient(k.Brokers, k.sarama())
+		client, err := k.client()
 		if err != nil {
 			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
 		}

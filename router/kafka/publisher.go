@@ -25,7 +25,7 @@ func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 		OverwriteSaramaConfig: config,
 	}, WatermillLog(k.Log))
 	if err != nil {
-		return nil, fmt.Errorf("open a producer: %w", err)
+		return nil, fmt.Errorf("open a producer: %w", told(err))
 	}
 	return patientPublisher{publisher}, nil
 }
@@ -95,7 +95,7 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	for range max(k.Producers, 1) {
 		producer, err := sarama.NewAsyncProducer(k.Brokers, config)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open a producer: %w", err), p.Close())
+			return nil, errors.Join(fmt.Errorf("open a producer: %w", told(err)), p.Close())
 		}
 		p.add(producer)
 	}
@@ -111,7 +111,7 @@ func (p *asyncPublisher) add(producer sarama.AsyncProducer) {
 	})
 	p.results.Go(func() {
 		for failed := range producer.Errors() {
-			p.finish(failed.Msg, failed.Err)
+			p.finish(failed.Msg, told(failed.Err))
 		}
 	})
 }

@@ -35,7 +35,7 @@ type reader struct {
 }
 
 func (k *Kafka) reader(topic string) (*reader, error) {
-	client, err := sarama.NewClient(k.Brokers, k.sarama())
+	client, err := k.client()
 	if err != nil {
 		return nil, fmt.Errorf("open a reader of %s: %w", topic, err)
 	}

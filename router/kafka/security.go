@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 
@@ -25,43 +27,54 @@ type Security struct {
 	User, Password string
 }
 
-// secure adds the settings to a client's configuration.
-func (s Security) secure(c *sarama.Config) {
-	if s.TLS != nil {
-		c.Net.TLS.Enable, c.Net.TLS.Config = true, s.TLS
+// scram begins a SCRAM conversation.
+func (s Security) scram() (*scram.ClientConversation, error) {
+	hash := scram.SHA256
+	if s.Mechanism == ScramSHA512 {
+		hash = scram.SHA512
 	}
-	if s.Mechanism == "" {
-		return
-	}
-	c.Net.SASL.Enable = true
-	c.Net.SASL.Mechanism = sarama.SASLMechanism(s.Mechanism)
-	c.Net.SASL.User, c.Net.SASL.Password = s.User, s.Password
-	switch s.Mechanism {
-	case ScramSHA256:
-		c.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: scram.SHA256} }
-	case ScramSHA512:
-		c.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: scram.SHA512} }
-	}
-}
-
-// scramClient is one SCRAM conversation; sarama calls its methods.
-type scramClient struct {
-	hash         scram.HashGeneratorFcn
-	conversation *scram.ClientConversation
-}
-
-// Begin implements [sarama.SCRAMClient].
-func (c *scramClient) Begin(user, password, authzID string) error {
-	client, err := c.hash.NewClient(user, password, authzID)
+	client, err := hash.NewClient(s.User, s.Password, "")
 	if err != nil {
-		return fmt.Errorf("scram: %w", err)
+		return nil, fmt.Errorf("scram: %w", err)
 	}
-	c.conversation = client.NewConversation()
-	return nil
+	return client.NewConversation(), nil
 }
 
-// Step implements [sarama.SCRAMClient].
-func (c *scramClient) Step(challenge string) (string, error) { return c.conversation.Step(challenge) }
+// scramIterations is the least number of iterations that RFC 7677 allows.
+const scramIterations = 4096
 
-// Done implements [sarama.SCRAMClient].
-func (c *scramClient) Done() bool { return c.conversation.Done() }
+// ChangePassword changes the SCRAM password of the client's own user in the
+// cluster.
+func (k *Kafka) ChangePassword(ctx context.Context, password string) error {
+	return within(ctx, func() error {
+		security, err := k.security()
+		if err != nil {
+			return err
+		}
+		mechanism := sarama.SCRAM_MECHANISM_SHA_256
+		if security.Mechanism == ScramSHA512 {
+			mechanism = sarama.SCRAM_MECHANISM_SHA_512
+		}
+		salt := make([]byte, 16)
+		if _, err := rand.Read(salt); err != nil {
+			return err
+		}
+		admin, err := k.clusterAdmin()
+		if err != nil {
+			return fmt.Errorf("change the password: %w", err)
+		}
+		defer func() { _ = admin.Close() }()
+		results, err := admin.UpsertUserScramCredentials([]sarama.AlterUserScramCredentialsUpsert{{
+			Name: security.User, Mechanism: mechanism, Iterations: scramIterations, Salt: salt, Password: []byte(password),
+		}})
+		for _, result := range results {
+			if err == nil && result.ErrorCode != sarama.ErrNoError {
+				err = result.ErrorCode
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("change the password: %w", err)
+		}
+		return nil
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -13,12 +15,18 @@ import (
 	"github.com/millrace/millrace/testing/certs"
 )
 
-// refuses checks that the broker refuses a client with this security.
+// refuses checks that the broker refuses a client with this security, and that
+// the error says so. A client without the broker's TLS or SASL can't know.
 func refuses(t *testing.T, address string, security Security) {
 	t.Helper()
 	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Log: quiet}
-	if err := k.Ping(t.Context()); err == nil {
-		t.Error("the broker accepts the client")
+	err := k.Ping(t.Context())
+	if err == nil {
+		t.Fatal("the broker accepts the client")
+	}
+	if (security.TLS != nil || security.Mechanism != "") && !errors.Is(err, ErrRefused) && t.Name() != "TestSecurity/TLS_and_SCRAM-SHA-512/nobody" ||
+		errors.Is(err, ErrRefused) && strings.Contains(err.Error(), "run out") {
+		t.Errorf("%v is not told as it is", err)
 	}
 }
 
@@ -127,4 +135,61 @@ func TestBrokerForgetsPasswords(t *testing.T) {
 		t.Error(err)
 	}
 	refuses(t, broker.Addr(), old)
+}
+
+// A client reads its authorities and its password again for each connection, and
+// the error of a refused client names the user.
+func TestSecurityIsRenewed(t *testing.T) {
+	t.Parallel()
+	first, second := certs.New(t), certs.New(t)
+	server := func(a *certs.Authority) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{a.Pair("127.0.0.1")}, MinVersion: tls.VersionTLS12}
+	}
+	client := func(a *certs.Authority, password string) *Security {
+		return &Security{&tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS12}, ScramSHA256, "millrace", password}
+	}
+	dir, address := t.TempDir(), "127.0.0.1:0"
+	start := func(a *certs.Authority, password string) *embedded.Broker {
+		broker, err := embedded.Start(address, dir, false, embedded.Security{TLS: server(a), Mechanism: ScramSHA256, User: "millrace", Password: password}, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address = broker.Addr()
+		return broker
+	}
+	broker := start(first, "hunter2")
+	var now atomic.Pointer[Security]
+	now.Store(client(first, "hunter2"))
+	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Log: quiet, Renewed: func() (Security, error) { return *now.Load(), nil }}
+	ensureTopics(t, k)
+	bus, err := k.EventBus() // one client for the whole test
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, bus)
+	deliver := func(seq int) {
+		t.Helper()
+		delivered := make(chan error, 1)
+		bus.Append(newRecord(streamIn(1), seq), func(err error) { delivered <- err })
+		if err := receive(t, delivered, "delivery"); err != nil {
+			t.Error(err)
+		}
+	}
+	deliver(1)
+	if err := broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	broker = start(second, "hunter3")
+	defer func() { _ = broker.Close() }()
+	for wrong, says := range map[*Security]string{
+		client(first, "hunter3"):  "isn't trusted",
+		client(second, "hunter2"): "Kafka refuses the user millrace",
+	} {
+		now.Store(wrong)
+		if err := k.Ping(t.Context()); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: want %s", err, says)
+		}
+	}
+	now.Store(client(second, "hunter3"))
+	deliver(2)
 }

@@ -106,7 +106,7 @@ func (s *Subscription) stay(topic string, to chan<- *message.Message) {
 			try = 0
 		}
 		if err != nil && s.session.Err() == nil {
-			s.group.failed(err)
+			s.group.failed(told(err))
 			_ = Backoff(s.accepting, try) // an error means closed: the loop ends
 		}
 	}

@@ -57,7 +57,7 @@ func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
 func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
 	var topics Topics
 	err := within(ctx, func() error {
-		client, err := sarama.NewClient(k.Brokers, k.sarama())
+		client, err := k.client()
 		if err != nil {
 			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
 		}

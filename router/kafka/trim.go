@@ -56,7 +56,7 @@ func (k *Kafka) TrimCommands(ctx context.Context, partition int32, before time.T
 		return 0, nil
 	}
 	err = within(ctx, func() error {
-		admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
+		admin, err := k.clusterAdmin()
 		if err != nil {
 			return fmt.Errorf("trim commands: %w", err)
 		}

@@ -118,7 +118,7 @@ func (f *CommandFinder) connect() error {
 	if f.client != nil {
 		return nil
 	}
-	client, err := sarama.NewClient(f.kafka.Brokers, f.kafka.sarama())
+	client, err := f.kafka.client()
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,8 @@ func testSecureKafka(s *stack, password string, set settings) {
 	} {
 		if said, err := runCommand(t, operator.with(stranger), "dead-letters", "list"); err == nil {
 			t.Errorf("with %s it is let in: %s", name, said)
+		} else if name == "another password" && !strings.Contains(said, "Kafka refuses the user millrace") {
+			t.Errorf("with %s it is told otherwise: %s", name, said)
 		}
 	}
 	if logged := all.stdout.String() + all.stderr.String(); strings.Contains(logged, "hunter2") {

@@ -106,6 +106,13 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		defer m.shut("broker", func(context.Context) error { return broker.Close() })
 		at.Broker = broker.Addr()
 		brokers = []string{broker.Addr()}
+		if cfg.Kafka.SASL.Mechanism != config.SASLOff && cfg.Kafka.SASL.PasswordFile != "" {
+			renewing, stop := context.WithCancel(ctx)
+			var renewal sync.WaitGroup
+			renewal.Go(func() { m.renewPassword(renewing, cfg, broker.Addr()) })
+			defer renewal.Wait()
+			defer stop()
+		}
 	}
 	if m.kafka, err = newKafka(cfg, brokers, m.Log); err != nil {
 		return err

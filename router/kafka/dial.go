@@ -1,0 +1,222 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ErrRefused is the error of a connection that a broker doesn't take from this
+// user, or whose broker this client doesn't trust. Waiting helps only if
+// somebody changes a password or a certificate.
+var ErrRefused = errors.New("refused")
+
+// dialer opens the connections of a client, with TLS and SASL. sarama's own TLS
+// and SASL keep the first authorities and the first password, and tell a broker
+// that hangs up as EOF.
+type dialer struct {
+	kafka   *Kafka
+	timeout time.Duration // of the TCP connection
+}
+
+// handshakeTimeout is the limit for the handshakes of TLS and SASL, some round
+// trips.
+const handshakeTimeout = 15 * time.Second
+
+// Dial implements sarama's proxy.Dialer.
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: d.timeout}).Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	if conn, err = d.secure(ctx, conn, address); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// secure does the handshakes of TLS and SASL, with the settings of the moment.
+func (d dialer) secure(ctx context.Context, conn net.Conn, address string) (secured net.Conn, err error) {
+	defer func() {
+		if err != nil {
+			_ = conn.Close()
+		}
+	}()
+	security, err := d.kafka.security()
+	if err != nil {
+		return nil, err
+	}
+	if security.TLS != nil {
+		if conn, err = handshakeTLS(ctx, conn, address, security.TLS); err != nil {
+			return nil, err
+		}
+	}
+	if security.Mechanism != "" {
+		until, _ := ctx.Deadline()
+		if err := conn.SetDeadline(until); err != nil {
+			return nil, err
+		}
+		if err := security.authenticate(conn); err != nil {
+			return nil, err
+		}
+		if err := conn.SetDeadline(time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// security returns the settings of the moment.
+func (k *Kafka) security() (Security, error) {
+	if k.Renewed == nil {
+		return k.Security, nil
+	}
+	return k.Renewed()
+}
+
+func handshakeTLS(ctx context.Context, conn net.Conn, address string, config *tls.Config) (net.Conn, error) {
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return conn, err
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		var untrusted *tls.CertificateVerificationError
+		if errors.As(err, &untrusted) {
+			err = refusal{fmt.Sprintf("the certificate of Kafka at %s isn't trusted", address), untrusted.Err}
+		}
+		return conn, err
+	}
+	return secured, nil
+}
+
+// authenticate does the SASL handshake (KIP-43, KIP-152).
+func (s Security) authenticate(conn net.Conn) error {
+	handshake := kmsg.NewPtrSASLHandshakeRequest()
+	handshake.Version, handshake.Mechanism = 1, s.Mechanism
+	known := kmsg.NewPtrSASLHandshakeResponse()
+	if err := exchange(conn, handshake, known); err != nil {
+		return fmt.Errorf("SASL: %w", err)
+	}
+	if err := kerr.ErrorForCode(known.ErrorCode); err != nil {
+		return refusal{fmt.Sprintf("Kafka doesn't take the SASL mechanism %s, only %v", s.Mechanism, known.SupportedMechanisms), err}
+	}
+	if s.Mechanism == Plain {
+		_, err := s.prove(conn, []byte("\x00"+s.User+"\x00"+s.Password))
+		return err
+	}
+	conversation, err := s.scram()
+	if err != nil {
+		return err
+	}
+	for challenge := []byte(nil); ; {
+		proof, err := conversation.Step(string(challenge))
+		if err != nil {
+			return s.refused(err)
+		}
+		if conversation.Done() {
+			return nil
+		}
+		if challenge, err = s.prove(conn, []byte(proof)); err != nil {
+			return err
+		}
+	}
+}
+
+// prove sends one step of a mechanism, and returns the broker's answer.
+func (s Security) prove(conn net.Conn, proof []byte) (challenge []byte, err error) {
+	request := kmsg.NewPtrSASLAuthenticateRequest()
+	request.Version, request.SASLAuthBytes = 1, proof
+	answer := kmsg.NewPtrSASLAuthenticateResponse()
+	switch err := exchange(conn, request, answer); {
+	case errors.Is(err, io.EOF): // the embedded broker, and brokers of before KIP-152, hang up
+		return nil, s.refused(errors.New("the broker hung up"))
+	case err != nil:
+		return nil, fmt.Errorf("SASL: %w", err)
+	}
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		if answer.ErrorMessage != nil {
+			err = errors.New(*answer.ErrorMessage)
+		}
+		return nil, s.refused(err)
+	}
+	return answer.SASLAuthBytes, nil
+}
+
+func (s Security) refused(why error) error {
+	return refusal{fmt.Sprintf("Kafka refuses the user %s: wrong password, or no such user for %s", s.User, s.Mechanism), why}
+}
+
+// refusal is an [ErrRefused] with its text.
+type refusal struct {
+	text string
+	why  error
+}
+
+// Error implements error.
+func (r refusal) Error() string { return fmt.Sprintf("%s (%v)", r.text, r.why) }
+
+// Unwrap returns the reason, and ErrRefused.
+func (r refusal) Unwrap() []error { return []error{ErrRefused, r.why} }
+
+// told returns the refusal in an error of sarama, or the error itself: sarama
+// says that it has run out of brokers.
+func told(err error) error {
+	var refused refusal
+	if errors.As(err, &refused) {
+		return refused
+	}
+	var alert *net.OpError // TLS 1.3 refuses a client after the handshake
+	if errors.As(err, &alert) && alert.Op == "remote error" {
+		return refusal{"Kafka refuses the certificate of this client, or wants one", alert.Err}
+	}
+	return err
+}
+
+// maxAnswer is the limit of an answer in the SASL handshake.
+const maxAnswer = 1 << 20
+
+// exchange sends a request before sarama has the connection, and reads the
+// answer.
+func exchange(conn net.Conn, request kmsg.Request, answer kmsg.Response) error {
+	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID)).AppendRequest(nil, request, 0)); err != nil {
+		return err
+	}
+	var head [8]byte // size and correlation id
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return io.EOF
+		}
+		return err
+	}
+	size := int64(binary.BigEndian.Uint32(head[:])) - 4
+	if size < 0 || size > maxAnswer {
+		return fmt.Errorf("%d bytes are no answer of Kafka", size)
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return err
+	}
+	answer.SetVersion(request.GetVersion())
+	return answer.ReadFrom(body)
+}
+
+func (k *Kafka) dialed(c *sarama.Config) {
+	c.Net.Proxy.Enable = true
+	c.Net.Proxy.Dialer = dialer{k, c.Net.DialTimeout}
+}
