@@ -80,6 +80,9 @@ func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envel
 		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, err.Error(), ""))
 	case event == nil:
 		return eventlog.TypeCommandUnchanged, EncodeBody(unchangedBody{CommandType: envelope.Type})
+	case len(body) > eventlog.MaxRecordBody:
+		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope,
+			fmt.Sprintf("the event has %d bytes, and a record at most %d", len(body), eventlog.MaxRecordBody), ""))
 	default:
 		return event.Type(), body
 	}
@@ -94,13 +97,23 @@ func versionMismatch(is, expected uint64) *aggregate.Refusal {
 }
 
 func refused(envelope *eventlog.Envelope, no *aggregate.Refusal) (string, []byte) {
-	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{CommandType: envelope.Type, Problem: no.Slug, Detail: no.Detail})
+	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{
+		CommandType: envelope.Type, Problem: no.Slug, Detail: eventlog.Bounded(no.Detail, maxReason),
+	})
 }
+
+// The limits of texts in a record, in bytes. The texts are of any length: a rule
+// may quote the whole payload. [eventlog.MaxRecordBody] has room for a command
+// with these texts, each byte written as \u and four digits.
+const (
+	maxReason = 4 << 10
+	maxStack  = 16 << 10
+)
 
 func deferredBodyOf(envelope *eventlog.Envelope, reason, stack string) deferredBody {
 	return deferredBody{
 		CommandType: envelope.Type, Payload: envelope.Body, ExpectedVersion: envelope.ExpectedVersion,
-		Reason: reason, Stack: stack,
+		Reason: eventlog.Bounded(reason, maxReason), Stack: eventlog.Bounded(stack, maxStack),
 	}
 }
 

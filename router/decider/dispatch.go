@@ -244,7 +244,7 @@ func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 		if reason := msg.Metadata.Get(middleware.ReasonForPoisonedKey); err == nil && reason != "" {
 			d.Meter.DeadLettered()
 			at := kafka.PlaceOf(msg)
-			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", reason)
+			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", eventlog.Bounded(reason, maxReason))
 			return out, d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
 		}
 		return out, err

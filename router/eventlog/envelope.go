@@ -67,7 +67,10 @@ func (e *Envelope) Headers() []Header {
 // any binary.
 func DecodeEnvelope(raw RawMessage, partitions int32) (Envelope, error) {
 	e := Envelope{Partition: raw.Partition, Offset: raw.Offset, Body: raw.Body, Trace: raw.Get(HeaderTraceParent)}
-	var err error
+	err := raw.checkSize()
+	if err != nil {
+		return e, err
+	}
 	if e.Stream, err = raw.stream(partitions); err != nil {
 		return e, err
 	}

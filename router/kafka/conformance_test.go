@@ -181,6 +181,7 @@ func produce(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) (place
 	t.Helper()
 	config := k.sarama()
 	config.Producer.Partitioner = sarama.NewManualPartitioner
+	config.Producer.MaxMessageBytes = 1 << 20 // another program's
 	producer, err := sarama.NewSyncProducer(k.Brokers, config)
 	if err != nil {
 		t.Fatal(err)

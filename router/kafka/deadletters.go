@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -17,6 +18,9 @@ import (
 const (
 	headerPoisonedPartition = "partition_poisoned"
 	headerPoisonedOffset    = "offset_poisoned"
+	// The headers of a stub.
+	headerPoisonedSize   = "size_poisoned"
+	headerPoisonedDigest = "sha256_poisoned"
 )
 
 // DeadLetter is a message that no binary can decode.
@@ -30,6 +34,11 @@ type DeadLetter struct {
 	Reason string
 	// From is the message's former place, as "<topic> <partition>/<offset>".
 	From string
+	// Size is not 0 for a stub: the message was too large for the dead letters.
+	// Size is the message's size in bytes, and Digest the SHA-256 of its body in
+	// lower-case hex. The message itself is at its former place.
+	Size   int64
+	Digest string
 }
 
 // ReadDeadLetters calls fn for each dead letter, up to the topic's present end,
@@ -84,10 +93,17 @@ func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
 			partition = value
 		case headerPoisonedOffset:
 			offset = value
+		case headerPoisonedSize:
+			d.Size, _ = strconv.ParseInt(value, 10, 64) // another program's header counts as 0
+		case headerPoisonedDigest:
+			d.Digest = value
 		case middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey:
 		default:
 			d.Headers[key] = value
 		}
+	}
+	if len(d.Body) > 0 { // a header of the message itself
+		d.Size, d.Digest = 0, ""
 	}
 	d.From = fmt.Sprintf("%s %s/%s", topic, partition, offset)
 	return d

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,6 +36,10 @@ func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
 	for _, m := range messages {
 		m.Topic = k.Topic(eventlog.TopicCommands)
 	}
+	earlier := 0
+	for partition := range int32(partitions) {
+		earlier += len(kafkaMessages(t, k, eventlog.TopicCommands, partition))
+	}
 	produce(t, k, messages...)
 	publisher, err := k.DeadLetterPublisher()
 	if err != nil {
@@ -48,7 +53,7 @@ func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
 	m := join(t, k, eventlog.TopicCommands, &claimant{}, nil, poison, func(message.HandlerFunc) message.HandlerFunc {
 		return func(*message.Message) ([]*message.Message, error) { return nil, errors.New("it can't be decoded") }
 	})
-	eventually(t, "buried", func() bool { return len(deadLetters(t, k)) == len(messages) })
+	eventually(t, "buried", func() bool { return len(deadLetters(t, k)) == earlier+len(messages) })
 	m.leave(t)
 }
 
@@ -151,5 +156,75 @@ func TestDropDeadLetters(t *testing.T) {
 		if diff := cmp.Diff(step.left, left()); diff != "" {
 			t.Errorf("left after %v (-want +got):\n%s", step.drop, diff)
 		}
+	}
+}
+
+// A message that is too large for the dead letters leaves a stub, with the
+// place, the size and the digest of the message; later messages go on.
+func TestDeadLetterStub(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	config := k.sarama()
+	config.Producer.Partitioner, config.Producer.Compression, config.Producer.MaxMessageBytes = sarama.NewManualPartitioner, sarama.CompressionGZIP, 50<<20
+	producer, err := sarama.NewSyncProducer(k.Brokers, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, producer)
+	large := make([]byte, 5<<20)
+	for _, m := range []*sarama.ProducerMessage{
+		{Value: sarama.ByteEncoder(large)},
+		{Key: sarama.ByteEncoder(large), Headers: []sarama.RecordHeader{{Key: []byte("any"), Value: large}}},
+	} {
+		m.Topic, m.Partition = k.Topic(eventlog.TopicCommands), 2
+		if _, _, err := producer.SendMessage(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury(t, k, &sarama.ProducerMessage{Partition: 2, Key: sarama.StringEncoder("later")})
+	digest := fmt.Sprintf("%x", sha256.Sum256(large))
+	nothing := fmt.Sprintf("%x", sha256.Sum256(nil))
+	got := map[string]DeadLetter{}
+	for _, d := range deadLetters(t, k) {
+		got[d.From] = d
+	}
+	from := k.Topic(eventlog.TopicCommands) + " 2/"
+	if d := got[from+"0"]; d.Size != 5<<20+int64(len("no key")) || d.Digest != digest || len(d.Body) != 0 || d.Reason != "it can't be decoded" || len(d.Headers) != 0 {
+		t.Errorf("%+v", d)
+	}
+	if d := got[from+"1"]; d.Size != 10<<20+int64(len("any")) || d.Digest != nothing || len(d.Key) > 300 || len(d.Headers) != 0 {
+		t.Errorf("%+v", d)
+	}
+	if d := got[from+"2"]; d.Key != "later" || d.Size != 0 || d.Digest != "" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// A stub takes the place of a message that Kafka refuses for its size, by a
+// limit of its own.
+func TestDeadLetterStubAfterARefusal(t *testing.T) {
+	t.Parallel()
+	k := newKafka(t)
+	ensureTopicsBut(t, k, eventlog.TopicDeadLetters)
+	createTopic(t, k, eventlog.TopicDeadLetters, partitions, 1, map[string]string{"max.message.bytes": "10000"})
+	bury(t, k, &sarama.ProducerMessage{Partition: 2, Value: sarama.ByteEncoder(make([]byte, 20_000))})
+	if got := deadLetters(t, k); len(got) != 1 || got[0].Size != 20_000+int64(len("no key")) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The largest record that a partition processor makes fits topic events.
+func TestTheLargestRecordFits(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	records := newRecords(3)
+	for _, r := range records { // together more than a batch
+		r.CommandID, r.CommandHash, r.Trace = strings.Repeat("i", 4<<10), strings.Repeat("h", 4<<10), strings.Repeat("t", 4<<10)
+		r.Body = make([]byte, eventlog.MaxRecordBody)
+		r.Seal()
+	}
+	appendAll(t, k, records...)
+	if end, err := newLogReader(t, k).End(t.Context(), 1); end != 3 || err != nil {
+		t.Errorf("%d records, %v", end, err)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ErrRefused is the error of a connection that a broker doesn't take from this
-// user, or whose broker this client doesn't trust. Waiting helps only if
+// ErrRefused is the error of a connection whose broker refuses the client's name
+// and password, or whose broker the client doesn't trust. Waiting helps only if
 // somebody changes a password or a certificate.
 var ErrRefused = errors.New("refused")
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // Kafka has the settings of the cluster with the log. A method that opens a
@@ -21,7 +23,7 @@ type Kafka struct {
 	// Renewed returns the security with all files read again, for each connection;
 	// nil means that Security never changes.
 	Renewed func() (Security, error)
-	Prefix      string // in front of the names of topics and groups
+	Prefix  string // in front of the names of topics and groups
 	// Producers is the number of producers of a bus, which share the partitions;
 	// 0 is 1. sarama's idempotent producer has one request on the way to a broker.
 	// Messages for its other partitions wait and go in several requests, one
@@ -64,6 +66,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Net.DialTimeout = 5 * time.Second
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.MaxMessageBytes = eventlog.MaxMessage // of a batch too
 	c.Producer.Idempotent = true
 	c.Net.MaxOpenRequests = 1 // a condition of sarama's idempotent producer
 	c.Producer.Retry.Max = retryMax

@@ -3,6 +3,8 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"github.com/millrace/millrace/router/eventlog"
 )
@@ -139,8 +142,19 @@ func newProducerMessage(topic string, key []byte, metadata message.Metadata, bod
 
 // deadLetterMarshaler writes a message from Kafka unchanged: body, headers and
 // key, even a key of another form. The metadata of Watermill's poison queue, and
-// the message's former place, become additional headers.
+// the message's former place, become additional headers. A message that is too
+// large becomes a stub.
 type deadLetterMarshaler struct{}
+
+// stubKey is the key of a context whose message becomes a stub.
+type stubKey struct{}
+
+const (
+	// maxReason is the limit of a dead letter's reason, in bytes.
+	maxReason = 4 << 10
+	// maxStubKey is the limit of a stub's key, in bytes.
+	maxStubKey = 256
+)
 
 var _ kafka.Marshaler = deadLetterMarshaler{}
 
@@ -151,16 +165,30 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 	if len(key) == 0 {
 		key = []byte("no key")
 	}
-	metadata := message.Metadata{}
+	metadata, body := message.Metadata{}, []byte(msg.Payload)
+	size := len(key) + len(body)
 	for _, h := range d.headers {
 		metadata[h.Key] = h.Value
+		size += len(h.Key) + len(h.Value)
+	}
+	stub := msg.Context().Value(stubKey{}) != nil || size > maxDeadLetter-deadLetterRoom
+	if stub {
+		digest := sha256.Sum256(body)
+		key, body = []byte(strings.ToValidUTF8(eventlog.Bounded(string(key), maxStubKey), "?")), nil
+		metadata = message.Metadata{headerPoisonedSize: strconv.Itoa(size), headerPoisonedDigest: hex.EncodeToString(digest[:])}
 	}
 	for name, value := range msg.Metadata {
-		if name != eventlog.HeaderType { // the message's own header stays, or stays missing
-			metadata[name] = value
+		switch name {
+		case middleware.ReasonForPoisonedKey, middleware.PoisonedTopicKey, middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey:
+			metadata[name] = eventlog.Bounded(value, maxReason)
+		case eventlog.HeaderType: // the message's own header stays, or stays missing
+		default:
+			if !stub {
+				metadata[name] = value
+			}
 		}
 	}
-	out := newProducerMessage(topic, key, metadata, msg.Payload)
+	out := newProducerMessage(topic, key, metadata, body)
 	out.Headers = append(out.Headers,
 		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(d.at.Partition), 10)},
 		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, d.at.Offset, 10)})

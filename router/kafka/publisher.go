@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,36 @@ func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a producer: %w", told(err))
 	}
-	return patientPublisher{publisher}, nil
+	return patientPublisher{stubPublisher{publisher}}, nil
+}
+
+// stubPublisher is a publisher of dead letters that replaces a message by a stub
+// if Kafka refuses the message at every try.
+type stubPublisher struct{ message.Publisher }
+
+// Publish implements [message.Publisher].
+func (p stubPublisher) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		err := p.Publisher.Publish(topic, msg)
+		if refusedForGood(err) {
+			stub := msg.Copy()
+			stub.SetContext(context.WithValue(msg.Context(), stubKey{}, true))
+			err = p.Publisher.Publish(topic, stub)
+		}
+		if err != nil {
+			return told(err)
+		}
+	}
+	return nil
+}
+
+// refusedForGood reports whether an error says that Kafka takes a message at no
+// try.
+func refusedForGood(err error) bool {
+	var config sarama.ConfigurationError // larger than the producer's own limit
+	return errors.As(err, &config) || slices.ContainsFunc([]error{
+		sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge, sarama.ErrInvalidRecord, sarama.ErrInvalidTimestamp,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // patientPublisher is a publisher with a bounded wait in Close, for a broker
@@ -39,8 +69,12 @@ func (p patientPublisher) Close() error { return givenUp(closePatience, p.Publis
 
 // maxDeadLetter is the size of the largest dead letter, in bytes: twice the
 // default limit of other topics. So the largest message fits, with the
-// additional headers.
+// additional headers, unless the message was compressed or the cluster takes
+// larger messages.
 const maxDeadLetter = 2 << 20
+
+// deadLetterRoom is the room for the additional headers, and Kafka's own bytes.
+const deadLetterRoom = 64 << 10
 
 // asyncBuffer is the limit of messages under way. The producer's channel has
 // room for all of them, so Publish never waits for a broker.

@@ -88,10 +88,11 @@ func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 		"retention.bytes":     &forever,
 		"min.insync.replicas": &insync,
 	}
+	size := strconv.Itoa(1 << 20) // Kafka's default, whatever the cluster's is
 	if topic == k.Topic(eventlog.TopicDeadLetters) {
-		size := strconv.Itoa(maxDeadLetter)
-		config["max.message.bytes"] = &size
+		size = strconv.Itoa(maxDeadLetter)
 	}
+	config["max.message.bytes"] = &size
 	err := admin.CreateTopic(topic, &sarama.TopicDetail{
 		NumPartitions:     k.Partitions,
 		ReplicationFactor: k.Replication,
@@ -150,6 +151,11 @@ func (k *Kafka) checkConfig(admin sarama.ClusterAdmin, topic string) error {
 	for _, entry := range entries {
 		if value, ok := want[entry.Name]; ok && entry.Value != value {
 			return fmt.Errorf("%w %s: %s is %s, and must be %s", ErrTopic, topic, entry.Name, entry.Value, value)
+		}
+		if entry.Name == "max.message.bytes" && topic != k.Topic(eventlog.TopicDeadLetters) {
+			if n, err := strconv.Atoi(entry.Value); err != nil || n < eventlog.MaxMessage {
+				return fmt.Errorf("%w %s: max.message.bytes is %s, and must be %d or more", ErrTopic, topic, entry.Value, eventlog.MaxMessage)
+			}
 		}
 		if entry.Name == "min.insync.replicas" && k.Replication >= 3 {
 			if n, err := strconv.Atoi(entry.Value); err != nil || n < 2 {

@@ -112,6 +112,7 @@ func TestEnsureTopicsRefuses(t *testing.T) {
 		"retention by size":  {eventlog.TopicCommands, partitions, map[string]string{"retention.bytes": "1000000"}, 1, "commands: retention.bytes is 1000000, and must be -1"},
 		"compaction":         {eventlog.TopicEvents, partitions, map[string]string{"cleanup.policy": "compact"}, 1, "events: cleanup.policy is compact, and must be delete"},
 		"compaction as well": {eventlog.TopicDeadLetters, partitions, map[string]string{"cleanup.policy": "compact,delete"}, 1, "dead-letters: cleanup.policy is compact,delete, and must be delete"},
+		"small messages":     {eventlog.TopicEvents, partitions, map[string]string{"max.message.bytes": "999999"}, 1, "events: max.message.bytes is 999999, and must be 1000000 or more"},
 		"unclean elections":  {eventlog.TopicEvents, partitions, map[string]string{"unclean.leader.election.enable": "true"}, 1, "events: unclean.leader.election.enable is true, and must be false"},
 		"fewer replicas":     {eventlog.TopicCommands, partitions, nil, 3, "has 1 replicas, and kafka.replication is 3"},
 		"fewer brokers":      {"", 0, nil, 3, "commands: can't be created with kafka.replication 3: there are fewer brokers"},

@@ -72,6 +72,10 @@ func (c deadLettersShowCmd) Run(in *invocation) error {
 		for _, name := range sortedKeys(d.Headers) {
 			fmt.Fprintf(in.stdout, "header  %s: %q\n", name, d.Headers[name])
 		}
+		if d.Size > 0 {
+			fmt.Fprintf(in.stdout, "stub    the message has %d bytes, too many for the dead letters, and its body the SHA-256 %s\n", d.Size, d.Digest)
+			return found
+		}
 		fmt.Fprintf(in.stdout, "body    %q\n", d.Body)
 		return found
 	})
