@@ -8,7 +8,7 @@ func TestBounded(t *testing.T) {
 		"abcd":                 "abcd",
 		"abcde":                "abcd... (5 bytes)",
 		"abcé":                 "abc... (5 bytes)",
-		"é\x80\x80\x80\x80":    "é... (6 bytes)",
+		"é\x80\x80\x80\x80":    "... (6 bytes)",
 		"\x80\x80\x80\x80\x80": "... (5 bytes)",
 	} {
 		if got := Bounded(text, 4); got != want {

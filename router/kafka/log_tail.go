@@ -81,8 +81,8 @@ func (lt *LogTail) Reader(log *LogReader) *TailReader { return &TailReader{log, 
 
 // Follow calls fn with the records of a partition in log order, from offset from
 // on, until the context ends. All readers share the records, so fn must not
-// change a record. Follow returns the context's cause, fn's first error, or
-// [ErrOffsetGone].
+// change a record. Follow returns the context's cause, fn's first error,
+// [ErrOffsetGone], or [ErrDamaged].
 func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
 	ctx, end, err := r.begin(ctx)
 	if err != nil {
@@ -102,6 +102,9 @@ func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn
 			before := next
 			if records, next, err = r.fetchFrom(ctx, partition, next); errors.Is(err, ErrOffsetGone) {
 				return err
+			}
+			if damaged(err) {
+				return r.damage(partition, next, err)
 			}
 			if err != nil {
 				r.log.Debug("reading", "topic", r.topic, "partition", partition, "error", err)

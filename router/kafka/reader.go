@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -32,6 +33,7 @@ type reader struct {
 	stopped context.Context // ends when the reader is closed
 	stop    context.CancelFunc
 	reads   sync.WaitGroup
+	damaged map[int32]bool // partitions whose last read ended with an ErrDamaged
 }
 
 func (k *Kafka) reader(topic string) (*reader, error) {
@@ -118,14 +120,17 @@ func (r *reader) offset(ctx context.Context, partition int32, which int64) (int6
 
 // follow calls fn with the messages of a partition in log order, from offset
 // from on, up to 1,000 at once, until the context ends. follow waits for brokers
-// that are away. follow returns the context's cause, fn's first error, or
-// [ErrOffsetGone].
+// that are away. follow returns the context's cause, fn's first error,
+// [ErrOffsetGone], or [ErrDamaged].
 func (r *reader) follow(ctx context.Context, partition int32, from int64, fn func([]*sarama.ConsumerMessage) error) error {
 	ctx, end, err := r.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("read partition %d of %s: %w", partition, r.topic, err)
 	}
 	defer end()
+	if err := r.probeAgain(ctx, partition, from); err != nil {
+		return err
+	}
 	var consumer sarama.PartitionConsumer
 	err = within(ctx, func() (err error) {
 		consumer, err = r.consumer.ConsumePartition(r.topic, partition, from)
@@ -143,11 +148,13 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
+	var next atomic.Int64
+	next.Store(from)
 	go func() {
 		defer cancel()
-		ended <- r.errorsOf(consumer, partition)
+		ended <- r.errorsOf(consumer, partition, &next)
 	}()
-	err = r.consume(reading, consumer, fn)
+	err = r.consume(reading, consumer, partition, &next, fn)
 	cancel()
 	consumer.AsyncClose()
 	go func() {
@@ -177,30 +184,53 @@ func await(ctx context.Context, ended <-chan error) error {
 }
 
 // errorsOf logs errors that pass, and returns the first other error.
-func (r *reader) errorsOf(consumer sarama.PartitionConsumer, partition int32) error {
+func (r *reader) errorsOf(consumer sarama.PartitionConsumer, partition int32, next *atomic.Int64) error {
 	for e := range consumer.Errors() {
 		if errors.Is(e.Err, sarama.ErrOffsetOutOfRange) {
+			if err := r.probe(partition, next.Load()); err != nil { // sarama believes a damaged offset
+				return err
+			}
 			return fmt.Errorf("partition %d of %s: %w", partition, r.topic, ErrOffsetGone)
+		}
+		if damaged(e.Err) {
+			if err := r.probe(partition, next.Load()); err != nil {
+				return err
+			}
 		}
 		r.log.Debug("reading", "topic", r.topic, "partition", partition, "error", e.Err)
 	}
 	return nil
 }
 
-func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer, fn func([]*sarama.ConsumerMessage) error) error {
+func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer, partition int32, next *atomic.Int64, fn func([]*sarama.ConsumerMessage) error) error {
 	batch := make([]*sarama.ConsumerMessage, 0, maxRead)
+	silence := time.NewTicker(silencePatience)
+	defer silence.Stop()
 	for {
 		batch = batch[:0]
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-silence.C:
+			if next.Load() < consumer.HighWaterMarkOffset() {
+				if err := within(ctx, func() error { return r.probe(partition, next.Load()) }); damaged(err) {
+					return err
+				}
+			}
+			continue
 		case m, ok := <-consumer.Messages():
 			if !ok {
 				return fmt.Errorf("reading %s ended", r.topic)
 			}
 			batch = append(batch, m)
 		}
-		if err := fn(fill(batch, consumer.Messages())); err != nil {
+		batch = fill(batch, consumer.Messages())
+		if err := r.checkOffsets(ctx, batch, next.Load(), consumer.HighWaterMarkOffset()); err != nil {
+			return err
+		}
+		next.Store(batch[len(batch)-1].Offset + 1)
+		silence.Reset(silencePatience)
+		if err := fn(batch); err != nil {
 			return err
 		}
 	}
@@ -262,7 +292,8 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 // Follow calls fn with the records of a partition in log order, from offset from
 // on, up to 1,000 at once, until the context ends. Later calls reuse the slice,
 // so fn must not keep the slice. Follow waits for brokers that are away. Follow
-// returns the context's cause, fn's first error, or [ErrOffsetGone].
+// returns the context's cause, fn's first error, [ErrOffsetGone], or
+// [ErrDamaged].
 func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
 	records := make([]eventlog.Record, 0, maxRead)
 	var headers []eventlog.Header
@@ -336,6 +367,15 @@ func fetch(client sarama.Client, topic string, partition int32, offset int64, ma
 		batch := records.RecordBatch
 		if batch == nil {
 			continue
+		}
+		if batch.PartialTrailingRecord {
+			if next == offset { // a broker sends the first batch whole (KIP-74)
+				return nil, 0, fmt.Errorf("%w (%w)", ErrDamaged, errCut)
+			}
+			break
+		}
+		if batch.LastOffset() < offset || batch.LastOffset() >= block.HighWaterMarkOffset {
+			return nil, 0, fmt.Errorf("%w (%w)", ErrDamaged, errSkipped)
 		}
 		next = max(next, batch.LastOffset()+1)
 		if batch.Control {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,8 @@ type fetched struct {
 
 func (f fetched) Messages() <-chan *sarama.ConsumerMessage { return f.messages }
 
+func (fetched) HighWaterMarkOffset() int64 { return 2500 }
+
 // Messages that are already there come at once, up to a limit.
 func TestFollowInBatches(t *testing.T) {
 	from := fetched{messages: make(chan *sarama.ConsumerMessage, 2500)}
@@ -78,7 +81,7 @@ func TestFollowInBatches(t *testing.T) {
 	}
 	var sizes []int
 	next := int64(0)
-	err := (&reader{}).consume(t.Context(), from, func(batch []*sarama.ConsumerMessage) error {
+	err := (&reader{}).consume(t.Context(), from, 0, new(atomic.Int64), func(batch []*sarama.ConsumerMessage) error {
 		sizes = append(sizes, len(batch))
 		for _, m := range batch {
 			if m.Offset != next {

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 )
 
 // Subscription is a Watermill subscriber over a consumer group. A
@@ -29,6 +30,8 @@ type Subscription struct {
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
+	// sampler is for the warnings of a partition that can't be read.
+	sampler logging.Sampler
 
 	accepting context.Context // ends when Close stops the intake
 	stop      context.CancelFunc
@@ -41,6 +44,10 @@ type Subscription struct {
 }
 
 var _ message.Subscriber = (*Subscription)(nil)
+
+// repeatDamage is the least time between two warnings of partitions that can't be
+// read.
+const repeatDamage = time.Minute
 
 // resendAfter is the pause between a nack and the same message again.
 const resendAfter = 100 * time.Millisecond
@@ -71,7 +78,8 @@ func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHand
 func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	s := &Subscription{
 		kafka: k, name: group, tail: tail, drain: drain, log: k.Log,
-		group: &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)},
+		sampler: logging.Sampler{Interval: repeatDamage},
+		group:   &membership{handler: handler, partitions: k.Partitions, log: k.Log.With("group", group)},
 	}
 	s.accepting, s.stop = context.WithCancel(context.Background())
 	s.session, s.leave = context.WithCancel(context.Background())
@@ -138,6 +146,10 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	var logging sync.WaitGroup
 	logging.Go(func() {
 		for err := range group.Errors() {
+			if damaged(err) {
+				s.sampler.Warn(s.group.log, "can't read a partition; trying again", "topic", topic, "error", err)
+				continue
+			}
 			s.group.log.Debug("consuming", "topic", topic, "error", err)
 		}
 	})
@@ -234,7 +246,11 @@ func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.
 			claim.Abandon()
 			return
 		}
-		s.group.log.Debug("reading", "partition", claim.Partition, "error", err)
+		if damaged(err) {
+			s.sampler.Warn(s.group.log, "can't read a partition; trying again", "partition", claim.Partition, "error", err)
+		} else {
+			s.group.log.Debug("reading", "partition", claim.Partition, "error", err)
+		}
 		_ = Backoff(ctx, try)
 	}
 }
