@@ -211,6 +211,9 @@ func (f *filling) catchUp(ctx context.Context) error {
 	for _, end := range f.ends {
 		all += end.Next
 	}
+	if f.Progress != nil {
+		f.Progress(f.done(), max(all, f.done()))
+	}
 	err := f.reach(ctx, f.ends, func(entries []entry) error {
 		if err := f.bulk.apply(ctx, f, entries); err != nil {
 			return err

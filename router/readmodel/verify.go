@@ -161,9 +161,12 @@ func (v *Verifier) foldNear(ctx context.Context, shadows []*shadow) error {
 		}
 		v.done.Store(0)
 		v.all.Store(missing)
+		v.folded(0)
 		if err := v.refold(ctx, targets...); err != nil {
 			return err
 		}
+		v.all.Store(v.done.Load()) // offsets without a record count as missing
+		v.folded(0)
 	}
 	return nil
 }

@@ -97,12 +97,25 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.DropDeadLetters(ctx, at) })
+	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, operatorTimeout, errNoAnswer)
+		defer cancel()
+		return why(ctx, k.DropDeadLetters(ctx, at))
+	})
 }
 
 // eachDeadLetter reads all dead letters.
 func eachDeadLetter(in *invocation, fn func(kafka.DeadLetter) error) error {
-	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return k.ReadDeadLetters(ctx, fn) })
+	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		patience := time.AfterFunc(operatorTimeout, func() { cancel(errNoAnswer) })
+		defer patience.Stop()
+		return why(ctx, k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
+			patience.Reset(operatorTimeout)
+			return fn(d)
+		}))
+	})
 }
 
 // onKafka runs a function on the configured cluster.
@@ -115,7 +128,5 @@ func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(in.ctx, operatorTimeout)
-	defer cancel()
-	return do(ctx, k)
+	return do(in.ctx, k)
 }

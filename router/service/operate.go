@@ -25,6 +25,8 @@ type operator struct {
 // operatorTimeout bounds the wait for Kafka, and for an outcome.
 const operatorTimeout = 15 * time.Second
 
+var errNoAnswer = fmt.Errorf("no answer from Kafka within %s", operatorTimeout)
+
 // operate folds the log to the end, shows the progress, and runs a function with
 // the states.
 func operate(in *invocation, do func(context.Context, *operator) error) error {
@@ -37,13 +39,13 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(in.ctx)
-	defer cancel()
-	reach, stop := context.WithTimeout(ctx, operatorTimeout)
+	ctx, cancel := context.WithCancelCause(in.ctx)
+	defer cancel(nil)
+	reach, stop := context.WithTimeoutCause(ctx, operatorTimeout, errNoAnswer)
 	defer stop()
 	topics, err := kafka.EnsureTopics(reach)
 	if err != nil {
-		return err
+		return why(reach, err)
 	}
 	reader, err := kafka.LogReader()
 	if err != nil {
@@ -58,18 +60,19 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		}
 	})
 	defer func() {
-		cancel()
+		cancel(nil)
 		folding.Wait()
 	}()
-	if err := readLog(ctx, in.stderr, states, kafka.Partitions); err != nil {
-		return err
+	if err := readLog(ctx, cancel, in.stderr, states, kafka.Partitions); err != nil {
+		return why(ctx, err)
 	}
 	return do(ctx, &operator{kafka, topics, states, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows the progress.
-func readLog(ctx context.Context, stderr io.Writer, states *decider.StateStore, partitions int32) error {
-	caughtUp := make(chan error, 1)
+func readLog(ctx context.Context, giveUp context.CancelCauseFunc, stderr io.Writer, states *decider.StateStore, partitions int32) error {
+	caughtUp, fold := make(chan error, 1), watchStall(ctx, stderr, giveUp)
+	fold.move(0, 1) // at least one record, until the log says how many
 	go func() {
 		for partition := range partitions {
 			if err := states.CatchUp(ctx, partition); err != nil {
@@ -86,7 +89,12 @@ func readLog(ctx context.Context, stderr io.Writer, states *decider.StateStore, 
 		case err := <-caughtUp:
 			return err
 		case <-tick.C:
-			if folded, all, err := states.Progress(ctx); err == nil && isTerminal(stderr) {
+			folded, all, err := states.Progress(ctx)
+			if err != nil {
+				continue
+			}
+			fold.move(folded, all)
+			if isTerminal(stderr) {
 				fmt.Fprintf(stderr, "\rreading the log: %d of %d records", folded, all)
 			}
 		}

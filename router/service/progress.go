@@ -1,6 +1,8 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,7 +19,88 @@ const (
 // progress returns a function that shows how far the log is folded, how fast the
 // fold goes, and how long the rest will take: as a moving bar on a terminal,
 // otherwise as a line every 5 s.
-func progress(stderr io.Writer) (show func(done, all int64)) {
+//
+// Without progress there is a line every stallLine, and giveUp ends the context
+// after stallLimit.
+func progress(ctx context.Context, stderr io.Writer, giveUp context.CancelCauseFunc) (show func(done, all int64)) {
+	shown := progressShown(stderr)
+	s := watchStall(ctx, stderr, giveUp)
+	return func(done, all int64) {
+		s.move(done, all)
+		shown(done, all)
+	}
+}
+
+const (
+	stallLine  = 10 * time.Second
+	stallLimit = 2 * time.Minute
+)
+
+// errStalled is why a command line gives up.
+var errStalled = fmt.Errorf("gave up: no record came from Kafka for %s; run this again when Kafka answers, or look into the broker's log", stallLimit)
+
+// stall notices a fold that doesn't move.
+type stall struct {
+	stderr io.Writer
+	giveUp context.CancelCauseFunc
+
+	mu        sync.Mutex
+	moved     time.Time // when the fold has moved last
+	done, all int64
+	whole     bool // no record is missing
+}
+
+// watchStall watches a fold, from the first move on, until the context ends.
+func watchStall(ctx context.Context, stderr io.Writer, giveUp context.CancelCauseFunc) *stall {
+	s := &stall{stderr: stderr, giveUp: giveUp, moved: time.Now(), whole: true}
+	go s.watch(ctx)
+	return s
+}
+
+// why returns errStalled if that ended a context, and an error as it is
+// otherwise.
+func why(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, errNoAnswer) {
+		return cause
+	}
+	return err
+}
+
+// move notes how far the fold has come.
+func (s *stall) move(done, all int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if done != s.done || s.whole {
+		s.moved = time.Now()
+	}
+	s.done, s.all, s.whole = done, all, done >= all
+}
+
+func (s *stall) watch(ctx context.Context) {
+	tick := time.NewTicker(stallLine)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		still, done, all, whole := time.Since(s.moved), s.done, s.all, s.whole
+		s.mu.Unlock()
+		switch {
+		case whole || still < stallLine:
+		case still >= stallLimit:
+			s.giveUp(errStalled)
+			return
+		default:
+			fmt.Fprintf(s.stderr, "no progress for %s at %d of %d records: is Kafka there?\n", still.Round(time.Second), done, all)
+		}
+	}
+}
+
+// progressShown returns the function that shows the progress.
+func progressShown(stderr io.Writer) (show func(done, all int64)) {
 	terminal := isTerminal(stderr)
 	every := progressInLines
 	if terminal {

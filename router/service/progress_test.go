@@ -1,6 +1,8 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -31,7 +33,7 @@ func TestProgressText(t *testing.T) {
 func TestProgressInLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var printed strings.Builder
-		show := progress(&printed)
+		show := progress(t.Context(), &printed, nil)
 		for second := range int64(12) {
 			show(second*100, 1200)
 			time.Sleep(time.Second)
@@ -45,8 +47,8 @@ func TestProgressInLines(t *testing.T) {
 }
 
 // All partitions' folds tell of themselves: the race detector looks on.
-func TestProgressOfMany(_ *testing.T) {
-	show := progress(io.Discard)
+func TestProgressOfMany(t *testing.T) {
+	show := progress(t.Context(), io.Discard, nil)
 	var folds sync.WaitGroup
 	for range 4 {
 		folds.Go(func() {
@@ -56,4 +58,34 @@ func TestProgressOfMany(_ *testing.T) {
 		})
 	}
 	folds.Wait()
+}
+
+// A fold that doesn't move says so, and ends after a while. A fold that moves,
+// or has nothing to do, doesn't.
+func TestProgressStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var printed strings.Builder
+		ctx, giveUp := context.WithCancelCause(t.Context())
+		defer giveUp(nil)
+		fold := watchStall(ctx, &printed, giveUp)
+		time.Sleep(time.Hour) // not begun
+		for second := range int64(600) {
+			fold.move(second, 1000)
+			time.Sleep(time.Second)
+		}
+		fold.move(1000, 1000)
+		time.Sleep(time.Hour) // comparing
+		if printed.String() != "" || ctx.Err() != nil {
+			t.Errorf("printed %q, %v", &printed, context.Cause(ctx))
+		}
+		began := time.Now()
+		fold.move(1000, 1001)
+		<-ctx.Done()
+		if took := time.Since(began); took < stallLimit || took > stallLimit+stallLine || !errors.Is(why(ctx, context.Canceled), errStalled) {
+			t.Errorf("gave up after %s: %v", took, why(ctx, context.Canceled))
+		}
+		if n := strings.Count(printed.String(), "\n"); n != 11 || !strings.HasPrefix(printed.String(), "no progress for 10s at 1000 of 1001 records: is Kafka there?\n") {
+			t.Errorf("printed %q", &printed)
+		}
+	})
 }

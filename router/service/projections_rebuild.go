@@ -117,10 +117,13 @@ func rebuilding(in *invocation, name string, do func(context.Context, *builder) 
 			return err
 		}
 		defer done()
+		ctx, giveUp := context.WithCancelCause(ctx)
+		defer giveUp(nil)
 		err = do(ctx, &builder{session, &readmodel.Rebuild{
 			Projection: p, Store: session.store, Log: session.log, Events: in.service.registry, Partitions: session.partitions,
-			Logger: session.logger, Progress: progress(in.stderr),
+			Logger: session.logger, Progress: progress(ctx, in.stderr, giveUp),
 		}})
+		err = why(ctx, err)
 		if errors.Is(err, readmodel.ErrOtherDefinition) {
 			err = fmt.Errorf("%w; run this with the binary that made it", err)
 		}

@@ -41,10 +41,10 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	if err != nil {
 		return err
 	}
-	reach, stop := context.WithTimeout(in.ctx, operatorTimeout)
+	reach, stop := context.WithTimeoutCause(in.ctx, operatorTimeout, errNoAnswer)
 	defer stop()
 	if _, err := kafka.EnsureTopics(reach); err != nil {
-		return err
+		return why(reach, err)
 	}
 	reader, err := kafka.LogReader()
 	if err != nil {

@@ -43,13 +43,15 @@ func (c verifyCmd) Run(in *invocation) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, closeIt()) }()
+		ctx, giveUp := context.WithCancelCause(ctx)
+		defer giveUp(nil)
 		v := &readmodel.Verifier{
 			Live: session.store, Scratch: scratch, Log: session.log, Events: in.service.registry, Partitions: session.partitions,
-			Max: c.Max, Progress: progress(in.stderr),
+			Max: c.Max, Progress: progress(ctx, in.stderr, giveUp),
 		}
 		proofs, err := v.Verify(ctx, models, c.Repair)
 		if err != nil {
-			return fmt.Errorf("verify: %w", err)
+			return fmt.Errorf("verify: %w", why(ctx, err))
 		}
 		for _, proof := range proofs {
 			printProof(session.stdout, proof)
