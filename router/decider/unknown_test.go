@@ -210,3 +210,41 @@ func TestUnknownEventsAreLeftToANewerBinary(t *testing.T) {
 	wantRecords(t, log, "user/u", "userPromoted new", "commandQueued 2 unknown-event", "commandQueued 3 behind-unknown", "commandRefused 5",
 		"parkedDropped 6", "commandRefused 2")
 }
+
+// No message of topic commands stops other streams, and none makes an event that
+// can't be read back.
+func FuzzHostileCommands(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"fooCommand", "user/1", "a", `{"any":[1,null]}`}, {"renameUser", "user/1", "a", `{"id":"1","nick":"x"}`},
+		{"createUser", "user/1", "a", `{"id":1,"name":"\u003cA\u2028"}`}, {"deleteUser", "user/1", "a", `{"id":"1"}`},
+		{"dropParked", "user/1", "a", `{"stream":"user/1","commandId":""}`}, {"requeueParked", "order/1", "a", `{"stream":"order/1"}`},
+		{"fooCommand", "order/\u2028", "a", `{"a":"\ud83d\ude00"}`}, {"", "", "", ""}, {"foo", "user/1", "a", "[]"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	f.Fuzz(func(t *testing.T, commandType, stream, id, body string) {
+		log, tp := newFakeLog(), new(topic)
+		hostile := eventlog.Envelope{ID: id, Type: commandType, Stream: stream, Hash: "h", Body: []byte(body)}
+		command, err := readCommand(registry, &hostile)
+		if err != nil {
+			if !undecodable(err) {
+				t.Fatalf("an error that is no reason for the dead letters: %v", err)
+			}
+			return
+		}
+		tp.next = 1
+		s := serve(t, log)
+		s.processor.take(s.claimed, hostile, command)
+		s.take(tp.command("createUser", "other", "Oz", "2"), tp.command("renameUser", "other", "Ozzy", "3"))
+		s.drain()
+		defer s.stop()
+		if s.marked != 3 || len(log.accepted()[stream]) == 0 || len(log.accepted()["user/other"]) < 2 {
+			t.Fatalf("marked %d, and the log has %+v", s.marked, log.records)
+		}
+		for name, st := range s.processor.streams {
+			if st.unreadable != nil || st.parked {
+				t.Errorf("%s: parked %v, %v", name, st.parked, st.unreadable)
+			}
+		}
+	})
+}
