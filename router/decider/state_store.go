@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,7 @@ type StateStore struct {
 	logger     *slog.Logger
 	processors []*processor  // by partition
 	started    chan struct{} // closed when the snapshots are read
+	damage     sync.Map      // by partition: why the last read ended, if the partition is damaged
 }
 
 // NewStateStore returns an empty state store of a log with so many partitions.
@@ -93,6 +95,11 @@ func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 			p.fold(records)
 			return nil
 		})
+		if errors.Is(err, kafka.ErrDamaged) {
+			ss.damage.Store(partition, err)
+		} else {
+			ss.damage.Delete(partition)
+		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the context has ended
 		}
@@ -110,7 +117,7 @@ func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 }
 
 // CatchUp returns once the state store has folded a partition up to the
-// partition's end at the time of the call.
+// partition's end at the time of the call. An error may be [kafka.ErrDamaged].
 func (ss *StateStore) CatchUp(ctx context.Context, partition int32) error {
 	select {
 	case <-ss.started:
@@ -121,11 +128,25 @@ func (ss *StateStore) CatchUp(ctx context.Context, partition int32) error {
 	if err != nil {
 		return err
 	}
-	if !ss.processors[partition].folded.Await(ctx, end) {
-		return fmt.Errorf("the state store is behind: %w", ctx.Err())
+	for {
+		waiting, stop := context.WithTimeout(ctx, damageEvery)
+		caughtUp := ss.processors[partition].folded.Await(waiting, end)
+		stop()
+		if caughtUp {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the state store is behind: %w", ctx.Err())
+		}
+		if err, ok := ss.damage.Load(partition); ok {
+			return fmt.Errorf("the state store is behind: %w", err.(error)) //nolint:errcheck // follow stores errors only
+		}
 	}
-	return nil
 }
+
+// damageEvery is the time after which CatchUp looks whether the partition can be
+// read at all.
+const damageEvery = time.Second
 
 // Progress counts the records of the log that the state store has folded, and
 // all records that the log has now.

@@ -38,7 +38,10 @@ func (r *reader) probe(partition int32, offset int64) error {
 }
 
 func (r *reader) damage(partition int32, offset int64, err error) error {
-	return fmt.Errorf("partition %d of %s, at or behind offset %d: %w (%w)", partition, r.topic, offset, ErrDamaged, err)
+	if !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w (%w)", ErrDamaged, err)
+	}
+	return fmt.Errorf("partition %d of %s, at or behind offset %d: %w", partition, r.topic, offset, err)
 }
 
 // probeAgain probes a partition whose last read ended with an [ErrDamaged]. So

@@ -351,6 +351,9 @@ func fetch(client sarama.Client, topic string, partition int32, offset int64, ma
 	response, err := leader.Fetch(request)
 	if err != nil {
 		_ = leader.Close()
+		if damaged(err) {
+			err = fmt.Errorf("%w (%w)", ErrDamaged, err)
+		}
 		return nil, 0, err
 	}
 	block := response.GetBlock(topic, partition)
