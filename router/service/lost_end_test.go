@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/IBM/sarama"
+	"github.com/google/uuid"
 )
 
 // Topic commands of the embedded broker loses its end, or all messages, while
@@ -50,27 +51,62 @@ func TestCommandsLoseTheirEnd(t *testing.T) {
 	}
 }
 
-// renameAll renames users 1 to n, and wants a decision of each command.
+// The broker dies and comes back with less of topic commands, while a command
+// service runs.
+func TestCommandsLoseTheirEndUnderAService(t *testing.T) {
+	t.Parallel()
+	s := terminals(t)
+	if s.onKafka() {
+		t.Skip("Apache Kafka's files are out of reach")
+	}
+	const n = 100
+	for range 3 {
+		for id := range n {
+			s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"A"}}`, id+1))
+		}
+	}
+	s.waitForUser(user{ID: "100", Name: "A", Version: 1, Active: true})
+	s.broker.kill()
+	cutSegments(t, s.shared["data_dir"], "commands", func(size int64) int64 { return size / 2 })
+	s.broker.set = s.broker.set.with(settings{"broker.address": s.broker.at.Broker})
+	s.broker.start()
+	eventually(t, "the service goes on", s.commandService.ready)
+	renameAll(s, n)
+}
+
+// renameAll renames users 1 to n, and wants a decision of each command. A 503
+// says nothing: the command is sent again, with its id.
 func renameAll(s *stack, n int) {
 	s.t.Helper()
 	undecided := 0
 	for id := range n {
-		request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands",
-			strings.NewReader(fmt.Sprintf(`{"type":"renameUser","payload":{"id":%d,"name":"B"}}`, id+1)))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		request.Header.Set("Prefer", "wait=5")
-		request.Header.Set("Content-Type", "application/json")
-		got, err := do(s.client, request)
-		if err != nil || got.status != http.StatusOK {
+		command := fmt.Sprintf(`{"id":%q,"type":"renameUser","payload":{"id":%d,"name":"B"}}`, uuid.NewString(), id+1)
+		var got answer
+		eventually(s.t, "the command is taken", func() (err error) {
+			if got, err = s.postWaiting(command); err == nil && got.status == http.StatusServiceUnavailable {
+				err = fmt.Errorf("%s", got)
+			}
+			return err
+		})
+		if got.status != http.StatusOK {
 			undecided++
-			s.t.Logf("user %d: %s %v", id+1, got, err)
+			s.t.Logf("user %d: %s", id+1, got)
 		}
 	}
 	if undecided > 0 {
 		s.t.Errorf("%d of %d commands were not decided", undecided, n)
 	}
+}
+
+// postWaiting posts a command, and waits for the outcome.
+func (s *stack) postWaiting(command string) (answer, error) {
+	request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands", strings.NewReader(command))
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("Prefer", "wait=5")
+	request.Header.Set("Content-Type", "application/json")
+	return do(s.client, request)
 }
 
 // cutSegments cuts the end off each segment of a topic.
