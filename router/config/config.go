@@ -58,6 +58,7 @@ type Config struct {
 	Handlers       HandlersConfig       `yaml:"handlers"`
 	Telemetry      TelemetryConfig      `yaml:"telemetry"`
 
+	DrainDelay      time.Duration `yaml:"drain_delay" range:"0s..10m" help:"How long a process that is told to stop is not ready and still answers, so that a load balancer stops sending requests before the ports close. The time of shutdown_timeout begins afterwards."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" range:"1ms..10m" help:"How long work under way may take to finish when the process is told to stop."`
 }
 

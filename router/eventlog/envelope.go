@@ -1,12 +1,17 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 )
+
+// ErrNotTaken is in the error of a send that has not begun: Kafka does not have
+// the command, and won't get the command later.
+var ErrNotTaken = errors.New("the command was not taken")
 
 // Envelope is one message of topic commands: a client's request.
 type Envelope struct {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millrace/millrace/router/decider"
@@ -122,6 +123,9 @@ func (p *pendingRequest) post(ctx context.Context, acquire func(*limit) bool) er
 			p.place = r.place
 			return nil
 		}
+		if errors.Is(r.err, eventlog.ErrNotTaken) {
+			return notTaken(c)
+		}
 	case <-timeout.C:
 	case <-ctx.Done():
 	}
@@ -192,6 +196,12 @@ func (p *pendingRequest) tell(o decider.Outcome) {
 func overloaded(c *eventlog.Envelope) *web.Problem {
 	p := web.Unavailable("too many commands are under way; send this one again, with this id")
 	p.Slug, p.Title, p.ID = "overloaded", "Overloaded", c.ID
+	return p
+}
+
+func notTaken(c *eventlog.Envelope) *web.Problem {
+	p := web.Unavailable("the command was not taken; send it again")
+	p.ID = c.ID
 	return p
 }
 

@@ -20,10 +20,10 @@ func newPartitioner(partitions int32) sarama.PartitionerConstructor {
 
 func (p partitioner) Partition(msg *sarama.ProducerMessage, n int32) (int32, error) {
 	if n != p.partitions {
-		return 0, fmt.Errorf("topic %s has %d partitions, and kafka.partitions is %d", msg.Topic, n, p.partitions)
+		return 0, fmt.Errorf("topic %s has %d partitions, and kafka.partitions is %d: %w", msg.Topic, n, p.partitions, eventlog.ErrNotTaken)
 	}
 	if msg.Key == nil || msg.Key.Length() == 0 {
-		return 0, fmt.Errorf("a message for topic %s has no key", msg.Topic)
+		return 0, fmt.Errorf("a message for topic %s has no key: %w", msg.Topic, eventlog.ErrNotTaken)
 	}
 	key, err := msg.Key.Encode()
 	if err != nil {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -32,8 +33,8 @@ func TestPartitioner(t *testing.T) {
 		"no key":                           {nil, 6},
 		"empty key":                        {sarama.StringEncoder(""), 6},
 	} {
-		if got, err := p.Partition(&sarama.ProducerMessage{Key: refused.key}, refused.partitions); err == nil {
-			t.Errorf("%s: sent to partition %d", name, got)
+		if got, err := p.Partition(&sarama.ProducerMessage{Key: refused.key}, refused.partitions); !errors.Is(err, eventlog.ErrNotTaken) {
+			t.Errorf("%s: sent to partition %d, %v; want an error that says that nothing is sent", name, got, err)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // DeadLetterPublisher returns a publisher of dead letters, the messages of a
@@ -101,8 +103,9 @@ type asyncPublisher struct {
 }
 
 var (
-	errClosed = errors.New("closed")
-	errFull   = errors.New("too many messages wait for a broker")
+	errClosed  = errors.New("closed")
+	errTooLate = fmt.Errorf("%w: %w", errClosed, eventlog.ErrNotTaken)
+	errFull    = fmt.Errorf("too many messages wait for a broker: %w", eventlog.ErrNotTaken)
 )
 
 // delivered is a callback for the result of a message: the place once all
@@ -184,7 +187,7 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.closed {
-		return errClosed
+		return errTooLate
 	}
 	for _, msg := range msgs {
 		out, err := messageMarshaler{}.Marshal(topic, msg)

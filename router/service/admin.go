@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -52,13 +54,13 @@ func (h *health) stopping() {
 	h.ending = true
 }
 
-// checkTimeout bounds all checks together.
+// checkTimeout bounds each check.
 const checkTimeout = 2 * time.Second
 
-// check returns the error of each check that fails, by name.
+// check returns the error of each check that fails, by name. The checks run side
+// by side, each with its own time: a check that is slow makes no other check
+// fail.
 func (h *health) check(ctx context.Context) map[string]error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	h.mu.Lock()
 	checks, ending := slices.Clone(h.checks), h.ending
 	h.mu.Unlock()
@@ -67,12 +69,35 @@ func (h *health) check(ctx context.Context) map[string]error {
 		failing["process"] = errors.New("stopping")
 		return failing
 	}
-	for _, c := range checks {
-		if err := c.check(ctx); err != nil {
+	answers := make([]chan error, len(checks))
+	for i, c := range checks {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- c.within(ctx, checkTimeout) }()
+	}
+	for i, c := range checks {
+		if err := <-answers[i]; err != nil {
 			failing[c.name] = err
 		}
 	}
 	return failing
+}
+
+// within runs the check, and returns an error if the check doesn't answer in
+// time. A check that ignores the context goes on in the background.
+func (c healthCheck) within(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() { answer <- c.check(ctx) }()
+	select {
+	case err := <-answer:
+		if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+			return fmt.Errorf("no answer within %s", timeout)
+		}
+		return kafka.Explain(err)
+	case <-ctx.Done():
+		return fmt.Errorf("no answer within %s", timeout)
+	}
 }
 
 // adminRoutes are the routes of the admin address.

@@ -38,6 +38,9 @@ var (
 	errAnew = errors.New("deciding the commands of the new topic")
 )
 
+// errNotConnected is the error of a command that came too early.
+var errNotConnected = fmt.Errorf("%w: %w", errKafkaAway, eventlog.ErrNotTaken)
+
 func newCommandService(m *Process, server *web.Server) *commandService {
 	s := &commandService{Process: m, server: server}
 	m.health.add("command-service", func(ctx context.Context) error {
@@ -108,7 +111,7 @@ func (s *commandService) send(c *eventlog.Envelope, sent func(eventlog.CommandPl
 		guard.Post(c, sent)
 		return
 	}
-	sent(eventlog.CommandPlace{}, errKafkaAway)
+	sent(eventlog.CommandPlace{}, errNotConnected)
 }
 
 // handle decides commands until the context ends. The error is errAnew if topic

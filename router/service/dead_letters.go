@@ -50,12 +50,15 @@ func (l letter) place() (at kafka.Place, err error) {
 	p, perr := strconv.ParseInt(partition, 10, 32)
 	o, oerr := strconv.ParseInt(offset, 10, 64)
 	if !ok || perr != nil || oerr != nil || p < 0 || o < 0 {
-		return at, fmt.Errorf("%q is not PARTITION/OFFSET", l.Letter)
+		return at, fmt.Errorf("%q is not PARTITION/OFFSET; %w", l.Letter, errUsage)
 	}
 	return kafka.Place{Partition: int32(p), Offset: o}, nil
 }
 
 type deadLettersShowCmd struct{ letter }
+
+// errFound ends a search.
+var errFound = errors.New("found")
 
 // Run shows a dead letter.
 func (c deadLettersShowCmd) Run(in *invocation) error {
@@ -63,7 +66,6 @@ func (c deadLettersShowCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	found := errors.New("found")
 	err = eachDeadLetter(in, func(d kafka.DeadLetter) error {
 		if d.Place != at {
 			return nil
@@ -74,13 +76,13 @@ func (c deadLettersShowCmd) Run(in *invocation) error {
 		}
 		if d.Size > 0 {
 			fmt.Fprintf(in.stdout, "stub    the message has %d bytes, too many for the dead letters, and its body the SHA-256 %s\n", d.Size, d.Digest)
-			return found
+			return errFound
 		}
 		fmt.Fprintf(in.stdout, "body    %q\n", d.Body)
-		return found
+		return errFound
 	})
 	switch {
-	case errors.Is(err, found):
+	case errors.Is(err, errFound):
 		return nil
 	case err != nil:
 		return err
@@ -98,9 +100,29 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 		return err
 	}
 	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
+		dropped := 0
+		err := k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
+			if d.Partition == at.Partition && d.Offset <= at.Offset {
+				dropped++
+			}
+			if d.Place == at {
+				return errFound
+			}
+			return nil
+		})
+		switch {
+		case err == nil:
+			return fmt.Errorf("there is no dead letter %s", c.Letter)
+		case !errors.Is(err, errFound):
+			return err
+		}
 		ctx, cancel := context.WithTimeoutCause(ctx, operatorTimeout, errNoAnswer)
 		defer cancel()
-		return why(ctx, k.DropDeadLetters(ctx, at))
+		if err := k.DropDeadLetters(ctx, at); err != nil {
+			return why(ctx, err)
+		}
+		fmt.Fprintf(in.stdout, "%s dropped\n", count(int64(dropped), "dead letter"))
+		return nil
 	})
 }
 
@@ -124,6 +146,7 @@ func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error
 	if err != nil {
 		return err
 	}
+	sayTarget(in.stderr, cfg, false)
 	k, err := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // newLogger logs text for people, or JSON for machines.
@@ -18,7 +19,15 @@ func newLogger(cfg config.LogConfig, w io.Writer) *slog.Logger {
 	level := levels[cfg.Level]
 	terminal := isTerminal(w)
 	if cfg.Format == "text" || cfg.Format == "auto" && terminal {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal, ReplaceAttr: plainErrors}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: plainErrors}))
+}
+
+// plainErrors gives errors of the Kafka client words for operators.
+func plainErrors(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.AnyValue(kafka.Explain(err))
+	}
+	return a
 }

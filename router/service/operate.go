@@ -34,6 +34,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err != nil {
 		return err
 	}
+	sayTarget(in.stderr, cfg, false)
 	log := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
 	if err != nil {

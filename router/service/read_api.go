@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gorilla/mux"
 
@@ -20,18 +21,27 @@ type readAPI struct {
 	*Process
 	server *web.Server
 	store  readmodel.Store
+	status *modelStatus
+	// otherLog is why the read models belong to another log; a nil error if the
+	// read models don't, or if the log doesn't answer; nil at first.
+	otherLog atomic.Pointer[error]
 }
 
-func newReadAPI(m *Process, server *web.Server, store readmodel.Store) *readAPI {
+func newReadAPI(m *Process, server *web.Server, store readmodel.Store, status *modelStatus) *readAPI {
+	s := &readAPI{Process: m, server: server, store: store, status: status}
 	m.health.add("read-api", func(ctx context.Context) error {
 		for _, p := range m.Service.projections() {
 			if _, err := store.Checkpoints(ctx, p); err != nil {
 				return err
 			}
 		}
-		return nil
+		other := s.otherLog.Load()
+		if other == nil {
+			return errNotCompared
+		}
+		return *other
 	})
-	return &readAPI{Process: m, server: server, store: store}
+	return s
 }
 
 func (s *readAPI) run(ctx context.Context) error {
@@ -62,10 +72,14 @@ func (s *readAPI) run(ctx context.Context) error {
 			}
 		})
 	}
+	watching, stopWatching := context.WithCancel(ctx)
+	looking.Go(func() { s.watchOrigin(watching, s.status) })
+	defer stopWatching()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	stopWatching()
 	looking.Wait()
 	s.drainServer("read-api", s.server)
 	return err

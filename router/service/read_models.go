@@ -3,12 +3,12 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 
-	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/sqlstore"
@@ -30,12 +30,10 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	if err != nil {
 		return err
 	}
-	if cfg.Store.Driver == config.Memory {
-		return &config.Errors{{
-			Key: "store.driver", Value: `"memory"`, Source: "in force",
-			Reason: "must be sqlite or postgres: nobody but the process that serves can reach a store in memory",
-		}}
+	if err := checkStoreTarget(cfg); err != nil {
+		return err
 	}
+	sayTarget(in.stderr, cfg, true)
 	logger := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, logger)
 	if err != nil {
@@ -63,7 +61,7 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 func scratchStore(ctx context.Context) (store readmodel.Store, closeIt func() error, err error) {
 	dir, err := os.MkdirTemp("", "millrace-verify-")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("no room for the scratch database in %s; set TMPDIR to a folder that can be written: %w", os.TempDir(), err)
 	}
 	if store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "scratch.db")); err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))

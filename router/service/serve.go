@@ -72,7 +72,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		return err
 	}
 	// Ports first: a port in use is an error before anything has begun.
-	admin, err := web.Listen(ctx, "admin", cfg.Admin.Address, m.secure.settings(tls.VerifyClientCertIfGiven))
+	admin, err := web.Listen(ctx, "admin.address", cfg.Admin.Address, m.secure.settings(tls.VerifyClientCertIfGiven))
 	if err != nil {
 		return err
 	}
@@ -80,14 +80,14 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	at.Admin = admin.Addr()
 	var commands, queries *web.Server
 	if cfg.Has(config.CommandService) {
-		if commands, err = web.Listen(ctx, "command-service", cfg.CommandService.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
+		if commands, err = web.Listen(ctx, "command_service.address", cfg.CommandService.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
 			return err
 		}
 		defer m.shut("command-service", commands.Close)
 		at.Commands = commands.Addr()
 	}
 	if cfg.Has(config.ReadAPI) {
-		if queries, err = web.Listen(ctx, "read-api", cfg.ReadAPI.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
+		if queries, err = web.Listen(ctx, "read_api.address", cfg.ReadAPI.Address, m.secure.settings(tls.RequireAndVerifyClientCert)); err != nil {
 			return err
 		}
 		defer m.shut("read-api", queries.Close)
@@ -154,14 +154,17 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		roles = append(roles, role{"query-service", s.run})
 	}
 	if queries != nil {
-		s := newReadAPI(m, queries, store)
+		s := newReadAPI(m, queries, store, status)
 		roles = append(roles, role{"read-api", s.run})
 	}
 	if len(roles) == 0 {
 		roles = append(roles, role{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
 	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
-	banner(m.Stdout, m.Service, m.Config, at)
+	if err := m.checkTopics(ctx); err != nil {
+		return err
+	}
+	m.announce(at)
 	if m.Started != nil {
 		m.Started(at)
 	}
@@ -189,7 +192,7 @@ func (m *Process) runRoles(ctx context.Context, roles []role) error {
 			<-done
 		})
 	}
-	go m.sayReady(ctx)
+	go m.sayReady(ctx, readyPoll)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -197,6 +200,9 @@ func (m *Process) runRoles(ctx context.Context, roles []role) error {
 	case err = <-failed:
 	}
 	m.health.stopping()
+	if err == nil {
+		m.drain()
+	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -238,21 +244,22 @@ func (m *Process) shut(name string, end func(context.Context) error) {
 	}
 }
 
-// sayReady logs once when the process has become ready.
-func (m *Process) sayReady(ctx context.Context) {
-	began := time.Now()
-	for {
-		if len(m.health.check(ctx)) == 0 {
-			m.Log.Info("ready", "after", time.Since(began).Round(time.Millisecond).String())
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
+// checkTopics finds a topic with a wrong setting before the process says that it
+// has started. Brokers that don't answer at once are no error: the roles wait.
+func (m *Process) checkTopics(ctx context.Context) error {
+	if !m.Config.Has(config.CommandService) && !m.Config.Has(config.QueryService) {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
+	defer cancel()
+	if _, err := m.kafka.CommandsID(ctx); errors.Is(err, kafka.ErrTopic) {
+		return err
+	}
+	return nil
 }
+
+// topicsTimeout bounds the first look at the topics.
+const topicsTimeout = time.Second
 
 // openStore opens the configured store.
 func openStore(ctx context.Context, cfg config.Config) (readmodel.Generations, error) {

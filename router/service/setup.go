@@ -23,6 +23,7 @@ func (c setupCmd) Run(in *invocation) error {
 	}
 	ctx, cancel := context.WithTimeout(in.ctx, c.Timeout)
 	defer cancel()
+	sayTarget(in.stderr, cfg, cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI))
 	log := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
 	if err != nil {

@@ -31,10 +31,10 @@ func TestOneLineAtStart(t *testing.T) {
 		set  settings
 		line string
 	}{
-		{"port of admin", settings{"admin.address": port}, "app: admin can't listen on " + port + ": "},
-		{"port of commands", settings{"command_service.address": port}, "app: command-service can't listen on " + port + ": "},
-		{"port of queries", settings{"read_api.address": port}, "app: read-api can't listen on " + port + ": "},
-		{"port of the broker", settings{"broker.address": port}, "app: broker can't listen on " + port + ": "},
+		{"port of admin", settings{"admin.address": port}, "app: admin.address: can't listen on " + port + ": "},
+		{"port of commands", settings{"command_service.address": port}, "app: command_service.address: can't listen on " + port + ": "},
+		{"port of queries", settings{"read_api.address": port}, "app: read_api.address: can't listen on " + port + ": "},
+		{"port of the broker", settings{"broker.address": port}, "app: broker.address: can't listen on " + port + ": "},
 		{"data folder", settings{"data_dir": s.shared["data_dir"]}, "app: broker data folder " + s.shared["data_dir"] + "/broker is in use"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

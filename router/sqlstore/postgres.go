@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,6 +103,15 @@ func parsePostgresURL(rawURL string) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	return nil, errNoPostgresURL
+}
+
+// PostgresPlace is host, port and database of a URL, for people.
+func PostgresPlace(rawURL string) string {
+	config, err := parsePostgresURL(rawURL)
+	if err != nil {
+		return "at a URL that can't be read"
+	}
+	return fmt.Sprintf("database %s on %s", config.Database, net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))))
 }
 
 // postgres is the dialect of PostgreSQL.

@@ -61,7 +61,7 @@ func allowed(r *mux.Router, req *http.Request) []string {
 func Handler(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	var logSampler logging.Sampler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := serve(w, r)
+		err := serve(w, detached(r))
 		if err == nil {
 			return
 		}

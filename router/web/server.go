@@ -51,7 +51,7 @@ type Server struct {
 }
 
 // Listen opens the address, so a port in use is an error at once. The server
-// answers only after Serve. The error names the server by name.
+// answers only after Serve. The error begins with name, the configuration's key of the address.
 func Listen(ctx context.Context, name, address string, settings Settings) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -59,7 +59,7 @@ func Listen(ctx context.Context, name, address string, settings Settings) (*Serv
 		if errors.As(err, &op) {
 			err = op.Err // the error below names the address already
 		}
-		return nil, fmt.Errorf("%s can't listen on %s: %w", name, address, err)
+		return nil, fmt.Errorf("%s: can't listen on %s: %w", name, address, err)
 	}
 	if settings.MaxConnections > 0 {
 		listener = netutil.LimitListener(listener, settings.MaxConnections)

@@ -77,12 +77,26 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		_ = lock.Unlock()
 		var listen *net.OpError
 		if errors.As(err, &listen) {
-			return nil, fmt.Errorf("broker can't listen on %s: %w", address, err)
+			return nil, fmt.Errorf("broker.address: can't listen on %s: %w", address, err)
 		}
 		return nil, fmt.Errorf("start broker on %s: %w", dir, err)
 	}
 	newStaleMembers(comeWithin).watch(cluster)
 	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
+}
+
+// Runs says whether a broker runs on a data folder.
+func Runs(dir string) bool {
+	path := filepath.Join(dir, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return false // TryLock would make the file
+	}
+	lock := flock.New(path)
+	locked, err := lock.TryLock()
+	if locked {
+		_ = lock.Unlock()
+	}
+	return err == nil && !locked
 }
 
 // Addr returns the broker's address, as host:port.

@@ -64,7 +64,7 @@ func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		// From here on the end of the answer is the only sign of an error.
-		_ = c.send(r.Context(), s)
+		_ = c.send(web.ClientContext(r), s)
 	}
 	return nil
 }
