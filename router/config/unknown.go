@@ -5,15 +5,15 @@ import "strings"
 // unknown says that a key or variable is unknown, and suggests a similar name.
 func unknown(what, name string, known []string) string {
 	reason := "unknown " + what
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		reason += `, did you mean "` + near + `"?`
 	}
 	return reason
 }
 
-// nearest is the known name with at most two other letters, or the only known
+// Nearest is the known name with at most two other letters, or the only known
 // name with this ending, or "".
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	best, near := 3, ""
 	var endings []string
 	for _, k := range known {

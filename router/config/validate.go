@@ -51,10 +51,7 @@ type binding struct{ key, address string }
 
 // bindings are the addresses of the roles here. Wrong addresses are left out.
 func (l *loader) bindings() []binding {
-	if !l.ok("roles") {
-		return nil
-	}
-	var all []binding
+	var all []binding // of the right roles, if some are wrong
 	for _, b := range []struct {
 		runs bool
 		binding
@@ -85,12 +82,12 @@ func (l *loader) checkClashes(bindings []binding) {
 func (l *loader) checkStore() {
 	const url = "store.postgres.url"
 	query, read := l.config.Has(QueryService), l.config.Has(ReadAPI)
-	if !l.ok("roles", "store.driver") || !query && !read {
+	if !l.ok("store.driver") || !query && !read {
 		return
 	}
 	switch store := l.config.Store; store.Driver {
 	case Memory:
-		if query != read {
+		if query != read && l.ok("roles") {
 			l.fail("store.driver", "must be sqlite or postgres, unless query-service and read-api run in one process")
 		}
 	case Postgres:

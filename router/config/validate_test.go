@@ -77,7 +77,9 @@ func TestRules(t *testing.T) {
 		{"postgres without URL, where it isn't used", "roles=broker,command-service store.driver=postgres", ""},
 		{"postgres with URL", "store.driver=postgres store.postgres.url=postgres://u:p@h/d", ""},
 
-		{"no rule about a key that is wrong itself", "roles=none store.driver=postgres admin.address=:3003", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api"},
+		{"no rule about a key that is wrong itself", "roles=none store.driver=postgres admin.address=localhost:3003", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api"},
+		{"the rules of the right roles beside a wrong role", "roles=command-service,none admin.address=localhost:3001", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api\n" +
+			"admin.address: must not be the address of command_service.address (localhost:3001)"},
 		{"no rule about what is no address", "command_service.address=here admin.address=localhost:3001", "command_service.address: must be host:port, with a port from 0 to 65535"},
 		{"no postgres rule about a wrong URL", "store.driver=postgres store.postgres.url=postgres://h:x/d", "store.postgres.url: must be a PostgreSQL URL such as postgres://user:password@host:5432/database"},
 		{"no loopback rule about a wrong insecure", "insecure=1 admin.address=:3003", "insecure: must be true or false"},

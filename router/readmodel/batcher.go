@@ -203,12 +203,13 @@ func (b *batcher) begin(batch batch, stop context.CancelFunc) (moves []Move, con
 	return moves, consumers, entries
 }
 
-// leave abandons the claims of partitions whose checkpoints another process has
-// moved.
+// leave abandons the claims of partitions whose checkpoints have moved. Another
+// process has moved the checkpoints, or this one has, in an update whose answer
+// was lost with the connection.
 func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 	for _, pc := range consumers {
 		if slices.Contains(moved, pc.claim.Partition) {
-			b.engine.Logger.Warn("another process has moved the checkpoint; joining the group again",
+			b.engine.Logger.Info("the checkpoint has moved (an update whose answer was lost, or another process); joining the group again",
 				"read model", b.engine.Projection.Name, "partition", pc.claim.Partition)
 			b.drop(pc)
 			pc.claim.Abandon()

@@ -40,6 +40,10 @@ var ErrOtherDefinition = errors.New("the tables have another definition than thi
 var ErrOldStore = errors.New("the store is from before v0.1.0, and names streams otherwise: " +
 	"delete the database (SQLite: the file; PostgreSQL: the tables) and start again; the log fills a new one")
 
+// ErrNewerStore is returned for a store that a newer binary has migrated, if
+// this binary can't use the newer tables.
+var ErrNewerStore = errors.New("a newer binary has migrated the store, and this binary can't use its tables: start the newer binary")
+
 // Checkpoint is the progress of a partition of the log in a generation of a
 // read model.
 type Checkpoint struct {

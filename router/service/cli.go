@@ -1,19 +1,24 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
 
 	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // cli is the command line.
@@ -56,9 +61,67 @@ type usageError struct{}
 func (usageError) Error() string { return "see " + program + " --help" }
 
 var (
-	errUsage error = usageError{}
-	errDone        = errors.New("done") // kong has printed everything
+	errUsage       error = usageError{}
+	errDone              = errors.New("done") // kong has printed everything
+	errInterrupted       = errors.New("interrupted")
 )
+
+// asFlags turns the words help and version, as many programs know them, into the
+// flags: "help verify" is "verify --help".
+func asFlags(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "version":
+		return []string{"--version"}
+	}
+	return args
+}
+
+// commandNames are the first words of the command line.
+func commandNames() []string {
+	names := []string{"help", "version"}
+	for field := range reflect.TypeFor[cli]().Fields() {
+		if _, ok := field.Tag.Lookup("cmd"); ok {
+			names = append(names, cmp.Or(field.Tag.Get("name"), kebab(field.Name)))
+		}
+	}
+	return names
+}
+
+// kebab is a field's name as kong writes the command: DeadLetters is
+// dead-letters.
+func kebab(name string) string {
+	var out strings.Builder
+	for i, c := range name {
+		if unicode.IsUpper(c) && i > 0 {
+			out.WriteByte('-')
+		}
+		out.WriteRune(unicode.ToLower(c))
+	}
+	return out.String()
+}
+
+// advice adds to the error of a command line what kong doesn't know: a similar
+// command, or the read models.
+func (r *registered) advice(err error, args []string) string {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) {
+		return ""
+	}
+	text := wrong.Error()
+	if strings.Contains(text, "<read-model>") {
+		return ": the read models are " + strings.Join(r.names(), ", ")
+	}
+	for _, arg := range args {
+		if text == "unexpected argument "+arg {
+			if near := config.Nearest(arg, commandNames()); near != "" {
+				return fmt.Sprintf(", did you mean %q?", near)
+			}
+		}
+	}
+	return ""
+}
 
 // command parses and runs a command line, and returns the exit code.
 func command(ctx context.Context, d Domain, args, environ []string, stdout, stderr io.Writer) int {
@@ -85,12 +148,15 @@ Without a command all roles run in this process, with all data in ./data.`),
 		return exitFailed
 	}
 	err = untilDone(func() error {
-		completions(parser)
-		parsed, err := parser.Parse(args)
+		completions(parser, service.names())
+		parsed, err := parser.Parse(asFlags(args))
 		if err != nil {
-			return fmt.Errorf("%w; %w", err, errUsage)
+			return fmt.Errorf("%w%s; %w", err, service.advice(err, args), errUsage)
 		}
-		return parsed.Run()
+		if err = parsed.Run(); ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return errInterrupted
+		}
+		return err
 	})
 	if done >= 0 {
 		return done
@@ -124,7 +190,7 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s\n", program, err)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "%s: %s\n", program, err)
+		fmt.Fprintf(stderr, "%s: %s\n", program, kafka.Explain(err))
 		return exitFailed
 	}
 }

@@ -31,13 +31,14 @@ func (c completionCmd) Run(parsed *kong.Context) error {
 
 // completions answers a shell that asks for the possible next words, and ends
 // the program. If a person has started the program, completions does nothing.
-func completions(parser *kong.Kong) {
+func completions(parser *kong.Kong, models []string) {
 	keys := make([]string, 0, len(config.Keys()))
 	for _, key := range config.Keys() {
 		keys = append(keys, key.Name+"=")
 	}
 	kongcompletion.Register(parser,
 		kongcompletion.WithPredictor("file", complete.PredictFiles("*.yaml")),
+		kongcompletion.WithPredictor("read-model", complete.PredictSet(models...)),
 		kongcompletion.WithPredictor("key", complete.PredictSet(keys...)),
 	)
 }

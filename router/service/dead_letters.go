@@ -101,7 +101,7 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 	}
 	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
 		dropped := 0
-		err := k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
+		err := readDeadLetters(ctx, k, func(d kafka.DeadLetter) error {
 			if d.Partition == at.Partition && d.Offset <= at.Offset {
 				dropped++
 			}
@@ -128,28 +128,17 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 
 // eachDeadLetter reads all dead letters.
 func eachDeadLetter(in *invocation, fn func(kafka.DeadLetter) error) error {
-	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		patience := time.AfterFunc(operatorTimeout, func() { cancel(errNoAnswer) })
-		defer patience.Stop()
-		return why(ctx, k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
-			patience.Reset(operatorTimeout)
-			return fn(d)
-		}))
-	})
+	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return readDeadLetters(ctx, k, fn) })
 }
 
-// onKafka runs a function on the configured cluster.
-func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error {
-	cfg, err := in.load()
-	if err != nil {
-		return err
-	}
-	sayTarget(in.stderr, cfg, false)
-	k, err := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
-	if err != nil {
-		return err
-	}
-	return do(in.ctx, k)
+// readDeadLetters reads all dead letters, for as long as dead letters come.
+func readDeadLetters(ctx context.Context, k *kafka.Kafka, fn func(kafka.DeadLetter) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(operatorTimeout, func() { cancel(errNoAnswer) })
+	defer patience.Stop()
+	return why(ctx, k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
+		patience.Reset(operatorTimeout)
+		return fn(d)
+	}))
 }

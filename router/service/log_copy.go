@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"strconv"
@@ -54,9 +55,11 @@ func (c logCopyCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	done, err := from.CopyLog(in.ctx, to, from.Group("command-service"), progress(in.stderr))
+	ctx, giveUp := context.WithCancelCause(in.ctx)
+	defer giveUp(nil)
+	done, err := from.CopyLog(ctx, to, from.Group("command-service"), progress(ctx, in.stderr, giveUp))
 	if err != nil {
-		return fmt.Errorf("copy the log: %w", err)
+		return fmt.Errorf("copy the log: %w", why(ctx, err))
 	}
 	fmt.Fprintf(in.stdout, "copied %s to topic %s, with %d partitions\n", count(done.Records, "record"), to.Topic(eventlog.TopicEvents), c.Partitions)
 	if done.Elsewhere > 0 {

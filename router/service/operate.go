@@ -34,7 +34,6 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err != nil {
 		return err
 	}
-	sayTarget(in.stderr, cfg, false)
 	log := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
 	if err != nil {
@@ -48,6 +47,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err != nil {
 		return why(reach, err)
 	}
+	sayTarget(in.stderr, cfg, false)
 	reader, err := kafka.LogReader()
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ type projectionsCmd struct {
 }
 
 type projectionsListCmd struct {
-	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to list; all, if none is named."`
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to list; all, if none is named." completion-predictor:"read-model"`
 }
 
 // Run lists the generations of read models.

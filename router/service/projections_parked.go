@@ -10,7 +10,7 @@ import (
 )
 
 type projectionsParkedCmd struct {
-	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named."`
+	Names []string `arg:"" optional:"" name:"read-model" help:"The read models to look at; all, if none is named." completion-predictor:"read-model"`
 }
 
 // Run lists the parked streams of read models.
@@ -45,7 +45,7 @@ func parkedText(s readmodel.ParkedStream) string {
 }
 
 type projectionsRetryCmd struct {
-	Name   string `arg:"" name:"read-model" help:"The read model."`
+	Name   string `arg:"" name:"read-model" help:"The read model." completion-predictor:"read-model"`
 	Stream string `arg:"" optional:"" help:"The stream, such as ${stream}; without a stream, all parked streams."`
 }
 

@@ -10,7 +10,7 @@ import (
 
 // modelName is the name of a read model on the command line.
 type modelName struct {
-	Name string `arg:"" name:"read-model" help:"The read model."`
+	Name string `arg:"" name:"read-model" help:"The read model." completion-predictor:"read-model"`
 }
 
 type projectionsRebuildCmd struct {

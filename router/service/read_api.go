@@ -67,7 +67,7 @@ func (s *readAPI) run(ctx context.Context) error {
 	if !s.Config.Has(config.QueryService) { // the query service checks the store too
 		looking.Go(func() {
 			// After the end of the context there is nothing to report.
-			if err := s.retry(ctx, "the store can't be reached; waiting for it", s.checkStore); errors.Is(err, readmodel.ErrOldStore) {
+			if err := s.retry(ctx, "the store can't be reached; waiting for it", s.checkStore); errors.Is(err, readmodel.ErrOldStore) || errors.Is(err, readmodel.ErrNewerStore) {
 				failed <- err
 			}
 		})
@@ -90,6 +90,11 @@ func (s *readAPI) run(ctx context.Context) error {
 func (s *readAPI) checkStore(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return err
+	}
+	if store, ok := s.store.(interface{ CheckTables(context.Context) error }); ok {
+		if err := store.CheckTables(ctx); err != nil {
+			return err
+		}
 	}
 	for _, p := range s.Service.projections() {
 		if _, err := s.store.Checkpoints(ctx, p); errors.Is(err, readmodel.ErrOldStore) {

@@ -33,7 +33,6 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	if err := checkStoreTarget(cfg); err != nil {
 		return err
 	}
-	sayTarget(in.stderr, cfg, true)
 	logger := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, logger)
 	if err != nil {
@@ -54,6 +53,10 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if _, err := store.Checkpoints(in.ctx, in.service.projections()[0]); errors.Is(err, readmodel.ErrOldStore) || errors.Is(err, readmodel.ErrNewerStore) {
+		return err
+	}
+	sayTarget(in.stderr, cfg, true)
 	return do(in.ctx, &adminSession{store, reader, kafka.Partitions, logger, in.stdout})
 }
 

@@ -303,9 +303,21 @@ func (m *Process) forgetTopics() {
 	m.topics = nil
 }
 
+// isFinal reports whether time does not heal an error: an error of a topic or of
+// a read model.
+func isFinal(err error) bool {
+	for _, final := range []error{
+		kafka.ErrTopic, kafka.ErrShorter, readmodel.ErrOtherDefinition, readmodel.ErrOldStore, readmodel.ErrNewerStore,
+	} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
+}
+
 // retry calls do until do succeeds. The first failure is logged, with the text
-// waiting. An error that time does not heal, of a topic or a read model, is
-// returned at once. After the end of the context, retry returns the error of the
+// waiting. An error that time does not heal is returned at once. After the end of the context, retry returns the error of the
 // context together with the error of the last attempt.
 func (m *Process) retry(ctx context.Context, waiting string, do func(context.Context) error) error {
 	var cause error // of the last attempt before the end of the context
@@ -313,7 +325,7 @@ func (m *Process) retry(ctx context.Context, waiting string, do func(context.Con
 		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		err := do(tryCtx)
 		cancel()
-		if err == nil || errors.Is(err, kafka.ErrTopic) || errors.Is(err, kafka.ErrShorter) || errors.Is(err, readmodel.ErrOtherDefinition) || errors.Is(err, readmodel.ErrOldStore) {
+		if err == nil || isFinal(err) {
 			return err
 		}
 		if cause == nil || ctx.Err() == nil {

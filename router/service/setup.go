@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/router/config"
@@ -23,7 +24,6 @@ func (c setupCmd) Run(in *invocation) error {
 	}
 	ctx, cancel := context.WithTimeout(in.ctx, c.Timeout)
 	defer cancel()
-	sayTarget(in.stderr, cfg, cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI))
 	log := newLogger(cfg.Log, in.stderr)
 	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
 	if err != nil {
@@ -33,7 +33,7 @@ func (c setupCmd) Run(in *invocation) error {
 	if _, err := m.connect(ctx); err != nil {
 		return c.gaveUp(err)
 	}
-	fmt.Fprintf(in.stdout, "the topics are there, with %d partitions each\n", cfg.Kafka.Partitions)
+	fmt.Fprintf(in.stdout, "the topics are there, with %d partitions each, at %s\n", cfg.Kafka.Partitions, strings.Join(cfg.Kafka.Brokers, ", "))
 	if !cfg.Has(config.QueryService) && !cfg.Has(config.ReadAPI) {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (c setupCmd) Run(in *invocation) error {
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(in.stdout, "the tables are there: %s\n", storeText(cfg))
+	fmt.Fprintf(in.stdout, "the tables are there: %s\n", storeName(cfg))
 	return nil
 }
 

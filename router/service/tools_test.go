@@ -1,8 +1,10 @@
 package service
 
 import (
+	"context"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -143,5 +145,35 @@ func TestDrainDelay(t *testing.T) {
 	s.accept(`{"type":"createUser","payload":{"id":2,"name":"Late"}}`)
 	if code := all.exit(t, patience); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// What isn't there is not dropped, a scratch folder that can't be written is
+// named, and a wrong number of partitions is told before the banner.
+func TestToolsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	s.wantApp(exitFailed, []string{"there is no dead letter 0/7"}, "dead-letters", "drop", "0/7")
+	brokers := settings{"kafka.brokers": strings.Join(s.brokers(), ",")}
+	verify := exec.Command("app", "verify")
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	verify.Dir, verify.Env = t.TempDir(), append(s.shared.with(brokers).environ(), "TMPDIR="+nowhere)
+	if said, err := verify.CombinedOutput(); err == nil || !strings.Contains(string(said), "no room for the scratch database in "+nowhere+"; set TMPDIR") {
+		t.Errorf("%v: %s", err, said)
+	}
+	p := launch(t, s.shared.with(brokers).with(settings{"roles": "command-service", "kafka.partitions": "24"}))
+	code, said := p.exit(t, patience), p.stderr.String()
+	if code != exitFailed || p.stdout.String() != "" || !strings.Contains(said, "kafka.partitions is 24") || strings.Count(said, "\n") != 1 {
+		t.Errorf("exit code %d, and it said:\n%s%s", code, &p.stdout, said)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr strings.Builder
+	code := command(ctx, domain, []string{"setup", "--set", "kafka.brokers=localhost:1"}, nil, &stdout, &stderr)
+	if code != exitFailed || stderr.String() != "app: interrupted\n" {
+		t.Errorf("exit code %d: %s", code, &stderr)
 	}
 }

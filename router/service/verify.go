@@ -12,7 +12,7 @@ import (
 )
 
 type verifyCmd struct {
-	Names  []string `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named."`
+	Names  []string `arg:"" optional:"" name:"read-model" help:"The read models to verify; all, if none is named." completion-predictor:"read-model"`
 	Repair bool     `help:"Repair the rows that differ, and no others."`
 	Max    int      `default:"20" help:"How many differences, and parked streams, to show of each read model."`
 }

@@ -237,7 +237,7 @@ func TestUserParkedInReadModels(t *testing.T) {
 	s.accept(`{"type":"renameUser","payload":{"id":3,"name":"Else"}}`)
 	s.waitForUser(user{ID: "3", Name: "Else", Version: 2, Active: true})
 	eventually(t, "both are parked", func() error {
-		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, "\n") != 2*len(allModels(t)) {
+		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, ", at version ") != 2*len(allModels(t)) {
 			return fmt.Errorf("exit code %d\n%s", code, list)
 		}
 		return nil

@@ -163,5 +163,5 @@ func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return err
+	return pooled(err)
 }

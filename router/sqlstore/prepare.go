@@ -60,6 +60,9 @@ func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 	}
 	defer unlock()
 	if err := s.migrate(ctx); err != nil {
+		if errors.Is(err, readmodel.ErrNewerStore) {
+			return err
+		}
 		return fmt.Errorf("migrate: %w", err)
 	}
 	tx, err := s.write.begin(ctx, s.dialect.writes())
@@ -74,18 +77,37 @@ func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	name, folder := s.dialect.migrations()
-	files, err := fs.Sub(migrations, folder)
-	if err != nil {
+	if err := s.checkNewer(ctx); err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(name, s.write.DB, files,
-		goose.WithTableName(migrationsTable), goose.WithDisableGlobalRegistry(true))
+	provider, err := s.provider()
 	if err != nil {
 		return err
 	}
 	_, err = provider.Up(ctx)
-	return err
+	return pooled(err)
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
+	name, folder := s.dialect.migrations()
+	files, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(name, s.write.DB, files,
+		goose.WithTableName(migrationsTable), goose.WithDisableGlobalRegistry(true))
+}
+
+// migrations is the version of the newest migration that this binary knows.
+func (s *Store) migrations() (newest int64, err error) {
+	provider, err := s.provider()
+	if err != nil {
+		return 0, err
+	}
+	for _, source := range provider.ListSources() {
+		newest = max(newest, source.Version)
+	}
+	return newest, nil
 }
 
 // liveOf returns a read model's live generation, 0 if there is none.

@@ -155,9 +155,20 @@ func (s *Store) Ping(ctx context.Context) error {
 	defer done()
 	var answer int
 	if err := s.read.QueryRowContext(ctx, s.dialect.probe()).Scan(&answer); err != nil {
-		return fmt.Errorf("reach the store: %w", err)
+		return fmt.Errorf("reach the store: %w", pooled(ended(ctx, err)))
 	}
 	return nil
+}
+
+// CheckTables returns a [readmodel.ErrNewerStore] if a newer binary has changed
+// the tables so that this binary can't use the tables.
+func (s *Store) CheckTables(ctx context.Context) error {
+	done, err := s.wait(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.checkNewer(ctx)
 }
 
 // Close implements [readmodel.Store].
