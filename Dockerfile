@@ -18,5 +18,6 @@ COPY --from=build /out/app /usr/local/bin/app
 COPY --from=build --chown=65532:65532 /out/data /var/lib/millrace
 USER 65532:65532
 ENTRYPOINT ["app"]
-# Asks /readyz of the process in this container, at the address in the configuration.
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["app", "health"]
+# Asks the process in this container, at the address in the configuration. A process that was ready and waits for Kafka
+# or the store is healthy: a restart would not help.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["app", "health", "--waiting"]

@@ -150,11 +150,11 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 	listens := []string{cfg.Admin.Address}
 	if cfg.Has(config.CommandService) {
 		listens = append(listens, cfg.CommandService.Address)
-		if !slices.Contains(s.Volumes, cfg.DataDir) {
+		if !mounts(s, cfg.DataDir) {
 			t.Errorf("%s: no volume for its snapshots in %s", name, cfg.DataDir)
 		}
 	}
-	if cfg.Has(config.QueryService) && s.Restart != "no" && !slices.Contains(s.Volumes, "/tmp") {
+	if cfg.Has(config.QueryService) && s.Restart != "no" && !mounts(s, "/tmp") {
 		t.Errorf("%s: no volume for the scratch database of app verify in /tmp", name)
 	}
 	if cfg.Has(config.ReadAPI) {
@@ -165,6 +165,44 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 		if !slices.Contains(listens, net.JoinHostPort("0.0.0.0", target)) {
 			t.Errorf("%s: port %s is published, and it listens on %v", name, target, listens)
 		}
+	}
+}
+
+// mounts says whether a volume is at a path of the container.
+func mounts(s composeService, path string) bool {
+	return slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, ":"+path) })
+}
+
+// imageVolumes are the volumes that the images of others declare.
+var imageVolumes = map[string][]string{
+	"kafka":      {"/etc/kafka/secrets", "/mnt/shared/config", "/var/lib/kafka/data"},
+	"postgres":   {"/var/lib/postgresql/data"},
+	"prometheus": {"/prometheus"},
+}
+
+// Each volume has a name: down --volumes leaves none, and down keeps all.
+func TestComposeVolumesHaveNames(t *testing.T) {
+	file := compose(t)
+	for name, s := range file.Services {
+		for _, volume := range s.Volumes {
+			from, _, _ := strings.Cut(volume, ":")
+			if _, named := file.Volumes[from]; !named && !strings.HasPrefix(from, "./") {
+				t.Errorf("%s: volume %s has no name", name, volume)
+			}
+		}
+		for _, path := range imageVolumes[name] {
+			if !mounts(s, path) {
+				t.Errorf("%s: the volume of the image at %s has no name", name, path)
+			}
+		}
+	}
+}
+
+// The health check of the image forgives a wait for Kafka or the store.
+func TestImageIsHealthyWhileItWaits(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
+	if err != nil || !strings.Contains(string(text), `CMD ["app", "health", "--waiting"]`) {
+		t.Errorf("the health check is another, %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ type commandType struct {
 // The router's own names, which no aggregate can have.
 var (
 	reservedNames    = []string{"reaction", "unique"}
-	reservedPlurals  = []string{"changes", "commands", "livez", "openapi.json", "reactions", "readyz", "stats"}
+	reservedPlurals  = []string{"changes", "commands", "healthz", "livez", "openapi.json", "reactions", "readyz", "stats"}
 	reservedCommands = []string{"cancelScheduled", "dropParked", "requeueParked"}
 	reservedEvents   = []string{
 		"causeParked", "causeRetried", "causeSkipped", "commandParked", "commandQueued", "commandRefused", "commandScheduled",

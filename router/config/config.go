@@ -50,7 +50,7 @@ type Config struct {
 	ReadAPI        ReadAPIConfig        `yaml:"read_api"`
 	Admin          AdminConfig          `yaml:"admin"`
 	HTTP           HTTPConfig           `yaml:"http" help:"Limits for clients of the HTTP addresses (commands, queries, admin)."`
-	Auth           AuthConfig           `yaml:"auth" help:"Who may call the HTTP addresses; if empty, everybody who can reach the addresses. /livez and /readyz are for everybody."`
+	Auth           AuthConfig           `yaml:"auth" help:"Who may call the HTTP addresses; if empty, everybody who can reach the addresses. /livez, /readyz and /healthz are for everybody."`
 	Limits         LimitsConfig         `yaml:"limits" help:"How much one caller (a token's name or subject, a certificate's subject, or an address) may ask for; more gets a 429. 0 is no limit."`
 	CORS           CORSConfig           `yaml:"cors"`
 	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
@@ -131,7 +131,7 @@ type ReadAPIConfig struct {
 
 // AdminConfig is the admin address. Every process has an admin address.
 type AdminConfig struct {
-	Address string `yaml:"address" is:"address" help:"The address of /livez, /readyz, /metrics, /projections and /debug/pprof, in every process."`
+	Address string `yaml:"address" is:"address" help:"The address of /livez, /readyz, /healthz, /metrics, /projections and /debug/pprof, in every process."`
 }
 
 // HTTPConfig is the limits for HTTP clients.

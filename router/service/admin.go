@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -22,6 +23,10 @@ type health struct {
 	mu     sync.Mutex
 	checks []healthCheck // in the order of the roles
 	ending bool
+	// wasReady says that the process has been ready once. well is the last time
+	// when the process was ready, or waited for Kafka or the store.
+	wasReady bool
+	well     time.Time
 }
 
 type healthCheck struct {
@@ -79,7 +84,28 @@ func (h *health) check(ctx context.Context) map[string]error {
 			failing[c.name] = err
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(failing) == 0 {
+		h.wasReady = true
+	}
+	if len(failing) == 0 || failing["kafka"] != nil || failing["store"] != nil {
+		h.well = time.Now()
+	}
 	return failing
+}
+
+// recovery is how long a process may take to become ready again after Kafka or
+// the store has come back.
+const recovery = time.Minute
+
+// sound says whether the process works as it should: it is ready, or it was
+// ready once and waits for Kafka or the store, or recovers from such a wait. An
+// orchestrator must not take a process that waits for dead.
+func (h *health) sound(failing map[string]error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(failing) == 0 || h.wasReady && !h.ending && time.Since(h.well) < recovery
 }
 
 // within runs the check, and returns an error if the check doesn't answer in
@@ -110,7 +136,7 @@ func (m *Process) adminRoutes(status *modelStatus) *mux.Router {
 	return routes
 }
 
-// routes are /livez, /readyz and the profiles of the Go runtime.
+// routes are /livez, /readyz, /healthz and the profiles of the Go runtime.
 func (h *health) routes(log *slog.Logger) *mux.Router {
 	r := web.NewRouter()
 	get := func(path string, handler http.HandlerFunc) {
@@ -131,6 +157,16 @@ func (h *health) routes(log *slog.Logger) *mux.Router {
 		}
 		log.Debug("not ready", "waiting for", why)
 		web.WriteJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waitingFor": why})
+	})
+	get("/healthz", func(w http.ResponseWriter, req *http.Request) {
+		switch failing := h.check(req.Context()); {
+		case len(failing) == 0:
+			web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+		case h.sound(failing):
+			web.WriteJSON(w, http.StatusOK, map[string]any{"status": "waiting", "waitingFor": slices.Sorted(maps.Keys(failing))})
+		default:
+			web.WriteJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waitingFor": slices.Sorted(maps.Keys(failing))})
+		}
 	})
 	get("/debug/pprof/cmdline", pprof.Cmdline)
 	get("/debug/pprof/profile", pprof.Profile)

@@ -117,12 +117,12 @@ func (s *secure) public(g *guard.Guard, next http.Handler) http.Handler {
 	return s.cors.Handler(next)
 }
 
-// admin is the handler of the admin address. /livez and /readyz need no token: a
+// admin is the handler of the admin address. /livez, /readyz and /healthz need no token: a
 // load balancer or an orchestrator can't have one.
 func (s *secure) admin(routes http.Handler) http.Handler {
 	guarded := s.operators.Protect(routes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/healthz" {
 			routes.ServeHTTP(w, r)
 			return
 		}

@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-type healthCmd struct{}
+type healthCmd struct {
+	Waiting bool `help:"Exit 0 too while a process that was ready waits for Kafka or the store, or recovers from such a wait: for the health check of a container."`
+}
 
-// Run asks /readyz of the running process with the same configuration.
-func (healthCmd) Run(in *invocation) error {
+// Run asks /readyz, or /healthz with --waiting, of the running process with the same configuration.
+func (c healthCmd) Run(in *invocation) error {
 	cfg, err := in.load()
 	if err != nil {
 		return err
@@ -30,7 +32,11 @@ func (healthCmd) Run(in *invocation) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(cfg, cfg.Admin.Address)+"/readyz", http.NoBody)
+	path := "/readyz"
+	if c.Waiting {
+		path = "/healthz"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, httpURL(cfg, cfg.Admin.Address)+path, http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -115,3 +115,36 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
+
+// A process that was ready and waits for Kafka or the store is sound, and for a
+// while after; a process that never was ready, or has no such excuse, isn't.
+func TestWaitingIsSound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := new(health)
+		var away, failing error
+		h.add("kafka", func(context.Context) error { return away })
+		h.add("query-service", func(context.Context) error { return failing })
+		look := func(what string, want bool) {
+			t.Helper()
+			if got := h.sound(h.check(t.Context())); got != want {
+				t.Errorf("%s: sound %t", what, got)
+			}
+		}
+		away = errors.New("away")
+		look("at the start, without Kafka", false)
+		away = nil
+		look("ready", true)
+		away, failing = errors.New("away"), errors.New("no partitions")
+		time.Sleep(time.Hour)
+		look("an hour without Kafka", true)
+		away = nil
+		time.Sleep(recovery / 2)
+		look("back for a moment", true)
+		time.Sleep(recovery)
+		look("back for long", false)
+		failing = nil
+		look("ready again", true)
+		h.stopping()
+		look("stopping", false)
+	})
+}
