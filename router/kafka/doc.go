@@ -14,6 +14,7 @@
 //     longer.
 //   - unmeasured.go, watermill_log.go: an empty registry of metrics, and
 //     [WatermillLog], the logger of clients.
+//   - explain.go: [Explain], words for errors of the client.
 //
 // Writing:
 //

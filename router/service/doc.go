@@ -16,7 +16,8 @@
 //   - command_service.go: role command-service
 //   - query_service.go, maintained_model.go: role query-service, and one of the
 //     read models of the role
-//   - read_api.go: role read-api
+//   - read_api.go: role read-api; origin.go: whether the read models belong to
+//     the log
 //
 // # Shared by the roles
 //
@@ -24,13 +25,15 @@
 //     HTTP and the log
 //   - shared_tail.go: the log tail of the process
 //   - admin.go, metrics.go, projections_status.go: readiness, metrics, and GET
-//     /projections on the admin address
+//     /projections on the admin address; ready.go: the lines of the log about
+//     readiness
 //   - openapi.go: GET /openapi.json; banner.go: the banner
 //
 // # Commands for operators
 //
 //   - setup.go, health.go: prepare topics and tables; ask /readyz
 //   - log_copy.go: the log with another number of partitions
+//   - tools.go: the store and the log that a tool works on
 //   - operate.go, parked.go, dead_letters.go: parked commands, dead letters
 //   - read_models.go: a session with store and log; projections_list.go,
 //     projections_rebuild.go, projections_parked.go: generations of read models,

@@ -10,7 +10,8 @@
 // Statements run in transactions of a pool of connections (pool.go). A dialect
 // (dialect.go) hides the differences between SQLite (sqlite.go), where writers
 // of several processes take turns (turns.go), and PostgreSQL (postgres.go,
-// postgres_tls.go).
+// postgres_tls.go), perhaps behind a pooler (pooler.go). A store of a newer binary
+// is refused if needed columns are gone (newer.go).
 //
 // DESIGN.md explains why.
 package sqlstore

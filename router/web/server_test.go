@@ -240,3 +240,35 @@ func TestServerHalfClosedClient(t *testing.T) {
 		t.Errorf("got %s %s, %v", answer.Status, body, err)
 	}
 }
+
+// Facts about net/http that docs/http.md states: 431 comes at the limit plus
+// 4 KiB, and the preface of HTTP/2 reaches the routes, which have no such path.
+func TestServerLimitsAsDocumented(t *testing.T) {
+	server, err := Listen(t.Context(), "test", "localhost:0", Settings{MaxHeaderBytes: 8 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), quiet)
+	defer func() { _ = server.Close(t.Context()) }()
+	for request, want := range map[string]int{
+		"GET / HTTP/1.1\r\nHost: test\r\nX: " + strings.Repeat("x", 11<<10) + "\r\n\r\n": http.StatusNoContent,
+		"GET / HTTP/1.1\r\nHost: test\r\nX: " + strings.Repeat("x", 12<<10) + "\r\n\r\n": http.StatusRequestHeaderFieldsTooLarge,
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                               http.StatusNoContent,
+	} {
+		conn, err := net.Dial("tcp", server.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request) // the server may close early
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%.20q: %v", request, err)
+			continue
+		}
+		_ = answer.Body.Close()
+		_ = conn.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%.20q, %d bytes: got %s, want %d", request, len(request), answer.Status, want)
+		}
+	}
+}
