@@ -66,6 +66,9 @@ func TestBrokersAway(t *testing.T) {
 	three.waitsFor("kafka can't be reached")
 	got := s.post(createAlice)
 	wantProblem(t, got, 503, "unavailable")
+	if !strings.Contains(got.body, "the command was not taken") {
+		t.Errorf("nothing was sent, and the answer is %s", got)
+	}
 	if got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"id":"`) {
 		t.Errorf("no Retry-After, or no command id: %s", got)
 	}

@@ -1,8 +1,12 @@
 package service
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +21,14 @@ import (
 func TestToolsNameTheirTarget(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
-	for _, args := range []string{"projections list", "projections rebuild users", "verify users", "setup"} {
+	for _, args := range []string{"projections list", "projections rebuild users", "verify users"} {
 		s.wantApp(exitOK, []string{"log at " + strings.Join(s.brokers(), ","), "; store "}, strings.Fields(args)...)
 	}
+	place := "SQLite, in " + s.shared["data_dir"]
+	if s.shared["store.driver"] == "postgres" {
+		place = "PostgreSQL, database "
+	}
+	s.wantApp(exitOK, []string{"the topics are there, with 12 partitions each, at " + strings.Join(s.brokers(), ","), "the tables are there: " + place}, "setup")
 	for _, args := range []string{"parked list", "dead-letters list"} {
 		s.wantApp(exitOK, []string{"log at " + strings.Join(s.brokers(), ",")}, strings.Fields(args)...)
 	}
@@ -175,5 +184,50 @@ func TestInterrupted(t *testing.T) {
 	code := command(ctx, domain, []string{"setup", "--set", "kafka.brokers=localhost:1"}, nil, &stdout, &stderr)
 	if code != exitFailed || stderr.String() != "app: interrupted\n" {
 		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+}
+
+// A client that closes its sending side after the request gets its answer, and
+// the outcome if the client waits for the outcome.
+func TestHalfClosedClientGetsItsAnswer(t *testing.T) {
+	t.Parallel()
+	s := oneProcess(t)
+	ask := func(address, request string) (int, string) {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		if sending, ok := conn.(*net.TCPConn); !ok || sending.CloseWrite() != nil {
+			t.Fatal("the sending side can't be closed")
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	post := func(prefer string) string {
+		return fmt.Sprintf("POST /commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", prefer, len(createAlice), createAlice)
+	}
+	if status, body := ask(s.commandService.at.Commands, post("")); status != http.StatusAccepted {
+		t.Errorf("POST: %d %s", status, body)
+	}
+	if status, body := ask(s.commandService.at.Commands, post("Prefer: wait=20\r\n")); status != http.StatusConflict {
+		t.Errorf("POST that waits: %d %s", status, body)
+	}
+	s.waitForUser(alice)
+	for range 10 {
+		if status, body := ask(s.readAPI.at.Queries, "GET /users/1 HTTP/1.1\r\nHost: x\r\n\r\n"); status != http.StatusOK {
+			t.Errorf("GET: %d %s", status, body)
+		}
 	}
 }
