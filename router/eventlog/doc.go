@@ -2,6 +2,7 @@
 // DESIGN.md beside this file explains the forms, with worked examples.
 //
 //   - headers.go: the names of headers, topics and outcomes.
+//   - limits.go: the limits by which every outcome fits topic events.
 //   - envelope.go: an [Envelope], a command on its way to a decision.
 //   - record.go: a [Record], the outcome of one command and an entry of the log.
 //   - raw.go: a [RawMessage], a Kafka record before decoding, from any client.

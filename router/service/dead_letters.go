@@ -142,3 +142,17 @@ func readDeadLetters(ctx context.Context, k *kafka.Kafka, fn func(kafka.DeadLett
 		return fn(d)
 	}))
 }
+
+// onKafka runs a function on the configured cluster.
+func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	sayTarget(in.stderr, cfg, false)
+	k, err := newKafka(cfg, cfg.Kafka.Brokers, newLogger(cfg.Log, in.stderr))
+	if err != nil {
+		return err
+	}
+	return do(in.ctx, k)
+}
