@@ -23,6 +23,7 @@ func commitAs(t *testing.T, k *Kafka, group string, partition int32, next int64)
 	if err != nil {
 		t.Fatal(err)
 	}
+	closing(t, offsets)
 	of, err := offsets.ManagePartition(k.Topic(eventlog.TopicEvents), partition)
 	if errors.Is(err, sarama.ErrGroupIDNotFound) {
 		t.Skip("the embedded broker takes offsets of members only; TestEventsLoseTheirEnd has members")
