@@ -94,10 +94,11 @@ func (m *membership) ready() error {
 	}
 }
 
-func (m *membership) joined(session context.Context) {
+// joined notes that all claims are set up, but for those of damaged partitions.
+func (m *membership) joined(session context.Context, damage error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.session, m.stuck = session, nil
+	m.session, m.stuck = session, damage
 }
 
 // failed notes why claims are not set up yet. The log gets only the first
@@ -121,6 +122,7 @@ type claimedGroup struct {
 	deliver func(*Claim, sarama.ConsumerGroupClaim)
 
 	claims map[int32]*Claim // there is one topic
+	damage error            // of a partition that has no claim
 }
 
 var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
@@ -136,13 +138,14 @@ func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 		}
 	}
 	if setups.Wait() == nil {
-		g.joined(session.Context())
+		g.joined(session.Context(), g.damage)
 	}
 	return nil
 }
 
 // setup sets up a claim, with tries until one succeeds. An error says that the
-// session has ended.
+// session has ended. A damaged partition gets no claim: the other partitions
+// don't wait for it.
 func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, partition int32) error {
 	claim := NewClaim(session.Context(), partition, func(next int64) {
 		session.MarkOffset(topic, partition, next, "")
@@ -155,7 +158,14 @@ func (g *claimedGroup) setup(session sarama.ConsumerGroupSession, topic string, 
 		if ended := session.Context().Err(); ended != nil {
 			return ended
 		}
-		g.failed(fmt.Errorf("partition %d of %s: %w", partition, topic, err))
+		err = fmt.Errorf("partition %d of %s: %w", partition, topic, err)
+		g.failed(err)
+		if errors.Is(err, ErrDamaged) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.damage = err
+			return nil
+		}
 		if ended := Backoff(session.Context(), try); ended != nil {
 			return ended
 		}
@@ -206,6 +216,11 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 	g.mu.Lock()
 	claimed := g.claims[claim.Partition()]
 	g.mu.Unlock()
+	if claimed == nil { // the next session tries again
+		for range claim.Messages() { // not marked
+		}
+		return nil
+	}
 	// sarama replaces an offset that the topic doesn't have by the oldest. The
 	// group's offset may be replaced, a handler's start must not.
 	if claimed.start != Committed && claimed.start != claim.InitialOffset() {

@@ -86,3 +86,25 @@ func TestDamagedPartition(t *testing.T) {
 		})
 	}
 }
+
+// A member serves its other partitions while one is damaged, and isn't ready.
+func TestClaimOfADamagedPartition(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
+	messagesIn(t, k, eventlog.TopicCommands, 2, 1)
+	c := &claimant{setup: func(claim *Claim) (int64, error) {
+		if claim.Partition == 1 {
+			return 0, fmt.Errorf("folding: %w", ErrDamaged)
+		}
+		return Committed, nil
+	}}
+	m := join(t, k, eventlog.TopicCommands, c, nil)
+	if at := m.next(t); at != (Place{2, 0}) {
+		t.Errorf("%v came", at)
+	}
+	if err := m.Ready(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("ready: %v", err)
+	}
+	m.leave(t)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 )
 
 // DeadLetterPublisher returns a publisher of dead letters, the messages of a
@@ -96,10 +98,54 @@ type asyncPublisher struct {
 	patience   time.Duration // of Close
 
 	pending  sync.Mutex
-	underWay map[*sarama.ProducerMessage]delivered // messages under way, with their callbacks
+	underWay map[*sarama.ProducerMessage]onTheWay
+
+	log     *slog.Logger
+	watched chan struct{} // closed by Close
 
 	mu     sync.RWMutex // read-locked by Publish
 	closed bool
+}
+
+// onTheWay is a message under way.
+type onTheWay struct {
+	callback delivered
+	since    time.Time
+}
+
+const (
+	// hangs is the age at which a message under way is worth a line: sarama
+	// reports a failed message before.
+	hangs      = 20 * time.Second
+	hangsEvery = 5 * time.Second
+	hangsAgain = time.Minute // between two lines
+)
+
+// watch logs that messages are neither in nor failed, until Close.
+func (p *asyncPublisher) watch() {
+	sampler := logging.Sampler{Interval: hangsAgain}
+	tick := time.NewTicker(hangsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-p.watched:
+			return
+		}
+		if n, oldest := p.waiting(); oldest >= hangs {
+			sampler.Warn(p.log, "messages wait for Kafka, which has neither taken nor refused any", "messages", n, "oldest", oldest.Round(time.Second).String())
+		}
+	}
+}
+
+// waiting returns the number of messages under way, and the age of the oldest.
+func (p *asyncPublisher) waiting() (n int, oldest time.Duration) {
+	p.pending.Lock()
+	defer p.pending.Unlock()
+	for _, m := range p.underWay {
+		oldest = max(oldest, time.Since(m.since))
+	}
+	return len(p.underWay), oldest
 }
 
 var (
@@ -127,8 +173,9 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	config.ChannelBufferSize = asyncBuffer
 	p := &asyncPublisher{
 		partitions: k.Partitions, most: asyncBuffer, patience: closePatience,
-		underWay: map[*sarama.ProducerMessage]delivered{},
+		underWay: map[*sarama.ProducerMessage]onTheWay{}, log: k.Log, watched: make(chan struct{}),
 	}
+	go p.watch()
 	for range max(k.Producers, 1) {
 		producer, err := sarama.NewAsyncProducer(k.Brokers, config)
 		if err != nil {
@@ -163,7 +210,7 @@ func (p *asyncPublisher) of(msg *sarama.ProducerMessage) (sarama.AsyncProducer, 
 // finish calls the callback of a message under way, with the result.
 func (p *asyncPublisher) finish(msg *sarama.ProducerMessage, err error) {
 	p.pending.Lock()
-	callback := p.underWay[msg]
+	callback := p.underWay[msg].callback
 	delete(p.underWay, msg)
 	p.pending.Unlock()
 	if callback != nil {
@@ -178,7 +225,7 @@ func (p *asyncPublisher) begin(msg *sarama.ProducerMessage, callback delivered) 
 	if len(p.underWay) >= p.most {
 		return false
 	}
-	p.underWay[msg] = callback
+	p.underWay[msg] = onTheWay{callback, time.Now()}
 	return true
 }
 
@@ -214,6 +261,9 @@ func (p *asyncPublisher) Close() error {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
+		if p.watched != nil {
+			close(p.watched)
+		}
 		for _, producer := range p.producers {
 			producer.AsyncClose()
 		}
@@ -238,11 +288,11 @@ func (p *asyncPublisher) Close() error {
 func (p *asyncPublisher) giveUp() error {
 	p.pending.Lock()
 	rest := p.underWay
-	p.underWay = map[*sarama.ProducerMessage]delivered{}
+	p.underWay = map[*sarama.ProducerMessage]onTheWay{}
 	p.pending.Unlock()
-	for _, callback := range rest {
-		if callback != nil {
-			callback(Place{}, errClosed)
+	for _, m := range rest {
+		if m.callback != nil {
+			m.callback(Place{}, errClosed)
 		}
 	}
 	return fmt.Errorf("closed a producer with %d messages that a broker may have or not", len(rest))
