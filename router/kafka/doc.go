@@ -32,7 +32,7 @@
 //   - log_tail.go: [LogTail], one read of the log's end for all folds of a
 //     process.
 //   - reader.go: [LogReader] and [CommandReader], outside of consumer groups.
-//   - damage.go: [ErrDamaged], for a partition that no reader can decode.
+//   - damage.go: [ErrDamaged], the checks of what a broker sends.
 //   - election.go: questions for offsets, with patience for a new leader.
 //   - ends.go: the ends of partitions, behind the last message.
 //   - undecided.go: [CommandFinder], the search for commands without a decision.
