@@ -73,6 +73,7 @@ type Stats struct {
 	Deferred int // deferred commands of all streams
 	Stopped  int // streams with a record that this binary can't read
 	Waiting  int // streams whose first deferred command waits for another binary
+	Ignored  int // records that don't count, folded since the start
 }
 
 // Stats returns the size of the state store now. The cost doesn't depend on
@@ -87,6 +88,7 @@ func (ss *StateStore) Stats() (s Stats) {
 		s.Deferred += p.tally.deferred
 		s.Stopped += p.tally.stopped
 		s.Waiting += p.tally.waiting
+		s.Ignored += p.ignored
 		p.mu.Unlock()
 	}
 	return s

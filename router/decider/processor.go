@@ -1,6 +1,7 @@
 package decider
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 
@@ -30,6 +31,8 @@ type processor struct {
 	// decided has for each topic commands the offset of the last command with an
 	// outcome in this partition.
 	decided map[string]int64
+	old     int64 // the end that the log had when the fold began
+	ignored int   // folded records that don't count
 	tally   tally
 	waiting map[waitingFor][]*waiter
 	claimed *claimed // nil while another process has the partition
@@ -55,7 +58,12 @@ func (p *processor) fold(records []eventlog.Record) {
 		}
 		next, p.last = r.Offset+1, r.Digest
 		if r.Malformed != nil {
-			p.log.Warn("ignored a message that is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
+			p.ignored++
+			level := slog.LevelDebug // an old one: each start would tell of it again
+			if r.Offset >= p.old {
+				level = slog.LevelWarn
+			}
+			p.log.Log(context.Background(), level, "ignored a message that is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
 			continue
 		}
 		p.foldOne(r)
@@ -72,6 +80,7 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	}
 	readable, before := s.unreadable == nil, p.tallyOf(s)
 	if !s.fold(p.registry, r, p.remember) {
+		p.ignored++
 		p.log.Debug("ignored a record whose sequence number another record has", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}

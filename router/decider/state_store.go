@@ -89,6 +89,11 @@ func (ss *StateStore) Run(ctx context.Context) error {
 
 func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 	p := ss.processors[partition]
+	if end, err := ss.log.End(ctx, partition); err == nil { // otherwise old records are told as new ones
+		p.mu.Lock()
+		p.old = end
+		p.mu.Unlock()
+	}
 	for try := 0; ; try++ {
 		from := p.folded.Next()
 		err := ss.log.Follow(ctx, partition, from, func(records []eventlog.Record) error {

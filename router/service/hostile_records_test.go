@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -74,10 +75,17 @@ func TestMarkersStopNobody(t *testing.T) {
 		s.wantApp(exitOK, nil, "parked", "list")
 	}
 	check(2)
+	s.waitForMetrics(all, "millrace_state_ignored_records 2")
 	all.signal(t, syscall.SIGTERM)
 	all.exit(t, 10*time.Second)
 	all.start()
+	logged := len(all.stderr.String())
 	check(3)
+	// A start doesn't tell of old records that don't count.
+	s.waitForMetrics(all, "millrace_state_ignored_records 1") // the others are below the snapshot
+	if again := strings.Count(all.stderr.String()[logged:], "ignored a message that is no record"); again > 1 {
+		t.Errorf("%d lines after the restart", again)
+	}
 }
 
 // A message that is too large for the dead letters leaves a stub there, and the

@@ -95,7 +95,7 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 // stateFacts are the facts of a state store, with the lag behind the ends of the
 // log. Without the ends there is no lag.
 func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
-	facts := &telemetry.State{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped, Waiting: s.Waiting}
+	facts := &telemetry.State{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped, Waiting: s.Waiting, Ignored: s.Ignored}
 	if ends != nil {
 		lag := -s.Folded
 		for _, end := range ends {

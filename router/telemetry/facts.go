@@ -33,6 +33,7 @@ type State struct {
 	Deferred int    // parked commands, and commands behind parked commands
 	Stopped  int    // streams with a record that this binary can't read
 	Waiting  int    // streams whose first deferred command waits for another binary
+	Ignored  int    // records that don't count
 }
 
 // ReadModel has the numbers of one read model in the store.
@@ -72,6 +73,7 @@ var (
 	stateDeferred       = gauge("state_deferred_commands", "Commands that wait: parked commands, commands of unknown types, and the commands queued behind them.")
 	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
 	stateWaiting        = gauge("state_waiting_streams", "Streams whose commands wait for a binary that knows the first command's type, or the stream's events.")
+	stateIgnored        = gauge("state_ignored_records", "Records of the log that don't count, as this process has folded since its start: messages that are no records, and records that came too late.")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
@@ -80,6 +82,7 @@ var (
 	allFacts            = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
 		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
+		stateIgnored,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -131,6 +134,7 @@ func (f Facts) list() (all []fact) {
 		add(stateDeferred, float64(s.Deferred))
 		add(stateStopped, float64(s.Stopped))
 		add(stateWaiting, float64(s.Waiting))
+		add(stateIgnored, float64(s.Ignored))
 		if s.Lag != nil {
 			add(stateLag, float64(*s.Lag))
 		}

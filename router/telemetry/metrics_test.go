@@ -25,7 +25,7 @@ func everything(context.Context) Facts {
 		Ready:      map[string]bool{"kafka": true, "store": false},
 		Gateway:    &Gateway{InFlight: 1, MaxInFlight: 2, Undecided: 3, MaxUndecided: 4},
 		Processors: &Processors{Partitions: 12, Commands: 5},
-		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8},
+		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8, Ignored: 4},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -78,7 +78,7 @@ func TestFacts(t *testing.T) {
 		`millrace_gateway_undecided_commands 3`, `millrace_gateway_undecided_commands_limit 4`,
 		`millrace_processor_partitions 12`, `millrace_processor_commands 5`,
 		`millrace_state_streams 6`, `millrace_state_outcomes 7`, `millrace_state_lag_records 3`,
-		`millrace_state_parked_streams 1`, `millrace_state_deferred_commands 2`, `millrace_state_stopped_streams 1`, `millrace_state_waiting_streams 8`,
+		`millrace_state_parked_streams 1`, `millrace_state_deferred_commands 2`, `millrace_state_stopped_streams 1`, `millrace_state_waiting_streams 8`, `millrace_state_ignored_records 4`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,
 		`millrace_read_model_parked_streams{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,
