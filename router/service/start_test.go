@@ -76,6 +76,30 @@ func TestBrokersAway(t *testing.T) {
 	three.waitUntilReady(t)
 	s.accept(createAlice)
 	s.waitForUser(alice)
+
+	// An outage has a beginning and an end in the log, in plain words.
+	way.cut()
+	eventually(t, "the beginning of an outage in the log", func() error { return three.logged(`"level":"INFO","msg":"not ready: `, "kafka is away") })
+	if got, err := send(http.DefaultClient, http.MethodGet, "http://"+three.at.Admin+"/healthz", "", ""); err != nil || got.status != http.StatusOK || !strings.Contains(got.body, `"waiting"`) {
+		t.Errorf("a process that waits for Kafka isn't healthy: %s, %v", got, err)
+	}
+	way.open()
+	eventually(t, "the end of an outage in the log", func() error { return three.logged(`"level":"INFO","msg":"ready again"`) })
+	for _, words := range []string{"circuit breaker", "run out of available brokers", "another process"} {
+		if three.logged(words) == nil {
+			t.Errorf("the log has %q", words)
+		}
+	}
+}
+
+// logged is an error unless the log has all these texts.
+func (s *service) logged(texts ...string) error {
+	for _, text := range texts {
+		if !strings.Contains(s.stderr.String(), text) {
+			return fmt.Errorf("the log has no %s", text)
+		}
+	}
+	return nil
 }
 
 // The program waits for a database that is away.
