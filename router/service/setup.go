@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/router/config"
@@ -33,8 +32,10 @@ func (c setupCmd) Run(in *invocation) error {
 	if _, err := m.connect(ctx); err != nil {
 		return c.gaveUp(err)
 	}
-	fmt.Fprintf(in.stdout, "the topics are there, with %d partitions each, at %s\n", cfg.Kafka.Partitions, strings.Join(cfg.Kafka.Brokers, ", "))
-	if !cfg.Has(config.QueryService) && !cfg.Has(config.ReadAPI) {
+	fmt.Fprintf(in.stdout, "the topics are there, with %d partitions each\n", cfg.Kafka.Partitions)
+	hasStore := cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI)
+	sayTarget(in.stderr, cfg, hasStore)
+	if !hasStore {
 		return nil
 	}
 	store, err := openStore(ctx, cfg)
