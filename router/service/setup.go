@@ -33,9 +33,8 @@ func (c setupCmd) Run(in *invocation) error {
 		return c.gaveUp(err)
 	}
 	fmt.Fprintf(in.stdout, "the topics are there, with %d partitions each\n", cfg.Kafka.Partitions)
-	hasStore := cfg.Has(config.QueryService) || cfg.Has(config.ReadAPI)
-	sayTarget(in.stderr, cfg, hasStore)
-	if !hasStore {
+	if !cfg.Has(config.QueryService) && !cfg.Has(config.ReadAPI) {
+		sayTarget(in.stderr, cfg, false)
 		return nil
 	}
 	store, err := openStore(ctx, cfg)
@@ -47,6 +46,7 @@ func (c setupCmd) Run(in *invocation) error {
 		return err
 	}
 	fmt.Fprintf(in.stdout, "the tables are there: %s\n", storeName(cfg))
+	sayTarget(in.stderr, cfg, true)
 	return nil
 }
 
