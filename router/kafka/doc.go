@@ -4,17 +4,14 @@
 // Settings of the cluster:
 //
 //   - kafka.go: [Kafka], the cluster's address and all settings of the client.
-//   - security.go, dial.go: [Security], TLS and SASL of a client, and its
-//     connections.
+//   - password.go: [Kafka.ChangePassword].
 //   - topics.go: [Kafka.EnsureTopics], which creates and checks the topics.
 //   - topic_watch.go: [Kafka.WatchCommands], which notices a topic made anew.
 //   - old_log.go: the check that refuses a log of before v0.1.0, or of another
 //     number of partitions.
 //   - committed.go: offsets of consumer groups, and the check that the log wasn't
 //     longer.
-//   - unmeasured.go, watermill_log.go: an empty registry of metrics, and
-//     [WatermillLog], the logger of clients.
-//   - explain.go: [Explain], words for errors of the client.
+//   - watermill_log.go: [WatermillLog], the logger of clients.
 //
 // Writing:
 //
@@ -33,8 +30,8 @@
 //     process.
 //   - reader.go: [LogReader] and [CommandReader], outside of consumer groups.
 //   - damage.go: [ErrDamaged], the checks of what a broker sends.
-//   - election.go: questions for offsets, with patience for a new leader.
-//   - ends.go: the ends of partitions, behind the last message.
+//   - ends.go: the ends of partitions, behind the last message, with patience
+//     for a new leader.
 //   - undecided.go: [CommandFinder], the search for commands without a decision.
 //
 // Upkeep:
@@ -44,5 +41,6 @@
 //   - copy_log.go: [Kafka.CopyLog], for another number of partitions.
 //   - deadletters.go: [DeadLetter], to read and to drop.
 //
-// Package embedded, in the folder below, is the broker inside the binary.
+// In the folders below, package connection opens the connections of clients, and
+// package embedded is the broker inside the binary.
 package kafka

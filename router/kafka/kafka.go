@@ -11,6 +11,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka/connection"
 )
 
 // Kafka has the settings of the cluster with the log. A method that opens a
@@ -19,10 +20,10 @@ type Kafka struct {
 	Brokers     []string // host:port
 	Partitions  int32    // of each topic
 	Replication int16    // of new topics, and the minimum of existing topics
-	Security    Security
+	Security    connection.Security
 	// Renewed returns the security with all files read again, for each connection;
 	// nil means that Security never changes.
-	Renewed func() (Security, error)
+	Renewed func() (connection.Security, error)
 	Prefix  string // in front of the names of topics and groups
 	// Producers is the number of producers of a bus, which share the partitions;
 	// 0 is 1. sarama's idempotent producer has one request on the way to a broker.
@@ -59,7 +60,7 @@ const linger = 2 * time.Millisecond
 func (k *Kafka) sarama() *sarama.Config {
 	c := sarama.NewConfig()
 	c.ClientID = clientID
-	c.MetricRegistry = unmeasured{}
+	c.MetricRegistry = connection.Unmeasured{}
 	c.Version = sarama.V2_8_0_0 // topic ids (KIP-516)
 	c.Metadata.AllowAutoTopicCreation = false
 	c.Metadata.Retry.Max = 3
@@ -84,20 +85,29 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Consumer.MaxWaitTime = 100 * time.Millisecond
 	c.Consumer.Return.Errors = true
 
-	k.dialed(c)
+	c.Net.Proxy.Enable = true
+	c.Net.Proxy.Dialer = connection.Dialer{Security: k.security, ClientID: clientID, Timeout: c.Net.DialTimeout}
 	return c
+}
+
+// security returns the settings of the moment.
+func (k *Kafka) security() (connection.Security, error) {
+	if k.Renewed == nil {
+		return k.Security, nil
+	}
+	return k.Renewed()
 }
 
 // client opens a client.
 func (k *Kafka) client() (sarama.Client, error) {
 	client, err := sarama.NewClient(k.Brokers, k.sarama())
-	return client, told(err)
+	return client, connection.Told(err)
 }
 
 // clusterAdmin opens an administrator's client.
 func (k *Kafka) clusterAdmin() (sarama.ClusterAdmin, error) {
 	admin, err := sarama.NewClusterAdmin(k.Brokers, k.sarama())
-	return admin, told(err)
+	return admin, connection.Told(err)
 }
 
 // Ping connects to a broker and reads metadata.

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/logging"
 )
 
@@ -30,7 +31,7 @@ func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
 		OverwriteSaramaConfig: config,
 	}, WatermillLog(k.Log))
 	if err != nil {
-		return nil, fmt.Errorf("open a producer: %w", told(err))
+		return nil, fmt.Errorf("open a producer: %w", connection.Told(err))
 	}
 	return patientPublisher{stubPublisher{publisher}}, nil
 }
@@ -49,7 +50,7 @@ func (p stubPublisher) Publish(topic string, messages ...*message.Message) error
 			err = p.Publisher.Publish(topic, stub)
 		}
 		if err != nil {
-			return told(err)
+			return connection.Told(err)
 		}
 	}
 	return nil
@@ -179,7 +180,7 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	for range max(k.Producers, 1) {
 		producer, err := sarama.NewAsyncProducer(k.Brokers, config)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open a producer: %w", told(err)), p.Close())
+			return nil, errors.Join(fmt.Errorf("open a producer: %w", connection.Told(err)), p.Close())
 		}
 		p.add(producer)
 	}
@@ -195,7 +196,7 @@ func (p *asyncPublisher) add(producer sarama.AsyncProducer) {
 	})
 	p.results.Go(func() {
 		for failed := range producer.Errors() {
-			p.finish(failed.Msg, told(failed.Err))
+			p.finish(failed.Msg, connection.Told(failed.Err))
 		}
 	})
 }

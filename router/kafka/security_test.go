@@ -11,21 +11,22 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/kafka/embedded"
 	"github.com/millrace/millrace/testing/certs"
 )
 
 // refuses checks that the broker refuses a client with this security, and that
 // the error says so. A client without the broker's TLS or SASL can't know.
-func refuses(t *testing.T, address string, security Security) {
+func refuses(t *testing.T, address string, security connection.Security) {
 	t.Helper()
 	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Log: quiet}
 	err := k.Ping(t.Context())
 	if err == nil {
 		t.Fatal("the broker accepts the client")
 	}
-	if (security.TLS != nil || security.Mechanism != "") && !errors.Is(err, ErrRefused) && t.Name() != "TestSecurity/TLS_and_SCRAM-SHA-512/nobody" ||
-		errors.Is(err, ErrRefused) && strings.Contains(err.Error(), "run out") {
+	if (security.TLS != nil || security.Mechanism != "") && !errors.Is(err, connection.ErrRefused) && t.Name() != "TestSecurity/TLS_and_SCRAM-SHA-512/nobody" ||
+		errors.Is(err, connection.ErrRefused) && strings.Contains(err.Error(), "run out") {
 		t.Errorf("%v is not told as it is", err)
 	}
 }
@@ -40,29 +41,29 @@ func TestSecurity(t *testing.T) {
 	mutual.ClientAuth, mutual.ClientCAs = tls.RequireAndVerifyClientCert, authority.Pool()
 	tests := []struct {
 		name           string
-		broker, client Security
-		refused        map[string]Security
+		broker, client connection.Security
+		refused        map[string]connection.Security
 	}{
 		{
-			"TLS", Security{TLS: server}, Security{TLS: trust(authority)},
-			map[string]Security{"plain text": {}, "another authority": {TLS: trust(other)}, "another name": {TLS: &tls.Config{
+			"TLS", connection.Security{TLS: server}, connection.Security{TLS: trust(authority)},
+			map[string]connection.Security{"plain text": {}, "another authority": {TLS: trust(other)}, "another name": {TLS: &tls.Config{
 				RootCAs: authority.Pool(), ServerName: "elsewhere.example", MinVersion: tls.VersionTLS12,
 			}}},
 		},
 		{
-			"TLS on both sides", Security{TLS: mutual}, Security{TLS: trust(authority, authority.Pair("client"))},
-			map[string]Security{"no certificate": {TLS: trust(authority)}, "one of another authority": {TLS: trust(authority, other.Pair("client"))}},
+			"TLS on both sides", connection.Security{TLS: mutual}, connection.Security{TLS: trust(authority, authority.Pair("client"))},
+			map[string]connection.Security{"no certificate": {TLS: trust(authority)}, "one of another authority": {TLS: trust(authority, other.Pair("client"))}},
 		},
 		{
-			"TLS and SCRAM-SHA-512", Security{server, ScramSHA512, "millrace", "hunter2"}, Security{trust(authority), ScramSHA512, "millrace", "hunter2"},
-			map[string]Security{
-				"nobody": {TLS: trust(authority)}, "wrong password": {trust(authority), ScramSHA512, "millrace", "hunter3"},
-				"unknown user": {trust(authority), ScramSHA512, "eve", "hunter2"}, "another mechanism": {trust(authority), ScramSHA256, "millrace", "hunter2"},
+			"TLS and SCRAM-SHA-512", connection.Security{TLS: server, Mechanism: connection.ScramSHA512, User: "millrace", Password: "hunter2"}, connection.Security{TLS: trust(authority), Mechanism: connection.ScramSHA512, User: "millrace", Password: "hunter2"},
+			map[string]connection.Security{
+				"nobody": {TLS: trust(authority)}, "wrong password": {TLS: trust(authority), Mechanism: connection.ScramSHA512, User: "millrace", Password: "hunter3"},
+				"unknown user": {TLS: trust(authority), Mechanism: connection.ScramSHA512, User: "eve", Password: "hunter2"}, "another mechanism": {TLS: trust(authority), Mechanism: connection.ScramSHA256, User: "millrace", Password: "hunter2"},
 			},
 		},
 		{
-			"SCRAM-SHA-256 alone", Security{nil, ScramSHA256, "millrace", "hunter2"}, Security{nil, ScramSHA256, "millrace", "hunter2"},
-			map[string]Security{"nobody": {}, "in plain text": {nil, Plain, "millrace", "hunter2"}},
+			"SCRAM-SHA-256 alone", connection.Security{Mechanism: connection.ScramSHA256, User: "millrace", Password: "hunter2"}, connection.Security{Mechanism: connection.ScramSHA256, User: "millrace", Password: "hunter2"},
+			map[string]connection.Security{"nobody": {}, "in plain text": {Mechanism: connection.Plain, User: "millrace", Password: "hunter2"}},
 		},
 	}
 	for _, test := range tests {
@@ -86,19 +87,19 @@ func TestSecurity(t *testing.T) {
 
 // PLAIN works with other brokers. The embedded broker refuses PLAIN.
 func TestSASLPlain(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.EnableSASL(), kfake.Superuser(Plain, "millrace", "hunter2"))
+	cluster, err := kfake.NewCluster(kfake.EnableSASL(), kfake.Superuser(connection.Plain, "millrace", "hunter2"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
 	k := &Kafka{
 		Brokers: cluster.ListenAddrs(), Partitions: partitions, Replication: 1, Log: quiet,
-		Security: Security{Mechanism: Plain, User: "millrace", Password: "hunter2"},
+		Security: connection.Security{Mechanism: connection.Plain, User: "millrace", Password: "hunter2"},
 	}
 	if _, err := k.EnsureTopics(t.Context()); err != nil {
 		t.Error(err)
 	}
-	refuses(t, k.Brokers[0], Security{Mechanism: Plain, User: "millrace", Password: "hunter3"})
+	refuses(t, k.Brokers[0], connection.Security{Mechanism: connection.Plain, User: "millrace", Password: "hunter3"})
 
 	dir := t.TempDir()
 	if _, err := embedded.Start("localhost:0", dir, false, embedded.Security(k.Security), quiet); !errors.Is(err, embedded.ErrMechanism) {
@@ -114,7 +115,7 @@ func TestSASLPlain(t *testing.T) {
 // A new password counts, not the password in the broker's files.
 func TestBrokerForgetsPasswords(t *testing.T) {
 	dir := t.TempDir()
-	old := Security{nil, ScramSHA512, "millrace", "hunter2"}
+	old := connection.Security{Mechanism: connection.ScramSHA512, User: "millrace", Password: "hunter2"}
 	broker, err := embedded.Start("localhost:0", dir, false, embedded.Security(old), quiet)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func TestBrokerForgetsPasswords(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "sasl.json")); err != nil {
 		t.Fatalf("no file with logins: %v", err)
 	}
-	changed := Security{nil, ScramSHA512, "millrace", "hunter3"}
+	changed := connection.Security{Mechanism: connection.ScramSHA512, User: "millrace", Password: "hunter3"}
 	if broker, err = embedded.Start("localhost:0", dir, false, embedded.Security(changed), quiet); err != nil {
 		t.Fatal(err)
 	}
@@ -145,12 +146,12 @@ func TestSecurityIsRenewed(t *testing.T) {
 	server := func(a *certs.Authority) *tls.Config {
 		return &tls.Config{Certificates: []tls.Certificate{a.Pair("127.0.0.1")}, MinVersion: tls.VersionTLS12}
 	}
-	client := func(a *certs.Authority, password string) *Security {
-		return &Security{&tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS12}, ScramSHA256, "millrace", password}
+	client := func(a *certs.Authority, password string) *connection.Security {
+		return &connection.Security{TLS: &tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS12}, Mechanism: connection.ScramSHA256, User: "millrace", Password: password}
 	}
 	dir, address := t.TempDir(), "127.0.0.1:0"
 	start := func(a *certs.Authority, password string) *embedded.Broker {
-		broker, err := embedded.Start(address, dir, false, embedded.Security{TLS: server(a), Mechanism: ScramSHA256, User: "millrace", Password: password}, quiet)
+		broker, err := embedded.Start(address, dir, false, embedded.Security{TLS: server(a), Mechanism: connection.ScramSHA256, User: "millrace", Password: password}, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,9 +159,9 @@ func TestSecurityIsRenewed(t *testing.T) {
 		return broker
 	}
 	broker := start(first, "hunter2")
-	var now atomic.Pointer[Security]
+	var now atomic.Pointer[connection.Security]
 	now.Store(client(first, "hunter2"))
-	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Log: quiet, Renewed: func() (Security, error) { return *now.Load(), nil }}
+	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Log: quiet, Renewed: func() (connection.Security, error) { return *now.Load(), nil }}
 	ensureTopics(t, k)
 	bus, err := k.EventBus() // one client for the whole test
 	if err != nil {
@@ -181,12 +182,12 @@ func TestSecurityIsRenewed(t *testing.T) {
 	}
 	broker = start(second, "hunter3")
 	defer func() { _ = broker.Close() }()
-	for wrong, says := range map[*Security]string{
+	for wrong, says := range map[*connection.Security]string{
 		client(first, "hunter3"):  "isn't trusted",
 		client(second, "hunter2"): "Kafka refuses the user millrace",
 	} {
 		now.Store(wrong)
-		if err := k.Ping(t.Context()); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), says) {
+		if err := k.Ping(t.Context()); !errors.Is(err, connection.ErrRefused) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: want %s", err, says)
 		}
 	}

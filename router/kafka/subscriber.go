@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/logging"
 )
 
@@ -114,7 +115,7 @@ func (s *Subscription) stay(topic string, to chan<- *message.Message) {
 			try = 0
 		}
 		if err != nil && s.session.Err() == nil {
-			s.group.failed(told(err))
+			s.group.failed(connection.Told(err))
 			_ = Backoff(s.accepting, try) // an error means closed: the loop ends
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -120,7 +120,7 @@ func (c healthCheck) within(ctx context.Context, timeout time.Duration) error {
 		if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 			return fmt.Errorf("no answer within %s", timeout)
 		}
-		return kafka.Explain(err)
+		return connection.Explain(err)
 	case <-ctx.Done():
 		return fmt.Errorf("no answer within %s", timeout)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/millrace/millrace/router/config"
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/connection"
 )
 
 // cli is the command line.
@@ -190,7 +190,7 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s\n", program, err)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "%s: %s\n", program, kafka.Explain(err))
+		fmt.Fprintf(stderr, "%s: %s\n", program, connection.Explain(err))
 		return exitFailed
 	}
 }

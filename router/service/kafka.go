@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -25,7 +26,7 @@ func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kaf
 		Partitions:  int32(cfg.Kafka.Partitions),
 		Replication: int16(cfg.Kafka.Replication),
 		Security:    security,
-		Renewed:     func() (kafka.Security, error) { return kafkaSecurity(cfg) },
+		Renewed:     func() (connection.Security, error) { return kafkaSecurity(cfg) },
 		Prefix:      cfg.Kafka.TopicPrefix,
 		Producers:   cfg.Kafka.Producers,
 		Log:         log,
@@ -33,7 +34,7 @@ func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kaf
 }
 
 // kafkaSecurity makes the clients' TLS and SASL, and reads all files.
-func kafkaSecurity(cfg config.Config) (security kafka.Security, err error) {
+func kafkaSecurity(cfg config.Config) (security connection.Security, err error) {
 	security = sasl(cfg)
 	if security.Mechanism != "" && cfg.Kafka.SASL.PasswordFile != "" {
 		if security.Password, err = config.ReadSecret(cfg.Kafka.SASL.PasswordFile); err != nil {
@@ -56,7 +57,7 @@ const passwordEvery = time.Second
 // password for their next connection.
 func (m *Process) renewPassword(ctx context.Context, cfg config.Config, address string) {
 	old := string(cfg.Kafka.SASL.Password)
-	security := func() (kafka.Security, error) {
+	security := func() (connection.Security, error) {
 		s, err := kafkaSecurity(cfg)
 		s.Password = old
 		return s, err
@@ -87,12 +88,12 @@ func (m *Process) renewPassword(ctx context.Context, cfg config.Config, address 
 
 // sasl is the name and password of the clients. The embedded broker asks for the
 // same.
-func sasl(cfg config.Config) kafka.Security {
+func sasl(cfg config.Config) connection.Security {
 	s := cfg.Kafka.SASL
 	if s.Mechanism == config.SASLOff {
-		return kafka.Security{}
+		return connection.Security{}
 	}
-	return kafka.Security{Mechanism: s.Mechanism, User: s.User, Password: string(s.Password)}
+	return connection.Security{Mechanism: s.Mechanism, User: s.User, Password: string(s.Password)}
 }
 
 // kafkaTLS makes the clients' TLS settings, and reads all files.
@@ -119,7 +120,7 @@ func kafkaTLS(cfg config.KafkaTLSConfig) (*tls.Config, error) {
 }
 
 // broker is the TLS and SASL that the embedded broker asks of clients.
-func (s *secure) broker(cfg config.Config) kafka.Security {
+func (s *secure) broker(cfg config.Config) connection.Security {
 	security := sasl(cfg)
 	if cfg.Kafka.TLS.Enabled {
 		security.TLS = s.certificates.Server(tls.NoClientCert) // client certificates are for HTTP only

@@ -8,7 +8,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"github.com/millrace/millrace/router/config"
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/connection"
 )
 
 // newLogger logs text for people, or JSON for machines.
@@ -27,7 +27,7 @@ func newLogger(cfg config.LogConfig, w io.Writer) *slog.Logger {
 // plainErrors gives errors of the Kafka client words for operators.
 func plainErrors(_ []string, a slog.Attr) slog.Attr {
 	if err, ok := a.Value.Any().(error); ok {
-		a.Value = slog.AnyValue(kafka.Explain(err))
+		a.Value = slog.AnyValue(connection.Explain(err))
 	}
 	return a
 }

@@ -15,7 +15,7 @@ var arrows = []struct {
 	{"app", []string{"handlers/users", "projections/userlist", "projections/userstats", "router/aggregate", "router/query", "router/service"}},
 	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
-		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/embedded",
+		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
 		"router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
 		"router/telemetry", "router/web", "router/web/guard",
 	}},
@@ -30,7 +30,8 @@ var arrows = []struct {
 	{"router/gateway", []string{"router/aggregate", "router/decider", "router/eventlog", "router/logging", "router/strict", "router/web"}},
 	{"router/decider", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging", "router/strict"}},
 	{"router/strict", []string{"router/aggregate", "router/eventlog"}},
-	{"router/kafka", []string{"router/eventlog", "router/logging"}},
+	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
+	{"router/kafka/connection", nil},
 	{"router/kafka/embedded", nil},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},

@@ -1,4 +1,4 @@
-package kafka
+package connection
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -20,12 +19,14 @@ import (
 // somebody changes a password or a certificate.
 var ErrRefused = errors.New("refused")
 
-// dialer opens the connections of a client, with TLS and SASL. sarama's own TLS
+// Dialer opens the connections of a client, with TLS and SASL. sarama's own TLS
 // and SASL keep the first authorities and the first password, and tell a broker
 // that hangs up as EOF.
-type dialer struct {
-	kafka   *Kafka
-	timeout time.Duration // of the TCP connection
+type Dialer struct {
+	// Security returns the settings of the moment, for each connection.
+	Security func() (Security, error)
+	ClientID string        // the client's name for brokers
+	Timeout  time.Duration // of the TCP connection
 }
 
 // handshakeTimeout is the limit for the handshakes of TLS and SASL, some round
@@ -33,8 +34,8 @@ type dialer struct {
 const handshakeTimeout = 15 * time.Second
 
 // Dial implements sarama's proxy.Dialer.
-func (d dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: d.timeout}).Dial(network, address)
+func (d Dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: d.Timeout}).Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +48,13 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 }
 
 // secure does the handshakes of TLS and SASL, with the settings of the moment.
-func (d dialer) secure(ctx context.Context, conn net.Conn, address string) (secured net.Conn, err error) {
+func (d Dialer) secure(ctx context.Context, conn net.Conn, address string) (secured net.Conn, err error) {
 	defer func() {
 		if err != nil {
 			_ = conn.Close()
 		}
 	}()
-	security, err := d.kafka.security()
+	security, err := d.Security()
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (d dialer) secure(ctx context.Context, conn net.Conn, address string) (secu
 		if err := conn.SetDeadline(until); err != nil {
 			return nil, err
 		}
-		if err := security.authenticate(conn); err != nil {
+		if err := security.authenticate(conn, d.ClientID); err != nil {
 			return nil, err
 		}
 		if err := conn.SetDeadline(time.Time{}); err != nil {
@@ -75,14 +76,6 @@ func (d dialer) secure(ctx context.Context, conn net.Conn, address string) (secu
 		}
 	}
 	return conn, nil
-}
-
-// security returns the settings of the moment.
-func (k *Kafka) security() (Security, error) {
-	if k.Renewed == nil {
-		return k.Security, nil
-	}
-	return k.Renewed()
 }
 
 func handshakeTLS(ctx context.Context, conn net.Conn, address string, config *tls.Config) (net.Conn, error) {
@@ -106,18 +99,18 @@ func handshakeTLS(ctx context.Context, conn net.Conn, address string, config *tl
 }
 
 // authenticate does the SASL handshake (KIP-43, KIP-152).
-func (s Security) authenticate(conn net.Conn) error {
+func (s Security) authenticate(conn net.Conn, client string) error {
 	handshake := kmsg.NewPtrSASLHandshakeRequest()
 	handshake.Version, handshake.Mechanism = 1, s.Mechanism
 	known := kmsg.NewPtrSASLHandshakeResponse()
-	if err := exchange(conn, handshake, known); err != nil {
+	if err := exchange(conn, client, handshake, known); err != nil {
 		return fmt.Errorf("SASL: %w", err)
 	}
 	if err := kerr.ErrorForCode(known.ErrorCode); err != nil {
 		return refusal{fmt.Sprintf("Kafka doesn't take the SASL mechanism %s, only %v", s.Mechanism, known.SupportedMechanisms), err}
 	}
 	if s.Mechanism == Plain {
-		_, err := s.prove(conn, []byte("\x00"+s.User+"\x00"+s.Password))
+		_, err := s.prove(conn, client, []byte("\x00"+s.User+"\x00"+s.Password))
 		return err
 	}
 	conversation, err := s.scram()
@@ -132,18 +125,18 @@ func (s Security) authenticate(conn net.Conn) error {
 		if conversation.Done() {
 			return nil
 		}
-		if challenge, err = s.prove(conn, []byte(proof)); err != nil {
+		if challenge, err = s.prove(conn, client, []byte(proof)); err != nil {
 			return err
 		}
 	}
 }
 
 // prove sends one step of a mechanism, and returns the broker's answer.
-func (s Security) prove(conn net.Conn, proof []byte) (challenge []byte, err error) {
+func (s Security) prove(conn net.Conn, client string, proof []byte) (challenge []byte, err error) {
 	request := kmsg.NewPtrSASLAuthenticateRequest()
 	request.Version, request.SASLAuthBytes = 1, proof
 	answer := kmsg.NewPtrSASLAuthenticateResponse()
-	switch err := exchange(conn, request, answer); {
+	switch err := exchange(conn, client, request, answer); {
 	case errors.Is(err, io.EOF): // the embedded broker, and brokers of before KIP-152, hang up
 		return nil, s.refused(errors.New("the broker hung up"))
 	case err != nil:
@@ -174,9 +167,9 @@ func (r refusal) Error() string { return fmt.Sprintf("%s (%v)", r.text, r.why) }
 // Unwrap returns the reason, and ErrRefused.
 func (r refusal) Unwrap() []error { return []error{ErrRefused, r.why} }
 
-// told returns the refusal in an error of sarama, or the error itself: sarama
+// Told returns the refusal in an error of sarama, or the error itself: sarama
 // says that it has run out of brokers.
-func told(err error) error {
+func Told(err error) error {
 	var refused refusal
 	if errors.As(err, &refused) {
 		return refused
@@ -193,8 +186,8 @@ const maxAnswer = 1 << 20
 
 // exchange sends a request before sarama has the connection, and reads the
 // answer.
-func exchange(conn net.Conn, request kmsg.Request, answer kmsg.Response) error {
-	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID)).AppendRequest(nil, request, 0)); err != nil {
+func exchange(conn net.Conn, client string, request kmsg.Request, answer kmsg.Response) error {
+	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID(client)).AppendRequest(nil, request, 0)); err != nil {
 		return err
 	}
 	var head [8]byte // size and correlation id
@@ -214,9 +207,4 @@ func exchange(conn net.Conn, request kmsg.Request, answer kmsg.Response) error {
 	}
 	answer.SetVersion(request.GetVersion())
 	return answer.ReadFrom(body)
-}
-
-func (k *Kafka) dialed(c *sarama.Config) {
-	c.Net.Proxy.Enable = true
-	c.Net.Proxy.Dialer = dialer{k, c.Net.DialTimeout}
 }

@@ -1,13 +1,13 @@
-package kafka
+package connection
 
 import "github.com/rcrowley/go-metrics"
 
-// unmeasured is an empty registry of metrics. sarama measures every request
+// Unmeasured is an empty registry of metrics. sarama measures every request
 // several times, and nobody reads the metrics.
-type unmeasured struct{ metrics.Registry }
+type Unmeasured struct{ metrics.Registry }
 
 // GetOrRegister returns a metric without function, of the wanted kind.
-func (unmeasured) GetOrRegister(_ string, metric any) any {
+func (Unmeasured) GetOrRegister(_ string, metric any) any {
 	switch metric.(type) {
 	case func() metrics.Meter:
 		return metrics.NilMeter{}
@@ -21,4 +21,4 @@ func (unmeasured) GetOrRegister(_ string, metric any) any {
 }
 
 // Unregister does nothing: nothing was registered.
-func (unmeasured) Unregister(string) {}
+func (Unmeasured) Unregister(string) {}

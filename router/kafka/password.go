@@ -3,42 +3,12 @@ package kafka
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"fmt"
 
 	"github.com/IBM/sarama"
-	"github.com/xdg-go/scram"
+
+	"github.com/millrace/millrace/router/kafka/connection"
 )
-
-// The mechanisms of SASL (RFC 4616, RFC 5802, RFC 7677).
-const (
-	Plain       = sarama.SASLTypePlaintext
-	ScramSHA256 = sarama.SASLTypeSCRAMSHA256
-	ScramSHA512 = sarama.SASLTypeSCRAMSHA512
-)
-
-// Security has the settings by which client and brokers authenticate each other.
-// The zero value is plain text without authentication.
-type Security struct {
-	// TLS is the client's configuration, nil for plain text.
-	TLS *tls.Config
-	// Mechanism is the SASL mechanism for User and Password, "" for none.
-	Mechanism      string
-	User, Password string
-}
-
-// scram begins a SCRAM conversation.
-func (s Security) scram() (*scram.ClientConversation, error) {
-	hash := scram.SHA256
-	if s.Mechanism == ScramSHA512 {
-		hash = scram.SHA512
-	}
-	client, err := hash.NewClient(s.User, s.Password, "")
-	if err != nil {
-		return nil, fmt.Errorf("scram: %w", err)
-	}
-	return client.NewConversation(), nil
-}
 
 // scramIterations is the least number of iterations that RFC 7677 allows.
 const scramIterations = 4096
@@ -52,7 +22,7 @@ func (k *Kafka) ChangePassword(ctx context.Context, password string) error {
 			return err
 		}
 		mechanism := sarama.SCRAM_MECHANISM_SHA_256
-		if security.Mechanism == ScramSHA512 {
+		if security.Mechanism == connection.ScramSHA512 {
 			mechanism = sarama.SCRAM_MECHANISM_SHA_512
 		}
 		salt := make([]byte, 16)
