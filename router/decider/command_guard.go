@@ -132,15 +132,15 @@ func (g *CommandGuard) check(ctx context.Context, partition int32) error {
 		p.open(end)
 		return nil
 	}
-	if why := reused(partition, end, need); need-end > maxFill {
+	why := reused(partition, end, need)
+	if need-end > maxFill {
 		why = fmt.Errorf("%w: too many offsets to fill; delete topic commands once all commands in it are decided, and the topic is made anew", why)
 		if p.close(need, why) {
 			g.Log.Error("refusing commands", "error", why)
 		}
 		return nil
-	} else {
-		p.close(need, why)
 	}
+	p.close(need, why)
 	g.Log.Warn("topic commands has lost its end; filling the partition, so that no offset is used again", "partition", partition, "end", end, "used", need)
 	if err := g.Fill(ctx, partition, need+fillMargin-end); err != nil {
 		return err

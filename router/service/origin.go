@@ -22,7 +22,7 @@ var errNotCompared = errors.New("the read models are not compared with the log y
 // can prove that a read model belongs to another log.
 func (s *readAPI) watchOrigin(ctx context.Context, status *modelStatus) {
 	for {
-		err, known := s.origin(ctx, status)
+		known, err := s.origin(ctx, status)
 		if known || s.otherLog.Load() == nil { // a read API goes on without Kafka
 			s.otherLog.Store(&err)
 		}
@@ -38,27 +38,27 @@ func (s *readAPI) watchOrigin(ctx context.Context, status *modelStatus) {
 	}
 }
 
-// origin is a [readmodel.ErrOtherLog] if a read model was made of another log.
-// known is false if the log or the store doesn't answer.
-func (s *readAPI) origin(ctx context.Context, status *modelStatus) (other error, known bool) {
+// origin returns a [readmodel.ErrOtherLog] if a read model was made of another
+// log. known is false if the log or the store doesn't answer.
+func (s *readAPI) origin(ctx context.Context, status *modelStatus) (known bool, other error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	reader := status.open(ctx)
 	if reader == nil {
-		return nil, false
+		return false, nil
 	}
 	for _, p := range s.Service.projections() {
 		checkpoints, err := s.store.Checkpoints(ctx, p)
 		if err != nil {
-			return nil, false
+			return false, nil
 		}
 		err = readmodel.CheckOrigin(ctx, reader, p, checkpoints)
 		if errors.Is(err, readmodel.ErrOtherLog) {
-			return err, true
+			return true, err
 		}
 		if err != nil {
-			return nil, false
+			return false, nil
 		}
 	}
-	return nil, true
+	return true, nil
 }

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/router/readmodel"
@@ -31,13 +30,19 @@ func (s *Store) checkNewer(ctx context.Context) error {
 		return ctx.Err() // without a table of migrations, there is no store yet
 	}
 	for _, query := range bookkeeping {
-		rows, err := s.read.QueryContext(ctx, query+" WHERE false")
-		if err == nil {
-			err = errors.Join(rows.Err(), rows.Close())
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := s.try(ctx, query+" WHERE false"); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (migration %d; this one knows %d): %w", readmodel.ErrNewerStore, applied, known, err)
 		}
 	}
 	return ctx.Err()
+}
+
+// try runs a query, and forgets the rows.
+func (s *Store) try(ctx context.Context, query string) error {
+	rows, err := s.read.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return rows.Err()
 }

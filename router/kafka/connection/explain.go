@@ -26,7 +26,7 @@ func (e *awayError) Unwrap() error { return e.err }
 // "kafka is away", with the cause. Other errors stay as they are.
 func Explain(err error) error {
 	if err == nil {
-		return err
+		return nil
 	}
 	text, plain := err.Error(), false
 	for _, away := range []string{sarama.ErrOutOfBrokers.Error(), breakerOpen, sarama.ErrNotConnected.Error()} {
