@@ -93,8 +93,9 @@ func lastMessage(ctx context.Context, client sarama.Client, topic string, partit
 }
 
 // fetchPatiently is like fetch for an offset below the partition's newest.
-// fetchPatiently waits during an election, up to electionPatience, and asks once
-// more after any other error, because another broker may be the leader now.
+// fetchPatiently waits during an election, up to electionPatience, and makes
+// some tries after any other error, because another broker may be the leader
+// now, and partitions share a connection.
 func fetchPatiently(ctx context.Context, client sarama.Client, topic string, partition int32, offset int64, size int32) (messages []*sarama.ConsumerMessage, next int64, err error) {
 	begun := time.Now()
 	for try := 0; ; try++ {
@@ -102,7 +103,7 @@ func fetchPatiently(ctx context.Context, client sarama.Client, topic string, par
 		if err == nil && next == offset { // a new leader, which doesn't know the newest offset yet
 			err = sarama.ErrOffsetNotAvailable
 		}
-		if err == nil || errors.Is(err, ErrOffsetGone) || try > 0 && (!elects(err) || time.Since(begun) >= electionPatience) {
+		if err == nil || errors.Is(err, ErrOffsetGone) || try+1 >= tries && (!elects(err) || time.Since(begun) >= electionPatience) {
 			return messages, next, err
 		}
 		select {
@@ -119,6 +120,10 @@ const (
 	// for offsets. An election takes seconds.
 	electionPatience = 30 * time.Second
 	electionPause    = 100 * time.Millisecond
+	// tries is the number of tries when something else fails. Of two questions
+	// that open a connection at the same time, sarama may tell one that there is
+	// no connection.
+	tries = 3
 )
 
 // betweenLeaders are the errors after which a client should ask again. The
@@ -137,9 +142,10 @@ var betweenLeaders = []error{
 // at once.
 func offsetOf(ctx context.Context, client sarama.Client, topic string, partition int32, which int64) (int64, error) {
 	begun := time.Now()
-	for {
+	for try := 0; ; try++ {
 		at, err := client.GetOffset(topic, partition, which)
-		if !elects(err) || time.Since(begun) >= electionPatience {
+		unconnected := errors.Is(err, sarama.ErrNotConnected) && try+1 < tries
+		if !unconnected && (!elects(err) || time.Since(begun) >= electionPatience) {
 			return at, err
 		}
 		select {

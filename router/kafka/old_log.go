@@ -125,7 +125,10 @@ func firstMessages(ctx context.Context, client sarama.Client, topic string, part
 	if first >= end {
 		return nil, nil
 	}
-	messages, _, err := fetch(client, topic, partition, first, lookAtFirst)
+	messages, _, err := fetchPatiently(ctx, client, topic, partition, first, lookAtFirst)
+	if damaged(err) {
+		return nil, nil // a partition that nobody can decode proves nothing; its readers say so
+	}
 	if err != nil {
 		return nil, fmt.Errorf("partition %d of %s: %w", partition, topic, err)
 	}

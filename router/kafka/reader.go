@@ -349,11 +349,11 @@ func fetch(client sarama.Client, topic string, partition int32, offset int64, ma
 	request := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: maxBytes, SessionEpoch: -1}
 	request.AddBlock(topic, partition, offset, maxBytes, -1)
 	response, err := leader.Fetch(request)
+	if damaged(err) { // the connection, which other partitions share, is sound
+		return nil, 0, fmt.Errorf("%w (%w)", ErrDamaged, err)
+	}
 	if err != nil {
 		_ = leader.Close()
-		if damaged(err) {
-			err = fmt.Errorf("%w (%w)", ErrDamaged, err)
-		}
 		return nil, 0, err
 	}
 	block := response.GetBlock(topic, partition)

@@ -50,7 +50,7 @@ func TestKafkaFilesAreReadAgain(t *testing.T) {
 	// /readyz opens connections for each question.
 	eventually(t, "health", func() error { return ready(t, all.set) })
 	said, err := runCommand(t, tool.with(settings{"kafka.sasl.password_file": "", "kafka.sasl.password": "hunter2"}), "dead-letters", "list")
-	if err == nil || !strings.Contains(said, "Kafka refuses the user millrace") || strings.Contains(said, "run out") || strings.Count(said, "\n") != 1 {
+	if err == nil || !strings.Contains(said, "Kafka refuses the user millrace") || strings.Contains(said, "run out") || strings.Count(said, "\n") != 2 {
 		t.Errorf("the old password: %v, %s", err, said)
 	}
 	if !strings.Contains(all.stderr.String(), "the broker takes the new one") {

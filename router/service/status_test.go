@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/eventlog"
-	"github.com/millrace/millrace/router/kafka"
 )
 
 // status is the status of a command, as the read API answers.
@@ -200,29 +197,18 @@ func TestReadAfterARepeatedCommand(t *testing.T) {
 // Without a command service that decides, the status of accepted commands stays
 // accepted.
 func TestStatusWithoutHandlers(t *testing.T) {
-	s := oneProcess(t)
+	t.Parallel()
+	s := terminals(t)
 	s.accept(createAlice)
 	s.waitForUsers(s.history())
 
-	// A command that this binary doesn't know makes its handlers leave.
-	k := &kafka.Kafka{Brokers: s.brokers(), Partitions: 12, Prefix: s.shared["kafka.topic_prefix"], Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	bus, err := k.CommandBus("topic-id")
-	if err != nil {
-		t.Fatal(err)
+	s.commandService.kill()
+	locations := make([]string, 10)
+	for i := range locations {
+		id := fmt.Sprint("later-", i)
+		s.write("renameUser", "user/1", id, fmt.Sprintf(`{"id":1,"name":"Alice %d"}`, i))
+		locations[i] = statusURL("1", id)
 	}
-	defer func() { _ = bus.Close() }()
-	_, err = bus.Send(t.Context(), &eventlog.Envelope{ID: "newer", Type: "breakUser", Stream: "user/1", Hash: "hash", Body: []byte(`{"id":1,"name":"Alison"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the handlers have left", func() error {
-		if s.commandService.ready() == nil {
-			return errors.New("it is ready")
-		}
-		return nil
-	})
-
-	locations := append(s.askAtOnce(10), statusURL("1", "newer"))
 	for range 2 {
 		for _, location := range locations {
 			if st, err := s.readStatus(location); err != nil || st.Status != "accepted" {
@@ -231,8 +217,6 @@ func TestStatusWithoutHandlers(t *testing.T) {
 		}
 	}
 
-	t.Setenv(brokenRule, "mended")
-	s.commandService.kill()
 	s.commandService.start()
 	s.wantOutcomes(locations)
 }
