@@ -30,12 +30,15 @@ type processor struct {
 	streams map[string]*stream
 	// decided has for each topic commands the offset of the last command with an
 	// outcome in this partition.
-	decided map[string]int64
-	old     int64 // the end that the log had when the fold began
-	ignored int   // folded records that don't count
-	tally   tally
-	waiting map[waitingFor][]*waiter
-	claimed *claimed // nil while another process has the partition
+	// Every POST asks for the offset, so decided has a lock of its own, which is
+	// taken last.
+	decided   map[string]int64
+	decidedMu sync.Mutex
+	old       int64 // the end that the log had when the fold began
+	ignored   int   // folded records that don't count
+	tally     tally
+	waiting   map[waitingFor][]*waiter
+	claimed   *claimed // nil while another process has the partition
 }
 
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
@@ -102,6 +105,8 @@ func (p *processor) foldOne(r *eventlog.Record) {
 
 // decidedUpTo notes the position of a command with an outcome.
 func (p *processor) decidedUpTo(at eventlog.CommandPosition) {
+	p.decidedMu.Lock()
+	defer p.decidedMu.Unlock()
 	if p.decided == nil {
 		p.decided = map[string]int64{}
 	}
@@ -114,8 +119,8 @@ func (p *processor) decidedUpTo(at eventlog.CommandPosition) {
 // outcome, -1 for none; topicID is the id of topic commands.
 func (ss *StateStore) LastDecided(partition int32, topicID string) int64 {
 	p := ss.processors[partition]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.decidedMu.Lock()
+	defer p.decidedMu.Unlock()
 	if last, ok := p.decided[topicID]; ok {
 		return last
 	}
