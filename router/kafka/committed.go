@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/IBM/sarama"
 
@@ -12,10 +13,9 @@ import (
 
 // CommittedOffsets returns the committed offsets of a consumer group in a
 // topic, by partition. A partition without a committed offset has no entry.
-func (k *Kafka) CommittedOffsets(ctx context.Context, group, topic string) (committed map[int32]int64, err error) {
-	err = k.administer(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (err error) {
-		committed, err = committedOffsets(admin, group, k.Topic(topic), k.allPartitions())
-		return err
+func (k *Kafka) CommittedOffsets(ctx context.Context, group, topic string) (map[int32]int64, error) {
+	committed, err := administer(ctx, k, func(_ sarama.Client, admin sarama.ClusterAdmin) (map[int32]int64, error) {
+		return committedOffsets(admin, group, k.Topic(topic), k.allPartitions())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
@@ -29,7 +29,7 @@ var ErrShorter = errors.New("the log was longer")
 // CheckLength returns an [ErrShorter] if a consumer group has read more of the
 // log than there is: the log has lost its end, or was made anew.
 func (k *Kafka) CheckLength(ctx context.Context, groups []string) error {
-	return k.administer(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
+	return k.check(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
 		topic := k.Topic(eventlog.TopicEvents)
 		read := map[int32]int64{}
 		by := map[int32]string{}
@@ -66,9 +66,25 @@ func (k *Kafka) allPartitions() []int32 {
 }
 
 // administer runs ask with new clients, and returns at the context's end.
-func (k *Kafka) administer(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) error) error {
-	_, err := k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
-		return Topics{}, ask(client, admin)
+func administer[T any](ctx context.Context, k *Kafka, ask func(sarama.Client, sarama.ClusterAdmin) (T, error)) (T, error) {
+	return answerWithin(ctx, func() (none T, _ error) {
+		client, err := k.client()
+		if err != nil {
+			return none, fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		defer func() { _ = client.Close() }()
+		admin, err := sarama.NewClusterAdminFromClient(client)
+		if err != nil {
+			return none, fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
+		}
+		return ask(client, admin)
+	})
+}
+
+// check is like [administer], for a question without an answer.
+func (k *Kafka) check(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) error) error {
+	_, err := administer(ctx, k, func(client sarama.Client, admin sarama.ClusterAdmin) (struct{}, error) {
+		return struct{}{}, ask(client, admin)
 	})
 	return err
 }

@@ -82,12 +82,7 @@ func (k *Kafka) copyPartition(ctx context.Context, source *reader, partition int
 		return err
 	}
 	for from < end {
-		var messages []*sarama.ConsumerMessage
-		next := from
-		err := within(ctx, func() (err error) {
-			messages, next, err = fetch(source.client, source.topic, partition, from, lookBytes)
-			return err
-		})
+		messages, next, err := fetchWithin(ctx, source.client, source.topic, partition, from, lookBytes)
 		if err != nil {
 			return err
 		}
@@ -125,7 +120,7 @@ func sameMessage(m *sarama.ConsumerMessage, topic string) *sarama.ProducerMessag
 
 // checkDecided returns an error unless a group is at the end of topic commands.
 func (k *Kafka) checkDecided(ctx context.Context, group string) error {
-	return k.administer(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
+	return k.check(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
 		topic := k.Topic(eventlog.TopicCommands)
 		partitions, err := client.Partitions(topic)
 		if err != nil {

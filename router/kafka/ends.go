@@ -115,6 +115,23 @@ func fetchPatiently(ctx context.Context, client sarama.Client, topic string, par
 	}
 }
 
+// fetchWithin is like [fetch], and returns at the context's end. After an error
+// the next fetch asks the leader of that time.
+func fetchWithin(ctx context.Context, client sarama.Client, topic string, partition int32, offset int64, maxBytes int32) ([]*sarama.ConsumerMessage, int64, error) {
+	type fetched struct {
+		messages []*sarama.ConsumerMessage
+		next     int64
+	}
+	f, err := answerWithin(ctx, func() (fetched, error) {
+		messages, next, err := fetch(client, topic, partition, offset, maxBytes)
+		if err != nil && !errors.Is(err, ErrOffsetGone) {
+			_ = client.RefreshMetadata(topic) // another broker may be the leader now
+		}
+		return fetched{messages, next}, err
+	})
+	return f.messages, f.next, err
+}
+
 const (
 	// electionPatience is the longest wait for a leader that answers questions
 	// for offsets. An election takes seconds.

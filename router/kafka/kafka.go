@@ -121,18 +121,32 @@ func (k *Kafka) Ping(ctx context.Context) error {
 	})
 }
 
-// within runs fn, a function without a context, and returns when fn returns or
-// the context ends. After the context's end fn goes on in the background; the
-// caller must not read fn's results then.
-func within(ctx context.Context, fn func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- fn() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+// answerWithin runs fn, a function without a context, and returns fn's results,
+// or the context's error when the context ends first: then fn goes on in the
+// background. Therefore fn must write no variable of the caller.
+func answerWithin[T any](ctx context.Context, fn func() (T, error)) (T, error) {
+	type results struct {
+		answer T
+		err    error
 	}
+	done := make(chan results, 1)
+	go func() {
+		answer, err := fn()
+		done <- results{answer, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// within is like [answerWithin], for a function without an answer.
+func within(ctx context.Context, fn func() error) error {
+	_, err := answerWithin(ctx, func() (struct{}, error) { return struct{}{}, fn() })
+	return err
 }
 
 // givenUp runs fn and returns fn's error, or errHangs after a while: then fn

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -138,15 +136,7 @@ func (r *TailReader) Follow(ctx context.Context, partition int32, from int64, fn
 // fetchFrom reads records before the cache, and returns the offset behind the
 // last of them.
 func (r *TailReader) fetchFrom(ctx context.Context, partition int32, from int64) ([]eventlog.Record, int64, error) {
-	var messages []*sarama.ConsumerMessage
-	var next int64
-	err := within(ctx, func() (err error) {
-		messages, next, err = fetch(r.client, r.topic, partition, from, behindBytes)
-		if err != nil && !errors.Is(err, ErrOffsetGone) {
-			_ = r.client.RefreshMetadata(r.topic) // another broker may be the leader now
-		}
-		return err
-	})
+	messages, next, err := fetchWithin(ctx, r.client, r.topic, partition, from, behindBytes)
 	if err != nil {
 		return nil, from, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, from, err)
 	}

@@ -85,11 +85,7 @@ func (r *reader) begin(ctx context.Context) (reading context.Context, end func()
 // deliver. A partition without messages ends at its start. Transactions' markers
 // and other offsets without a message at the end of a partition don't count.
 func (r *reader) End(ctx context.Context, partition int32) (int64, error) {
-	var end int64
-	err := within(ctx, func() (err error) {
-		end, err = r.ends.of(ctx, r.client, r.topic, partition)
-		return err
-	})
+	end, err := answerWithin(ctx, func() (int64, error) { return r.ends.of(ctx, r.client, r.topic, partition) })
 	if err != nil {
 		return 0, fmt.Errorf("end of partition %d of %s: %w", partition, r.topic, err)
 	}
@@ -107,11 +103,7 @@ func (r *reader) start(ctx context.Context, partition int32) (int64, error) {
 }
 
 func (r *reader) offset(ctx context.Context, partition int32, which int64) (int64, error) {
-	var at int64
-	err := within(ctx, func() (err error) {
-		at, err = offsetOf(ctx, r.client, r.topic, partition, which)
-		return err
-	})
+	at, err := answerWithin(ctx, func() (int64, error) { return offsetOf(ctx, r.client, r.topic, partition, which) })
 	if err != nil {
 		return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.topic, err)
 	}
@@ -131,13 +123,12 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	if err := r.probeAgain(ctx, partition, from); err != nil {
 		return err
 	}
-	var consumer sarama.PartitionConsumer
-	err = within(ctx, func() (err error) {
-		consumer, err = r.consumer.ConsumePartition(r.topic, partition, from)
+	consumer, err := answerWithin(ctx, func() (sarama.PartitionConsumer, error) {
+		consumer, err := r.consumer.ConsumePartition(r.topic, partition, from)
 		if err == nil && ctx.Err() != nil {
 			go func() { _ = consumer.Close() }() // the caller may be gone
 		}
-		return err
+		return consumer, err
 	})
 	if err != nil {
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
@@ -310,13 +301,12 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 // At returns the record at an offset, or [ErrOffsetGone]. Other reads of the
 // partition may be under way.
 func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error) {
-	var m *sarama.ConsumerMessage
-	err := within(ctx, func() (err error) {
-		m, err = r.fetch(partition, offset)
+	m, err := answerWithin(ctx, func() (*sarama.ConsumerMessage, error) {
+		m, err := r.fetch(partition, offset)
 		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
 			m, err = r.fetch(partition, offset) // from the new leader
 		}
-		return err
+		return m, err
 	})
 	if err != nil {
 		return eventlog.Record{}, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, offset, err)

@@ -41,16 +41,15 @@ func (k *Kafka) WatchCommands(ctx context.Context, id string, saw func(error)) e
 			return nil
 		case <-tick.C:
 		}
-		var described *sarama.TopicMetadata
-		looking := admin
-		err := within(ctx, func() (err error) {
-			described, looking, err = k.lookAtCommands(looking)
-			return err
+		known := admin
+		look, err := answerWithin(ctx, func() (commandsLook, error) {
+			described, admin, err := k.lookAtCommands(known)
+			return commandsLook{described, admin}, err
 		})
 		if ctx.Err() != nil {
 			return nil
 		}
-		admin = looking
+		admin = look.admin
 		switch {
 		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			if missed++; missed == goneLooks {
@@ -65,11 +64,18 @@ func (k *Kafka) WatchCommands(ctx context.Context, id string, saw func(error)) e
 			continue
 		}
 		missed = 0
-		if now := topicID(described); now != id {
-			return fmt.Errorf("topic %s was made anew: its id is %s, and was %s", described.Name, now, id)
+		if now := topicID(look.topic); now != id {
+			return fmt.Errorf("topic %s was made anew: its id is %s, and was %s", look.topic.Name, now, id)
 		}
-		saw(k.checkPartitions(described))
+		saw(k.checkPartitions(look.topic))
 	}
+}
+
+// commandsLook has what one look at topic commands found, and the client for the
+// next look.
+type commandsLook struct {
+	topic *sarama.TopicMetadata
+	admin sarama.ClusterAdmin
 }
 
 func (k *Kafka) lookAtCommands(admin sarama.ClusterAdmin) (*sarama.TopicMetadata, sarama.ClusterAdmin, error) {

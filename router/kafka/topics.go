@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/IBM/sarama"
 
@@ -27,7 +26,7 @@ type Topics struct {
 // is [ErrTopic] says in one line what is wrong with a topic. Any other error says
 // that the brokers can't answer now.
 func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
-	return k.askTopics(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
+	return administer(ctx, k, func(client sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
 		for _, name := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
 			if err := k.createTopic(admin, k.Topic(name)); err != nil {
 				return Topics{}, err
@@ -49,30 +48,8 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 // CommandsID returns the present id of topic commands. Errors are as in
 // [Kafka.EnsureTopics].
 func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
-	topics, err := k.askTopics(ctx, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) { return k.checkTopics(admin) })
+	topics, err := administer(ctx, k, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) { return k.checkTopics(admin) })
 	return topics.CommandsID, err
-}
-
-// askTopics runs ask with new clients, and returns at the context's end.
-func (k *Kafka) askTopics(ctx context.Context, ask func(sarama.Client, sarama.ClusterAdmin) (Topics, error)) (Topics, error) {
-	var topics Topics
-	err := within(ctx, func() error {
-		client, err := k.client()
-		if err != nil {
-			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
-		}
-		defer func() { _ = client.Close() }()
-		admin, err := sarama.NewClusterAdminFromClient(client)
-		if err != nil {
-			return fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
-		}
-		topics, err = ask(client, admin)
-		return err
-	})
-	if err != nil {
-		return Topics{}, err
-	}
-	return topics, nil
 }
 
 func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {

@@ -42,29 +42,25 @@ func (k *Kafka) CommandFinder(group string) *CommandFinder {
 
 // Undecided reports whether a command is in topic commands at or behind the
 // group's committed offset. The group commits an offset only when all commands
-// below have their outcome in the log. So if found is false, the log already had
+// below have their outcome in the log. So if the answer is false, the log already had
 // the command's outcome, or the topic didn't have the command.
-func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string) (found bool, err error) {
+func (f *CommandFinder) Undecided(ctx context.Context, stream, commandID string) (bool, error) {
 	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
-	waits := false
-	err = f.look(ctx, func(ctx context.Context) (err error) {
-		waits, err = f.find(ctx, partition, stream, commandID)
-		return err
+	found, err := look(ctx, f, func(ctx context.Context) (bool, error) {
+		return f.find(ctx, partition, stream, commandID)
 	})
 	if err != nil {
 		return false, fmt.Errorf("look for a command in partition %d: %w", partition, err)
 	}
-	return waits, nil
+	return found, nil
 }
 
 // LogEnd returns the position behind the last record in the partition of a
 // stream.
 func (f *CommandFinder) LogEnd(ctx context.Context, stream string) (eventlog.Position, error) {
 	partition := eventlog.PartitionOf(stream, f.kafka.Partitions)
-	var end int64
-	err := f.look(ctx, func(ctx context.Context) (err error) {
-		end, err = f.ends.of(ctx, f.client, f.kafka.Topic(eventlog.TopicEvents), partition)
-		return err
+	end, err := look(ctx, f, func(ctx context.Context) (int64, error) {
+		return f.ends.of(ctx, f.client, f.kafka.Topic(eventlog.TopicEvents), partition)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("end of partition %d of the log: %w", partition, err)
@@ -86,24 +82,25 @@ func (f *CommandFinder) Close() error {
 // look runs ask, and once more after an error with fresh metadata, because
 // another broker may be the leader now. look returns at the context's end; ask
 // keeps its place among the concurrent searches until ask returns.
-func (f *CommandFinder) look(ctx context.Context, ask func(context.Context) error) error {
+func look[T any](ctx context.Context, f *CommandFinder, ask func(context.Context) (T, error)) (T, error) {
+	var none T // never written: ask may go on after the return
 	if err := f.looks.Acquire(ctx, 1); err != nil {
-		return err
+		return none, err
 	}
-	return within(ctx, func() error {
+	return answerWithin(ctx, func() (T, error) {
 		defer f.looks.Release(1)
 		if err := f.connect(); err != nil {
-			return err
+			return none, err
 		}
-		err := ask(ctx)
+		answer, err := ask(ctx)
 		if err == nil || ctx.Err() != nil {
-			return err
+			return answer, err
 		}
 		refreshed := errors.Join(
 			f.client.RefreshMetadata(f.kafka.Topic(eventlog.TopicCommands), f.kafka.Topic(eventlog.TopicEvents)),
 			f.client.RefreshCoordinator(f.group))
 		if refreshed != nil {
-			return err
+			return none, err
 		}
 		return ask(ctx)
 	})
