@@ -81,7 +81,6 @@ type KafkaConfig struct {
 	Partitions   int           `yaml:"partitions" range:"1..10000" help:"Partitions of each topic. Choose once: streams are spread over the partitions by hash."`
 	Replication  int           `yaml:"replication" range:"1..32767" help:"Copies of each topic in the cluster; 3 on a cluster that may lose a machine."`
 	CommandsKeep time.Duration `yaml:"commands_keep" range:"0s..87600h" help:"How long decided commands are kept at least; 0s keeps them for ever. Events are always kept."`
-	Producers    int           `yaml:"producers" range:"1..100" help:"Producers that share the partitions. As many producers as partitions answer sooner if a round trip to the brokers takes some milliseconds, and cost processor time."`
 	TopicPrefix  string        `yaml:"topic_prefix" is:"prefix" help:"Put before the name of each topic and consumer group, for a cluster shared with others."`
 
 	TLS  KafkaTLSConfig  `yaml:"tls" help:"TLS to the brokers. The embedded broker uses TLS too then, with tls.cert."`
@@ -224,7 +223,7 @@ func Default() Config {
 		Log:     LogConfig{Format: "auto", Level: "info"},
 		Broker:  BrokerConfig{Address: "localhost:9092"},
 		Kafka: KafkaConfig{
-			Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour, Producers: 1,
+			Brokers: []string{"localhost:9092"}, Partitions: 12, Replication: 1, CommandsKeep: 7 * 24 * time.Hour,
 			SASL: KafkaSASLConfig{Mechanism: SASLOff},
 		},
 		CommandService: CommandServiceConfig{

@@ -109,7 +109,7 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"log.level": "debug", "broker.address": "localhost:1", "broker.sync": "true", "kafka.brokers": "a:1,b:2",
 		"kafka.partitions": "3", "kafka.replication": "3", "kafka.topic_prefix": "team.", "command_service.address": "localhost:2",
 		"command_service.max_in_flight": "5", "command_service.publish_timeout": "1s", "query_service.read_models": "stats", "query_service.batch_size": "10",
-		"command_service.max_undecided": "7", "command_service.accept_shorter_log": "true", "kafka.commands_keep": "48h0m0s", "kafka.producers": "4",
+		"command_service.max_undecided": "7", "command_service.accept_shorter_log": "true", "kafka.commands_keep": "48h0m0s",
 		"query_service.batch_linger": "0s", "read_api.address": "localhost:4", "read_api.public_url": "https://x/api",
 		"read_api.read_after_timeout": "2s", "admin.address": "localhost:5", "store.driver": "memory",
 		"kafka.tls.enabled": "true", "kafka.tls.ca": "ca.pem", "kafka.tls.cert": "c.pem", "kafka.tls.key": "k.pem",

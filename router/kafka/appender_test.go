@@ -123,16 +123,9 @@ func (a *appends) check(succeeded map[string]bool) {
 
 func TestAppend(t *testing.T) {
 	t.Parallel()
-	for _, producers := range []int{1, 3} {
-		t.Run(fmt.Sprintf("producers=%d", producers), func(t *testing.T) {
-			t.Parallel()
-			k := newLog(t)
-			k.Producers = producers
-			a := newAppends(t, k)
-			a.send(50, 100)
-			a.check(a.all())
-		})
-	}
+	a := newAppends(t, newLog(t))
+	a.send(50, 100)
+	a.check(a.all())
 }
 
 // After an error, or without an answer, the client tries again. The log has each
@@ -183,8 +176,7 @@ func TestAppendThroughFaults(t *testing.T) {
 		},
 	}
 	for name, inject := range tests {
-		through := func(t *testing.T, producers int) {
-			t.Helper()
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			listener := &cutting{}
 			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, eventlog.TopicEvents), kfake.ListenFn(listener.listen))
@@ -201,15 +193,13 @@ func TestAppendThroughFaults(t *testing.T) {
 				return nil, nil, false
 			})
 			inject(cluster, listener)
-			a := newAppends(t, &Kafka{Brokers: cluster.ListenAddrs(), Partitions: partitions, Producers: producers, Log: quiet})
+			a := newAppends(t, &Kafka{Brokers: cluster.ListenAddrs(), Partitions: partitions, Log: quiet})
 			for round := range int64(10) { // one request per record, with other requests on the way
 				a.send(20, 10)
 				eventually(t, "a request", func() bool { return requests.Load() > round })
 			}
 			a.check(a.all())
-		}
-		t.Run(name, func(t *testing.T) { through(t, 1) })
-		t.Run(name+", of three producers", func(t *testing.T) { through(t, 3) })
+		})
 	}
 }
 

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka/connection"
 )
 
 // Headers of a dead letter, beside the message's own headers and the headers of
@@ -40,6 +44,69 @@ type DeadLetter struct {
 	Size   int64
 	Digest string
 }
+
+// DeadLetterPublisher returns a publisher of dead letters, the messages of a
+// subscription with [ErrUndecodable]. Publish returns once all in-sync replicas
+// hold the messages. Publish ignores a message's context, and can block for the
+// time of the producer's retries.
+func (k *Kafka) DeadLetterPublisher() (message.Publisher, error) {
+	config := k.sarama()
+	config.Producer.MaxMessageBytes = maxDeadLetter
+	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
+		Brokers:               k.Brokers,
+		Marshaler:             deadLetterMarshaler{},
+		OverwriteSaramaConfig: config,
+	}, WatermillLog(k.Log))
+	if err != nil {
+		return nil, fmt.Errorf("open a producer: %w", connection.Told(err))
+	}
+	return patientPublisher{stubPublisher{publisher}}, nil
+}
+
+// stubPublisher is a publisher of dead letters that replaces a message by a stub
+// if Kafka refuses the message at every try.
+type stubPublisher struct{ message.Publisher }
+
+// Publish implements [message.Publisher].
+func (p stubPublisher) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		err := p.Publisher.Publish(topic, msg)
+		if refusedForGood(err) {
+			stub := msg.Copy()
+			stub.SetContext(context.WithValue(msg.Context(), stubKey{}, true))
+			err = p.Publisher.Publish(topic, stub)
+		}
+		if err != nil {
+			return connection.Told(err)
+		}
+	}
+	return nil
+}
+
+// refusedForGood reports whether an error says that Kafka takes a message at no
+// try.
+func refusedForGood(err error) bool {
+	var config sarama.ConfigurationError // larger than the producer's own limit
+	return errors.As(err, &config) || slices.ContainsFunc([]error{
+		sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge, sarama.ErrInvalidRecord, sarama.ErrInvalidTimestamp,
+	}, func(e error) bool { return errors.Is(err, e) })
+}
+
+// patientPublisher is a publisher with a bounded wait in Close, for a broker
+// that hangs.
+type patientPublisher struct{ message.Publisher }
+
+// Close implements [message.Publisher].
+func (p patientPublisher) Close() error { return givenUp(closePatience, p.Publisher.Close) }
+
+// maxDeadLetter is the size of the largest dead letter, in bytes: twice the
+// default limit of other topics. So the largest message fits, with the
+// additional headers, unless the message was compressed or the cluster takes
+// larger messages.
+const maxDeadLetter = 2 << 20
+
+// deadLetterRoom is the room for the additional headers, and Kafka's own bytes.
+const deadLetterRoom = 64 << 10
 
 // ReadDeadLetters calls fn for each dead letter, up to the topic's present end,
 // and returns the first error of fn.

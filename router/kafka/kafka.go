@@ -25,13 +25,7 @@ type Kafka struct {
 	// nil means that Security never changes.
 	Renewed func() (connection.Security, error)
 	Prefix  string // in front of the names of topics and groups
-	// Producers is the number of producers of a bus, which share the partitions;
-	// 0 is 1. sarama's idempotent producer has one request on the way to a broker.
-	// Messages for its other partitions wait and go in several requests, one
-	// after the other. With a long round trip and twelve partitions a message
-	// waits for about five requests.
-	Producers int
-	Log       *slog.Logger
+	Log     *slog.Logger
 }
 
 // Topic returns a topic's name on this cluster.
@@ -50,10 +44,13 @@ const retryMax = 50
 // clientID names Millrace's clients to brokers.
 const clientID = "millrace"
 
-// linger is the time for which the producer gathers messages for a request.
-// Without a linger each message is a batch of its own, at several times the
-// cost. (Kafka's own producer waits for 5 ms since 4.0, KIP-1030.)
-const linger = 2 * time.Millisecond
+const (
+	// dialTimeout is the limit for opening a connection.
+	dialTimeout = 5 * time.Second
+	// idleTimeout is the age of a connection without requests. Brokers end such
+	// connections after 10 minutes.
+	idleTimeout = 9 * time.Minute
+)
 
 // sarama returns the client's settings, all in one place. Most defaults of
 // sarama would lose or reorder messages.
@@ -64,7 +61,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Version = sarama.V2_8_0_0 // topic ids (KIP-516)
 	c.Metadata.AllowAutoTopicCreation = false
 	c.Metadata.Retry.Max = 3
-	c.Net.DialTimeout = 5 * time.Second
+	c.Net.DialTimeout = dialTimeout
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.MaxMessageBytes = eventlog.MaxMessage // of a batch too
@@ -72,7 +69,6 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Net.MaxOpenRequests = 1 // a condition of sarama's idempotent producer
 	c.Producer.Retry.Max = retryMax
 	c.Producer.Retry.Backoff = 200 * time.Millisecond
-	c.Producer.Flush.Frequency = linger
 	c.Producer.Return.Successes = true
 	c.Producer.Return.Errors = true
 	c.Producer.Partitioner = newPartitioner(k.Partitions)

@@ -1,11 +1,11 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/router/eventlog"
 )
@@ -104,40 +105,29 @@ type Place struct {
 	Offset    int64
 }
 
-// messageMarshaler turns a Watermill message into a Kafka message: the metadata
-// become the headers, sorted by key, and ce_subject becomes the key.
-type messageMarshaler struct{}
-
-var _ kafka.Marshaler = messageMarshaler{}
-
-// Marshal implements [kafka.Marshaler].
-func (messageMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
+// recordToKafka turns a Watermill message into a record of topic commands or
+// events: the metadata become the headers, sorted by key, and ce_subject becomes
+// the key.
+func recordToKafka(topic string, msg *message.Message) (*kgo.Record, error) {
 	key := msg.Metadata[eventlog.HeaderSubject]
 	if key == "" {
 		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, eventlog.HeaderSubject)
 	}
-	return newProducerMessage(topic, []byte(key), msg.Metadata, msg.Payload), nil
-}
-
-func newProducerMessage(topic string, key []byte, metadata message.Metadata, body []byte) *sarama.ProducerMessage {
-	out := &sarama.ProducerMessage{
-		Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body),
-		Headers: make([]sarama.RecordHeader, 0, len(metadata)+2),
+	size := len(key)
+	for _, value := range msg.Metadata {
+		size += len(value)
 	}
-	size := 0
-	for name, value := range metadata {
-		size += len(name) + len(value)
-	}
-	text := make([]byte, 0, size) // shared by all headers
+	text := make([]byte, 0, size) // shared by the key and all values
 	part := func(s string) []byte {
 		text = append(text, s...)
 		return text[len(text)-len(s) : len(text) : len(text)]
 	}
-	for name, value := range metadata {
-		out.Headers = append(out.Headers, sarama.RecordHeader{Key: part(name), Value: part(value)})
+	out := &kgo.Record{Topic: topic, Key: part(key), Value: msg.Payload, Headers: make([]kgo.RecordHeader, 0, len(msg.Metadata))}
+	for name, value := range msg.Metadata {
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: name, Value: part(value)})
 	}
-	slices.SortFunc(out.Headers, func(a, b sarama.RecordHeader) int { return bytes.Compare(a.Key, b.Key) })
-	return out
+	slices.SortFunc(out.Headers, func(a, b kgo.RecordHeader) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
 }
 
 // deadLetterMarshaler writes a message from Kafka unchanged: body, headers and
@@ -188,7 +178,10 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 			}
 		}
 	}
-	out := newProducerMessage(topic, key, metadata, body)
+	out := &sarama.ProducerMessage{Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body)}
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(metadata[name])})
+	}
 	out.Headers = append(out.Headers,
 		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(d.at.Partition), 10)},
 		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, d.at.Offset, 10)})

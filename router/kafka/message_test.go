@@ -36,18 +36,16 @@ func onTheWire(t *testing.T, msg *message.Message, err error) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := messageMarshaler{}.Marshal("topic", msg)
+	out, err := recordToKafka("topic", msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, _ := out.Key.Encode()
-	body, _ := out.Value.Encode()
 	var form strings.Builder
-	fmt.Fprintf(&form, "key: %s\n", key)
+	fmt.Fprintf(&form, "key: %s\n", out.Key)
 	for _, h := range out.Headers {
 		fmt.Fprintf(&form, "%s: %s\n", h.Key, h.Value)
 	}
-	fmt.Fprintf(&form, "\n%s\n", body)
+	fmt.Fprintf(&form, "\n%s\n", out.Value)
 	return form.String()
 }
 
@@ -86,7 +84,7 @@ func set(m *sarama.ConsumerMessage, key string, values ...string) {
 }
 
 func TestMessageWithoutASubject(t *testing.T) {
-	if _, err := (messageMarshaler{}).Marshal("topic", message.NewMessage("id", nil)); err == nil {
+	if _, err := recordToKafka("topic", message.NewMessage("id", nil)); err == nil {
 		t.Error("sent without a key: the stream would be in any partition")
 	}
 }

@@ -7,29 +7,24 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/IBM/sarama"
 )
 
 // Messages that are neither in nor failed get a line now and then.
 func TestPublisherTellsOfMessagesThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
-		p := &asyncPublisher{
-			most: 10, underWay: map[*sarama.ProducerMessage]onTheWay{}, log: slog.New(slog.NewTextHandler(&logged, nil)), watched: make(chan struct{}),
-		}
+		p := &asyncPublisher{flows: make([]flow, 2), log: slog.New(slog.NewTextHandler(&logged, nil)), watched: make(chan struct{})}
 		go p.watch()
 		for range 10 { // quick ones
-			m := new(sarama.ProducerMessage)
-			p.begin(m, nil)
+			p.flows[0].begin()
 			time.Sleep(hangs - time.Second)
-			p.finish(m, nil)
+			p.flows[0].finish()
 		}
 		synctest.Wait()
 		if logged.Len() > 0 {
 			t.Errorf("logged %s", &logged)
 		}
-		p.begin(new(sarama.ProducerMessage), nil)
+		p.flows[0].begin() // and the other partition goes on
 		time.Sleep(hangs + hangsAgain + 2*hangsEvery)
 		close(p.watched)
 		synctest.Wait()

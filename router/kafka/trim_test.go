@@ -57,7 +57,7 @@ func TestTrimCommands(t *testing.T) {
 					envelope := newCommand(stream, fmt.Sprint(i, c.kind == decided))
 					msg := newMessage(envelope.Headers(), envelope.Body)
 					var err error
-					if out, err = (messageMarshaler{}).Marshal(out.Topic, msg); err != nil {
+					if out, err = asMessage(out.Topic, msg); err != nil {
 						t.Fatal(err)
 					}
 				}

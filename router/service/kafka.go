@@ -28,7 +28,6 @@ func newKafka(cfg config.Config, brokers []string, log *slog.Logger) (*kafka.Kaf
 		Security:    security,
 		Renewed:     func() (connection.Security, error) { return kafkaSecurity(cfg) },
 		Prefix:      cfg.Kafka.TopicPrefix,
-		Producers:   cfg.Kafka.Producers,
 		Log:         log,
 	}, nil
 }

@@ -39,7 +39,7 @@ func far(ctx context.Context, b *bench) (rows []row, err error) {
 		third := *b
 		third.commands /= 3
 		one := "query_service.read_models=users"
-		made, err := compare(ctx, &third, plain, millrace(one), millrace(one, fmt.Sprintf("kafka.producers=%d", partitions)))
+		made, err := compare(ctx, &third, plain, millrace(one))
 		if err != nil {
 			return err
 		}

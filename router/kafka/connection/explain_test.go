@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestExplain(t *testing.T) {
@@ -18,6 +19,8 @@ func TestExplain(t *testing.T) {
 		{fmt.Errorf("kafka at k:1: %w", sarama.Wrap(sarama.ErrOutOfBrokers, errors.New("dial tcp k:1: refused"))), "kafka at k:1: kafka is away: dial tcp k:1: refused"},
 		{sarama.Wrap(sarama.ErrOutOfBrokers, io.EOF), "kafka is away: the broker closed the connection"},
 		{fmt.Errorf("append: %w", errors.New("circuit breaker is open")), "append: kafka is away"},
+		{fmt.Errorf("open a producer: %w", errors.New("unable to dial: dial tcp k:1: refused")), "open a producer: kafka is away: dial tcp k:1: refused"},
+		{kgo.ErrRecordTimeout, "kafka is away"},
 		{other, "no such topic"},
 	} {
 		got := Explain(c.err)
