@@ -15,6 +15,9 @@ import (
 // code: 0 for success, 1 for a failure, 2 if the configuration or the command
 // line is wrong. See [Domain] for the parts of a service.
 func Main(d Domain) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go giveBack(ctx)
 	kept := ballast()
 	code := run(d, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	runtime.KeepAlive(kept)
