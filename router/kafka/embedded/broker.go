@@ -66,7 +66,7 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 			if err != nil {
 				return nil, err
 			}
-			return advertised{listener, host}, nil
+			return memberListener{security.listener(advertised{listener, host})}, nil
 		}),
 	)
 	if sync {
@@ -81,7 +81,6 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		}
 		return nil, fmt.Errorf("start broker on %s: %w", dir, err)
 	}
-	newStaleMembers(comeWithin).watch(cluster)
 	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -29,16 +30,12 @@ type Security struct {
 // ErrMechanism is returned for any other SASL mechanism.
 var ErrMechanism = errors.New("the embedded broker knows " + ScramSHA256 + " and " + ScramSHA512 + " only")
 
-// options returns the settings as options of kfake. The caller must hold the
+// options returns the settings of SASL as options of kfake. The caller must hold the
 // lock of the data folder dir.
 func (s Security) options(dir string) ([]kfake.Opt, error) {
-	var opts []kfake.Opt
-	if s.TLS != nil {
-		opts = append(opts, kfake.TLS(s.TLS))
-	}
 	switch s.Mechanism {
 	case "":
-		return opts, nil
+		return nil, nil
 	case ScramSHA256, ScramSHA512:
 	default: // PLAIN of kfake accepts unknown logins
 		return nil, ErrMechanism
@@ -47,5 +44,14 @@ func (s Security) options(dir string) ([]kfake.Opt, error) {
 	if err := os.Remove(filepath.Join(dir, "sasl.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the logins of the last run: %w", err)
 	}
-	return append(opts, kfake.EnableSASL(), kfake.Superuser(s.Mechanism, s.User, s.Password)), nil
+	return []kfake.Opt{kfake.EnableSASL(), kfake.Superuser(s.Mechanism, s.User, s.Password)}, nil
+}
+
+// listener returns a listener whose connections are decrypted: [memberListener]
+// reads the requests, so kfake's own TLS would hide too much.
+func (s Security) listener(plain net.Listener) net.Listener {
+	if s.TLS == nil {
+		return plain
+	}
+	return tls.NewListener(plain, s.TLS)
 }
