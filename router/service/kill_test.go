@@ -54,6 +54,42 @@ func TestKillEach(t *testing.T) {
 	s.waitForUsers(history)
 }
 
+// Processes that are killed again and again, while they join their groups, are
+// ready as soon as after a single kill.
+func TestKilledManyTimes(t *testing.T) {
+	underLoad(t)
+	t.Parallel()
+	s := terminals(t)
+	victims := []*service{s.commandService, s.queryService}
+	within := 6*time.Second + 9*time.Second // the session of a killed member, and some seconds
+	if s.onKafka() {
+		within += 6 * time.Second // members that are killed in the middle of joining have a session of their own
+	}
+	pace := time.NewTicker(time.Second)
+	defer pace.Stop()
+	for range 8 {
+		for _, victim := range victims {
+			victim.kill()
+			victim.launch()
+		}
+		<-pace.C
+	}
+	for _, victim := range victims {
+		victim.kill()
+		victim.launch()
+	}
+	began := time.Now()
+	for _, victim := range victims {
+		victim.waitUntilReady(t)
+		t.Logf("%s is ready after %s", victim, time.Since(began).Round(time.Millisecond))
+	}
+	if took := time.Since(began); took > within {
+		t.Errorf("ready after %s, want %s at most", took, within)
+	}
+	s.accept(createAlice)
+	s.waitForUser(alice)
+}
+
 // customer sends the commands of one user.
 type customer struct {
 	id       users.ID
