@@ -237,10 +237,13 @@ func (s *stack) wantAllInTodaysForm(ids []string) {
 			t.Errorf("the state of %s is %+v, want %d pieces", stream, state, pieces)
 		}
 		s.waitForPieces([]string{id}, pieces)
-		got, err := s.orderHistory(id)
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("the history of %s: %v (-want +got):\n%s", stream, err, diff)
-		}
+		eventually(t, "the history of "+stream, func() error {
+			got, err := s.orderHistory(id)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				return fmt.Errorf("%w (-want +got):\n%s", err, diff)
+			}
+			return nil
+		})
 	}
 	changes, err := s.readChanges("/changes?of=orders", 7*len(ids)+2)
 	if err != nil || slices.ContainsFunc(changes, func(c change) bool { return c.Type != "piecesAdded" }) {

@@ -86,6 +86,7 @@ func TestCommandOfANewerBinary(t *testing.T) {
 	s.accept(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`)
 	s.waitForStatus(statusURL("1", "behind"), "accepted")
 	s.waitForStatus(statusURL("1", "novel"), "accepted")
+	s.waitForMetrics(s.commandService, "millrace_state_deferred_commands 2") // both are queued in the log
 	t.Setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
