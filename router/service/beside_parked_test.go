@@ -16,8 +16,9 @@ import (
 // of one user. The test logs how long the others wait, beside the same load
 // without a parked user.
 func TestOthersDontWaitForAParkedUser(t *testing.T) {
-	t.Setenv(brokenRule, "broken")
-	s := oneProcess(t)
+	s := newStack(t)
+	s.setenv(brokenRule, "broken")
+	s.startOneProcess()
 	const others, rounds, each = 16, 5, 10
 	for i := range others {
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":"o%d","name":"New"}}`, i))

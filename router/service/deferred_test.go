@@ -12,8 +12,10 @@ import (
 // Many deferred commands go on in order. TestManyDeferredCommands has the same
 // on a log in memory; here is a broker.
 func TestDeferredCommandsAreResumed(t *testing.T) {
-	t.Setenv(brokenRule, "broken")
-	s := oneProcess(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(brokenRule, "broken")
+	s.startOneProcess()
 	s.accept(`{"type":"createUser","payload":{"id":1,"name":"New"}}`)
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":1,"name":"Broken"},"id":"b"}`), http.StatusInternalServerError, "command-parked")
 	behind := size(300, 10_000)
@@ -32,7 +34,7 @@ func TestDeferredCommandsAreResumed(t *testing.T) {
 	}
 	s.waitForStatus(statusURL("1", fmt.Sprint("h", behind-1)), "parked")
 
-	t.Setenv(brokenRule, "mended")
+	s.setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
 	out, code := s.app("parked", "requeue", "user/1")

@@ -104,7 +104,7 @@ func (s *stack) postWaiting(command string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	request.Header.Set("Prefer", "wait=5")
+	request.Header.Set("Prefer", "wait=20")
 	request.Header.Set("Content-Type", "application/json")
 	return do(s.client, request)
 }

@@ -22,22 +22,23 @@ func TestMain(m *testing.M) {
 	program = "app" // in this process too
 	testscript.Main(m, map[string]func(){"app": func() {
 		carryWiderUsers()
-		os.Exit(Main(testDomain()))
+		os.Exit(Main(testDomain(os.Getenv)))
 	}, "hold": holdConnections})
 }
 
-// testDomain is the shipped service, and what a test adds by the environment.
-func testDomain() Domain {
+// testDomain is the shipped service, and what a test adds by variables: see
+// [stack.setenv].
+func testDomain(getenv func(string) string) Domain {
 	d, of := domain, users.Definition
 	of.Commands, of.Events = slices.Clone(of.Commands), slices.Clone(of.Events)
-	if os.Getenv(brokenRule) != "" {
+	if getenv(brokenRule) != "" {
 		of.Commands = append(of.Commands, func() aggregate.Command[users.User] { return new(breakUser) })
 	}
-	if os.Getenv(newerEvent) != "" {
+	if getenv(newerEvent) != "" {
 		of.Events = append(of.Events, func() aggregate.Event[users.User] { return new(userTagged) })
 	}
 	d.Aggregates = []*aggregate.Type{aggregate.Of(of)}
-	if release := os.Getenv(withOrders); release != "" {
+	if release := getenv(withOrders); release != "" {
 		of := ordersOf(release)
 		d.Aggregates = append(d.Aggregates, of)
 		d.Models = append(slices.Clone(d.Models), orderListOf(of))
@@ -46,11 +47,11 @@ func testDomain() Domain {
 }
 
 // allModels are all read models of the service under test.
-func allModels(t *testing.T) []*projection.Projection {
-	t.Helper()
-	service, err := testDomain().register()
+func (s *stack) allModels() []*projection.Projection {
+	s.t.Helper()
+	service, err := testDomain(func(name string) string { return s.shared[name] }).register()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return service.projections()
 }

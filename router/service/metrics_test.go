@@ -44,8 +44,10 @@ func (s *stack) waitForMetrics(of *service, want ...string) {
 
 // After known traffic the metrics are exact.
 func TestMetricsAfterKnownTraffic(t *testing.T) {
-	t.Setenv(brokenRule, "broken")
-	s := oneProcess(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(brokenRule, "broken")
+	s.startOneProcess()
 	all := s.commandService
 	for command, status := range map[string]int{ // of users of their own, so in any order
 		`{"type":"createUser","payload":{"id":1,"name":"Alice"}}`:               http.StatusOK,

@@ -39,12 +39,23 @@ func (c breakUser) Decide(u users.User) (aggregate.Event[users.User], error) {
 // wait posts a command, and waits for the outcome.
 func (s *stack) wait(command string) answer {
 	s.t.Helper()
+	return s.waitFor(20*time.Second, command)
+}
+
+// waitInVain posts a command that has no outcome for now, and waits for one.
+func (s *stack) waitInVain(command string) answer {
+	s.t.Helper()
+	return s.waitFor(5*time.Second, command)
+}
+
+func (s *stack) waitFor(atMost time.Duration, command string) answer {
+	s.t.Helper()
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.commandService.at.Commands+"/commands", strings.NewReader(command))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Prefer", "wait=5")
+	request.Header.Set("Prefer", fmt.Sprintf("wait=%.0f", atMost.Seconds()))
 	got, err := do(s.client, request)
 	if err != nil {
 		s.t.Fatal(err)
@@ -68,14 +79,16 @@ func (s *stack) app(args ...string) (stdout string, code int) {
 // looks at the command, mends the rule, and requeues; the command and the
 // commands behind are decided in order.
 func TestParkedUser(t *testing.T) {
-	t.Setenv(brokenRule, "broken")
-	s := oneProcess(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(brokenRule, "broken")
+	s.startOneProcess()
 	for _, id := range []int{1, 2, 3} {
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"New"}}`, id))
 	}
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":1,"name":"Broken"},"id":"b1"}`), http.StatusInternalServerError, "command-parked")
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":3,"name":"Broken"},"id":"b3"}`), http.StatusInternalServerError, "command-parked")
-	if got := s.wait(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
+	if got := s.waitInVain(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
 		t.Errorf("a command behind a parked one: %s", got)
 	}
 	if got := s.wait(`{"type":"renameUser","payload":{"id":2,"name":"Else"}}`); got.status != http.StatusOK {
@@ -103,7 +116,7 @@ func TestParkedUser(t *testing.T) {
 		t.Errorf("the dropped command is %+v", dropped)
 	}
 
-	t.Setenv(brokenRule, "mended")
+	s.setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
 	if out, code := s.app("parked", "requeue", "user/1"); code != exitOK || !strings.Contains(out, "1 more go on behind it") {
@@ -128,6 +141,7 @@ func TestParkedUser(t *testing.T) {
 
 // A message that can't be decoded goes to the dead letters, and delays nobody.
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	s := oneProcess(t)
 	s.accept(createAlice)
 	config := sarama.NewConfig()

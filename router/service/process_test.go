@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// settings are configuration keys with their values.
+// settings are configuration keys with their values, and the variables of
+// [testDomain], which begin with TEST_.
 type settings map[string]string
 
 // with is a copy with other settings added.
@@ -36,7 +37,11 @@ func (s settings) environ() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, prefix) })
 	env = append(env, goRace)
 	for key, value := range s {
-		env = append(env, prefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+		name := prefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		if strings.HasPrefix(key, "TEST_") {
+			name = key
+		}
+		env = append(env, name+"="+value)
 	}
 	return env
 }
@@ -237,7 +242,8 @@ func retry(ctx context.Context, try func() error) error {
 
 // underLoad skips a test of whole processes under load with -short: with the
 // race detector the processes are ten times slower, and never catch up. make
-// test runs the package without the race detector too.
+// test-all runs these tests without the race detector: the Makefile lists them,
+// see TestUnderLoad of testing/house.
 func underLoad(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

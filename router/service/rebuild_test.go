@@ -246,6 +246,7 @@ func (r widerRows) Put(table string, row projection.Row) {
 // folding the read model; after a rollback the older binary goes on. Queries are
 // answered all the time.
 func TestAnotherBinarysColumns(t *testing.T) {
+	t.Parallel()
 	s := terminals(t)
 	rename := func(version uint64) {
 		t.Helper()
@@ -266,7 +267,7 @@ func TestAnotherBinarysColumns(t *testing.T) {
 	const foreign = "read model users: the live generation is another binary's; to make it this one's run: app projections rebuild users"
 	s.accept(`{"type":"createUser","payload":{"id":1,"name":"Name 1"}}`)
 	rename(2)
-	t.Setenv(widerUsers, "yes")
+	s.setenv(widerUsers, "yes")
 	newer := s.service(nil, "--config", shipped(t, "query-service.yaml"))
 	newer.launch()
 	says(newer, foreign)
@@ -278,7 +279,7 @@ func TestAnotherBinarysColumns(t *testing.T) {
 	s.wantApp(exitOK, []string{"users: proven"}, "verify", "users")
 
 	s.wantApp(exitFailed, []string{"run this with the binary that made it"}, "projections", "rollback", "users")
-	t.Setenv(widerUsers, "")
+	s.setenv(widerUsers, "")
 	s.wantApp(exitOK, []string{"generation 1 of users is live"}, "projections", "rollback", "users")
 	says(newer, foreign)
 	s.queryService.waitUntilReady(t)

@@ -52,9 +52,11 @@ func (s *stack) add(via []*service, order string, n int) outcome {
 // The older binary decides nothing about a stream with a newer event: the commands
 // wait, all other streams go on, and the newer binary decides the commands.
 func TestRollingUpgradeOfAnEvent(t *testing.T) {
+	t.Parallel()
 	ids := []string{"a", "b", "c", "d", "e", "f", "g", "h"} // in several partitions
-	t.Setenv(withOrders, "1")
-	s := terminals(t)
+	s := newStack(t)
+	s.setenv(withOrders, "1")
+	s.startTerminals()
 	old := []*service{s.commandService, s.commandService}
 	for n := range 3 {
 		for _, id := range ids {
@@ -70,7 +72,7 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	}
 
 	// The newer release, beside the older.
-	t.Setenv(withOrders, "2")
+	s.setenv(withOrders, "2")
 	newer := s.service(settings{"data_dir": s.shared["data_dir"] + "-newer"}, "--config", shipped(t, "command-service.yaml"))
 	newerQueries := s.service(nil, "--config", shipped(t, "query-service.yaml"))
 	newer.launch()
@@ -104,11 +106,11 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	if got := s.add(old, "other", 0); got.status != http.StatusOK {
 		t.Errorf("an order without newer events: %+v", got)
 	}
-	t.Setenv(withOrders, "1")
+	s.setenv(withOrders, "1")
 	if list, code := s.app("parked", "list"); code != exitOK || strings.Count(list, "unknown-event") != waiting {
 		t.Errorf("the older release lists, with exit code %d:\n%s", code, list)
 	}
-	t.Setenv(withOrders, "2")
+	s.setenv(withOrders, "2")
 	s.wantApp(exitOK, []string{"nothing is parked"}, "parked", "list") // this binary can decide the commands
 	newer.start()
 	s.commandService.signal(t, syscall.SIGTERM)
@@ -144,7 +146,7 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	}
 	newerQueries.signal(t, syscall.SIGTERM)
 	newerQueries.exit(t, patience)
-	for _, p := range allModels(t) {
+	for _, p := range s.allModels() {
 		s.wantApp(exitOK, nil, "projections", "retry", p.Name) // what the older query service could not read
 	}
 	s.wantApp(exitOK, []string{"nothing is parked"}, "projections", "parked")

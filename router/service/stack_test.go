@@ -21,6 +21,8 @@ type stack struct {
 	// The processes by role. One process may have several roles. On a real Kafka
 	// there is no broker.
 	broker, commandService, queryService, readAPI *service
+
+	all []*service // that were ever made
 }
 
 // newStack has the place for the data, and no process yet.
@@ -140,7 +142,18 @@ type service struct {
 }
 
 func (s *stack) service(set settings, args ...string) *service {
-	return &service{t: s.t, set: s.shared.with(set), args: args}
+	made := &service{t: s.t, set: s.shared.with(set), args: args}
+	s.all = append(s.all, made)
+	return made
+}
+
+// setenv sets a variable of [testDomain] for all processes that start from now
+// on. Other than t.Setenv, setenv leaves other stacks alone.
+func (s *stack) setenv(name, value string) {
+	s.shared[name] = value
+	for _, service := range s.all {
+		service.set[name] = value
+	}
 }
 
 // start starts the service, and waits until the service is ready.

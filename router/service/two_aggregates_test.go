@@ -53,8 +53,10 @@ func (b *buyer) order(ctx context.Context, s *stack) error {
 // and again. Every command has one outcome, every stream is whole, and every
 // read model is what the log makes of them.
 func TestTwoAggregates(t *testing.T) {
-	t.Setenv(withOrders, "1")
-	s := terminals(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(withOrders, "1")
+	s.startTerminals()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	const each = 3
@@ -205,9 +207,11 @@ func (s *stack) readChanges(path string, n int) (changes []change, err error) {
 // An order that is parked leaves the user of the same id alone. It is looked at,
 // requeued and dropped by the name of its stream.
 func TestParkedOrder(t *testing.T) {
-	t.Setenv(withOrders, "1")
-	t.Setenv(brokenRule, "broken")
-	s := oneProcess(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(withOrders, "1")
+	s.setenv(brokenRule, "broken")
+	s.startOneProcess()
 	s.accept(`{"type":"createUser","payload":{"id":1,"name":"New"}}`)
 	for _, id := range []string{"1", "2"} {
 		poison := fmt.Sprintf(`{"type":"addItem","payload":{"order":%q,"item":"poison"},"id":"p"}`, id)
@@ -229,7 +233,7 @@ func TestParkedOrder(t *testing.T) {
 	s.wantApp(exitFailed, []string{"parked again; see app parked show order/1"}, "parked", "requeue", "order/1")
 	s.wantApp(exitOK, []string{"is refused", "1 more go on behind it"}, "parked", "drop", "order/2", "p")
 
-	t.Setenv(brokenRule, "mended")
+	s.setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
 	s.wantApp(exitOK, []string{"addItem p succeeded; order/1 is at version 1", "1 more go on behind it"}, "parked", "requeue", "order/1")
@@ -254,8 +258,10 @@ func TestParkedOrder(t *testing.T) {
 // A command that no aggregate has is told all that there are; an id that the
 // command's aggregate refuses is told by its place.
 func TestCommandsOfNoAggregate(t *testing.T) {
-	t.Setenv(withOrders, "1")
-	s := oneProcess(t)
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(withOrders, "1")
+	s.startOneProcess()
 	for _, test := range []struct{ command, pointer, detail string }{
 		{
 			`{"type":"addPiece","payload":{"order":"1"}}`, "/type",

@@ -43,13 +43,14 @@ func (s *stack) write(commandType, stream, id, body string) {
 // operator drops the command. The service stays in the group, also after a
 // restart.
 func TestCommandOfAnUnknownType(t *testing.T) {
+	t.Parallel()
 	s := oneProcess(t)
 	for _, id := range []int{1, 2} {
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"New"}}`, id))
 	}
 	s.write("fooCommand", "user/1", "foo", `{"any":[1,null]}`)
 	s.waitForStatus(statusURL("1", "foo"), "accepted")
-	if got := s.wait(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
+	if got := s.waitInVain(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
 		t.Errorf("a command behind: %s", got)
 	}
 	s.waitForStatus(statusURL("1", "behind"), "accepted")
@@ -80,6 +81,7 @@ func TestCommandOfAnUnknownType(t *testing.T) {
 // A binary that knows the type decides the command next, and the commands
 // behind, without an operator.
 func TestCommandOfANewerBinary(t *testing.T) {
+	t.Parallel()
 	s := oneProcess(t)
 	s.accept(`{"type":"createUser","payload":{"id":1,"name":"New"}}`)
 	s.write("breakUser", "user/1", "novel", `{"id":1,"name":"Novel"}`)
@@ -87,7 +89,7 @@ func TestCommandOfANewerBinary(t *testing.T) {
 	s.waitForStatus(statusURL("1", "behind"), "accepted")
 	s.waitForStatus(statusURL("1", "novel"), "accepted")
 	s.waitForMetrics(s.commandService, "millrace_state_deferred_commands 2") // both are queued in the log
-	t.Setenv(brokenRule, "mended")
+	s.setenv(brokenRule, "mended")
 	s.commandService.kill()
 	s.commandService.start()
 	s.waitForStatus(statusURL("1", "novel"), "succeeded")
@@ -105,6 +107,7 @@ func TestCommandOfANewerBinary(t *testing.T) {
 // Commands from Kafka are read as strictly as commands from HTTP: what the
 // gateway refuses goes to the dead letters, and appends nothing.
 func TestCommandsFromKafkaAreReadStrictly(t *testing.T) {
+	t.Parallel()
 	s := oneProcess(t)
 	s.accept(`{"type":"createUser","payload":{"id":"vic","name":"Vic"}}`)
 	bodies := []string{

@@ -79,7 +79,7 @@ func (s *stack) wantApp(code int, want []string, args ...string) {
 // wantProven checks that all read models are as the log makes them.
 func (s *stack) wantProven() {
 	s.t.Helper()
-	models := allModels(s.t)
+	models := s.allModels()
 	want := make([]string, 0, len(models))
 	for _, p := range models {
 		want = append(want, p.Name+": proven")
@@ -226,6 +226,7 @@ func (s *stack) wantStatus(of *service, name string, parked int) {
 // and no other user is. A binary that can read the event applies the user's
 // events again, from the log.
 func TestUserParkedInReadModels(t *testing.T) {
+	t.Parallel()
 	s := oneProcess(t)
 	for id := 1; id <= 4; id++ {
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Name %d"}}`, id, id))
@@ -237,7 +238,7 @@ func TestUserParkedInReadModels(t *testing.T) {
 	s.accept(`{"type":"renameUser","payload":{"id":3,"name":"Else"}}`)
 	s.waitForUser(user{ID: "3", Name: "Else", Version: 2, Active: true})
 	eventually(t, "both are parked", func() error {
-		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, ", at version ") != 2*len(allModels(t)) {
+		if list, code := s.app("projections", "parked"); code != exitOK || strings.Count(list, ", at version ") != 2*len(s.allModels()) {
 			return fmt.Errorf("exit code %d\n%s", code, list)
 		}
 		return nil
@@ -253,14 +254,14 @@ func TestUserParkedInReadModels(t *testing.T) {
 	s.wantApp(exitFailed, []string{"stream user/3 is not parked"}, "projections", "retry", "users", "user/3")
 	s.wantProven()
 
-	t.Setenv(newerEvent, "1")
+	s.setenv(newerEvent, "1")
 	s.queryService.kill()
 	s.queryService.start()
 	s.wantApp(exitOK, []string{"this binary can go on there: app projections retry users user/1\n"}, "verify")
 	s.wantApp(exitOK, []string{"user/1 goes on, at version 3"}, "projections", "retry", "users", "user/1")
 	s.waitForUser(user{ID: "1", Name: "After", Version: 3, Active: true})
 	s.wantProven()
-	for _, p := range allModels(t)[1:] {
+	for _, p := range s.allModels()[1:] {
 		s.wantApp(exitFailed, []string{"user/1 goes on", "parked again: user/2"}, "projections", "retry", p.Name)
 	}
 	s.wantProven()
