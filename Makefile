@@ -2,21 +2,36 @@
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
+GOTESTSUM_VERSION     := v1.13.0
 GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The module at the top, and the modules below. The dependencies of a module below don't come along
 # when somebody imports Millrace.
 MODULES := . examples/hello testing/openapi testing/torture
 
-# The race detector needs a C compiler. Packages are tested one at a time (-p 1): tests that start
-# whole processes need all cores, and wait with patience, but not for ever. The tests of
-# ./router/service wait more than they compute: four at once are done sooner.
-# The tests of nested modules run each time (-count=1): they read the tree outside of their module,
-# and go test doesn't see changes there.
+# gotestsum prints a line for each package or test that is done, shows the whole output of a failed
+# test, and lists the failed tests again at the end.
+GOTESTSUM  = go run gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+BY_PACKAGE = $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg
+BY_TEST    = $(GOTESTSUM) --format testname
+
+# All packages but router/service. The tests of router/service start whole processes and need the
+# machine for themselves, but wait more than they compute: several at once are done sooner.
+PACKAGES = $(filter-out %/router/service,$(shell go list ./...))
+
+# Tests of whole processes under load: on two cores such processes never catch up with the race
+# detector. So make test-all runs the others with the race detector and -short, and these without
+# both. TestUnderLoad holds the list.
+UNDER_LOAD := TestBrokerOutage|TestKillEach|TestManyStuckConnections|TestQueryServiceKilledAgainAndAgain|TestRebuildUnderTraffic|TestStopWhileBrokerHangs|TestVerifyUnderLoad
+
+# The race detector needs a C compiler.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
+# Builds packages and their tests, and prints the name of each package that is built.
+COMPILE = go list -v -test -export -deps -f ''
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real real-up real-down stack-test fuzz lint bench torture vuln clean
+.PHONY: help run build test test-all test-real real-up real-down stack-test fuzz lint bench torture vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,12 +42,22 @@ run: ## Run all four roles in one process, with their data in ./data
 build: ## Build bin/millrace, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/millrace ./app
 
-test: ## Run the tests, with the race detector; needs Go only (OUTAGE=1m: the broker stays away for a minute; FULL=1: the read side's tests at full size, an hour)
-	go test $(RACE) -short -p 1 -timeout 30m ./...
-	go test -parallel 4 -timeout 30m ./router/service
-	cd examples/hello && go test $(RACE) -timeout 10m ./...
-	cd testing/openapi && go test $(RACE) -count=1 -timeout 10m ./...
-	cd testing/torture && go test $(RACE) -count=1 -timeout 10m ./...
+test: ## Run all tests but the longest, without the race detector; needs Go only (three minutes once built)
+	@echo "make test: all tests but the longest: three minutes on two cores. The first run builds everything before: some minutes more."
+	@$(COMPILE) ./... >/dev/null
+	@$(BY_PACKAGE) -- -short -timeout 10m $(PACKAGES)
+	@$(BY_TEST) -- -short -parallel 4 -timeout 10m ./router/service
+
+# By default each process with the race detector sleeps for a second before the process ends.
+test-all: export GORACE ?= atexit_sleep_ms=0
+test-all: ## Run all tests of all modules, most with the race detector (OUTAGE=1m: the broker stays away for a minute; FULL=1: the read side's tests at full size, an hour)
+	@echo "make test-all: all tests: ten minutes on two cores. The first run builds everything before: some minutes more."
+	@$(COMPILE) $(RACE) ./... >/dev/null
+	$(BY_PACKAGE) -- $(RACE) -short -timeout 30m $(PACKAGES)
+	$(BY_TEST) -- $(RACE) -short -parallel 3 -timeout 90m ./router/service
+	@$(COMPILE) ./router/service >/dev/null
+	$(BY_TEST) -- -parallel 4 -timeout 30m -run '^($(UNDER_LOAD))$$' ./router/service
+	for module in $(filter-out .,$(MODULES)); do (cd $$module && $(BY_PACKAGE) -- $(RACE) -count=1 -timeout 10m ./...) || exit 1; done
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -66,5 +67,36 @@ func TestModules(t *testing.T) {
 	}
 	if len(found) != len(nested) {
 		t.Errorf("nested modules are %v, and the list has %v", found, nested)
+	}
+}
+
+// A test that looks at -short is in the list of the Makefile, because make
+// test-all runs such a test without -short from this list only.
+func TestUnderLoad(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(root, "router", "service", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, function := range strings.Split(string(text), "\nfunc ") {
+			name, body, _ := strings.Cut(function, "(")
+			if strings.HasPrefix(name, "Test") && (strings.Contains(body, "\tunderLoad(t)\n") || strings.Contains(body, "testing.Short()")) {
+				found = append(found, name)
+			}
+		}
+	}
+	slices.Sort(found)
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := "UNDER_LOAD := " + strings.Join(found, "|") + "\n"; !strings.Contains(string(makefile), line) {
+		t.Errorf("Makefile has no line %q", line)
 	}
 }
