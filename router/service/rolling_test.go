@@ -66,10 +66,13 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 	s.waitForPieces(ids, 3)
 	s.add(old, "quiet", 0) // nothing happens to this one any more
 	s.waitForPieces([]string{"quiet"}, 1)
-	before, err := s.get("/orders/quiet/history")
-	if err != nil || !strings.Contains(before.body, `"type":"itemAdded"`) {
-		t.Errorf("the history of the quiet order: %s, %v", before, err)
-	}
+	var before answer
+	eventually(t, "the history of the quiet order", func() (err error) {
+		if before, err = s.get("/orders/quiet/history"); err == nil && !strings.Contains(before.body, `"type":"itemAdded"`) {
+			err = errors.New(before.String())
+		}
+		return err
+	})
 
 	// The newer release, beside the older.
 	s.setenv(withOrders, "2")
@@ -123,9 +126,13 @@ func TestRollingUpgradeOfAnEvent(t *testing.T) {
 			}
 			return nil
 		})
-		if history, err := s.orderHistory(id); err != nil || len(history) < 3 { // from the older read API
-			t.Errorf("%v, %v", history, err)
-		}
+		eventually(t, "the older read API has the history", func() error {
+			history, err := s.orderHistory(id)
+			if err == nil && len(history) < 3 {
+				err = fmt.Errorf("%+v", history)
+			}
+			return err
+		})
 		s.add([]*service{newer, newer}, id, 5)
 	}
 	eventually(t, "the older query service parks what it can't read", func() error {

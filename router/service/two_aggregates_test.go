@@ -100,9 +100,7 @@ func TestTwoAggregates(t *testing.T) {
 	s.wantProven()
 	s.wantApp(exitOK, []string{"nothing is parked"}, "projections", "parked")
 	for _, b := range buyers {
-		if row, err := s.orderRow(b.id); err != nil || row.Pieces != fullOrder {
-			t.Errorf("order %s is %+v, %v", b.id, row, err)
-		}
+		s.waitForPieces([]string{b.id}, fullOrder)
 	}
 	s.wantChanges(history)
 }
