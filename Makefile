@@ -65,9 +65,10 @@ test-real: export POSTGRES_URL ?= postgres://millrace:millrace@localhost:$(or $(
 test-real: export KAFKA_SECURE_BROKERS ?= localhost:$(or $(KAFKA_SECURE_PORT),19094)
 test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-real/kafka/ca.pem)
 test-real:
-	go test -count=1 -p 1 -timeout 30m ./projections/... ./router/kafka/... ./router/projection/... ./router/query/... ./router/readmodel ./router/sqlstore
-	go test -count=1 -parallel 4 -timeout 30m ./router/service
-	cd testing/openapi && go test -count=1 -timeout 10m ./...
+	@$(COMPILE) ./... >/dev/null
+	$(BY_PACKAGE) -- -count=1 -p 1 -timeout 30m ./projections/... ./router/kafka/... ./router/projection/... ./router/query/... ./router/readmodel ./router/sqlstore
+	$(BY_TEST) -- -count=1 -parallel 4 -timeout 30m ./router/service
+	cd testing/openapi && $(BY_PACKAGE) -- -count=1 -timeout 10m ./...
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up
