@@ -15,6 +15,9 @@ import (
 // partitions is small: many users share a partition, and disturb each other.
 const partitions = 4
 
+// verifyTimeout is the longest time of app verify.
+const verifyTimeout = 5 * time.Minute
+
 // cluster is two processes of each role of Millrace, and the servers below.
 type cluster struct {
 	plan
@@ -207,12 +210,14 @@ func (c *cluster) brokers() []string {
 	return all
 }
 
-// verify runs app verify, past all proxies. If verify found differences, the
-// error has the output.
-func (c *cluster) verify(ctx context.Context) error {
-	out, err := c.command(ctx, c.verifier, "verify").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
+// verify runs app verify, past all proxies. The error has the output. elsewhere
+// is the number of records in other partitions than their streams'.
+func (c *cluster) verify(ctx context.Context, elsewhere int) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	out, failed := c.command(ctx, c.verifier, "verify").CombinedOutput()
+	if err := proof(string(out), failed, elsewhere); err != nil {
+		return err
 	}
 	return os.WriteFile(filepath.Join(c.dir, "verify.txt"), out, 0o600)
 }

@@ -6,22 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/testing/torture/history"
+	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
-// dump reads both topics to their end.
+// dump reads all topics to their end.
 func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	kafka := &kafka.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
-	log := &history.Log{Partitions: partitions, Records: map[int32][]eventlog.Record{}, Commands: map[int32]map[int64]history.CommandKey{}, Operators: map[history.CommandKey]history.OperatorCommand{}}
+	log := &history.Log{
+		Partitions: partitions, Records: map[int32][]eventlog.Record{}, Commands: map[int32]map[int64]history.CommandKey{},
+		Operators: map[history.CommandKey]history.OperatorCommand{}, DeadLetters: map[history.Place]int{},
+		HostileCommands: map[history.Place]history.HostileRecord{}, HostileRecords: map[history.Place]history.HostileRecord{},
+	}
 	reader, err := kafka.LogReader()
 	if err != nil {
 		return nil, err
@@ -39,9 +46,20 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	for partition := range int32(partitions) {
-		log.Records[partition] = records[partition]
-		if err = readCommands(ctx, brokers, kafka.Topic(eventlog.TopicCommands), partition, log); err != nil {
-			return nil, fmt.Errorf("read the commands: %w", err)
+		log.Records[partition], log.Commands[partition] = records[partition], map[int64]history.CommandKey{}
+	}
+	for name, note := range map[string]func(*kgo.Record) error{
+		eventlog.TopicCommands:    func(r *kgo.Record) error { return noteCommand(r, log) },
+		eventlog.TopicDeadLetters: func(r *kgo.Record) error { return noteDeadLetter(r, log) },
+		eventlog.TopicEvents: func(r *kgo.Record) error {
+			if fate, kind := hostile.Mark(r); fate != "" {
+				log.HostileRecords[history.Place{Partition: r.Partition, Offset: r.Offset}] = history.HostileRecord{Fate: fate, Kind: kind}
+			}
+			return nil
+		},
+	} {
+		if err := readTopic(ctx, brokers, kafka.Topic(name), note); err != nil {
+			return nil, fmt.Errorf("read topic %s: %w", name, err)
 		}
 	}
 	return log, nil
@@ -66,9 +84,8 @@ func readRecords(ctx context.Context, reader *kafka.LogReader, partition int32) 
 	return all, err
 }
 
-// readCommands reads the keys of the commands in a partition of topic commands,
-// and the commands of operators.
-func readCommands(ctx context.Context, brokers []string, topic string, partition int32, log *history.Log) error {
+// readTopic calls fn with each record of a topic, up to its present end.
+func readTopic(ctx context.Context, brokers []string, topic string, fn func(*kgo.Record) error) error {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
 	client, err := sarama.NewClient(brokers, cfg)
@@ -76,57 +93,58 @@ func readCommands(ctx context.Context, brokers []string, topic string, partition
 		return err
 	}
 	defer func() { _ = client.Close() }()
-	end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
-	if err != nil || end == 0 {
-		return err
-	}
-	consumer, err := sarama.NewConsumerFromClient(client)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = consumer.Close() }()
-	messages, err := consumer.ConsumePartition(topic, partition, sarama.OffsetOldest)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = messages.Close() }()
-	all := map[int64]history.CommandKey{}
-	log.Commands[partition] = all
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case m := <-messages.Messages():
-			key := history.CommandKey{User: history.UserOf(string(m.Key)), ID: header(m, eventlog.HeaderCommandID)}
-			all[m.Offset] = key
-			if err := readOperator(m, key, log); err != nil {
-				return fmt.Errorf("offset %d: %w", m.Offset, err)
-			}
-			if m.Offset >= end-1 {
-				return nil
-			}
+	for partition := range int32(partitions) {
+		end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
+		if err != nil {
+			return err
+		}
+		if err := hostile.Read(ctx, brokers, topic, partition, end, fn); err != nil {
+			return fmt.Errorf("partition %d of %s: %w", partition, topic, err)
 		}
 	}
+	return nil
 }
 
-// readOperator notes an operator's command.
-func readOperator(m *sarama.ConsumerMessage, key history.CommandKey, log *history.Log) error {
-	o := history.OperatorCommand{Type: header(m, eventlog.HeaderType)}
-	if o.Type != history.Requeue && o.Type != history.Drop {
+// noteCommand notes the key of a command, and the commands of operators.
+func noteCommand(r *kgo.Record, log *history.Log) error {
+	at, key := history.Place{Partition: r.Partition, Offset: r.Offset}, history.CommandKey{User: history.UserOf(string(r.Key)), ID: header(r, eventlog.HeaderCommandID)}
+	if fate, kind := hostile.Mark(r); fate != "" {
+		log.HostileCommands[at] = history.HostileRecord{Fate: fate, Kind: kind, Key: key}
+		return nil
+	}
+	log.Commands[r.Partition][r.Offset] = key
+	o := history.OperatorCommand{Type: header(r, eventlog.HeaderType)}
+	if o.Type != history.Requeue && o.Type != history.Drop || hostile.IsStream(key.User) {
 		return nil
 	}
 	var body struct {
 		CommandID string `json:"commandId"`
 	}
-	err := json.Unmarshal(m.Value, &body)
+	if err := json.Unmarshal(r.Value, &body); err != nil {
+		return fmt.Errorf("offset %d: %w", r.Offset, err)
+	}
 	o.CommandID = body.CommandID
 	log.Operators[key] = o
-	return err
+	return nil
 }
 
-func header(m *sarama.ConsumerMessage, key string) string {
-	for _, h := range m.Headers {
-		if string(h.Key) == key {
+// noteDeadLetter notes where a dead letter was.
+func noteDeadLetter(r *kgo.Record, log *history.Log) error {
+	partition, err := strconv.ParseInt(header(r, "partition_poisoned"), 10, 32)
+	if err != nil {
+		return err
+	}
+	offset, err := strconv.ParseInt(header(r, "offset_poisoned"), 10, 64)
+	if err != nil {
+		return err
+	}
+	log.DeadLetters[history.Place{Partition: int32(partition), Offset: offset}]++
+	return nil
+}
+
+func header(r *kgo.Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
 			return string(h.Value)
 		}
 	}

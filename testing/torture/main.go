@@ -48,6 +48,7 @@ type options struct {
 	soak     bool
 	mixed    bool
 	poison   bool
+	hostile  bool
 	mutant   string
 	keep     bool
 }
@@ -68,6 +69,7 @@ func main() {
 	flag.BoolVar(&o.soak, "soak", false, "sample memory, goroutines and files of processes, spare one process of each role kill and restart, and fail if a sample grows steadily: -soak -duration 1h -pace 1m")
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, with other records, as in a rolling upgrade")
 	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops")
+	flag.BoolVar(&o.hostile, "hostile", true, "write hostile records into the topics meanwhile: unknown types, wrong envelopes, garbage, aborted transactions")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run without violations")
 	flag.Parse()
@@ -185,6 +187,11 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	if o.rebuilds {
 		beside.Go(func() { op.run(harm, o.pace) })
 	}
+	var hostile *intruder
+	if o.hostile {
+		hostile = newIntruder(c, o.seed, us, n.say)
+		beside.Go(func() { hostile.run(harm) })
+	}
 	release := n.openWard(ctx, c, o)
 	n.run(harm, o.seed)
 	if n.quota == nil {
@@ -193,13 +200,19 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	enough()
 	beside.Wait()
 	n.say("all is mended")
-	if err := c.waitUntilReady(ctx, 90*time.Second); err != nil {
-		n.wrong = append(n.wrong, err.Error())
+	if hostile != nil {
+		n.note(hostile.finish(ctx))
 	}
+	n.note(c.waitUntilReady(ctx, 90*time.Second))
 	n.say("all is ready")
+	var last sync.WaitGroup
+	if hostile != nil {
+		last.Go(func() { n.note(hostile.drop(ctx)) })
+	}
 	if o.rebuilds {
 		op.finish()
 	}
+	last.Wait()
 	release()
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
@@ -224,12 +237,12 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	for _, wrong := range n.wrong {
 		add("not mended", wrong)
 	}
-	if err := c.verify(ctx); err != nil {
-		add("verify", err.Error())
-	}
 	log, err := dump(ctx, c.brokers())
 	if err != nil {
 		return 1, err
+	}
+	if err := c.verify(ctx, log.Elsewhere()); err != nil {
+		add("verify", err.Error())
 	}
 	report := history.Check(operations, log)
 	broken = append(broken, report.Violations...)

@@ -292,6 +292,16 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 	return err
 }
 
+// note notes what was not mended.
+func (n *nemesis) note(err error) {
+	if err == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wrong = append(n.wrong, err.Error())
+}
+
 // recovered waits until a process is ready, and every client has an answer.
 func (n *nemesis) recovered(ctx context.Context, p *process, since time.Duration) error {
 	if err := p.waitUntilReady(ctx, recoverIn); err != nil {

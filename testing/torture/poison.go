@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/testing/torture/history"
+	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
 const (
@@ -72,19 +73,14 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (release 
 	for _, p := range c.of(commandService) {
 		w.domains = append(w.domains, &domain{process: p.name, file: c.poisoned(p.name), history: n.history})
 	}
-	note := func(err error) {
-		if err != nil {
-			n.wrong = append(n.wrong, err.Error())
-		}
-	}
-	note(w.breakAll())
+	n.note(w.breakAll())
 	go func() {
 		defer close(w.ended)
 		for pause(rounds, between(w.rng, time.Second/5, 3*time.Second/2)) {
 			w.round(rounds)
 		}
 	}()
-	return func() { note(w.release(ctx)) }
+	return func() { n.note(w.release(ctx)) }
 }
 
 func (d *domain) breakIt() error {
@@ -220,7 +216,7 @@ func (w *ward) list(ctx context.Context) ([]parked, error) {
 func readList(out string) (all []parked) {
 	for line := range strings.Lines(out) {
 		// STREAM WAITING COMMAND TYPE SINCE REASON
-		if fields := strings.Fields(line); len(fields) > 5 && fields[0] != "STREAM" {
+		if fields := strings.Fields(line); len(fields) > 5 && fields[0] != "STREAM" && !hostile.IsStream(fields[0]) {
 			all = append(all, parked{history.UserOf(fields[0]), fields[2]})
 		}
 	}

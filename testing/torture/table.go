@@ -64,6 +64,13 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 		fmt.Fprintf(w, "%s\t\n", recovery(operations, of).Round(10*time.Millisecond))
 	}
 	_ = w.Flush() // of a terminal
+	if n := len(report.Hostile); n > 0 {
+		fmt.Print("\nhostile records:")
+		for _, fate := range slices.Sorted(maps.Keys(report.Hostile)) {
+			fmt.Printf(" %d %s", report.Hostile[fate], fate)
+		}
+		fmt.Println()
+	}
 	fmt.Printf("\n%d operations in %s; %d records count, %d of them of deferred commands, %d came too late for their sequence number; %d operations of %d users linearizable: %s\n",
 		len(operations), took.Round(time.Second), report.Accepted, report.Deferred, report.Ignored, report.Linear.Operations, report.Linear.Users, report.Linear.Result)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/millrace/millrace/router/eventlog"
@@ -106,6 +107,13 @@ func (us *population) pick(i int) *user {
 	}
 	us.now[i].left--
 	return us.now[i]
+}
+
+// any is any user, also an earlier one.
+func (us *population) any(rng *rand.Rand) *user {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.all[rng.IntN(len(us.all))]
 }
 
 // last are the n latest users.

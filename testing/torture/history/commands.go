@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
 // never is later than the whole run.
@@ -122,6 +123,9 @@ func checkAnswer(c *command, try *Operation, records []entry) (wrong []Violation
 // domain decides so.
 func (f *fold) checkRecords(all map[CommandKey]*command) (wrong []Violation) {
 	for _, user := range slices.Sorted(maps.Keys(f.streams)) {
+		if hostile.IsStream(user) {
+			continue
+		}
 		var before state
 		var waits deferredQueue
 		for _, e := range f.streams[user] {

@@ -19,6 +19,11 @@ type Log struct {
 	Commands map[int32]map[int64]CommandKey
 	// Operators are the operators' commands in topic commands.
 	Operators map[CommandKey]OperatorCommand
+	// HostileCommands are in topic commands, and HostileRecords in topic events.
+	// The other fields have neither, apart from Records.
+	HostileCommands, HostileRecords map[Place]HostileRecord
+	// DeadLetters are the numbers of dead letters, by place in topic commands.
+	DeadLetters map[Place]int
 }
 
 // CommandKey names a command: a command id is unique for a user.
@@ -47,28 +52,37 @@ type fold struct {
 	// deferred must have a single record.
 	outcomes map[CommandKey][]entry
 	ignored  int
+	counted  map[Place]bool // the hostile records that count
 }
 
 // foldLog folds a log through the gate.
 func foldLog(log *Log) (*fold, []Violation) {
-	f := &fold{Log: log, streams: map[string][]entry{}, outcomes: map[CommandKey][]entry{}}
+	f := &fold{Log: log, streams: map[string][]entry{}, outcomes: map[CommandKey][]entry{}, counted: map[Place]bool{}}
 	var wrong []Violation
 	heads := map[string]eventlog.Head{}
 	for partition := range log.Partitions {
 		for _, r := range log.Records[partition] {
 			user := UserOf(r.Stream)
+			at := Place{r.Partition, r.Offset}
+			_, strange := f.HostileRecords[at]
+			if strange && (r.Malformed != nil || r.Unreadable != nil) {
+				continue
+			}
 			if r.Malformed != nil || r.Unreadable != nil {
 				wrong = append(wrong, violation("record unreadable", "partition %d, offset %d: %v %v", r.Partition, r.Offset, r.Malformed, r.Unreadable))
 				continue
 			}
 			head, accepted := heads[r.Stream].Accept(&r)
 			if !accepted {
-				f.ignored++
+				if !strange {
+					f.ignored++
+				}
 				continue
 			}
+			f.counted[at] = strange
 			heads[r.Stream] = head
 			next, err := f.at(user).apply(&r)
-			if err != nil {
+			if err != nil && !strange {
 				wrong = append(wrong, violation("record unreadable", "partition %d, offset %d: %v", r.Partition, r.Offset, err))
 			}
 			e := entry{r, next}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/testing/torture/hostile"
+)
+
+const (
+	// hostileAfter: the traffic comes first. A start takes a log for another log
+	// if many of the first records are in other partitions than their streams'.
+	hostileAfter = 2 * time.Second
+	// hostilePace is the pause between two hostile writes, on average.
+	hostilePace = 120 * time.Millisecond
+	// dropTimeout is the longest time until no command of an unknown type waits.
+	dropTimeout = 60 * time.Second
+)
+
+// intruder writes hostile records beside the traffic, past all proxies.
+type intruder struct {
+	cluster         *cluster
+	generator       *hostile.Generator
+	writer          *hostile.Writer
+	say             func(string, ...any)
+	written, failed int
+}
+
+func newIntruder(c *cluster, seed uint64, us *population, say func(string, ...any)) *intruder {
+	return &intruder{
+		cluster: c, writer: hostile.NewWriter(c.brokers()), say: say,
+		generator: hostile.New(seed, partitions, func(rng *rand.Rand) string { return us.any(rng).id }),
+	}
+}
+
+// run writes until the context ends. At the end the last message of every
+// partition is a marker. Brokers may be away meanwhile.
+func (i *intruder) run(ctx context.Context) {
+	rng := rand.New(rand.NewPCG(0, 0)) // of pauses
+	for ok := pause(ctx, hostileAfter); ok; ok = pause(ctx, between(rng, 0, 2*hostilePace)) {
+		b := i.generator.Next()
+		if err := i.writer.Write(ctx, b); err != nil {
+			i.failed++
+			continue
+		}
+		i.written += len(b.Records)
+	}
+}
+
+// finish writes the last markers, once all faults are mended.
+func (i *intruder) finish(ctx context.Context) error {
+	defer i.writer.Close()
+	var err error
+	for range 5 { // a new leader may be a second away
+		b := i.generator.Last()
+		if err = i.writer.Write(ctx, b); err == nil {
+			i.written += len(b.Records)
+			break
+		}
+		pause(ctx, time.Second)
+	}
+	i.say("%d hostile records, and %d writes failed", i.written, i.failed)
+	if err != nil {
+		return fmt.Errorf("hostile records can't be written: %w", err)
+	}
+	return nil
+}
+
+// drop is an operator who drops all commands of unknown types, so that the
+// commands behind go on.
+func (i *intruder) drop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
+	defer cancel()
+	why := errors.New("never asked")
+	dropped := 0
+	for ctx.Err() == nil {
+		out, err := i.cluster.parked(ctx, "list")
+		all := strangers(out)
+		if err == nil && len(all) == 0 {
+			i.say("no hostile stream waits: %d commands dropped", dropped)
+			return nil
+		}
+		var drops sync.WaitGroup
+		for _, p := range all {
+			drops.Go(func() { _, _ = i.cluster.parked(ctx, "drop", p.user, p.command) }) // the list says whether it helped
+		}
+		drops.Wait()
+		dropped += len(all)
+		if why = err; err == nil {
+			why = fmt.Errorf("%d hostile streams wait", len(all))
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+	return fmt.Errorf("%s after all was mended: %w", dropTimeout, why)
+}
+
+// strangers are the hostile streams of app parked list, with their first
+// commands.
+func strangers(list string) (all []parked) {
+	for line := range strings.Lines(list) {
+		if fields := strings.Fields(line); len(fields) > 5 && hostile.IsStream(fields[0]) {
+			all = append(all, parked{fields[0], fields[2]})
+		}
+	}
+	return all
+}
+
+var (
+	verdicts = regexp.MustCompile(`(?m)^\S+: (.*), in `)
+	misfits  = regexp.MustCompile(`(?m)^  elsewhere (\d+) `)
+)
+
+// proof is an error unless app verify has proven all read models. Beside records
+// in other partitions than their streams', verify must find as many of them, and
+// no difference.
+func proof(out string, failed error, elsewhere int) error {
+	wrong := func(what string) error { return errors.Join(fmt.Errorf("%s\n%s", what, out), failed) }
+	want := "proven"
+	if elsewhere > 0 {
+		want = "NOT PROVEN"
+	}
+	if (failed != nil) != (elsewhere > 0) {
+		return wrong(fmt.Sprintf("with %d records in other partitions than their streams':", elsewhere))
+	}
+	all := verdicts.FindAllStringSubmatch(out, -1)
+	if len(all) != len(readModels) {
+		return wrong(fmt.Sprintf("%d verdicts:", len(all)))
+	}
+	for _, verdict := range all {
+		if verdict[1] != want {
+			return wrong("a verdict is not " + want + ":")
+		}
+	}
+	for _, found := range misfits.FindAllStringSubmatch(out, -1) {
+		if found[1] != strconv.Itoa(elsewhere) {
+			return wrong(fmt.Sprintf("%d records are in other partitions than their streams':", elsewhere))
+		}
+	}
+	return nil
+}
