@@ -108,3 +108,60 @@ func TestClaimOfADamagedPartition(t *testing.T) {
 	}
 	m.leave(t)
 }
+
+// A broker that starts with a damaged file cuts the file, and has every message
+// that comes later.
+func TestBrokerCutsADamagedFile(t *testing.T) {
+	t.Parallel()
+	for _, at := range []float64{0, 0.3, 0.9} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			broker := startBroker(t, "localhost:0", dir)
+			k := &Kafka{Brokers: []string{broker.Addr()}, Partitions: partitions, Replication: 1, Log: quiet}
+			ensureTopics(t, k)
+			for _, r := range newRecords(12) {
+				appendAll(t, k, r)
+			}
+			if err := broker.Close(); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, "partitions", eventlog.TopicEvents+"-1", "0.dat")
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[int(at*float64(len(content)))+40] ^= 1 // under a checksum
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+
+			broker = startBroker(t, "localhost:0", dir)
+			closing(t, broker)
+			k.Brokers = []string{broker.Addr()}
+			log := newLogReader(t, k)
+			first, err := log.End(t.Context(), 1)
+			if want := int64(12 * at); err != nil || first > want {
+				t.Fatalf("the partition ends at %d, want %d or less: %v", first, want, err)
+			}
+			for seq := range 5 {
+				appendAll(t, k, newRecord(streamIn(1), 100+seq))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var got []uint64
+			err = log.Follow(ctx, 1, first, func(records []eventlog.Record) error {
+				for i := range records {
+					got = append(got, records[i].Seq)
+				}
+				if len(got) >= 5 {
+					return errEnough
+				}
+				return nil
+			})
+			if !errors.Is(err, errEnough) || fmt.Sprint(got) != "[100 101 102 103 104]" {
+				t.Errorf("read %v, %v", got, err)
+			}
+		})
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync/atomic"
 
 	"github.com/gofrs/flock"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -56,11 +58,12 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		_ = lock.Unlock()
 		return nil, fmt.Errorf("broker: %w", err)
 	}
+	logger := &brokerLog{log: log}
 	opts = append(opts,
 		kfake.Ports(port),
 		kfake.ClusterID("millrace"),
 		kfake.DataDir(dir),
-		kfake.WithLogger(brokerLog{log}),
+		kfake.WithLogger(logger),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			listener, err := new(net.ListenConfig).Listen(context.Background(), network, address)
 			if err != nil {
@@ -73,6 +76,12 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		opts = append(opts, kfake.SyncWrites())
 	}
 	cluster, err := kfake.NewCluster(opts...)
+	if err == nil && logger.truncated.Load() {
+		// kfake has cut damaged batches off a file, and would look for new batches
+		// where these would be in the whole file. The second start measures again.
+		cluster.Close()
+		cluster, err = kfake.NewCluster(opts...)
+	}
 	if err != nil {
 		_ = lock.Unlock()
 		var listen *net.OpError
@@ -135,9 +144,18 @@ func (a advertised) Addr() net.Addr {
 
 // brokerLog logs the broker's errors and warnings as such, and all other lines
 // with level debug.
-type brokerLog struct{ log *slog.Logger }
+type brokerLog struct {
+	log       *slog.Logger
+	truncated atomic.Bool // the broker has cut damaged batches off a file
+}
 
-func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+// truncating is the warning before such a cut, without the place.
+const truncating = "truncating %d corrupt bytes"
+
+func (l *brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	if strings.Contains(format, truncating) {
+		l.truncated.Store(true)
+	}
 	to := slog.LevelDebug
 	switch level {
 	case kfake.LogLevelError:
