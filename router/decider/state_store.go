@@ -59,9 +59,10 @@ func NewStateStore(log Log, registry *aggregate.Registry, partitions int32, reme
 
 // Run folds the log as the log grows, until the context ends. While brokers
 // are away, Run waits and tries again. The error is [kafka.ErrOffsetGone] if
-// the log has lost records that the state store has folded: then the state
-// store is wrong. The error is [kafka.ErrShorter] if a snapshot has more of the
-// log than there is.
+// the log doesn't have the next record, and a [kafka.ErrShorter] too if the
+// state store has folded records that the log has lost: then the state store is
+// wrong. The error is [kafka.ErrShorter] if a snapshot has more of the log than
+// there is.
 func (ss *StateStore) Run(ctx context.Context) error {
 	if ss.Snapshots != nil {
 		began := time.Now()
@@ -109,6 +110,9 @@ func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 			return nil //nolint:nilerr // the context has ended
 		}
 		if errors.Is(err, kafka.ErrOffsetGone) {
+			if next := p.folded.Next(); next > 0 {
+				err = fmt.Errorf("%w: the state store has read partition %d up to offset %d (%w)", kafka.ErrShorter, partition, next-1, err)
+			}
 			return fmt.Errorf("the state store can't go on: %w", err)
 		}
 		if p.folded.Next() > from {
