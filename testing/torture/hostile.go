@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
@@ -22,6 +24,8 @@ const (
 	hostilePace = 120 * time.Millisecond
 	// dropTimeout is the longest time until no command of an unknown type waits.
 	dropTimeout = 60 * time.Second
+	// markersIn is the longest time of a restart, and of a rebuild, behind markers.
+	markersIn = 60 * time.Second
 )
 
 // intruder writes hostile records beside the traffic, past all proxies.
@@ -40,8 +44,7 @@ func newIntruder(c *cluster, seed uint64, us *population, say func(string, ...an
 	}
 }
 
-// run writes until the context ends. At the end the last message of every
-// partition is a marker. Brokers may be away meanwhile.
+// run writes until the context ends. Brokers may be away meanwhile.
 func (i *intruder) run(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(0, 0)) // of pauses
 	for ok := pause(ctx, hostileAfter); ok; ok = pause(ctx, between(rng, 0, 2*hostilePace)) {
@@ -54,7 +57,8 @@ func (i *intruder) run(ctx context.Context) {
 	}
 }
 
-// finish writes the last markers, once all faults are mended.
+// finish writes the last markers, once all faults are mended and all clients have
+// stopped. Afterwards a restart and a rebuild must end all the same.
 func (i *intruder) finish(ctx context.Context) error {
 	defer i.writer.Close()
 	var err error
@@ -70,6 +74,25 @@ func (i *intruder) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hostile records can't be written: %w", err)
 	}
+	var restarts errgroup.Group
+	for _, role := range []string{commandService, queryService} {
+		p := i.cluster.of(role)[0]
+		restarts.Go(func() error {
+			return errors.Join(p.stop(time.Minute), p.start())
+		})
+	}
+	if err := restarts.Wait(); err != nil {
+		return err
+	}
+	if err := i.cluster.waitUntilReady(ctx, markersIn); err != nil {
+		return fmt.Errorf("behind the last markers: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, markersIn)
+	defer cancel()
+	if out, err := i.cluster.command(ctx, i.cluster.binary, "projections", "rebuild", readModels[0]).CombinedOutput(); err != nil {
+		return fmt.Errorf("a rebuild behind the last markers: %w\n%s", err, out)
+	}
+	i.say("all is ready, and rebuilt, behind the last markers")
 	return nil
 }
 

@@ -49,6 +49,7 @@ type options struct {
 	mixed    bool
 	poison   bool
 	hostile  bool
+	damage   int
 	mutant   string
 	keep     bool
 }
@@ -70,6 +71,7 @@ func main() {
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, with other records, as in a rolling upgrade")
 	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops")
 	flag.BoolVar(&o.hostile, "hostile", true, "write hostile records into the topics meanwhile: unknown types, wrong envelopes, garbage, aborted transactions")
+	flag.IntVar(&o.damage, "damage", 0, "instead of traffic and faults: so many rounds of damage to the files of the embedded broker, and to topics")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run without violations")
 	flag.Parse()
@@ -131,6 +133,9 @@ func run(ctx context.Context, o options) (code int, err error) {
 		if p.other, err = buildPatched(ctx, dir, append(names, mixed)...); err != nil {
 			return 1, err
 		}
+	}
+	if o.damage > 0 {
+		return wreckAll(ctx, p, o)
 	}
 	c, err := startCluster(ctx, p)
 	defer c.end()
@@ -200,9 +205,6 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	enough()
 	beside.Wait()
 	n.say("all is mended")
-	if hostile != nil {
-		n.note(hostile.finish(ctx))
-	}
 	n.note(c.waitUntilReady(ctx, 90*time.Second))
 	n.say("all is ready")
 	var last sync.WaitGroup
@@ -218,6 +220,9 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	stop()
 	clients.Wait()
 	release() // commands parked in the last moment
+	if hostile != nil {
+		n.note(hostile.finish(ctx))
+	}
 	for i, u := range us.last(10 * o.clients) {
 		all[i%len(all)].read(u, history.Read, u.after)
 	}
