@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -134,6 +135,34 @@ func answerWithin[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 	case r := <-done:
 		return r.answer, r.err
 	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// openWithin is like [answerWithin], for something that somebody must close: what
+// open returns after the context's end is closed in the background.
+func openWithin[T io.Closer](ctx context.Context, open func() (T, error)) (T, error) {
+	type results struct {
+		opened T
+		err    error
+	}
+	done, gone := make(chan results), make(chan struct{})
+	go func() {
+		opened, err := open()
+		select {
+		case done <- results{opened, err}:
+		case <-gone:
+			if err == nil {
+				_ = opened.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.opened, r.err
+	case <-ctx.Done():
+		close(gone)
 		var none T
 		return none, ctx.Err()
 	}

@@ -123,12 +123,8 @@ func (r *reader) follow(ctx context.Context, partition int32, from int64, fn fun
 	if err := r.probeAgain(ctx, partition, from); err != nil {
 		return err
 	}
-	consumer, err := answerWithin(ctx, func() (sarama.PartitionConsumer, error) {
-		consumer, err := r.consumer.ConsumePartition(r.topic, partition, from)
-		if err == nil && ctx.Err() != nil {
-			go func() { _ = consumer.Close() }() // the caller may be gone
-		}
-		return consumer, err
+	consumer, err := openWithin(ctx, func() (sarama.PartitionConsumer, error) {
+		return r.consumer.ConsumePartition(r.topic, partition, from)
 	})
 	if err != nil {
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {

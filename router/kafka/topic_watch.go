@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -41,15 +40,18 @@ func (k *Kafka) WatchCommands(ctx context.Context, id string, saw func(error)) e
 			return nil
 		case <-tick.C:
 		}
-		known := admin
-		look, err := answerWithin(ctx, func() (commandsLook, error) {
-			described, admin, err := k.lookAtCommands(known)
-			return commandsLook{described, admin}, err
-		})
+		var described *sarama.TopicMetadata
+		var err error
+		if admin == nil {
+			admin, err = openWithin(ctx, k.clusterAdmin)
+		}
+		if err == nil {
+			asked := admin
+			described, err = answerWithin(ctx, func() (*sarama.TopicMetadata, error) { return k.describeCommands(asked) })
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		admin = look.admin
 		switch {
 		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			if missed++; missed == goneLooks {
@@ -64,27 +66,14 @@ func (k *Kafka) WatchCommands(ctx context.Context, id string, saw func(error)) e
 			continue
 		}
 		missed = 0
-		if now := topicID(look.topic); now != id {
-			return fmt.Errorf("topic %s was made anew: its id is %s, and was %s", look.topic.Name, now, id)
+		if now := topicID(described); now != id {
+			return fmt.Errorf("topic %s was made anew: its id is %s, and was %s", described.Name, now, id)
 		}
-		saw(k.checkPartitions(look.topic))
+		saw(k.checkPartitions(described))
 	}
 }
 
-// commandsLook has what one look at topic commands found, and the client for the
-// next look.
-type commandsLook struct {
-	topic *sarama.TopicMetadata
-	admin sarama.ClusterAdmin
-}
-
-func (k *Kafka) lookAtCommands(admin sarama.ClusterAdmin) (*sarama.TopicMetadata, sarama.ClusterAdmin, error) {
-	if admin == nil {
-		var err error
-		if admin, err = sarama.NewClusterAdmin(k.Brokers, k.sarama()); err != nil {
-			return nil, nil, fmt.Errorf("kafka at %s: %w", strings.Join(k.Brokers, ", "), err)
-		}
-	}
+func (k *Kafka) describeCommands(admin sarama.ClusterAdmin) (*sarama.TopicMetadata, error) {
 	described, err := admin.DescribeTopics([]string{k.Topic(eventlog.TopicCommands)})
 	if err == nil && len(described) != 1 {
 		err = fmt.Errorf("%d answers to one question", len(described))
@@ -93,9 +82,9 @@ func (k *Kafka) lookAtCommands(admin sarama.ClusterAdmin) (*sarama.TopicMetadata
 		err = described[0].Err
 	}
 	if err != nil {
-		return nil, admin, err
+		return nil, err
 	}
-	return described[0], admin, nil
+	return described[0], nil
 }
 
 // checkPartitions refuses a topic with another number of partitions than
