@@ -17,7 +17,6 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/logging"
-	"github.com/millrace/millrace/router/strict"
 )
 
 // DrainTimeout bounds the wait for commands under way when the group revokes a
@@ -121,117 +120,62 @@ func (d *Dispatcher) Cleanup(claim *kafka.Claim) {
 	}
 }
 
-// Register adds the handlers of all commands to a router, behind one
-// subscription. A message that nobody can decode goes to the dead letters.
+// Register adds the handler of all commands to a router. A message that nobody
+// can decode goes to the dead letters.
 func (d *Dispatcher) Register(router *message.Router, subscriber message.Subscriber, deadLetters message.Publisher) error {
 	poison, err := middleware.PoisonQueueWithFilter(deadLetters, d.Kafka.Topic(eventlog.TopicDeadLetters), undecodable)
 	if err != nil {
 		return fmt.Errorf("dead letters: %w", err)
 	}
-	router.AddMiddleware(d.skipDead, poison, middleware.Recoverer, d.openEnvelope)
+	router.AddMiddleware(d.skipDead, poison, middleware.Recoverer)
 
-	processor, err := cqrs.NewEventGroupProcessorWithConfig(router, cqrs.EventGroupProcessorConfig{
-		GenerateSubscribeTopic: func(cqrs.EventGroupProcessorGenerateSubscribeTopicParams) (string, error) {
+	processor, err := cqrs.NewCommandProcessorWithConfig(router, cqrs.CommandProcessorConfig{
+		GenerateSubscribeTopic: func(cqrs.CommandProcessorGenerateSubscribeTopicParams) (string, error) {
 			return d.Kafka.Topic(eventlog.TopicCommands), nil
 		},
-		SubscriberConstructor: func(cqrs.EventGroupProcessorSubscriberConstructorParams) (message.Subscriber, error) {
+		SubscriberConstructor: func(cqrs.CommandProcessorSubscriberConstructorParams) (message.Subscriber, error) {
 			return subscriber, nil
 		},
-		Marshaler: strictMarshaler{registry: d.States.registry},
+		Marshaler: kafka.CommandMarshaler{Partitions: d.Kafka.Partitions},
 		Logger:    kafka.WatermillLog(d.Log),
 	})
 	if err != nil {
 		return fmt.Errorf("command processor: %w", err)
 	}
-	var handlers []cqrs.GroupEventHandler
-	for _, name := range CommandTypes(d.States.registry) {
-		handlers = append(handlers, commandHandler{name, d})
-	}
-	if err := processor.AddHandlersGroup("commands", handlers...); err != nil {
+	if err := processor.AddHandlers(cqrs.NewCommandHandler("commands", d.handle)); err != nil {
 		return fmt.Errorf("command processor: %w", err)
 	}
 	return nil
 }
 
-// commandHandler handles one type of command.
-type commandHandler struct {
-	commandType string
-	dispatcher  *Dispatcher
-}
-
-// NewEvent implements [cqrs.GroupEventHandler]. In Watermill, only a group of
-// event handlers shares a subscription.
-func (h commandHandler) NewEvent() any {
-	return NewCommand(h.dispatcher.States.registry, h.commandType)
-}
-
-// Handle implements [cqrs.GroupEventHandler].
-func (h commandHandler) Handle(ctx context.Context, command any) error {
-	envelope, ok := ctx.Value(envelopeKey{}).(eventlog.Envelope)
-	if !ok {
-		return errors.New("a message has no envelope in its context")
-	}
-	return h.dispatcher.Take(envelope, command.(aggregate.AnyCommand)) //nolint:errcheck // NewEvent made the command
-}
-
-// strictMarshaler reads commands as strictly as the gateway.
-type strictMarshaler struct {
-	kafka.CommandMarshaler
-	registry *aggregate.Registry
-}
-
-// Unmarshal implements [cqrs.CommandEventMarshaler]. An error is
+// handle reads a command and hands the command over. An error is
 // [kafka.ErrUndecodable].
-func (m strictMarshaler) Unmarshal(msg *message.Message, v any) error {
-	return readPayload(m.registry, msg.Payload, v.(aggregate.AnyCommand)) //nolint:errcheck // NewEvent made the command
+func (d *Dispatcher) handle(_ context.Context, envelope *eventlog.Envelope) error {
+	if envelope.Stream == "" { // a filler
+		d.Take(*envelope, nil)
+		return nil
+	}
+	command, err := readCommand(d.States.registry, envelope)
+	if err != nil {
+		return err
+	}
+	if _, unknown := command.(unknownCommand); unknown {
+		d.unknown.Warn(d.Log, "queued a command of a type that this binary doesn't know", "type", envelope.Type, "stream", envelope.Stream, "command", envelope.ID, "partition", envelope.Partition, "offset", envelope.Offset)
+	}
+	d.Take(*envelope, command)
+	return nil
 }
 
 // Take hands a command to the processor of its partition. A nil command is a
-// dead letter, and only keeps its turn. Take drops commands of partitions that
-// this process no longer has, without an error: these are not marked, and come
-// again to the next owner. An error is [kafka.ErrUndecodable].
-func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyCommand) error {
-	if _, unknown := command.(unknownCommand); command != nil && !unknown {
-		if err := checkStream(d.States.registry, &envelope, command); err != nil {
-			return err
-		}
-	}
+// dead letter or a filler, and only keeps its turn. Take drops commands of
+// partitions that this process no longer has: these are not marked, and come
+// again to the next owner.
+func (d *Dispatcher) Take(envelope eventlog.Envelope, command aggregate.AnyCommand) {
 	d.mu.Lock()
 	mailbox := d.mailboxes[envelope.Partition]
 	d.mu.Unlock()
 	if mailbox != nil {
 		mailbox.put(envelope, command)
-	}
-	return nil
-}
-
-type envelopeKey struct{}
-
-// openEnvelope reads the envelope from a message's headers, for the handlers. No
-// handler has a command of an unknown type.
-func (d *Dispatcher) openEnvelope(next message.HandlerFunc) message.HandlerFunc {
-	return func(msg *message.Message) ([]*message.Message, error) {
-		if kafka.IsFiller(msg) {
-			at := kafka.PlaceOf(msg)
-			return nil, d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
-		}
-		envelope, err := kafka.EnvelopeFromMessage(msg)
-		if err != nil {
-			return nil, err
-		}
-		if err := strict.CheckEnvelope(&envelope); err != nil {
-			return nil, fmt.Errorf("%w: %w", kafka.ErrUndecodable, err)
-		}
-		if !knows(d.States.registry, envelope.Type) {
-			command, err := readCommand(d.States.registry, &envelope)
-			if err != nil {
-				return nil, err
-			}
-			d.unknown.Warn(d.Log, "queued a command of a type that this binary doesn't know", "type", envelope.Type, "stream", envelope.Stream, "command", envelope.ID, "partition", envelope.Partition, "offset", envelope.Offset)
-			return nil, d.Take(envelope, command)
-		}
-		msg.SetContext(context.WithValue(msg.Context(), envelopeKey{}, envelope))
-		return next(msg)
 	}
 }
 
@@ -245,7 +189,7 @@ func (d *Dispatcher) skipDead(next message.HandlerFunc) message.HandlerFunc {
 			d.Meter.DeadLettered()
 			at := kafka.PlaceOf(msg)
 			d.Log.Warn("put a message that can't be decoded into the dead letters", "partition", at.Partition, "offset", at.Offset, "reason", eventlog.Bounded(reason, maxReason))
-			return out, d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
+			d.Take(eventlog.Envelope{Partition: at.Partition, Offset: at.Offset}, nil)
 		}
 		return out, err
 	}

@@ -58,6 +58,16 @@ func (c *Claim) Abandon() { c.abandon.Do(func() { close(c.abandoned) }) }
 // Abandoned returns a channel; the channel is closed by [Claim.Abandon].
 func (c *Claim) Abandoned() <-chan struct{} { return c.abandoned }
 
+// ended reports whether no more messages of the claim may be handled.
+func (c *Claim) ended() bool {
+	select {
+	case <-c.abandoned:
+		return true
+	default:
+		return c.Context.Err() != nil
+	}
+}
+
 // ClaimHandler owns the claims of a subscription.
 type ClaimHandler interface {
 	// Setup is called before a claim's first message; messages wait until Setup
@@ -79,7 +89,12 @@ type membership struct {
 	mu      sync.Mutex
 	session context.Context // session of the claims, once all claims are set up
 	stuck   error           // reason why claims are not set up
+	// claims are the claims of the session; there is one topic.
+	claims map[int32]*Claim
+	damage error // of a partition that has no claim
 }
+
+var errNoClaims = errors.New("no partitions assigned yet")
 
 func (m *membership) ready() error {
 	m.mu.Lock()
@@ -88,17 +103,31 @@ func (m *membership) ready() error {
 	case m.stuck != nil:
 		return m.stuck
 	case m.session == nil || m.session.Err() != nil:
-		return errors.New("no partitions assigned yet")
+		return errNoClaims
 	default:
 		return nil
 	}
 }
 
-// joined notes that all claims are set up, but for those of damaged partitions.
-func (m *membership) joined(session context.Context, damage error) {
+// begun notes that a session begins, without claims.
+func (m *membership) begun() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.session, m.stuck = session, damage
+	m.claims, m.damage = map[int32]*Claim{}, nil
+}
+
+// joined notes that all claims are set up, but for those of damaged partitions.
+func (m *membership) joined(session context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.session, m.stuck = session, m.damage
+}
+
+// claim returns the claim of a partition in the present session, or nil.
+func (m *membership) claim(partition int32) *Claim {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.claims[partition]
 }
 
 // failed notes why claims are not set up yet. The log gets only the first
@@ -112,17 +141,14 @@ func (m *membership) failed(err error) {
 	m.stuck = err
 }
 
-// claimedGroup is one generation of the group's membership. A handler can ack a
-// message to Watermill early, because only [Claim.Mark] moves the group's
-// offset.
+// claimedGroup owns the claims of a group's sessions, one session after the
+// other. A handler can ack a message to Watermill early, because only
+// [Claim.Mark] moves the group's offset.
 type claimedGroup struct {
 	*membership
 	// deliver hands a claim's messages to the handler, until the claim or the
 	// subscription ends.
-	deliver func(*Claim, sarama.ConsumerGroupClaim)
-
-	claims map[int32]*Claim // there is one topic
-	damage error            // of a partition that has no claim
+	deliver func(*Claim, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim)
 }
 
 var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
@@ -131,6 +157,7 @@ var _ sarama.ConsumerGroupHandler = (*claimedGroup)(nil)
 // sarama consumes nothing, and joins again. Setup never returns an error: after
 // an error sarama would leave the group, and the group would rebalance.
 func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
+	g.begun()
 	setups := new(errgroup.Group)
 	for topic, partitions := range session.Claims() {
 		for _, partition := range partitions {
@@ -138,7 +165,7 @@ func (g *claimedGroup) Setup(session sarama.ConsumerGroupSession) error {
 		}
 	}
 	if setups.Wait() == nil {
-		g.joined(session.Context(), g.damage)
+		g.joined(session.Context())
 	}
 	return nil
 }
@@ -213,9 +240,7 @@ const startGone = 4
 // ConsumeClaim returns when the claim is abandoned or the session has ended.
 // Returning earlier would end the session, and so all other claims.
 func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	g.mu.Lock()
-	claimed := g.claims[claim.Partition()]
-	g.mu.Unlock()
+	claimed := g.claim(claim.Partition())
 	if claimed == nil { // the next session tries again
 		for range claim.Messages() { // not marked
 		}
@@ -229,7 +254,7 @@ func (g *claimedGroup) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 		return nil
 	}
 	claimed.done.Set(claim.InitialOffset())
-	g.deliver(claimed, claim)
+	g.deliver(claimed, session, claim)
 	select {
 	case <-claimed.abandoned:
 	case <-session.Context().Done():

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -31,14 +32,21 @@ func TestCommandOnTheWire(t *testing.T) {
 			if diff := cmp.Diff(string(golden(t, want.Type)), onTheWire(t, msg, err)); diff != "" {
 				t.Errorf("written (-want +got):\n%s", diff)
 			}
-			if got := (CommandMarshaler{}).NameFromMessage(msg); got != want.Type {
-				t.Errorf("name %q", got)
+			if got := (CommandMarshaler{}).NameFromMessage(msg); got != (CommandMarshaler{}).Name(&want) {
+				t.Errorf("the message's name is %q: the command processor would ignore the message", got)
 			}
 			from := kafkaMessage(golden(t, want.Type))
 			from.Offset = 7
 			got, err := eventlog.DecodeEnvelope(rawFromKafka(from), partitions)
 			if err != nil {
 				t.Fatal(err)
+			}
+			var through eventlog.Envelope
+			if err := (CommandMarshaler{partitions}).Unmarshal(received(t, from), &through); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, through); diff != "" {
+				t.Errorf("(-straight +Watermill):\n%s", diff)
 			}
 			want.Partition, want.Offset = eventlog.PartitionOf("user/1", partitions), 7
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -82,6 +90,10 @@ func TestDecodeCommandRefuses(t *testing.T) {
 			spoil(m)
 			if c, err := eventlog.DecodeEnvelope(rawFromKafka(m), partitions); err == nil {
 				t.Errorf("read as %+v", c)
+			}
+			var c eventlog.Envelope
+			if err := (CommandMarshaler{partitions}).Unmarshal(received(t, m), &c); !errors.Is(err, ErrUndecodable) {
+				t.Errorf("through Watermill read as %+v, %v", c, err)
 			}
 		})
 	}

@@ -25,6 +25,8 @@
 // Reading:
 //
 //   - subscriber.go: [Subscription], a consumer group as a Watermill subscriber.
+//   - command_subscriber.go: the hook of watermill-kafka's subscriber, which
+//     carries the commands.
 //   - claims.go: [Claim] and [ClaimHandler], the ownership of partitions.
 //   - log_tail.go: [LogTail], one read of the log's end for all folds of a
 //     process.
@@ -36,8 +38,8 @@
 //
 // Upkeep:
 //
-//   - trim.go: [Kafka.TrimCommands], which deletes decided commands.
-//   - filler.go: fillers, which take offsets that were used.
+//   - trim.go: [Kafka.TrimCommands], which deletes decided commands, and
+//     [Kafka.FillCommands], whose fillers take offsets that were used.
 //   - copy_log.go: [Kafka.CopyLog], for another number of partitions.
 //   - deadletters.go: [DeadLetter], to read and to drop.
 //

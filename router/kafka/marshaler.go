@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,89 +11,85 @@ import (
 )
 
 // CommandMarshaler is the marshaler of the command bus and the command
-// processor. CommandMarshaler turns an [eventlog.Envelope] into a Watermill
-// message, and a message's payload into a command of an aggregate. The name of a
-// command is its type.
-type CommandMarshaler struct{}
+// processor: from an [eventlog.Envelope] to a Watermill message, and back. All
+// commands have the same name, because one handler has one subscription, which
+// keeps the order.
+type CommandMarshaler struct {
+	Partitions int32 // of the topic; only Unmarshal needs the number
+}
 
-// RecordMarshaler is the marshaler of the event bus. RecordMarshaler turns an
-// [eventlog.Record] into a Watermill message, and a message's payload into an
-// event of an aggregate. The name of an event is its type.
-type RecordMarshaler struct{}
+// RecordMarshaler is the marshaler of the event bus: from an [eventlog.Record]
+// to a Watermill message, and back.
+type RecordMarshaler struct {
+	Partitions int32 // of the topic; only Unmarshal needs the number
+}
 
 var (
 	_ cqrs.CommandEventMarshaler = CommandMarshaler{}
 	_ cqrs.CommandEventMarshaler = RecordMarshaler{}
 )
 
-// typed is the common method of an aggregate's commands and events.
-type typed interface{ Type() string }
-
 // Marshal takes a *[eventlog.Envelope].
 func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
 	c, ok := v.(*eventlog.Envelope)
 	if !ok {
-		return nil, fmt.Errorf("marshal %T: want *eventlog.Envelope", v)
+		return nil, notA[eventlog.Envelope](v)
 	}
 	return newMessage(c.Headers(), c.Body), nil
 }
 
-// Unmarshal reads the payload into v, a command of an aggregate. An error is
+// Unmarshal reads a message from [Kafka.CommandSubscription] into a
+// *[eventlog.Envelope]. The envelope of a filler has no stream. An error is
 // [ErrUndecodable].
-func (CommandMarshaler) Unmarshal(msg *message.Message, v any) error {
-	return unmarshalBody(msg, v)
+func (m CommandMarshaler) Unmarshal(msg *message.Message, v any) error {
+	c, ok := v.(*eventlog.Envelope)
+	if !ok {
+		return notA[eventlog.Envelope](v)
+	}
+	raw := rawFromMessage(msg)
+	if isFiller(raw) {
+		*c = eventlog.Envelope{Partition: raw.Partition, Offset: raw.Offset, Type: eventlog.FillerType}
+		return nil
+	}
+	var err error
+	if *c, err = eventlog.DecodeEnvelope(raw, m.Partitions); err != nil {
+		return fmt.Errorf("%w: %w", ErrUndecodable, err)
+	}
+	return nil
 }
 
-// Name returns the command's type.
-func (CommandMarshaler) Name(v any) string { return nameOf(v) }
+// Name returns the name of all commands.
+func (CommandMarshaler) Name(any) string { return "command" }
 
-// NameFromMessage returns the command's type.
-func (CommandMarshaler) NameFromMessage(msg *message.Message) string {
-	return msg.Metadata[eventlog.HeaderType]
-}
+// NameFromMessage returns the name of all commands.
+func (CommandMarshaler) NameFromMessage(*message.Message) string { return "command" }
 
 // Marshal takes a *[eventlog.Record], sealed.
 func (RecordMarshaler) Marshal(v any) (*message.Message, error) {
 	r, ok := v.(*eventlog.Record)
 	if !ok {
-		return nil, fmt.Errorf("marshal %T: want *eventlog.Record", v)
+		return nil, notA[eventlog.Record](v)
 	}
 	return newMessage(r.Headers(), r.Body), nil
 }
 
-// Unmarshal reads the body into v, an event of an aggregate. An error is
-// [ErrUndecodable].
-func (RecordMarshaler) Unmarshal(msg *message.Message, v any) error {
-	return unmarshalBody(msg, v)
-}
-
-// Name returns the record's type.
-func (RecordMarshaler) Name(v any) string { return nameOf(v) }
-
-// NameFromMessage returns the record's type.
-func (RecordMarshaler) NameFromMessage(msg *message.Message) string {
-	return msg.Metadata[eventlog.HeaderType]
-}
-
-func unmarshalBody(msg *message.Message, v any) error {
-	if err := json.Unmarshal(msg.Payload, v); err != nil {
-		return fmt.Errorf("%w: the body of a %s: %w", ErrUndecodable, msg.Metadata[eventlog.HeaderType], err)
+// Unmarshal reads a message of topic events into a *[eventlog.Record].
+func (m RecordMarshaler) Unmarshal(msg *message.Message, v any) error {
+	r, ok := v.(*eventlog.Record)
+	if !ok {
+		return notA[eventlog.Record](v)
 	}
+	*r = eventlog.DecodeRecord(rawFromMessage(msg), m.Partitions)
 	return nil
 }
 
-func nameOf(v any) string {
-	switch v := v.(type) {
-	case *eventlog.Envelope:
-		return v.Type
-	case *eventlog.Record:
-		return v.Type
-	case typed:
-		return v.Type()
-	default:
-		return fmt.Sprintf("%T", v)
-	}
-}
+// Name returns the name of all records.
+func (RecordMarshaler) Name(any) string { return "record" }
+
+// NameFromMessage returns the name of all records.
+func (RecordMarshaler) NameFromMessage(*message.Message) string { return "record" }
+
+func notA[T any](v any) error { return fmt.Errorf("a %T: want %T", v, new(T)) }
 
 // ErrUndecodable is the error of a message that fails to decode at every try.
 var ErrUndecodable = errors.New("can't be decoded")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,76 +34,80 @@ func rawInto(room []eventlog.Header, m *sarama.ConsumerMessage) eventlog.RawMess
 	return raw
 }
 
-// delivery is the decoded content of a message from Kafka. The message's context
-// has the delivery.
-type delivery struct {
-	at      Place // of the first record
-	key     []byte
-	headers []eventlog.Header
+// metadataMalformed is the name of the metadata with the error of
+// [eventlog.ReadHeaders]. Metadata have no repeated headers. A header of this
+// name makes a command undecodable.
+const metadataMalformed = "_millrace_malformed"
 
-	envelope    eventlog.Envelope // in topic commands
-	undecodable error             // why there is no envelope
-
-	records []eventlog.Record // in topic events
-}
-
-type deliveryKey struct{}
-
-func deliveryOf(msg *message.Message) *delivery {
-	if d, ok := msg.Context().Value(deliveryKey{}).(*delivery); ok {
-		return d
+// rawFromMessage returns a command or a record from watermill-kafka, before
+// decoding.
+func rawFromMessage(msg *message.Message) eventlog.RawMessage {
+	at := PlaceOf(msg)
+	key, _ := kafka.MessageKeyFromCtx(msg.Context())
+	raw := eventlog.RawMessage{
+		Partition: at.Partition, Offset: at.Offset, Key: string(key),
+		Headers: make([]eventlog.Header, 0, len(msg.Metadata)), Body: msg.Payload,
 	}
-	return new(delivery)
-}
-
-// newDelivered returns the Watermill message of a delivery. The metadata have
-// the type, and the headers outside of the digest; the delivery has all others.
-func newDelivered(ctx context.Context, d *delivery, id, messageType string, body []byte) *message.Message {
-	msg := message.NewMessageWithContext(context.WithValue(ctx, deliveryKey{}, d), id, body)
-	msg.Metadata[eventlog.HeaderType] = messageType
-	for _, h := range d.headers {
-		if !strings.HasPrefix(h.Key, eventlog.HeaderPrefix) {
-			msg.Metadata[h.Key] = h.Value
+	for name, value := range msg.Metadata {
+		if name == metadataMalformed {
+			raw.Malformed = errors.New(value)
+			continue
 		}
+		raw.Headers = append(raw.Headers, eventlog.Header{Key: name, Value: value})
 	}
-	return msg
+	return raw
 }
 
-// commandMessage decodes a message of topic commands.
-func commandMessage(ctx context.Context, m *sarama.ConsumerMessage, partitions int32) *message.Message {
-	raw := rawFromKafka(m)
-	d := &delivery{at: Place{m.Partition, m.Offset}, key: m.Key, headers: raw.Headers}
-	d.envelope, d.undecodable = eventlog.DecodeEnvelope(raw, partitions)
-	return newDelivered(ctx, d, raw.Get(eventlog.HeaderID), raw.Get(eventlog.HeaderType), m.Value)
-}
+type recordsKey struct{}
 
-// recordsMessage returns a message with records of topic events.
-func recordsMessage(ctx context.Context, of []eventlog.Record) *message.Message {
-	d := &delivery{at: Place{of[0].Partition, of[0].Offset}, records: of}
-	return newDelivered(ctx, d, of[0].ID, eventlog.TopicEvents, nil)
-}
-
-// EnvelopeFromMessage returns the envelope of a message from
-// [Kafka.CommandSubscription]. An error is [ErrUndecodable].
-func EnvelopeFromMessage(msg *message.Message) (eventlog.Envelope, error) {
-	d := deliveryOf(msg)
-	if d.undecodable != nil {
-		return d.envelope, fmt.Errorf("%w: %w", ErrUndecodable, d.undecodable)
-	}
-	return d.envelope, nil
+// recordsMessage returns a message with records of topic events. The records
+// are in the message's context: they are decoded already.
+func recordsMessage(ctx context.Context, records []eventlog.Record) *message.Message {
+	return message.NewMessageWithContext(context.WithValue(ctx, recordsKey{}, records), records[0].ID, nil)
 }
 
 // RecordsFromMessage returns the records of a message from
 // [Kafka.LogSubscription], in log order.
-func RecordsFromMessage(msg *message.Message) []eventlog.Record { return deliveryOf(msg).records }
+func RecordsFromMessage(msg *message.Message) []eventlog.Record {
+	records, _ := msg.Context().Value(recordsKey{}).([]eventlog.Record)
+	return records
+}
 
-// PlaceOf returns the place of a message from a subscription.
-func PlaceOf(msg *message.Message) Place { return deliveryOf(msg).at }
+// PlaceOf returns the place of a message from a subscription: the place of the
+// command, or of the first record.
+func PlaceOf(msg *message.Message) Place {
+	if records := RecordsFromMessage(msg); len(records) > 0 {
+		return Place{records[0].Partition, records[0].Offset}
+	}
+	partition, _ := kafka.MessagePartitionFromCtx(msg.Context())
+	offset, _ := kafka.MessagePartitionOffsetFromCtx(msg.Context())
+	return Place{partition, offset}
+}
 
 // Place is the place of a message in a topic.
 type Place struct {
 	Partition int32
 	Offset    int64
+}
+
+// messageUnmarshaler turns a Kafka message into a Watermill message, as
+// [recordToKafka] does the other way round: the headers become the metadata.
+// watermill-kafka puts key and place of the message into its context.
+type messageUnmarshaler struct{}
+
+var _ kafka.Unmarshaler = messageUnmarshaler{}
+
+// Unmarshal implements [kafka.Unmarshaler]. Unmarshal never returns an error:
+// after an error watermill-kafka would join the group anew, for ever.
+func (messageUnmarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) {
+	var room [16]eventlog.Header
+	raw := rawInto(room[:], m)
+	slices.Reverse(raw.Headers) // the first of repeated headers counts
+	msg := newMessage(raw.Headers, m.Value)
+	if raw.Malformed != nil {
+		msg.Metadata[metadataMalformed] = raw.Malformed.Error()
+	}
+	return msg, nil
 }
 
 // recordToKafka turns a Watermill message into a record of topic commands or
@@ -150,41 +155,36 @@ var _ kafka.Marshaler = deadLetterMarshaler{}
 
 // Marshal implements [kafka.Marshaler].
 func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMessage, error) {
-	d := deliveryOf(msg)
-	key := d.key
+	at, body := PlaceOf(msg), []byte(msg.Payload)
+	key, _ := kafka.MessageKeyFromCtx(msg.Context())
 	if len(key) == 0 {
 		key = []byte("no key")
 	}
-	metadata, body := message.Metadata{}, []byte(msg.Payload)
+	poison, own := message.Metadata{}, message.Metadata{}
 	size := len(key) + len(body)
-	for _, h := range d.headers {
-		metadata[h.Key] = h.Value
-		size += len(h.Key) + len(h.Value)
-	}
-	stub := msg.Context().Value(stubKey{}) != nil || size > maxDeadLetter-deadLetterRoom
-	if stub {
-		digest := sha256.Sum256(body)
-		key, body = []byte(strings.ToValidUTF8(eventlog.Bounded(string(key), maxStubKey), "?")), nil
-		metadata = message.Metadata{headerPoisonedSize: strconv.Itoa(size), headerPoisonedDigest: hex.EncodeToString(digest[:])}
-	}
 	for name, value := range msg.Metadata {
 		switch name {
 		case middleware.ReasonForPoisonedKey, middleware.PoisonedTopicKey, middleware.PoisonedHandlerKey, middleware.PoisonedSubscriberKey:
-			metadata[name] = eventlog.Bounded(value, maxReason)
-		case eventlog.HeaderType: // the message's own header stays, or stays missing
+			poison[name] = eventlog.Bounded(value, maxReason)
+		case metadataMalformed:
 		default:
-			if !stub {
-				metadata[name] = value
-			}
+			own[name] = value
+			size += len(name) + len(value)
 		}
 	}
+	if msg.Context().Value(stubKey{}) != nil || size > maxDeadLetter-deadLetterRoom {
+		digest := sha256.Sum256(body)
+		key, body = []byte(strings.ToValidUTF8(eventlog.Bounded(string(key), maxStubKey), "?")), nil
+		own = message.Metadata{headerPoisonedSize: strconv.Itoa(size), headerPoisonedDigest: hex.EncodeToString(digest[:])}
+	}
+	maps.Copy(own, poison)
 	out := &sarama.ProducerMessage{Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(body)}
-	for _, name := range slices.Sorted(maps.Keys(metadata)) {
-		out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(metadata[name])})
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		out.Headers = append(out.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(own[name])})
 	}
 	out.Headers = append(out.Headers,
-		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(d.at.Partition), 10)},
-		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, d.at.Offset, 10)})
+		sarama.RecordHeader{Key: []byte(headerPoisonedPartition), Value: strconv.AppendInt(nil, int64(at.Partition), 10)},
+		sarama.RecordHeader{Key: []byte(headerPoisonedOffset), Value: strconv.AppendInt(nil, at.Offset, 10)})
 	return out, nil
 }
 

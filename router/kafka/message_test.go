@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -81,6 +82,36 @@ func set(m *sarama.ConsumerMessage, key string, values ...string) {
 		headers = append(headers, &sarama.RecordHeader{Key: []byte(key), Value: []byte(value)})
 	}
 	m.Headers = headers
+}
+
+// received returns a message as watermill-kafka gives the message to a handler.
+func received(t *testing.T, m *sarama.ConsumerMessage) *message.Message {
+	t.Helper()
+	msg, err := messageUnmarshaler{}.Unmarshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg.SetContext(fromKafka{t.Context(), m})
+	return msg
+}
+
+// fromKafka is a context with the values of watermill-kafka, whose keys are
+// private.
+type fromKafka struct {
+	context.Context //nolint:containedctx // a decorator
+	m               *sarama.ConsumerMessage
+}
+
+func (c fromKafka) Value(key any) any {
+	switch fmt.Sprintf("%T %[1]d", key) {
+	case "kafka.contextKey 1":
+		return c.m.Partition
+	case "kafka.contextKey 2":
+		return c.m.Offset
+	case "kafka.contextKey 4":
+		return c.m.Key
+	}
+	return c.Context.Value(key)
 }
 
 func TestMessageWithoutASubject(t *testing.T) {

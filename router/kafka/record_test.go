@@ -93,6 +93,13 @@ func TestRecordOnTheWire(t *testing.T) {
 			from := kafkaMessage(golden(t, entry.recordType))
 			from.Offset = 1000 + int64(i)
 			got := eventlog.DecodeRecord(rawFromKafka(from), partitions)
+			var through eventlog.Record
+			if err := (RecordMarshaler{partitions}).Unmarshal(received(t, from), &through); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, through); diff != "" {
+				t.Errorf("(-straight +Watermill):\n%s", diff)
+			}
 			want.Partition, want.Offset = eventlog.PartitionOf("user/1", partitions), from.Offset
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)

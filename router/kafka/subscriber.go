@@ -17,9 +17,8 @@ import (
 )
 
 // Subscription is a Watermill subscriber over a consumer group. A
-// [ClaimHandler] owns the group's claims. The subscriber of watermill-kafka
-// doesn't fit: on close, that subscriber ends the contexts of messages under way
-// and forgets their acks, and each message passes four goroutines.
+// [ClaimHandler] owns the group's claims. The commands come through the
+// subscriber of watermill-kafka, the records through the log tail.
 //
 // Each claimed partition has one message at the handler. After a nack the same
 // message comes again, before the next. An ack moves no offset; only
@@ -41,6 +40,7 @@ type Subscription struct {
 	claiming  sync.Mutex // guards closed, and the growth of busy
 	closed    bool
 	busy      sync.WaitGroup // claims with a delivery loop
+	passing   sync.WaitGroup // loops that pass on watermill-kafka's messages
 	running   sync.WaitGroup
 }
 
@@ -55,14 +55,6 @@ const resendAfter = 100 * time.Millisecond
 
 // leavePatience is the longest wait for a broker when the process leaves a group.
 const leavePatience = 2 * time.Second
-
-// CommandSubscription returns a subscriber of topic commands for a consumer
-// group. A message has one command ([EnvelopeFromMessage]). The claim handler
-// decides for each claimed partition where to start and which messages are done.
-// Close waits for the acks of messages at handlers, for up to drain.
-func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
-	return k.subscription(group, nil, handler, drain)
-}
 
 // maxPacked is the limit of records in one message.
 const maxPacked = 256
@@ -100,6 +92,10 @@ func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *messa
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
+			if s.tail == nil {
+				s.carryCommands(topic, to)
+				return
+			}
 			s.stay(topic, to)
 		}()
 		s.awaitLeft(left)
@@ -133,7 +129,8 @@ func (s *Subscription) awaitLeft(left <-chan struct{}) {
 		case <-time.After(leavePatience):
 		}
 	}
-	s.busy.Wait() // no delivery loop sends messages any more
+	s.busy.Wait() // from here on no loop sends messages
+	s.passing.Wait()
 	s.log.Warn("the broker doesn't answer; its group learns by its own timeout that this process has left", "group", s.name)
 }
 
@@ -162,7 +159,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	}()
 	for s.session.Err() == nil {
 		// Consume returns at each rebalance.
-		err := group.Consume(s.session, []string{topic}, &claimedGroup{membership: s.group, deliver: s.deliver(group, to), claims: map[int32]*Claim{}})
+		err := group.Consume(s.session, []string{topic}, &claimedGroup{s.group, s.deliver(group, to)})
 		if err != nil {
 			return joined, err
 		}
@@ -171,52 +168,32 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	return joined, nil
 }
 
-// begin reports whether a claim may take messages, and counts the claim as busy.
-func (s *Subscription) begin() bool {
+// begin reports whether a loop may send messages, and counts the loop.
+func (s *Subscription) begin(loops *sync.WaitGroup) bool {
 	s.claiming.Lock()
 	defer s.claiming.Unlock()
 	if s.closed {
 		return false
 	}
-	s.busy.Add(1)
+	loops.Add(1)
 	return true
 }
 
 // deliver returns the delivery loop of a claim. The loop hands the messages to
 // the handler, one after the other, until the claim ends or Close stops the
 // intake.
-func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Claim, sarama.ConsumerGroupClaim) {
-	return func(claim *Claim, from sarama.ConsumerGroupClaim) {
-		if !s.begin() {
+func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Claim, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim) {
+	return func(claim *Claim, _ sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) {
+		if !s.begin(&s.busy) {
 			return
 		}
 		defer s.busy.Done()
-		if s.tail == nil {
-			s.takeCommands(claim, from.Messages(), to)
-			return
-		}
 		group.Pause(map[string][]int32{from.Topic(): {from.Partition()}})
 		go func() { // drop the messages fetched before the pause
 			for range from.Messages() {
 			}
 		}()
 		s.takeRecords(claim, from.InitialOffset(), to)
-	}
-}
-
-// takeCommands delivers the commands that the group fetches.
-func (s *Subscription) takeCommands(claim *Claim, from <-chan *sarama.ConsumerMessage, to chan<- *message.Message) {
-	for s.accepting.Err() == nil {
-		select {
-		case m, ok := <-from:
-			if !ok || !s.hand(claim, func() *message.Message { return commandMessage(s.session, m, s.kafka.Partitions) }, to) {
-				return
-			}
-		case <-claim.abandoned:
-			return
-		case <-s.accepting.Done():
-			return
-		}
 	}
 }
 
@@ -236,7 +213,7 @@ func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.
 	for try := 0; ctx.Err() == nil; try++ {
 		err := s.follow(ctx, claim, &next, func(records []eventlog.Record) bool {
 			try = 0
-			return s.hand(claim, func() *message.Message { return recordsMessage(s.session, records) }, to)
+			return s.hand(claim, records, to)
 		})
 		switch {
 		case errors.Is(err, errEnded):
@@ -280,16 +257,10 @@ func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, ha
 
 // hand delivers a message, again after each nack, until the ack. hand returns
 // false when the claim has ended or Close has stopped the intake.
-func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<- *message.Message) bool {
+func (s *Subscription) hand(claim *Claim, records []eventlog.Record, to chan<- *message.Message) bool {
 	for {
-		msg := pack()
-		select {
-		case to <- msg:
-		case <-claim.Context.Done(): // not acked: the next owner gets the message
-			return false
-		case <-claim.abandoned:
-			return false
-		case <-s.accepting.Done():
+		msg := recordsMessage(s.session, records)
+		if !s.send(claim, msg, to) {
 			return false
 		}
 		select {
@@ -307,6 +278,19 @@ func (s *Subscription) hand(claim *Claim, pack func() *message.Message, to chan<
 			return false
 		}
 	}
+}
+
+// send sends a message to the handler, unless the claim or the intake ends
+// before: then the next owner gets the message.
+func (s *Subscription) send(claim *Claim, msg *message.Message, to chan<- *message.Message) bool {
+	select {
+	case to <- msg:
+		return true
+	case <-claim.Context.Done():
+	case <-claim.abandoned:
+	case <-s.accepting.Done():
+	}
+	return false
 }
 
 // Close implements [message.Subscriber]. Close stops the intake, waits for the
