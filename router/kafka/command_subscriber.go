@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -176,7 +175,7 @@ type groupLog struct {
 
 // Error implements [watermill.LoggerAdapter]. Errors that keep the process out
 // of the group are the reason why the subscription isn't ready.
-func (l groupLog) Error(msg string, err error, fields watermill.LogFields) {
+func (l groupLog) Error(msg string, err error, _ watermill.LogFields) {
 	s := l.subscription
 	switch {
 	case s.session.Err() != nil:
@@ -186,7 +185,7 @@ func (l groupLog) Error(msg string, err error, fields watermill.LogFields) {
 	case msg == "Group consume error", msg == "Cannot reconnect messages consumer":
 		s.group.failed(connection.Told(err))
 	}
-	s.group.log.Debug("consuming", "error", errors.Join(errors.New(msg), err))
+	s.group.log.Debug("consuming", "what", msg, "error", err)
 }
 
 // With implements [watermill.LoggerAdapter].

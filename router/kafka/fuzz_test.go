@@ -43,6 +43,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		f.Add(golden(f, c.Type), int32(0))
 	}
 	f.Add([]byte("key: \n\n"), int32(-1))
+	f.Add(append([]byte("key: user/1\n_millrace_malformed: a"), bytes.TrimPrefix(golden(f, "createUser"), []byte("key: user/1"))...), int32(0))
 	f.Add([]byte("key: 1\nce_subject: 1\nce_type: a\nce_type: b\n\n{}"), int32(3))
 	f.Add([]byte("key: 1\nce_subject: 1\nce_specversion: 1.0\nce_type: a\nce_commandid: c\nce_commandhash: h\nce_time: 2026-09-21T09:11:12.345Z\nce_expectedversion: 9223372036854775807\n\n"), int32(0))
 	f.Fuzz(func(t *testing.T, form []byte, shift int32) {

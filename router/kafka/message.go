@@ -35,8 +35,8 @@ func rawInto(room []eventlog.Header, m *sarama.ConsumerMessage) eventlog.RawMess
 }
 
 // metadataMalformed is the name of the metadata with the error of
-// [eventlog.ReadHeaders]. Metadata have no repeated headers. A header of this
-// name makes a command undecodable.
+// [eventlog.ReadHeaders], because metadata have no repeated headers. A header of
+// this name doesn't count.
 const metadataMalformed = "_millrace_malformed"
 
 // rawFromMessage returns a command or a record from watermill-kafka, before
@@ -104,6 +104,7 @@ func (messageUnmarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message
 	raw := rawInto(room[:], m)
 	slices.Reverse(raw.Headers) // the first of repeated headers counts
 	msg := newMessage(raw.Headers, m.Value)
+	delete(msg.Metadata, metadataMalformed)
 	if raw.Malformed != nil {
 		msg.Metadata[metadataMalformed] = raw.Malformed.Error()
 	}

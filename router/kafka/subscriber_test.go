@@ -343,7 +343,10 @@ func TestSubscriptionThroughRestart(t *testing.T) {
 	}
 	eventually(t, "marked", func() bool { return committed(t, e.Kafka, testGroup, eventlog.TopicCommands)[1] == 2 })
 	e.stop(t)
-	eventually(t, "not ready without a broker", func() bool { return m.Ready() != nil })
+	eventually(t, "not ready without a broker, and it says why", func() bool {
+		err := m.Ready()
+		return err != nil && strings.Contains(err.Error(), "refused")
+	})
 	e.start(t)
 	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 1)
 	if at := m.next(t); at != (Place{1, 2}) {
