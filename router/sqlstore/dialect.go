@@ -36,6 +36,13 @@ type dialect interface {
 	// returns the partitions of all other checkpoints.
 	moveText(m *model, whose string) string
 	move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
+	// moveAtOnceText and moveAtOnce are moveText and move for a shared
+	// transaction: moveAtOnce doesn't wait for the turn of the read model, and
+	// returns errTurnTaken instead.
+	moveAtOnceText(m *model, whose string) string
+	moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
+	// leaders is the largest number of shared transactions at a time.
+	leaders() int
 	// hold is a statement that keeps the model's updates waiting until the end
 	// of the transaction; "" if every writing transaction does.
 	hold(*model) string

@@ -170,7 +170,11 @@ func (s *Store) Begin(ctx context.Context, p *projection.Projection, partitions 
 // for other writers, such as the live generation's.
 func (s *Store) Fill(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
 	began := time.Now()
-	err := s.update(ctx, p, moves, func(m *model) string { return m.fill }, fn)
+	w := work{ctx: ctx, projection: p, moves: moves, fn: fn}
+	err := s.prepareWork(&w)
+	if err == nil {
+		err = s.update(&w, s.dialect.move, w.model.fill)
+	}
 	if err == nil && s.dialect.oneWriter() {
 		s.filling.leave(ctx, s.write, time.Since(began))
 	}
@@ -223,7 +227,7 @@ func (s *Store) Swap(ctx context.Context, p *projection.Projection, generation i
 			return err
 		}
 		err = catchUp(at, func(moves []readmodel.Move, fn func(readmodel.Tx) error) error {
-			if err := s.move(ctx, tx, m, m.fill, moves); err != nil {
+			if err := s.move(ctx, tx, m, moves, s.dialect.move, m.fill); err != nil {
 				return err
 			}
 			return fn(&batch{dialect: s.dialect, model: m, tx: tx})

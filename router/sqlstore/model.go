@@ -20,6 +20,7 @@ type model struct {
 	scope      scope
 
 	move          string   // moves checkpoints of the live generation
+	moveAtOnce    string   // is move in a shared transaction
 	fill          string   // moves checkpoints of a generation that is not live
 	checkpoints   string   // reads all checkpoints
 	begin         string   // creates a checkpoint at 0, live or not
@@ -63,8 +64,9 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	m.names = strings.NewReplacer(names...)
 	m.heads = headsOf(d, m.scope)
 	m.move = d.moveText(m, "live")
+	m.moveAtOnce = d.moveAtOnceText(m, "live")
 	m.fill = d.moveText(m, "NOT live")
-	m.updates = append(append(m.updates, m.move, m.fill), m.heads.updates()...)
+	m.updates = append(append(m.updates, m.move, m.moveAtOnce, m.fill, savepoint, rollbackToSavepoint), m.heads.updates()...)
 	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3)",

@@ -21,6 +21,8 @@ type pool struct {
 	// checked before each statement only, because the driver would start a
 	// goroutine for each statement.
 	undisturbed bool
+	// committed, if not nil, is called after each commit.
+	committed func()
 }
 
 // newPool returns a pool of up to n connections, and keeps idle connections.
@@ -92,6 +94,9 @@ type transaction struct {
 	*sql.Tx
 	pool       *pool
 	unprepared []string // queries that ran unprepared
+	// shared, if not nil, is the context of all statements of a shared
+	// transaction. The end of another context would end the connection.
+	shared context.Context //nolint:containedctx // of the transaction
 }
 
 func (t *transaction) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
@@ -143,6 +148,9 @@ func (t *transaction) query(ctx context.Context, text string, args ...any) (rows
 
 // during is the context of a statement.
 func (t *transaction) during(ctx context.Context) (context.Context, error) {
+	if t.shared != nil {
+		return t.shared, ctx.Err()
+	}
 	if !t.pool.undisturbed {
 		return ctx, nil
 	}
@@ -153,7 +161,13 @@ func (t *transaction) commit(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return ended(ctx, t.Commit())
+	if err := t.Commit(); err != nil {
+		return ended(ctx, err)
+	}
+	if t.pool.committed != nil {
+		t.pool.committed()
+	}
+	return nil
 }
 
 // ended returns the context's error if the context has ended, and err

@@ -36,6 +36,10 @@ const (
 	// must not delay others for long.
 	postgresIdle     = "30s"
 	postgresHoldIdle = "5min"
+	// postgresLockTimeout limits the wait for a lock in a shared transaction.
+	postgresLockTimeout = "100ms"
+	// postgresLeaders is the largest number of shared transactions at a time.
+	postgresLeaders = 1
 	// postgresLifetime closes connections to a server that its host name no
 	// longer means.
 	postgresLifetime = 30 * time.Minute
@@ -204,17 +208,32 @@ func (postgres) isMissing(err error) bool {
 // before the statement, so the update sees all earlier updates. If a swap
 // changed a checkpoint during the wait, PostgreSQL checks the conditions again.
 func (postgres) moveText(m *model, whose string) string {
-	return "WITH turn AS MATERIALIZED (SELECT" +
-		" " + turn(m) + "," +
-		" set_config('synchronous_commit', 'off', true)," + // see OpenPostgres
-		" set_config('enable_seqscan', 'off', true)," + // see where
-		" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true))" +
-		" UPDATE checkpoints SET next_offset = to_offset, digest = to_digest FROM turn," +
+	return "WITH turn AS MATERIALIZED (SELECT " + turn(m) + ", " + postgresUpdateSettings + ")" + moveFrom(m, whose) + " RETURNING partition"
+}
+
+// moveAtOnceText takes the turn if no other transaction has it, and the locks of
+// the rows and tables after a short wait at most. The result is a row without a
+// partition if the turn is taken.
+func (postgres) moveAtOnceText(m *model, whose string) string {
+	return "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" + lockKey(m.physical) + ") AS mine," +
+		" set_config('lock_timeout', '" + postgresLockTimeout + "', true), " + postgresUpdateSettings + ")," +
+		" moved AS (" + moveFrom(m, whose+" AND turn.mine") + " RETURNING partition)" +
+		" SELECT partition FROM moved UNION ALL SELECT NULL FROM turn WHERE NOT mine"
+}
+
+// moveFrom is the statement that moves checkpoints in a turn.
+func moveFrom(m *model, whose string) string {
+	return " UPDATE checkpoints SET next_offset = to_offset, digest = to_digest FROM turn," +
 		" unnest($1::integer[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])" +
 		" AS move (of_partition, from_offset, from_digest, to_offset, to_digest)" +
-		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest" +
-		" RETURNING partition"
+		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest"
 }
+
+// postgresUpdateSettings are the settings of an update's transaction: see
+// OpenPostgres and where.
+const postgresUpdateSettings = "set_config('synchronous_commit', 'off', true)," +
+	" set_config('enable_seqscan', 'off', true)," +
+	" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true)"
 
 func (postgres) move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
 	n := len(moves)
@@ -234,14 +253,28 @@ func (postgres) move(ctx context.Context, tx *transaction, text string, moves []
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var partition int32
+		var partition sql.NullInt32
 		if err := rows.Scan(&partition); err != nil {
 			return nil, ended(ctx, err)
 		}
-		delete(left, partition)
+		if !partition.Valid {
+			return nil, errTurnTaken
+		}
+		delete(left, partition.Int32)
 	}
 	return slices.Sorted(maps.Keys(left)), ended(ctx, rows.Err())
 }
+
+func (d postgres) moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
+	moved, err = d.move(ctx, tx, text, moves)
+	var failed *pgconn.PgError
+	if errors.As(err, &failed) && failed.Code == "55P03" { // lock_not_available
+		err = errTurnTaken
+	}
+	return moved, err
+}
+
+func (postgres) leaders() int { return postgresLeaders }
 
 // turn waits until no other update of the read model is under way. The turn
 // lasts as long as the transaction.

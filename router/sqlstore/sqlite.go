@@ -27,15 +27,20 @@ import (
 // sqliteReaders is the number of concurrent readers.
 const sqliteReaders = 8
 
-// sqliteParameters are for every connection: a writer waits up to 10 s for
-// writers of other processes, and "x" is a name, never a text, as in
+// sqliteParameters are for every connection: "x" is a name, never a text, as in
 // PostgreSQL.
-const sqliteParameters = "_busy_timeout=10000&_dqs=0&_error_rc=1"
+const sqliteParameters = "_dqs=0&_error_rc=1"
 
-// sqliteCache is for the writer: 32 MiB of pages in memory, a WAL that grows as
-// much between checkpoints, a WAL file of at most 64 MiB, and statement
-// journals in memory.
-const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8192)&_pragma=journal_size_limit(67108864)&_pragma=temp_store(memory)"
+// sqlitePatience is for readers and writers: a writer waits up to 10 s for
+// writers of other processes.
+const sqlitePatience = "&_busy_timeout=10000"
+
+// sqliteCache is for the writer: 32 MiB of pages in memory, no checkpoints of
+// the WAL within commits (see wal), and statement journals in memory.
+const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(0)&_pragma=temp_store(memory)"
+
+// sqliteFile is for a database in a file.
+const sqliteFile = "&_journal_mode=WAL&_synchronous=NORMAL"
 
 // sqliteLockRetry is the pause between attempts for a lock file.
 const sqliteLockRetry = 10 * time.Millisecond
@@ -49,14 +54,14 @@ const sqliteLockRetry = 10 * time.Millisecond
 // and checkpoint together. Nothing is lost: the records are folded again from
 // the checkpoint.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
-	s, err := openSQLiteFile(ctx, path)
+	s, err := openSQLiteFile(ctx, path, sqliteWAL)
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite database %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
+func openSQLiteFile(ctx context.Context, path string, limits walLimits) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -76,7 +81,15 @@ func openSQLiteFile(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	defer unlock()
-	return openSQLite(ctx, d, sqliteDSN(name, sqliteParameters+"&_journal_mode=WAL&_synchronous=NORMAL"))
+	s, err := openSQLite(ctx, d, sqliteDSN(name, sqliteParameters+sqlitePatience+sqliteFile))
+	if err != nil {
+		return nil, err
+	}
+	s.wal, err = startWAL(sqliteDSN(name, sqliteParameters+sqliteFile+"&_busy_timeout="+walBusy), path+"-wal", s.write, limits)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // OpenMemory opens a store in the memory of this process, up to 1 GiB. Close
@@ -90,7 +103,7 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 }
 
 func openMemory(ctx context.Context) (*Store, error) {
-	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+"&vfs=memdb")
+	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+sqlitePatience+"&vfs=memdb")
 	// The database lives as long as any connection. A pool may close each of
 	// its own connections.
 	anchor, err := openPool(ctx, dsn, 1)
@@ -226,6 +239,16 @@ func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []re
 	}
 	return moved, nil
 }
+
+// moveAtOnceText and moveAtOnce need no turn: the transaction is the file's only
+// writer.
+func (d sqlite) moveAtOnceText(m *model, whose string) string { return d.moveText(m, whose) }
+
+func (d sqlite) moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
+	return d.move(ctx, tx, text, moves)
+}
+
+func (sqlite) leaders() int { return 1 }
 
 func (sqlite) hold(*model) string { return "" }
 

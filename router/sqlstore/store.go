@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -24,12 +25,15 @@ type Store struct {
 	// has locked.
 	rebuilding sync.Map
 	filling    turns
+	sharing    sharing
 
 	// permits is nil, except in memory: a reader takes one permit, and a writer
 	// takes all.
 	permits *semaphore.Weighted
 	// anchor keeps a database in memory alive; nil for other databases.
 	anchor *pool
+	// wal is nil, except for a SQLite file.
+	wal *wal
 }
 
 var _ readmodel.Store = (*Store)(nil)
@@ -63,49 +67,81 @@ func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
 	return func() { s.permits.Release(n) }, nil
 }
 
-// Update implements [readmodel.Store].
+// Update implements [readmodel.Store]. Updates of several read models share a
+// transaction.
 func (s *Store) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
-	return s.update(ctx, p, moves, func(m *model) string { return m.move }, fn)
+	w := work{ctx: ctx, projection: p, moves: moves, fn: fn}
+	if err := s.prepareWork(&w); err != nil {
+		return err
+	}
+	if !s.sharing.wantsAlone(&w) {
+		if err := s.share(w); !errors.Is(err, errTurnTaken) {
+			return err
+		}
+	}
+	return s.update(&w, s.dialect.move, w.model.move)
 }
 
-// update is Update with one of the statements for moving checkpoints.
-func (s *Store) update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, by func(*model) string, fn func(readmodel.Tx) error) error {
-	fail := func(err error) error { return fmt.Errorf("update read model %s: %w", p.Name, err) }
-	if err := checkMoves(moves); err != nil {
-		return fail(err)
+func (s *Store) prepareWork(w *work) (err error) {
+	if err := checkMoves(w.moves); err != nil {
+		return w.fail(err)
 	}
-	m, err := s.model(p, moves[0].From.Generation)
-	if err != nil {
+	if w.model, err = s.model(w.projection, w.moves[0].From.Generation); err != nil {
 		return err
 	}
-	done, err := s.wait(ctx, sqliteReaders)
+	return nil
+}
+
+// mover moves checkpoints by a statement, and returns the partitions of all
+// checkpoints that have moved before.
+type mover func(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
+
+// update runs an update in a transaction of its own.
+func (s *Store) update(w *work, move mover, text string) (err error) {
+	var took time.Duration
+	defer func() { s.sharing.note(w.projection, err != nil || took > slowUpdate) }()
+	done, err := s.wait(w.ctx, sqliteReaders)
 	if err != nil {
-		return fail(err)
+		return w.fail(err)
 	}
 	defer done()
-	if err := s.write.prepare(ctx, m.updates); err != nil {
-		return fail(err)
+	if err := s.write.prepare(w.ctx, w.model.updates); err != nil {
+		return w.fail(err)
 	}
-	tx, err := s.write.begin(ctx, s.dialect.writes())
+	tx, err := s.write.begin(w.ctx, s.dialect.writes())
 	if err != nil {
-		return fail(err)
+		return w.fail(err)
 	}
 	defer tx.Rollback() // undoes an uncommitted transaction, also when fn panics
-	if err := s.move(ctx, tx, m, by(m), moves); err != nil {
-		return fail(err)
-	}
-	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}); err != nil {
+	began := time.Now()
+	if err := s.run(tx, w, move, text); err != nil {
 		return err
 	}
-	if err := tx.commit(ctx); err != nil {
-		return fail(err)
+	took = time.Since(began)
+	if err := tx.commit(w.ctx); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// run moves all checkpoints of an update, and calls its function. run writes
+// nothing that is to be committed, if the function fails.
+func (s *Store) run(tx *transaction, w *work, move mover, text string) error {
+	if err := s.move(w.ctx, tx, w.model, w.moves, move, text); err != nil {
+		return w.fail(err)
+	}
+	if err := w.fn(&batch{dialect: s.dialect, model: w.model, tx: tx}); err != nil {
+		return err
+	}
+	if err := w.ctx.Err(); err != nil {
+		return w.fail(err)
 	}
 	return nil
 }
 
 // move moves all checkpoints, or none, of a generation of this binary.
-func (s *Store) move(ctx context.Context, tx *transaction, m *model, by string, moves []readmodel.Move) error {
-	moved, err := s.dialect.move(ctx, tx, by, moves)
+func (s *Store) move(ctx context.Context, tx *transaction, m *model, moves []readmodel.Move, move mover, text string) error {
+	moved, err := move(ctx, tx, text, moves)
 	if err != nil {
 		return err
 	}
@@ -173,7 +209,11 @@ func (s *Store) CheckTables(ctx context.Context) error {
 
 // Close implements [readmodel.Store].
 func (s *Store) Close() error {
-	err := errors.Join(s.read.Close(), s.write.Close())
+	var err error
+	if s.wal != nil {
+		err = s.wal.close()
+	}
+	err = errors.Join(err, s.read.Close(), s.write.Close())
 	if s.anchor != nil {
 		err = errors.Join(err, s.anchor.Close())
 	}

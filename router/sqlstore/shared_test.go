@@ -1,0 +1,504 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// named is a read model like people, with another name.
+func named(name string) *projection.Projection {
+	p := people()
+	p.Name = name
+	return p
+}
+
+// ready prepares a read model, and its statements: within a transaction,
+// prepare would wait.
+func ready(t *testing.T, s *Store, p *projection.Projection) *projection.Projection {
+	t.Helper()
+	prepared(t, s, p)
+	m, err := s.model(p, 1)
+	if err := errors.Join(err, s.write.prepare(t.Context(), m.updates)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// together runs updates of several read models in one transaction, in this
+// order, and returns their errors. The first function waits until the others
+// are in the queue.
+func together(t *testing.T, s *Store, updates ...func() error) []error {
+	t.Helper()
+	// A transaction that waits for all: its own update changes nothing.
+	gate, opened := ready(t, s, named("gate"+uuid.NewString()[:8])), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		err := s.Update(t.Context(), gate, from(checkpoints(t, s, gate)[0], at(0, 1)), func(readmodel.Tx) error {
+			close(opened)
+			s.awaitQueue(len(updates))
+			return nil
+		})
+		if err != nil {
+			t.Error("the gate:", err)
+		}
+	})
+	<-opened
+	failed := make([]error, len(updates))
+	for i, update := range updates {
+		running.Go(func() { failed[i] = update() })
+		if i < len(updates)-1 { // the gate waits for the last one
+			s.awaitQueue(i + 1)
+		}
+	}
+	running.Wait()
+	return failed
+}
+
+// awaitQueue waits until n updates wait for the shared transaction.
+func (s *Store) awaitQueue(n int) {
+	for {
+		s.sharing.mu.Lock()
+		waiting := len(s.sharing.waiting)
+		s.sharing.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// exec runs a statement in the transaction of an update.
+func exec(tx readmodel.Tx, statement string) error {
+	b := tx.(*batch) //nolint:errcheck // this store's own
+	_, err := b.tx.exec(context.Background(), statement)
+	return err
+}
+
+// step puts a person and moves partition 0 by one.
+func step(t *testing.T, s *Store, p *projection.Projection, then func(readmodel.Tx) error) error {
+	return s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(tx readmodel.Tx) error {
+		err := errors.Join(
+			tx.Put(t.Context(), "person", []projection.Row{person(p.Name)}),
+			tx.PutHeads(t.Context(), map[string]readmodel.StreamHead{p.Name: {}}))
+		if err != nil || then == nil {
+			return err
+		}
+		return then(tx)
+	})
+}
+
+// stepped checks that all of a step is there, or nothing.
+func stepped(t *testing.T, s *Store, p *projection.Projection, want bool) {
+	t.Helper()
+	var rows []string
+	var next int64
+	if want {
+		rows, next = []string{p.Name}, 1
+	}
+	if diff := cmp.Diff(rows, ids(t, s, p)); diff != "" {
+		t.Errorf("%s: rows (-want +got):\n%s", p.Name, diff)
+	}
+	if got := checkpoints(t, s, p)[0].Next; got != next {
+		t.Errorf("%s: the checkpoint is at %d, and not at %d", p.Name, got, next)
+	}
+	heads := 0
+	err := s.View(t.Context(), p, func(v readmodel.View) error {
+		return v.EachHead(t.Context(), func(string, readmodel.StreamHead) error { heads++; return nil })
+	})
+	if err != nil || heads != int(next) {
+		t.Errorf("%s: %d heads, %v", p.Name, heads, err)
+	}
+}
+
+func TestUpdatesShareATransaction(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s := open()
+		a, b := ready(t, s, named("a")), ready(t, s, named("b"))
+		first := make(chan struct{})
+		failed := together(t, s,
+			func() error { defer close(first); return step(t, s, a, nil) },
+			func() error {
+				return step(t, s, b, func(readmodel.Tx) error {
+					select {
+					case <-first:
+						t.Error("the first update is committed before the second")
+					case <-time.After(20 * time.Millisecond):
+					}
+					return nil
+				})
+			})
+		if err := errors.Join(failed...); err != nil {
+			t.Fatal(err)
+		}
+		stepped(t, s, a, true)
+		stepped(t, s, b, true)
+	})
+}
+
+// An update that fails in a shared transaction takes no other along, wherever
+// it stands.
+func TestAFailingUpdateTakesNoOtherAlong(t *testing.T) {
+	sentinel := errors.New("of fn")
+	faults := map[string]struct {
+		then func(readmodel.Tx) error
+		want func(error) bool
+	}{
+		"an error": {
+			func(readmodel.Tx) error { return sentinel },
+			func(err error) bool { return err == sentinel }, //nolint:errorlint // unchanged
+		},
+		"a panic": {
+			func(readmodel.Tx) error { panic("of fn") },
+			func(err error) bool { return err != nil && err.Error() == "recovered of fn" },
+		},
+		"a failing statement": {
+			func(tx readmodel.Tx) error { return exec(tx, "INSERT INTO nowhere VALUES (1)") },
+			func(err error) bool { return err != nil && strings.Contains(err.Error(), "nowhere") },
+		},
+		"a constraint": {
+			func(tx readmodel.Tx) error {
+				return exec(tx, "INSERT INTO checkpoints (projection, generation, partition, next_offset, digest, live) SELECT projection, generation, partition, next_offset, digest, live FROM checkpoints")
+			},
+			func(err error) bool { return err != nil && strings.Contains(strings.ToLower(err.Error()), "unique") },
+		},
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, open opener) {
+				s := open()
+				for bad := range 3 {
+					var models []*projection.Projection
+					var updates []func() error
+					for i := range 3 {
+						p := named(fmt.Sprintf("m%dof%d", bad, i))
+						ready(t, s, p)
+						models = append(models, p)
+						updates = append(updates, func() (err error) {
+							if i != bad {
+								return step(t, s, p, nil)
+							}
+							defer func() {
+								if value := recover(); value != nil {
+									err = fmt.Errorf("recovered %v", value)
+								}
+							}()
+							return step(t, s, p, fault.then)
+						})
+					}
+					failed := together(t, s, updates...)
+					for i, err := range failed {
+						if i == bad && !fault.want(err) || i != bad && err != nil {
+							t.Errorf("%d fails; error of %d: %v", bad, i, err)
+						}
+						stepped(t, s, models[i], i != bad)
+					}
+					if !s.sharing.alone[models[bad]] {
+						t.Error("the next try would share a transaction")
+					}
+					if err := step(t, s, models[bad], nil); err != nil {
+						t.Errorf("the next try: %v", err)
+					}
+					stepped(t, s, models[bad], true)
+				}
+			})
+		})
+	}
+}
+
+// A zombie's update, and an update of another binary's definition, drop out of a
+// shared transaction alone.
+func TestAnUpdateThatMayNotDropsOutAlone(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s := open()
+		zombie, newer, healthy := named("zombie"), named("newer"), named("healthy")
+		for _, p := range []*projection.Projection{zombie, newer, healthy} {
+			ready(t, s, p)
+		}
+		put(t, s, zombie, "person", person("of the owner"))
+		other := named("newer")
+		other.Version = 7
+		warm, err := s.model(other, 1)
+		if err := errors.Join(err, s.write.prepare(t.Context(), warm.updates)); err != nil {
+			t.Fatal(err)
+		}
+		failed := together(t, s,
+			func() error { return step(t, s, zombie, nil) },
+			func() error { return step(t, s, other, nil) },
+			func() error { return step(t, s, healthy, nil) })
+		if !errors.Is(failed[0], readmodel.ErrCheckpointMoved) || !errors.Is(failed[1], readmodel.ErrOtherDefinition) || failed[2] != nil {
+			t.Error(failed)
+		}
+		stepped(t, s, healthy, true)
+		stepped(t, s, newer, false)
+	})
+}
+
+// If the transaction is lost, all its updates fail, and each is tried again
+// alone.
+func TestALostTransactionIsLostForAll(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s := open()
+		lose := "ROLLBACK"
+		if _, ok := s.dialect.(postgres); ok {
+			lose = "SELECT pg_terminate_backend(pg_backend_pid())"
+		}
+		models := []*projection.Projection{named("a"), named("b"), named("c")}
+		var updates []func() error
+		for i, p := range models {
+			ready(t, s, p)
+			updates = append(updates, func() error {
+				return step(t, s, p, func(tx readmodel.Tx) error {
+					if i == 1 {
+						return errors.Join(exec(tx, lose), errors.New("lost"))
+					}
+					return nil
+				})
+			})
+		}
+		failed := lost(t, s, updates[:2]...)
+		for i, err := range failed {
+			if err == nil {
+				t.Errorf("%d is committed", i)
+			}
+			stepped(t, s, models[i], false)
+			if !s.sharing.alone[models[i]] {
+				t.Errorf("%d would share its next transaction", i)
+			}
+			if err := step(t, s, models[i], nil); err != nil {
+				t.Error(err)
+			}
+			stepped(t, s, models[i], true)
+		}
+	})
+}
+
+// lost is together for a transaction that fails.
+func lost(t *testing.T, s *Store, updates ...func() error) []error {
+	t.Helper()
+	failed := make([]error, len(updates))
+	var running sync.WaitGroup
+	tx, err := s.write.begin(t.Context(), s.dialect.writes()) // the leader waits for the connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write.SetMaxOpenConns(1)
+	for i, update := range updates {
+		running.Go(func() { failed[i] = update() })
+		s.awaitQueue(i) // the first one leads, and is not in the queue
+		if i == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Error(err)
+	}
+	running.Wait()
+	return failed
+}
+
+// A read model whose turn another process has waits alone.
+func TestAModelThatIsHeldElsewhereHoldsUpNobody(t *testing.T) {
+	open := postgresDatabase(t) // SQLite has one writer
+	s, other := open(), open()
+	held, healthy := named("held"), named("healthy")
+	ready(t, s, held)
+	ready(t, s, healthy)
+	for range 2 { // held is first, then not
+		updated := make(chan error, 1)
+		next := checkpoints(t, s, healthy)[0].Next
+		err := other.Hold(t.Context(), held, func(readmodel.Tx, readmodel.View) error {
+			go func() {
+				was := checkpoints(t, s, held)[0]
+				updated <- s.Update(t.Context(), held, from(was, at(0, was.Next+1)), func(readmodel.Tx) error { return nil })
+			}()
+			for range 10 {
+				if err := s.Update(t.Context(), healthy, from(at(0, next), at(0, next+1)), func(readmodel.Tx) error { return nil }); err != nil {
+					return err
+				}
+				next++
+			}
+			select {
+			case err := <-updated:
+				t.Errorf("the held model is updated: %v", err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			return nil
+		})
+		if err := errors.Join(err, <-updated); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestASlowOrLargeUpdateIsAlone(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s, p := open(), people()
+		ready(t, s, p)
+		err := s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error {
+			time.Sleep(slowUpdate + time.Millisecond)
+			return nil
+		})
+		if err != nil || !s.sharing.alone[p] {
+			t.Errorf("after a slow update: %v", err)
+		}
+		for try := 0; s.sharing.alone[p]; try++ { // on a busy machine an update may be slow
+			if try == 20 {
+				t.Fatal("after quick updates")
+			}
+			put(t, s, p, "person", person("quick"))
+		}
+		if !s.sharing.wantsAlone(&work{projection: p, moves: from(at(1, 0), at(1, largeUpdate))}) {
+			t.Error("a large update shares a transaction")
+		}
+	})
+}
+
+func TestAnUpdateLeavesTheQueueWithItsContext(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s, p, other := open(), named("p"), named("other")
+		ready(t, s, p)
+		ready(t, s, other)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := together(t, s,
+			func() error { return step(t, s, other, func(readmodel.Tx) error { cancel(); return nil }) },
+			func() error {
+				return s.Update(ctx, p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error { return nil })
+			})
+		if failed[0] != nil || !errors.Is(failed[1], context.Canceled) {
+			t.Error(failed)
+		}
+		stepped(t, s, p, false)
+		stepped(t, s, other, true)
+	})
+}
+
+// A function that ends its goroutine, as a failed test does, ends nothing else.
+func TestAFunctionThatExits(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		s, p, q := open(), named("p"), named("q")
+		ready(t, s, p)
+		ready(t, s, q)
+		err := step(t, s, p, func(readmodel.Tx) error { runtime.Goexit(); return nil })
+		if !errors.Is(err, errExited) {
+			t.Error(err)
+		}
+		if err := errors.Join(step(t, s, q, nil), step(t, s, p, nil)); err != nil {
+			t.Error(err)
+		}
+		stepped(t, s, p, true)
+		stepped(t, s, q, true)
+	})
+}
+
+// Each read model is at its checkpoint, whatever fails beside it. One read model
+// is rebuilt meanwhile.
+func TestManyModelsAndFaults(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		stores := []*Store{open(), open()}
+		const models, rounds = 4, 60
+		var running sync.WaitGroup
+		for i := range models {
+			p, luck := named(fmt.Sprintf("m%d", i)), rand.New(rand.NewPCG(1, uint64(i)))
+			ready(t, stores[0], p)
+			running.Go(func() {
+				for done := 0; done < rounds; {
+					s := stores[luck.IntN(2)]
+					now := checkpoints(t, s, p)[0]
+					to := at(0, now.Next+1)
+					to.Generation = now.Generation
+					fate := luck.IntN(6)
+					ctx, cancel := context.WithCancel(t.Context())
+					err := s.Update(ctx, p, from(now, to), func(tx readmodel.Tx) error {
+						id := fmt.Sprintf("%03d", now.Next)
+						if err := tx.Put(ctx, "person", []projection.Row{person(id)}); err != nil {
+							return err
+						}
+						switch fate {
+						case 0:
+							return errors.New("fate")
+						case 1:
+							return exec(tx, "SELECT nonsense")
+						case 2:
+							cancel()
+						}
+						return nil
+					})
+					cancel()
+					if (err == nil) != (fate > 2) && !errors.Is(err, readmodel.ErrCheckpointMoved) {
+						t.Errorf("%s, fate %d: %v", p.Name, fate, err)
+						return
+					}
+					if err == nil {
+						done++
+					}
+				}
+			})
+			if i > 0 {
+				continue
+			}
+			running.Go(func() { // a rebuild of the first
+				for range 3 {
+					err := rebuildOnce(t, stores[1], p)
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		running.Wait()
+		for i := range models {
+			p := named(fmt.Sprintf("m%d", i))
+			var want []string
+			for n := range checkpoints(t, stores[0], p)[0].Next {
+				want = append(want, fmt.Sprintf("%03d", n))
+			}
+			if diff := cmp.Diff(want, ids(t, stores[0], p)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", p.Name, diff)
+			}
+			if len(want) < rounds {
+				t.Errorf("%s is at %d", p.Name, len(want))
+			}
+		}
+	})
+}
+
+// rebuildOnce makes a new generation live, with the rows of the live one.
+func rebuildOnce(t *testing.T, s *Store, p *projection.Projection) error {
+	number, err := s.Begin(t.Context(), p, 4)
+	if err != nil {
+		return err
+	}
+	if err := s.Finish(t.Context(), p, number); err != nil {
+		return err
+	}
+	return s.Swap(t.Context(), p, number, func(live []readmodel.Checkpoint, fill readmodel.Fill) error {
+		before := readmodel.Checkpoint{Generation: number}
+		to := live[0]
+		to.Generation = number
+		if to.Next == 0 {
+			return nil
+		}
+		return fill(from(before, to), func(tx readmodel.Tx) error {
+			var rows []projection.Row
+			for n := range to.Next {
+				rows = append(rows, person(fmt.Sprintf("%03d", n)))
+			}
+			slices.Reverse(rows)
+			return tx.Put(t.Context(), "person", rows)
+		})
+	})
+}
