@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"time"
 
@@ -37,7 +38,14 @@ func parseReadAfter(h http.Header) (*eventlog.Awaited, error) {
 	}
 }
 
-var errBehind = errors.New("the read model isn't there yet")
+var (
+	errBehind = errors.New("the read model isn't there yet")
+	errMoved  = errors.New("the read model has moved since the view")
+)
+
+// maxMoved is how often a query looks again at once, because the read model has
+// moved since the last view.
+const maxMoved = 3
 
 // lookAfter looks at a read model until the read model includes a position or a
 // command's outcome, and returns the read point. If the read model is too late,
@@ -51,25 +59,35 @@ func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after
 			rd.Waited(time.Since(behind), errors.Is(err, errTooLate))
 		}
 	}()
-	for woken := false; ; woken = true {
+	for woken, moved := false, 0; ; {
 		at, err = look(ctx, after)
 		if !errors.Is(err, errBehind) {
 			return at, err
 		}
-		if !woken {
+		if behind.IsZero() {
 			behind = time.Now()
 		}
 		m := rd.waits().Of(rd.Store, p)
 		m.Seen(at.checkpoints, woken)
-		if after, err = rd.await(patience, m, after); err != nil {
+		next, err := rd.await(patience, m, after, at.checkpoints)
+		if errors.Is(err, errMoved) {
+			// After some views the known checkpoint is taken for another
+			// generation's.
+			moved++
+			woken = moved > maxMoved
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		after, woken = next, true
 	}
 }
 
 // await waits until the read model seems to include the awaited position or
-// command. await returns what the next view must include.
-func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eventlog.Awaited) (*eventlog.Awaited, error) {
+// command. await returns what the next view must include. seen is the
+// checkpoints of the last view.
+func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eventlog.Awaited, seen []readmodel.Checkpoint) (*eventlog.Awaited, error) {
 	for partition, next := range after.Position {
 		if !m.Await(ctx, rd.Stopping, partition, next) {
 			return nil, errTooLate
@@ -78,7 +96,7 @@ func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eve
 	if after.Command == nil {
 		return after, nil
 	}
-	position, err := rd.awaitCommand(ctx, m, after.Command)
+	position, err := rd.awaitCommand(ctx, m, after.Command, seen)
 	if position != nil {
 		after = &eventlog.Awaited{Position: after.Position.Max(position)}
 	}
@@ -95,15 +113,19 @@ const askFirst = 50 * time.Millisecond
 // an earlier command makes no record, so the head of the stream never decides
 // the command. But the position of the earlier command's outcome may be known:
 // then awaitCommand returns the position.
-func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, c *eventlog.SentCommand) (eventlog.Position, error) {
+func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, c *eventlog.SentCommand, seen []readmodel.Checkpoint) (eventlog.Position, error) {
 	if !m.Projection.IsOf(c.Stream) {
 		return rd.awaitOutcome(ctx, c)
 	}
+	next := readmodel.PositionOf(seen)[c.Partition]
 	for pause := askFirst; ; pause *= 2 {
 		slice, cancel := context.WithTimeout(ctx, pause)
-		decided := m.AwaitCommand(slice, rd.Stopping, c)
+		decided, moved := m.AwaitCommand(slice, rd.Stopping, c, next)
 		cancel()
+		next = math.MaxInt64 // the engine has woken this waiter, or will
 		switch {
+		case moved:
+			return nil, errMoved
 		case decided:
 			return nil, nil
 		case ctx.Err() != nil || rd.stopping():

@@ -15,6 +15,7 @@ import (
 // the records. While a transaction is under way, the next batch gathers.
 type batcher struct {
 	engine *Engine
+	pace   *Pace
 	wake   chan struct{} // ends linger early
 
 	mu      sync.Mutex
@@ -22,7 +23,6 @@ type batcher struct {
 	running bool
 	urgent  bool               // a caller waits for the queue to be empty
 	folded  time.Time          // when the last batch was committed
-	took    time.Duration      // how long the last batch took
 	stop    context.CancelFunc // cancels the transaction under way, nil if there is none
 }
 
@@ -32,7 +32,13 @@ type batch struct {
 	consumers []*partitionConsumer
 }
 
-func newBatcher(e *Engine) *batcher { return &batcher{engine: e, wake: make(chan struct{}, 1)} }
+func newBatcher(e *Engine) *batcher {
+	b := &batcher{engine: e, pace: e.Pace, wake: make(chan struct{}, 1)}
+	if b.pace == nil {
+		b.pace = new(Pace)
+	}
+	return b
+}
 
 // add queues a record.
 func (b *batcher) add(pc *partitionConsumer, e entry) {
@@ -73,17 +79,12 @@ func (b *batcher) run() {
 	}
 }
 
-// lingerShare limits gathering: a batch gathers for at most lingerShare times
-// the duration of the batch before, and at most Linger. So a fast or idle store
-// delays nobody, and the store is busy for a fifth of the time at most.
-const lingerShare = 4
-
 // linger waits for more records, until the batch is full, a partition is
-// revoked, or the time is over. The time counts from the batch before, so a
-// record after a quiet while is folded at once.
+// revoked, or the time is over. The time counts from the batch before (see
+// [Pace]), so a record after a quiet while is folded at once.
 func (b *batcher) linger() {
 	b.mu.Lock()
-	wait := min(b.engine.Linger, lingerShare*b.took) - time.Since(b.folded)
+	wait := time.Until(b.pace.due(b.folded, b.engine.Linger))
 	n := len(b.waiting.entries)
 	hurry := wait <= 0 || b.urgent || n == 0 || n >= b.engine.BatchSize
 	b.mu.Unlock()
@@ -121,11 +122,13 @@ func (b *batcher) commit(batch batch) {
 	for try := 0; ; try++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		moves, consumers, entries := b.begin(batch, cancel)
-		err := b.fold(ctx, moves, entries)
+		tried := time.Now()
+		folded, err := b.fold(ctx, moves, entries)
 		if err == nil {
 			cancel()
+			b.pace.done(time.Since(tried))
 			b.engine.tellFolded(entries, began)
-			b.done(batch, moves, consumers, time.Since(began))
+			b.done(batch, moves, consumers, folded)
 			return
 		}
 		if moved := (*MovedError)(nil); errors.As(err, &moved) {
@@ -140,17 +143,20 @@ func (b *batcher) commit(batch batch) {
 	}
 }
 
-func (b *batcher) fold(ctx context.Context, moves []Move, entries []entry) error {
+// fold folds records in one transaction, and returns the fold.
+func (b *batcher) fold(ctx context.Context, moves []Move, entries []entry) (folded *fold, err error) {
 	if len(moves) == 0 {
-		return nil
+		return nil, nil
 	}
 	if old := ofOldGenerations(moves); len(old) > 0 {
-		return &MovedError{Partitions: old}
+		return nil, &MovedError{Partitions: old}
 	}
 	e := b.engine
-	return e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
-		return newFold(e.Projection, e.Logger).commit(ctx, tx, entries)
+	err = e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
+		folded = newFold(e.Projection, e.Logger)
+		return folded.commit(ctx, tx, entries)
 	})
+	return folded, err
 }
 
 // ofOldGenerations returns the partitions whose checkpoints are of an older
@@ -218,19 +224,19 @@ func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 }
 
 // done reports a committed batch to the waiters and to the group.
-func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer, took time.Duration) {
+func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer, folded *fold) {
 	e := b.engine
+	e.Waits.folded(e.Store, e.Projection, moves, folded)
 	for i, pc := range consumers {
 		to := moves[i].To
 		pc.at = to
 		pc.next.Set(to.Next)
-		e.Waits.Moved(e.Store, e.Projection, to)
 		pc.claim.Mark(to.Next)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stop = nil
-	b.folded, b.took = time.Now(), took
+	b.folded = time.Now()
 	for _, pc := range batch.consumers {
 		<-pc.room
 		pc.waiting--

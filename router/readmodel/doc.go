@@ -3,10 +3,10 @@
 // An [Engine] (engine.go) consumes the records of topic events for one
 // projection. A partitionConsumer (partition_consumer.go) stands for a claimed
 // partition. A batcher (batcher.go) collects the records of all claimed
-// partitions, and folds a batch in one transaction (batch.go, rows.go): the
-// gate accepts records, the projection changes rows, and the [Store] (store.go)
-// commits rows, stream heads and checkpoints together. The checkpoint is
-// checked against the log (origin.go); a partition far behind is caught up in
+// partitions, at the pace of all read models of the process (pace.go), and
+// folds a batch in one transaction (batch.go, rows.go): the gate accepts
+// records, the projection changes rows, and the [Store] (store.go) commits
+// rows, stream heads and checkpoints together. The checkpoint is checked against the log (origin.go); a partition far behind is caught up in
 // bulk (catchup.go). If another generation goes live, the engine continues in
 // the new generation (swapped.go).
 //
@@ -15,8 +15,8 @@
 // [Verifier] folds the log anew and compares (verify.go, verify_fold.go,
 // verify_compare.go) or repairs (verify_repair.go).
 //
-// [Waits] (waits.go) lets queries wait for a position (position.go). [Status]
-// (status.go) reports to operators.
+// [Waits] (waits.go, waiters.go) lets queries wait for a position (position.go).
+// [Status] (status.go) reports to operators.
 //
 // DESIGN.md explains why. Package sqlstore has the store.
 package readmodel

@@ -43,6 +43,8 @@ type Engine struct {
 	// the longest time for which a batch waits for more records.
 	BatchSize int
 	Linger    time.Duration
+	// Pace, if not nil, is shared by the engines of a process on one store.
+	Pace *Pace
 	// Waits, if not nil, has the goroutines that wait for this read model.
 	Waits  *Waits
 	Logger *slog.Logger
@@ -81,6 +83,7 @@ func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 		e.consumers, e.batcher = map[int32]*partitionConsumer{}, newBatcher(e)
 	}
 	e.consumers[claim.Partition] = newPartitionConsumer(e.batcher, claim, start)
+	e.Waits.own(e.Store, e.Projection, claim.Partition, true)
 	return start.Next, nil
 }
 
@@ -103,6 +106,7 @@ func (e *Engine) Cleanup(claim *kafka.Claim) {
 	pc := e.consumers[claim.Partition]
 	delete(e.consumers, claim.Partition)
 	e.mu.Unlock()
+	e.Waits.own(e.Store, e.Projection, claim.Partition, false)
 	if pc != nil {
 		pc.close()
 	}

@@ -30,19 +30,20 @@ func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves
 	return s.awayWith.Update(ctx, p, moves, fn)
 }
 
-// A batch gathers for four times the duration of the batch before, for Linger
-// at most, and not at all after a quiet while.
+// A batch gathers for four times the usual duration of a batch, for Linger at
+// most, and not at all after a quiet while. A batch that stalls makes no other
+// batch wait longer.
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
-		log := newPartitioned(1, 4)
+		log := newPartitioned(1, 7)
 		store := &timedStore{
 			awayWith: awayWith{partition: -1, next: map[int32]int64{}},
-			started:  time.Now(), takes: []time.Duration{3 * ms, 30 * ms, ms, ms},
+			started:  time.Now(), takes: []time.Duration{3 * ms, 3 * ms, 300 * ms, 3 * ms, 30 * ms, ms, ms},
 		}
 		g := joinAll(t, store, log, names(new(atomic.Bool)))
 		g.Linger = 20 * ms
-		for i, at := range []time.Duration{0, 4 * ms, 20 * ms, 500 * ms} {
+		for i, at := range []time.Duration{0, 4 * ms, 20 * ms, 340 * ms, 345 * ms, 360 * ms, 900 * ms} {
 			time.Sleep(at - time.Since(store.started))
 			g.Take(log[0].records[i])
 		}
@@ -50,7 +51,15 @@ func TestLinger(t *testing.T) {
 		g.leave()
 		store.mu.Lock()
 		defer store.mu.Unlock()
-		want := []time.Duration{0, 3*ms + 4*3*ms, 15*ms + 30*ms + 20*ms, 500 * ms}
+		want := []time.Duration{
+			0,
+			3*ms + 4*3*ms,   // gathers
+			18*ms + 4*3*ms,  // gathers, and stalls
+			330*ms + 4*3*ms, // as before the stall
+			345*ms + 4*3*ms, // takes 30 ms
+			387*ms + 4*3*ms, // the usual duration is still 3 ms
+			900 * ms,
+		}
 		if diff := cmp.Diff(want, store.began); diff != "" {
 			t.Errorf("updates began (-want +got):\n%s", diff)
 		}

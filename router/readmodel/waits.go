@@ -17,10 +17,10 @@ const (
 	// poller. The pause grows while no checkpoint moves.
 	pollFirst = 4 * time.Millisecond
 	pollLast  = 64 * time.Millisecond
-	// localFor is how long, after this process folded a batch of a partition,
-	// the process is taken for the partition's owner. An owner's engine wakes
-	// waiters without a poll.
-	localFor = time.Second
+	// pollOwned is the pause of a poller while all waiters wait for partitions
+	// of this process. The engines wake these waiters; the poller sees repairs
+	// of other processes.
+	pollOwned = 250 * time.Millisecond
 )
 
 // Waits are the goroutines of this process that wait for read models to reach a
@@ -48,7 +48,43 @@ func (w *Waits) Of(store Store, p *projection.Projection) *ModelWaits {
 	return m
 }
 
-// Moved reports that an engine of this process has moved a checkpoint.
+// own notes whether this process has the claim of a partition.
+func (w *Waits) own(store Store, p *projection.Projection, partition int32, owned bool) {
+	if w == nil {
+		return
+	}
+	m := w.Of(store, p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.partition(partition).owned = owned
+	if !owned && m.polling {
+		m.hasten()
+	}
+}
+
+// folded reports a committed batch of an engine of this process: the checkpoints
+// and the heads.
+func (w *Waits) folded(store Store, p *projection.Projection, moves []Move, f *fold) {
+	if w == nil || f == nil {
+		return
+	}
+	m := w.Of(store, p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range moves {
+		to := &moves[i].To
+		m.wake(m.partition(to.Partition), to.Next)
+	}
+	m.decided(func(stream string) (head StreamHead) {
+		if s := f.streams[stream]; s != nil {
+			head = s.at
+		}
+		return head
+	})
+}
+
+// Moved reports that an engine of this process has moved a checkpoint in another
+// way than by a batch.
 func (w *Waits) Moved(store Store, p *projection.Projection, to Checkpoint) {
 	if w == nil {
 		return
@@ -57,7 +93,6 @@ func (w *Waits) Moved(store Store, p *projection.Projection, to Checkpoint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.partition(to.Partition)
-	at.moved = time.Now()
 	m.wake(at, to.Next)
 	if at.commands > 0 {
 		m.hasten()
@@ -79,8 +114,8 @@ type ModelWaits struct {
 
 // partitionWaits are the waiters of a partition, ordered by offset.
 type partitionWaits struct {
-	next  int64     // the highest known checkpoint
-	moved time.Time // when this process last moved the checkpoint
+	next  int64 // the highest known checkpoint
+	owned bool  // this process has the claim
 	heap  waiters
 
 	commands int // number of commands with waiters
@@ -182,20 +217,27 @@ func (m *ModelWaits) leave(at *partitionWaits, w *waiter) {
 }
 
 // AwaitCommand waits until a command is decided, the command's stream is
-// parked, the context ends, or the service stops. The result is true in the
-// first two cases.
-func (m *ModelWaits) AwaitCommand(ctx context.Context, stopping <-chan struct{}, c *eventlog.SentCommand) bool {
+// parked, the context ends, or the service stops. decided is true in the first
+// two cases. If the partition is past seen, the checkpoint of the caller's last
+// view, AwaitCommand doesn't wait, and moved is true: the command may be decided
+// since.
+func (m *ModelWaits) AwaitCommand(ctx context.Context, stopping <-chan struct{}, c *eventlog.SentCommand, seen int64) (decided, moved bool) {
 	w := &commandWaiter{command: c, woken: make(chan struct{})}
 	m.mu.Lock()
 	at := m.partition(c.Partition)
+	if at.next > seen {
+		m.mu.Unlock()
+		return false, true
+	}
 	at.commands++
 	m.commands[w] = true
 	m.look(at)
 	m.mu.Unlock()
-	return m.woken(ctx, stopping, w.woken, func() {
+	decided = m.woken(ctx, stopping, w.woken, func() {
 		m.forget(w)
 		m.waiting--
 	})
+	return decided, false
 }
 
 func (m *ModelWaits) forget(w *commandWaiter) {
@@ -207,7 +249,7 @@ func (m *ModelWaits) forget(w *commandWaiter) {
 // tidy forgets an unknown partition without waiters: clients can name
 // partitions that don't exist, another one each time.
 func (m *ModelWaits) tidy(n int32) {
-	if at := m.partitions[n]; at != nil && len(at.heap) == 0 && at.commands == 0 && at.next == 0 && at.moved.IsZero() {
+	if at := m.partitions[n]; at != nil && len(at.heap) == 0 && at.commands == 0 && at.next == 0 && !at.owned {
 		delete(m.partitions, n)
 	}
 }
@@ -219,9 +261,19 @@ func (m *ModelWaits) look(at *partitionWaits) {
 	if !m.polling {
 		m.polling = true
 		go m.poll()
-	} else if time.Since(at.moved) > localFor {
+	} else if !at.owned {
 		m.hasten()
 	}
+}
+
+// foreign says whether there are waiters for partitions of other processes.
+func (m *ModelWaits) foreign() bool {
+	for _, at := range m.partitions {
+		if !at.owned && (len(at.heap) > 0 || at.commands > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *ModelWaits) hasten() {
@@ -253,7 +305,7 @@ func (m *ModelWaits) woken(ctx context.Context, stopping, woken <-chan struct{},
 
 // poll asks the store for checkpoints, until there are no waiters.
 func (m *ModelWaits) poll() {
-	pause := pollFirst
+	pause := m.pause(pollFirst)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -276,12 +328,23 @@ func (m *ModelWaits) poll() {
 		// After an error poll tries again: every waiter has a deadline of its
 		// own.
 		if moved, err := m.ask(); err == nil && moved {
-			pause = pollFirst
+			pause = m.pause(pollFirst)
 		} else {
-			pause = min(pause*3/2, pollLast)
+			pause = m.pause(min(max(pause, pollFirst)*3/2, pollLast))
 		}
 		timer.Reset(pause)
 	}
+}
+
+// pause is the pause before a poll: other, or longer if all waiters wait for
+// partitions of this process.
+func (m *ModelWaits) pause(other time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting > 0 && !m.foreign() {
+		return pollOwned
+	}
+	return other
 }
 
 // ask reads the checkpoints, and the heads of streams with awaited commands.
@@ -301,7 +364,9 @@ func (m *ModelWaits) ask() (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	m.decided(heads)
+	m.mu.Lock()
+	m.decided(func(stream string) StreamHead { return heads[stream] })
+	m.mu.Unlock()
 	return m.Seen(checkpoints, false), nil
 }
 
@@ -317,55 +382,13 @@ func (m *ModelWaits) streams() []string {
 }
 
 // decided notes heads, and wakes the waiters of decided commands.
-func (m *ModelWaits) decided(heads map[string]StreamHead) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (m *ModelWaits) decided(headOf func(stream string) StreamHead) {
 	for w := range m.commands {
-		head := heads[w.command.Stream]
+		head := headOf(w.command.Stream)
 		if head.Parked != "" || head.HasDecided(w.command.CommandPosition) {
 			m.forget(w)
 			m.waiting--
 			close(w.woken)
 		}
 	}
-}
-
-// commandWaiter waits for the outcome of a command.
-type commandWaiter struct {
-	command *eventlog.SentCommand
-	woken   chan struct{}
-}
-
-// waiter waits for a partition to reach next.
-type waiter struct {
-	next  int64
-	woken chan struct{} // buffered: 1
-	index int           // in the heap; -1 once removed
-}
-
-// waiters implements [heap.Interface].
-type waiters []*waiter
-
-func (h waiters) Len() int           { return len(h) }
-func (h waiters) Less(i, j int) bool { return h[i].next < h[j].next }
-func (h waiters) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *waiters) Push(x any) {
-	w, _ := x.(*waiter)
-	w.index = len(*h)
-	*h = append(*h, w)
-}
-
-// Pop implements [heap.Interface].
-func (h *waiters) Pop() any {
-	last := len(*h) - 1
-	w := (*h)[last]
-	w.index = -1
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return w
 }

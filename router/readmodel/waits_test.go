@@ -40,9 +40,9 @@ func TestWaitsForPartitionsThatAreNotThere(t *testing.T) {
 			if m.Await(ctx, nil, 100+partition, 1) {
 				t.Errorf("partition %d has come to 1", 100+partition)
 			}
-			if m.AwaitCommand(ctx, nil, &eventlog.SentCommand{Stream: "1", ID: "c", CommandPlace: eventlog.CommandPlace{
+			if decided, _ := m.AwaitCommand(ctx, nil, &eventlog.SentCommand{Stream: "1", ID: "c", CommandPlace: eventlog.CommandPlace{
 				Partition: 200 + partition, CommandPosition: eventlog.CommandPosition{TopicID: "t"},
-			}}) {
+			}}, 0); decided {
 				t.Errorf("a command in partition %d was decided", 200+partition)
 			}
 			cancel()

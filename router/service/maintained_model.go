@@ -99,6 +99,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 		Partitions: m.kafka.Partitions,
 		BatchSize:  m.Config.QueryService.BatchSize,
 		Linger:     m.Config.QueryService.BatchLinger,
+		Pace:       &m.pace,
 		Waits:      &m.waits,
 		Logger:     m.Log,
 		Folded:     m.metrics.Batches(p.Name),

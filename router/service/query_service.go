@@ -19,6 +19,7 @@ type queryService struct {
 	store      readmodel.Generations
 	maintained []*maintainedModel
 	left       []*projection.Projection // kept up by other processes
+	pace       readmodel.Pace
 }
 
 func newQueryService(m *Process, store readmodel.Generations) *queryService {

@@ -1,0 +1,89 @@
+package readmodel_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/projection/projectiontest/orders"
+	"github.com/millrace/millrace/router/readmodel"
+)
+
+// viewsStore counts views.
+type viewsStore struct {
+	readmodel.Store
+	views atomic.Int64
+}
+
+func (s *viewsStore) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
+	s.views.Add(1)
+	return s.Store.View(ctx, p, fn)
+}
+
+// Waiters for a partition of this process are woken by the commit, without a
+// poll: for an offset, for a command, and for a command of a stream that is
+// parked.
+func TestACommitWakesWaitersWithoutAPoll(t *testing.T) {
+	const rounds = 20
+	w, waits := new(writer), new(readmodel.Waits)
+	for i := range rounds {
+		w.created(fmt.Sprint("u", i), "a")
+		r := &w.records[i]
+		r.CommandPosition = eventlog.CommandPosition{TopicID: "t", Offset: int64(i)}
+		r.Seal()
+	}
+	w.created("bad", "panics")
+	p, store := names(new(atomic.Bool)), &viewsStore{Store: memory(t)}
+	if err := store.Prepare(t.Context(), p, 1); err != nil {
+		t.Fatal(err)
+	}
+	e := &readmodel.Engine{
+		Projection: p, Store: store, Log: w, Events: orders.Registry, Partitions: 1, BatchSize: 10,
+		Waits: waits, Logger: slog.New(slog.DiscardHandler),
+	}
+	claim := kafka.NewClaim(t.Context(), 0, func(int64) {})
+	if _, err := e.Setup(claim); err != nil {
+		t.Fatal(err)
+	}
+	m := waits.Of(store, p)
+	waiting := make(chan bool)
+	await := func(stream string, offset int64) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		decided, moved := m.AwaitCommand(ctx, nil, &eventlog.SentCommand{Stream: order(stream), CommandPlace: eventlog.CommandPlace{
+			CommandPosition: eventlog.CommandPosition{TopicID: "t", Offset: offset},
+		}}, offset)
+		waiting <- decided && !moved
+	}
+	polled := 0
+	for i := range int64(rounds + 1) {
+		stream := fmt.Sprint("u", i)
+		if i == rounds {
+			stream = "bad"
+		}
+		go await(stream, i)
+		go func() { waiting <- m.Await(t.Context(), nil, 0, i+1) }()
+		time.Sleep(5 * time.Millisecond) // until both wait
+		before := store.views.Load()
+		e.Take(w.records[i])
+		if !<-waiting || !<-waiting {
+			t.Fatalf("record %d wakes nobody", i)
+		}
+		if store.views.Load() > before {
+			polled++
+		}
+	}
+	if polled > rounds/2 { // a safety net polls now and then
+		t.Errorf("%d of %d records were found by a poll", polled, rounds)
+	}
+	if decided, moved := m.AwaitCommand(t.Context(), nil, &eventlog.SentCommand{Stream: order("u1")}, 3); decided || !moved {
+		t.Errorf("after a move: decided %t, moved %t", decided, moved)
+	}
+	e.Cleanup(claim)
+}
