@@ -23,27 +23,36 @@ type contender struct {
 
 // target is a contender at work.
 type target struct {
-	url     string // for commands
-	queries string // for reads, "" for none
+	urls     map[string]string // all that the process has written
+	commands string            // for POST
+	queries  string            // for reads, without the path; "" for none
+	metrics  string            // for allocations, "" for none
 	// done says whether users 1 to last are all visible, and no command waits. done
 	// is nil for a contender without a read model.
 	done    func(ctx context.Context, last int) (bool, error)
 	process *exec.Cmd
+	users   int64 // created so far, by runs at a fixed rate
 }
 
 var (
-	bare  = contender{"bare net/http and mux", self("bare")}
-	plain = contender{"plain Watermill", self("plain")}
-	floor = contender{"the floor", self("floor")}
+	bare        = contender{"bare net/http and mux", self("bare")}
+	plain       = contender{"plain Watermill", self("plain")}
+	plainSQLite = contender{"plain Watermill, SQLite", self("plain-sqlite")}
+	floorSarama = contender{"the floor, sarama", self("floor-sarama")}
+	floorLinger = contender{"the floor, sarama with a linger", self("floor-linger")}
+	floorFranz  = contender{"the floor, franz-go", self("floor-franz")}
 )
 
 // served are the contenders in this program, by name. A contender writes lines of a
 // name and a URL, and serves until the context ends.
 var served = map[string]func(ctx context.Context, dir string, out io.Writer) error{
-	"bare":       serveBare,
-	"plain":      servePlain,
-	"floor":      serveFloor,
-	"far-broker": serveFarBroker,
+	"bare":         serveBare,
+	"plain":        func(ctx context.Context, dir string, out io.Writer) error { return servePlain(ctx, dir, out, false) },
+	"plain-sqlite": func(ctx context.Context, dir string, out io.Writer) error { return servePlain(ctx, dir, out, true) },
+	"floor-sarama": serveFloor(newSarama(0)),
+	"floor-linger": serveFloor(newSarama(saramaLinger)),
+	"floor-franz":  serveFloor(newFranz),
+	"far-broker":   serveFarBroker,
 }
 
 func serveContender(ctx context.Context, name string) error {
@@ -69,7 +78,7 @@ func self(name string) func(context.Context, string) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := &target{url: urls["commands"], queries: urls["queries"], process: process}
+		t := &target{urls: urls, commands: urls["commands"], queries: urls["queries"], metrics: urls["metrics"], process: process}
 		if done, ok := urls["done"]; ok {
 			t.done = func(ctx context.Context, last int) (bool, error) {
 				status, err := get(ctx, fmt.Sprintf("%s?last=%d", done, last))
@@ -104,10 +113,25 @@ func startProcess(ctx context.Context, dir, last, binary string, args ...string)
 	return process, urls, nil
 }
 
-// stop ends the process, and returns the processor time of its life.
-func (t *target) stop() time.Duration {
+// stop ends the process.
+func (t *target) stop() {
 	_ = errors.Join(t.process.Process.Signal(syscall.SIGTERM), t.process.Wait()) // all is measured
-	return t.process.ProcessState.UserTime() + t.process.ProcessState.SystemTime()
+}
+
+// together starts contenders, each with a folder of its own, and calls do while all
+// run.
+func together(ctx context.Context, contenders []contender, do func([]*target) error) error {
+	if len(contenders) == 0 {
+		return do(nil)
+	}
+	return inFolder(func(dir string) error {
+		t, err := contenders[0].start(ctx, dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", contenders[0].name, err)
+		}
+		defer t.stop()
+		return together(ctx, contenders[1:], func(others []*target) error { return do(append([]*target{t}, others...)) })
+	})
 }
 
 // drained waits until done is true.

@@ -17,9 +17,9 @@ const away = 10 * time.Millisecond
 
 var broker = contender{"a broker that is far", self("far-broker")}
 
-// far is the throughput with a far broker, such as a broker with replicas in other
-// places. A program that handles a message at a time waits for each answer. The far
-// broker is embedded, in a process of its own; requests and answers are late.
+// far is throughput and latency with a far broker, such as a broker with replicas in
+// other places. A program that handles a message at a time waits for each answer. The
+// far broker is embedded, in a process of its own; requests and answers are late.
 func far(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
 		t, err := broker.start(ctx, dir)
@@ -28,7 +28,7 @@ func far(ctx context.Context, b *bench) (rows []row, err error) {
 		}
 		defer t.stop()
 		before, was := os.LookupEnv("KAFKA_BROKERS")
-		if err := os.Setenv("KAFKA_BROKERS", t.url); err != nil { // for contenders, too
+		if err := os.Setenv("KAFKA_BROKERS", t.commands); err != nil { // for contenders, too
 			return err
 		}
 		defer func() {
@@ -36,21 +36,23 @@ func far(ctx context.Context, b *bench) (rows []row, err error) {
 				_ = os.Setenv("KAFKA_BROKERS", before)
 			}
 		}()
-		third := *b
-		third.commands /= 3
-		one := "query_service.read_models=users"
-		made, err := compare(ctx, &third, plain, millrace(one))
+		made, err := compare(ctx, b.part(3), plain, millrace())
 		if err != nil {
 			return err
 		}
-		plain := median(made[0].perSecond)
-		for i, producers := range []string{"one producer", "a producer for each partition"} {
-			ours := median(made[1+i].perSecond)
-			rows = append(rows, row{
-				fmt.Sprintf("POST to visible, one read model, the broker %s away, %s", away, producers), perSecond(ours),
-				"plain Watermill " + perSecond(plain), ours / plain, "",
-			})
+		rows = append(rows, row{
+			fmt.Sprintf("POST to visible, the broker %s away, %d connections", away, b.clients), perSecond(made[1].rate()),
+			named("plain Watermill", perSecond(made[0].rate())), made[1].rate() / made[0].rate(), atLeast(2.5, 1.5),
+		})
+		slow, err := latencyInTurn(ctx, b, latencyRates[:1], []contender{plain, millrace()}, nil)
+		if err != nil {
+			return err
 		}
+		ours, limit := median(slow[0][1].p50), median(slow[0][0].p50)
+		rows = append(rows, row{
+			fmt.Sprintf("POST to visible, the broker %s away, %d/s, p50", away, latencyRates[0]), milliseconds(ours),
+			named("plain Watermill", milliseconds(limit)), ours / limit, goal{},
+		})
 		return nil
 	})
 	return rows, err

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,15 +22,14 @@ func growth(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	users := func(s *system) string { return fmt.Sprintf("%d users", s.users) }
-	megabytes := func(s *system) string { return fmt.Sprintf("%.0f MB", s.memory/1e6) }
 	least := systems[0]
 	for _, s := range systems[min(1, len(systems)-1):] { // a lone system is compared with itself
 		ours, limit := median(s.perSecond), median(least.perSecond)
-		cpu := micros("processor time a command, "+users(s), s.rates, users(least), least.rates)
+		cpu := micros("processor time a command, "+users(s), &s.rates, users(least), &least.rates, goal{})
 		rows = append(rows,
-			row{"POST to visible, " + users(s), perSecond(ours), users(least) + " " + perSecond(limit), ours / limit, ""},
+			row{"POST to visible, " + users(s), perSecond(ours), named(users(least), perSecond(limit)), ours / limit, goal{}},
 			cpu,
-			row{"memory of the process, " + users(s), megabytes(s), users(least) + " " + megabytes(least), s.memory / least.memory, ""})
+			row{"memory of the process, " + users(s), megabytes(s.memory), named(users(least), megabytes(least.memory)), s.memory / least.memory, goal{}})
 	}
 	return rows, nil
 }
@@ -63,7 +60,7 @@ func grow(ctx context.Context, b *bench, sizes []int, others []*system) (all []*
 		if err := importUsers(ctx, dir, sizes[0]); err != nil {
 			return err
 		}
-		t, _, err := startMillrace(ctx, dir)
+		t, err := startMillrace(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -93,7 +90,7 @@ func inTurn(ctx context.Context, b *bench, systems []*system) error {
 	}
 	for _, s := range systems {
 		var err error
-		if s.memory, err = s.idleMemory(ctx); err != nil {
+		if s.memory, err = s.idleMemory(ctx, idleFor); err != nil {
 			return err
 		}
 	}
@@ -115,7 +112,7 @@ func (s *system) run(ctx context.Context, clients, commands int) error {
 	for range clients {
 		loops.Go(func() error {
 			for n := sent.Add(1); n <= int64(commands); n = sent.Add(1) {
-				status, err := rename(looping, client, s.url, strconv.Itoa(rand.IntN(s.users)), fmt.Sprintf("Run %d %d", s.created, n), false)
+				status, err := rename(looping, client, s.commands, strconv.Itoa(rand.IntN(s.users)), fmt.Sprintf("Run %d %d", s.created, n), false)
 				if err != nil {
 					return err
 				}
@@ -131,7 +128,7 @@ func (s *system) run(ctx context.Context, clients, commands int) error {
 	}
 	last := int64(s.users) + s.created // 0 is a user too
 	s.created++
-	if _, err := post(ctx, client, s.url, last); err != nil {
+	if _, err := post(ctx, client, s.commands, last); err != nil {
 		return err
 	}
 	if err := s.drained(ctx, int(last)); err != nil {
@@ -142,20 +139,4 @@ func (s *system) run(ctx context.Context, clients, commands int) error {
 	s.perSecond = append(s.perSecond, float64(commands)/took.Seconds())
 	s.micros = append(s.micros, float64((after-before).Microseconds())/float64(commands))
 	return err
-}
-
-// processorTime is the processor time of the process so far: fields 14 and 15 of
-// /proc/PID/stat, in hundredths of a second (proc_pid_stat(5)).
-func (t *target) processorTime() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.process.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name may have spaces; field 3 is the first after the name
-	if len(fields) < 13 {
-		return 0, errors.New("/proc/PID/stat has no processor time")
-	}
-	user, errUser := strconv.Atoi(string(fields[11]))
-	system, errSystem := strconv.Atoi(string(fields[12]))
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(errUser, errSystem)
 }

@@ -4,197 +4,176 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"slices"
-	"sync"
+	"os"
+	"path/filepath"
 	"time"
 
-	"github.com/IBM/sarama"
-	"golang.org/x/sync/errgroup"
-
-	"github.com/millrace/millrace/router/config"
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/jackc/pgx/v5"
 )
 
-const (
-	// latencyFor is the length of a run.
-	latencyFor = 2 * time.Second
-	// latencyRuns is the number of runs of each rate. The median counts.
-	latencyRuns = 5
-)
+// latencyRates are the commands a second of the goals.
+var latencyRates = []int{200, 1000}
 
-// linger is how long a read model waits for more records, by default.
-var linger = config.Default().QueryService.BatchLinger
-
-// latency is the time from a POST until the command is visible, at fixed rates: the
-// next command doesn't wait for the last command. A command is visible when GET with
-// the command's position answers. The limit is the linger, and four times (p50) or
-// ten times (p99) the time of a message from a producer to a consumer on the same
-// broker.
-func latency(ctx context.Context, _ *bench) (rows []row, err error) {
+// latency is the time from a POST until the command is visible, at fixed rates. A time
+// begins when the command is due. Contenders run beside each other, and the load goes
+// to each in turn. On PostgreSQL the limit is plain Watermill and two of the server's
+// own commits.
+func latency(ctx context.Context, b *bench) ([]row, error) {
+	rows, err := latencyOn(ctx, b, "SQLite", nil, millrace())
+	if err != nil || os.Getenv("POSTGRES_URL") == "" {
+		return rows, err
+	}
 	err = inFolder(func(dir string) error {
-		t, urls, err := startMillrace(ctx, dir)
+		url, drop, err := newSchema(ctx, filepath.Base(dir))
 		if err != nil {
 			return err
 		}
-		defer t.stop()
-		trip, err := newRoundTrip(logAt(dir, urls))
-		if err != nil {
-			return err
-		}
-		defer trip.close()
-		user := int64(0)
-		for _, perSecond := range []int{200, 1000} {
-			var visible, bare [2][]float64 // p50 and p99
-			for range latencyRuns {
-				client := newClient(perSecond) // an open loop waits for no connection
-				took, err := openLoop(ctx, perSecond, func(ctx context.Context, n int64) error {
-					return postAndRead(ctx, client, t.url, urls["queries"], user+n)
-				})
-				if err != nil {
-					return err
-				}
-				user += int64(len(took))
-				limit, err := openLoop(ctx, perSecond, trip.once)
-				if err != nil {
-					return err
-				}
-				client.CloseIdleConnections()
-				for i, q := range []float64{0.5, 0.99} {
-					visible[i] = append(visible[i], quantile(took, q))
-					bare[i] = append(bare[i], quantile(limit, q))
-				}
-			}
-			for i, q := range []struct {
-				name  string
-				times float64
-			}{{"p50", 4}, {"p99", 10}} {
-				ours, trips := median(visible[i]), median(bare[i])
-				limit := q.times*trips + linger.Seconds()*1000
-				rows = append(rows, row{
-					fmt.Sprintf("POST to visible, %d/s, %s", perSecond, q.name), fmt.Sprintf("%.1f ms", ours),
-					fmt.Sprintf("%.0f round trips of %.1f ms, and linger: %.1f ms", q.times, trips, limit), ours / limit, "≤ 1",
-				})
-			}
-		}
-		return nil
+		more, err := latencyOn(ctx, b, "PostgreSQL", &commits{url: url}, millrace("store.driver=postgres", "store.postgres.url="+url))
+		rows = append(rows, more...)
+		return errors.Join(err, drop())
 	})
 	return rows, err
 }
 
-// openLoop calls do at a fixed rate for latencyFor, and returns the time of each call
-// from its due time, in ms.
-func openLoop(ctx context.Context, perSecond int, do func(ctx context.Context, n int64) error) ([]float64, error) {
-	took := make([]float64, int(latencyFor.Seconds()*float64(perSecond)))
-	work, ctx := errgroup.WithContext(ctx)
-	began := time.Now()
-	for i := range took {
-		at := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
-		time.Sleep(time.Until(at))
-		work.Go(func() error {
-			err := do(ctx, int64(i)+1)
-			took[i] = time.Since(at).Seconds() * 1000
-			return err
+// measured are the results of a contender at a fixed rate, a number for each run.
+type measured struct {
+	ackedP50, p50, p99 []float64 // ms
+	micros             []float64 // of processor time, for each command and its read
+}
+
+// add runs a contender once at a fixed rate.
+func (m *measured) add(ctx context.Context, b *bench, t *target, perSecond int) error {
+	before, err := t.processorTime()
+	if err != nil {
+		return err
+	}
+	a, last, err := fixedRate(ctx, t, perSecond, b.length, t.users, true)
+	if err != nil {
+		return err
+	}
+	after, err := t.processorTime()
+	m.ackedP50 = append(m.ackedP50, quantile(a.acked, 0.5))
+	m.p50 = append(m.p50, quantile(a.visible, 0.5))
+	m.p99 = append(m.p99, quantile(a.visible, 0.99))
+	m.micros = append(m.micros, float64((after-before).Microseconds())/float64(last-t.users))
+	t.users = last
+	return err
+}
+
+// latencyInTurn runs contenders in turn, at each rate. between, if there is one, runs
+// beside the contenders, once in a round.
+func latencyInTurn(ctx context.Context, b *bench, perSecond []int, contenders []contender, between func() error) (made [][]measured, err error) {
+	err = together(ctx, contenders, func(targets []*target) error {
+		for _, rate := range perSecond {
+			of := make([]measured, len(targets))
+			for range b.runs {
+				for i, t := range targets {
+					if err := of[i].add(ctx, b, t, rate); err != nil {
+						return fmt.Errorf("%s: %w", contenders[i].name, err)
+					}
+				}
+				if between != nil {
+					if err := between(); err != nil {
+						return err
+					}
+				}
+			}
+			made = append(made, of)
+		}
+		return nil
+	})
+	return made, err
+}
+
+// latencyOn measures Millrace on a database.
+func latencyOn(ctx context.Context, b *bench, store string, server *commits, ours contender) (rows []row, err error) {
+	var between func() error
+	contenders := []contender{plain, ours, plainSQLite}
+	added := ""
+	if server != nil {
+		contenders, added = contenders[:2], " and 2 commits"
+		between = func() error { return server.run(ctx) }
+	}
+	made, err := latencyInTurn(ctx, b, latencyRates, contenders, between)
+	if err != nil {
+		return nil, err
+	}
+	for i, perSecond := range latencyRates {
+		plain, ours := &made[i][0], &made[i][1]
+		for _, q := range []struct {
+			name  string
+			of    func(*measured) []float64
+			added []float64 // by run: a commit of the server
+			goal  goal
+		}{
+			{"p50", func(m *measured) []float64 { return m.p50 }, server.times(0.5), atMost(latencyGoal[perSecond][0], latencyGoal[perSecond][1])},
+			{"p99", func(m *measured) []float64 { return m.p99 }, server.times(0.99), atMost(2, 3)},
+		} {
+			what := fmt.Sprintf("POST to visible in %s, %d/s, %s", store, perSecond, q.name)
+			got, limit := median(q.of(ours)), median(q.of(plain))
+			if server != nil {
+				limit += 2 * median(q.added)
+			}
+			rows = append(rows, row{what, milliseconds(got), named("plain Watermill"+added, milliseconds(limit)), got / limit, q.goal})
+			if server == nil {
+				limit = median(q.of(&made[i][2]))
+				rows = append(rows, row{what, milliseconds(got), named("plain Watermill, SQLite", milliseconds(limit)), got / limit, goal{}})
+			}
+		}
+		if server == nil {
+			got, limit := median(ours.ackedP50), median(plain.ackedP50)
+			rows = append(rows, row{fmt.Sprintf("POST to acked, %d/s, p50", perSecond), milliseconds(got), named("plain Watermill", milliseconds(limit)), got / limit, atMost(1.3, 1.8)})
+		}
+		got, limit := median(ours.micros), median(plain.micros)
+		rows = append(rows, row{
+			fmt.Sprintf("processor time a command and its read in %s, %d/s", store, perSecond), microseconds(got),
+			named("plain Watermill", microseconds(limit)), got / limit, goal{},
 		})
 	}
-	return took, work.Wait()
+	return rows, nil
 }
 
-// postAndRead creates a user, and reads the user.
-func postAndRead(ctx context.Context, client *http.Client, commands, queries string, user int64) error {
-	position, err := post(ctx, client, commands, user)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/users/%d", queries, user), http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Read-After", position)
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, response.Body) // keeps the connection
-	if err := response.Body.Close(); err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("user %d: %s", user, response.Status)
-	}
-	return nil
+// latencyGoal is target and bar of the p50, by commands a second.
+var latencyGoal = map[int][2]float64{200: {1.5, 2}, 1000: {2, 2.7}}
+
+// commits measures commits of a PostgreSQL: a row in a transaction, a transaction at
+// a time.
+type commits struct {
+	url      string
+	p50, p99 []float64 // ms, by run
 }
 
-// roundTrip sends bare messages through a broker, and consumes the messages.
-type roundTrip struct {
-	topic    string
-	producer sarama.SyncProducer
-	consumer sarama.Consumer
-	messages sarama.PartitionConsumer
+// commitRuns is the number of commits in a run.
+const commitRuns = 200
 
-	mu      sync.Mutex
-	waiting map[int64]chan struct{} // by offset: closed when the message has come
-}
-
-func newRoundTrip(k *kafka.Kafka) (r *roundTrip, err error) {
-	config := sarama.NewConfig()
-	config.Version = sarama.V2_8_0_0
-	config.Producer.RequiredAcks = sarama.WaitForAll
-	config.Producer.Return.Successes = true
-	admin, err := sarama.NewClusterAdmin(k.Brokers, config)
-	if err != nil {
-		return nil, err
-	}
-	r = &roundTrip{topic: k.Topic("round-trip"), waiting: map[int64]chan struct{}{}}
-	err = admin.CreateTopic(r.topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false)
-	if err = errors.Join(err, admin.Close()); err != nil {
-		return nil, err
-	}
-	if r.producer, err = sarama.NewSyncProducer(k.Brokers, config); err != nil {
-		return nil, err
-	}
-	if r.consumer, err = sarama.NewConsumer(k.Brokers, config); err != nil {
-		return nil, err
-	}
-	if r.messages, err = r.consumer.ConsumePartition(r.topic, 0, sarama.OffsetOldest); err != nil {
-		return nil, err
-	}
-	go func() {
-		for m := range r.messages.Messages() {
-			close(r.at(m.Offset))
-		}
-	}()
-	return r, nil
-}
-
-func (r *roundTrip) at(offset int64) chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.waiting[offset] == nil {
-		r.waiting[offset] = make(chan struct{})
-	}
-	return r.waiting[offset]
-}
-
-func (r *roundTrip) once(ctx context.Context, _ int64) error {
-	_, offset, err := r.producer.SendMessage(&sarama.ProducerMessage{Topic: r.topic, Value: sarama.StringEncoder("a message as long as a command is, or some such")})
-	if err != nil {
-		return err
-	}
-	select {
-	case <-r.at(offset):
+func (c *commits) times(q float64) []float64 {
+	switch {
+	case c == nil:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case q == 0.5:
+		return c.p50
+	default:
+		return c.p99
 	}
 }
 
-func (r *roundTrip) close() {
-	_ = errors.Join(r.producer.Close(), r.messages.Close(), r.consumer.Close()) // all is measured
-}
-
-func quantile(of []float64, q float64) float64 {
-	sorted := slices.Sorted(slices.Values(of))
-	return sorted[int(q*float64(len(sorted)-1))]
+func (c *commits) run(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, c.url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // all is measured
+	if _, err := conn.Exec(ctx, "CREATE TABLE IF NOT EXISTS bench_commits (id BIGINT PRIMARY KEY, name TEXT)"); err != nil {
+		return err
+	}
+	took := make([]float64, commitRuns)
+	for i := range took {
+		began := time.Now()
+		if _, err := conn.Exec(ctx, "INSERT INTO bench_commits VALUES ($1, 'a name') ON CONFLICT (id) DO UPDATE SET name = excluded.name", i); err != nil {
+			return err
+		}
+		took[i] = time.Since(began).Seconds() * 1000
+	}
+	c.p50, c.p99 = append(c.p50, quantile(took, 0.5)), append(c.p99, quantile(took, 0.99))
+	return nil
 }

@@ -1,69 +1,71 @@
-// Command bench measures Millrace against its limits, side by side in one run, on any
+// Command bench measures Millrace beside its limits, side by side in one run, on any
 // machine: read the ratios, not the rates.
 //
 // Each contender is a process of its own, and the load comes from this process, so
 // the processor time of a contender has no load in it. With $KAFKA_BROKERS set, the
-// contenders use this cluster instead of embedded brokers.
+// contenders use this cluster instead of embedded brokers. With $POSTGRES_URL set,
+// some measures run on PostgreSQL too.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
+	"time"
 )
 
 // bench is the options of a run.
 type bench struct {
 	commands, clients, runs, users, events int
+	length, quiet                          time.Duration
 	against                                string // another build of Millrace, "" for none
 }
 
 // measure is a part of the table. run measures, and returns rows.
 type measure struct {
 	name string
+	runs int // of each contender, without -runs; the median counts
 	run  func(ctx context.Context, b *bench) ([]row, error)
 }
 
 // measures are all measures, in the order of the table.
 var measures = []measure{
-	{"throughput", throughput},
-	{"far", far},
-	{"growth", growth},
-	{"one-partition", onePartition},
-	{"latency", latency},
-	{"parked", parked},
-	{"reads", reads},
-	{"restart", restart},
-	{"rebuild", rebuild},
-	{"lag", lag},
-	{"against", against},
-}
-
-// row is a line of the table.
-type row struct {
-	what  string // the measured thing
-	got   string
-	limit string // the limit, measured in the same run
-	ratio float64
-	want  string // the wanted ratio, "" for none
+	{"latency", 5, latency},
+	{"one-connection", 3, oneConnection},
+	{"throughput", 3, throughput},
+	{"throughput-256", 3, throughput256},
+	{"catch-up", 3, catchUp},
+	{"memory", 3, memory},
+	{"far", 3, far},
+	{"against", 5, against},
+	{"one-partition", 3, onePartition},
+	{"growth", 3, growth},
+	{"parked", 5, parked},
+	{"reads", 3, reads},
+	{"restart", 1, restart},
+	{"rebuild", 3, rebuild},
 }
 
 func main() {
 	var b bench
-	flag.IntVar(&b.commands, "commands", 60_000, "commands in a run")
+	flag.IntVar(&b.commands, "commands", 60_000, "commands in a run; some measures take a part")
 	flag.IntVar(&b.clients, "clients", 64, "keep-alive clients")
-	flag.IntVar(&b.runs, "runs", 3, "runs of each, of which the median counts")
+	flag.IntVar(&b.runs, "runs", 0, "runs of each contender, of which the median counts; 0 is 5 for latencies and 3 for rates")
 	flag.IntVar(&b.users, "users", usersAsked(), "the most users in a log; $BENCH_USERS sets it too")
-	flag.IntVar(&b.events, "events", 200_000, "events in the log that read models are rebuilt from")
+	flag.IntVar(&b.events, "events", 1_000_000, "events in the log that read models are made from")
+	flag.DurationVar(&b.length, "length", 4*time.Second, "how long a run at a fixed rate takes")
+	flag.DurationVar(&b.quiet, "quiet", time.Minute, "how long a process idles before its memory counts")
 	flag.StringVar(&b.against, "against", "", "another build of Millrace, a `file`: measure \"against\" runs both in turn")
 	only := flag.String("only", "", "the `measures` to run, by comma: "+strings.Join(names(), ", ")+"; all without")
+	markdown := flag.Bool("markdown", false, "print the table in Markdown")
 	serve := flag.String("serve", "", "be the contender of this `name`, for a bench that runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -71,7 +73,8 @@ func main() {
 	if *serve != "" {
 		err = serveContender(ctx, *serve)
 	} else {
-		err = b.run(ctx, *only)
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) // the pacer sleeps in a system call
+		err = b.run(ctx, *only, *markdown)
 	}
 	stop()
 	if err != nil {
@@ -80,12 +83,12 @@ func main() {
 	}
 }
 
-// usersAsked is $BENCH_USERS, or a number of users for a short run.
+// usersAsked is $BENCH_USERS, or the number of users that the goals are for.
 func usersAsked() int {
 	if n, err := strconv.Atoi(os.Getenv("BENCH_USERS")); err == nil {
 		return n
 	}
-	return 50_000
+	return goalUsers
 }
 
 func names() (names []string) {
@@ -95,7 +98,9 @@ func names() (names []string) {
 	return names
 }
 
-func (b *bench) run(ctx context.Context, only string) error {
+// run runs measures and prints the table. If a measure fails, run prints the rows of
+// the measures before.
+func (b *bench) run(ctx context.Context, only string, markdown bool) (err error) {
 	var chosen []string
 	if only != "" {
 		chosen = strings.Split(only, ",")
@@ -106,29 +111,40 @@ func (b *bench) run(ctx context.Context, only string) error {
 		}
 	}
 	fmt.Printf("On %s.\n\n", where())
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "measured\tMillrace\tits limit, in the same run\tratio\twanted\n")
+	var all []row
 	for _, m := range measures {
 		if chosen != nil && !slices.Contains(chosen, m.name) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s …\n", m.name)
-		rows, err := m.run(ctx, b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		of := *b
+		if of.runs == 0 {
+			of.runs = m.runs
 		}
-		for _, r := range rows {
-			ratio := ""
-			if r.limit != "" {
-				ratio = fmt.Sprintf("%.2f", r.ratio)
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.what, r.got, r.limit, ratio, r.want)
+		var rows []row
+		rows, err = m.run(ctx, &of)
+		all = append(all, rows...)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", m.name, err)
+			break
 		}
 	}
-	return table.Flush()
+	return errors.Join(err, printTable(os.Stdout, all, markdown))
+}
+
+// part is the options with a part of the commands.
+func (b *bench) part(of int) *bench {
+	small := *b
+	small.commands = max(b.commands/of, 1)
+	return &small
 }
 
 func median(of []float64) float64 {
 	sorted := slices.Sorted(slices.Values(of))
 	return sorted[len(sorted)/2]
+}
+
+func quantile(of []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[int(q*float64(len(sorted)-1))]
 }

@@ -16,22 +16,21 @@ import (
 // (key=value) beside the defaults. On a real cluster the role broker is left out.
 func millrace(settings ...string) contender {
 	return contender{"Millrace", func(ctx context.Context, dir string) (*target, error) {
-		t, _, err := startMillrace(ctx, dir, settings...)
-		return t, err
+		return startMillrace(ctx, dir, settings...)
 	}}
 }
 
-// startMillrace starts bin/millrace, and returns the URLs of the banner too.
-func startMillrace(ctx context.Context, dir string, settings ...string) (*target, map[string]string, error) {
+// startMillrace starts bin/millrace.
+func startMillrace(ctx context.Context, dir string, settings ...string) (*target, error) {
 	binary, err := filepath.Abs(filepath.Join("bin", "millrace"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return startBuild(ctx, dir, binary, settings...)
 }
 
 // startBuild starts a build of Millrace, from an absolute path.
-func startBuild(ctx context.Context, dir, binary string, settings ...string) (*target, map[string]string, error) {
+func startBuild(ctx context.Context, dir, binary string, settings ...string) (*target, error) {
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
 		args = append(args, "--set", address+".address=localhost:0")
@@ -47,20 +46,20 @@ func startBuild(ctx context.Context, dir, binary string, settings ...string) (*t
 	}
 	process, urls, err := startProcess(ctx, dir, "Try:", binary, args...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w (make build first)", err)
+		return nil, fmt.Errorf("%w (make build first)", err)
 	}
 	if err := ready(ctx, urls["admin"]); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return &target{
-		url: urls["commands"] + "/commands",
+		urls: urls, commands: urls["commands"] + "/commands", queries: urls["queries"], metrics: urls["admin"] + "/metrics",
 		// A ready process has no waiting command or record.
 		done: func(ctx context.Context, last int) (bool, error) {
 			status, err := get(ctx, fmt.Sprintf("%s/users/%d", urls["queries"], last))
 			return status == http.StatusOK && ready(ctx, urls["admin"]) == nil, err
 		},
 		process: process,
-	}, urls, nil
+	}, nil
 }
 
 // ready waits until the process is ready.
@@ -78,11 +77,11 @@ func ready(ctx context.Context, admin string) error {
 	}
 }
 
-// logAt is the log of a running Millrace in dir, by the URLs of the banner.
-func logAt(dir string, urls map[string]string) *kafka.Kafka {
+// logAt is the log of a running Millrace in dir.
+func logAt(dir string, t *target) *kafka.Kafka {
 	k := logIn(dir)
 	if k.Brokers == nil {
-		embedded, _, _ := strings.Cut(urls["kafka"], ",") // the folder stands behind the comma
+		embedded, _, _ := strings.Cut(t.urls["kafka"], ",") // the folder stands behind the comma
 		k.Brokers = []string{embedded}
 	}
 	return k

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// besideRuns is the number of runs beside a parked user, and of runs without.
-	besideRuns = 5
 	// besideUsers users get besideEach commands in a run. Each command waits for its
 	// outcome.
 	besideUsers, besideEach = 16, 40
@@ -29,21 +27,21 @@ const (
 // user.
 func parked(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
-		t, urls, err := startMillrace(ctx, dir)
+		t, err := startMillrace(ctx, dir)
 		if err != nil {
 			return err
 		}
 		defer t.stop()
-		if err := breakStream(ctx, logAt(dir, urls), "ill"); err != nil {
+		if err := breakStream(ctx, logAt(dir, t), "ill"); err != nil {
 			return err
 		}
 		client := newClient(b.clients)
 		defer client.CloseIdleConnections()
 		var ill, well, ratios []float64
-		for run := range besideRuns {
+		for run := range b.runs {
 			var p99 [2]float64
 			for i, crowd := range []string{"ill", "well"} {
-				took, err := beside(ctx, client, t.url, crowd, run)
+				took, err := beside(ctx, client, t.commands, crowd, run)
 				if err != nil {
 					return err
 				}
@@ -52,8 +50,8 @@ func parked(ctx context.Context, b *bench) (rows []row, err error) {
 			ill, well, ratios = append(ill, p99[0]), append(well, p99[1]), append(ratios, p99[0]/p99[1])
 		}
 		rows = append(rows, row{
-			"POST to outcome beside a parked user, p99", fmt.Sprintf("%.1f ms", median(ill)),
-			fmt.Sprintf("nobody parked %.1f ms", median(well)), median(ratios), "≤ 1.5",
+			"POST to outcome beside a parked user, p99", milliseconds(median(ill)),
+			named("nobody parked", milliseconds(median(well))), median(ratios), atMost(1.5, 1.5),
 		})
 		return nil
 	})

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // onePartition compares the rates with a single partition and with twelve. A
 // partition processor decides many commands at a time.
@@ -12,6 +9,6 @@ func onePartition(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	one, twelve := median(made[0].perSecond), median(made[1].perSecond)
-	return []row{{"one partition", fmt.Sprintf("%.0f/s", one), fmt.Sprintf("12 partitions %.0f/s", twelve), one / twelve, "≥ 0.8"}}, nil
+	one, twelve := made[0].rate(), made[1].rate()
+	return []row{{"POST to visible, one partition", perSecond(one), named("12 partitions", perSecond(twelve)), one / twelve, atLeast(0.8, 0.8)}}, nil
 }

@@ -32,13 +32,13 @@ func reads(ctx context.Context, b *bench) (rows []row, err error) {
 			return err
 		}
 		defer limit.stop()
-		ours, urls, err := startMillrace(ctx, dir)
+		ours, err := startMillrace(ctx, dir)
 		if err != nil {
 			return err
 		}
 		defer ours.stop()
 		n := min(b.users, readUsers)
-		if err := closedLoop(ctx, ours.url, b.clients, n); err != nil {
+		if err := closedLoop(ctx, ours.commands, b.clients, n); err != nil {
 			return err
 		}
 		if err := ours.drained(ctx, n); err != nil {
@@ -48,34 +48,34 @@ func reads(ctx context.Context, b *bench) (rows []row, err error) {
 		for _, kind := range []struct {
 			what, limit, path string
 			writes, beside    bool // commands come in, and beside the limit too
-			want              string
+			goal              goal
 		}{
-			{"GET a user", "bare HTTP", "/users/%d", false, false, ""},
-			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP beside as many", "/users/%d", true, true, "≥ 0.5"},
-			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP alone", "/users/%d", true, false, ""},
-			{"GET 1,000 users", "bare HTTP", "/users?limit=1000", false, false, ""},
+			{"GET a user", "bare HTTP", "/users/%d", false, false, goal{}},
+			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP beside as many", "/users/%d", true, true, atLeast(0.5, 0.5)},
+			{fmt.Sprintf("GET a user, %d commands/s come in", readWrites), "bare HTTP alone", "/users/%d", true, false, goal{}},
+			{"GET 1,000 users", "bare HTTP", "/users?limit=1000", false, false, goal{}},
 		} {
 			var made, bare []read
 			for range b.runs {
 				writes, beside := "", ""
 				if kind.writes {
-					writes = ours.url
+					writes = ours.commands
 				}
 				if kind.beside {
-					beside = ours.url
+					beside = ours.commands
 				}
 				one, err := r.run(ctx, limit.queries+kind.path, beside)
 				if err != nil {
 					return err
 				}
 				bare = append(bare, one)
-				if one, err = r.run(ctx, urls["queries"]+kind.path, writes); err != nil {
+				if one, err = r.run(ctx, ours.queries+kind.path, writes); err != nil {
 					return err
 				}
 				made = append(made, one)
 			}
 			got, most := medianRead(made), medianRead(bare)
-			rows = append(rows, row{kind.what, got.String(), kind.limit + " " + most.String(), got.perSecond / most.perSecond, kind.want})
+			rows = append(rows, row{kind.what, got.String(), named(kind.limit, most.String()), got.perSecond / most.perSecond, kind.goal})
 		}
 		return nil
 	})

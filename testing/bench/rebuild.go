@@ -29,16 +29,16 @@ type database struct {
 	name string
 	// open opens an empty database. Deleting dir, or drop, deletes the database.
 	open func(ctx context.Context, dir string) (store *sqlstore.Store, drop func() error, err error)
-	// The wanted ratios of a rebuild, to a consumer that decodes, and to a
+	// The goals of a rebuild, to a consumer that decodes, and to a
 	// transaction an event.
-	wantDecoded, wantSingle string
+	decoded, single goal
 }
 
 // databases are SQLite, and the PostgreSQL of $POSTGRES_URL.
 func databases() []database {
-	all := []database{{"SQLite", openSQLite, "≥ 0.4", "≥ 10"}}
+	all := []database{{"SQLite", openSQLite, atLeast(0.36, 0.3), atLeast(10, 10)}}
 	if os.Getenv("POSTGRES_URL") != "" {
-		all = append(all, database{"PostgreSQL", openPostgres, "", "≥ 5"})
+		all = append(all, database{"PostgreSQL", openPostgres, goal{}, atLeast(5, 5)})
 	}
 	return all
 }
@@ -50,11 +50,22 @@ func openSQLite(ctx context.Context, dir string) (*sqlstore.Store, func() error,
 
 // openPostgres opens a new schema.
 func openPostgres(ctx context.Context, dir string) (*sqlstore.Store, func() error, error) {
+	at, drop, err := newSchema(ctx, filepath.Base(dir))
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlstore.OpenPostgres(ctx, at)
+	return store, drop, err
+}
+
+// newSchema makes a schema in the PostgreSQL of $POSTGRES_URL, and returns a URL with
+// this schema.
+func newSchema(ctx context.Context, name string) (at string, drop func() error, err error) {
 	server, err := url.Parse(os.Getenv("POSTGRES_URL"))
 	if err != nil {
-		return nil, nil, errors.New("can't read POSTGRES_URL")
+		return "", nil, errors.New("can't read POSTGRES_URL")
 	}
-	schema := pgx.Identifier{filepath.Base(dir)}.Sanitize()
+	schema := pgx.Identifier{name}.Sanitize()
 	exec := func(statement string) error {
 		conn, err := pgx.Connect(ctx, server.String())
 		if err != nil {
@@ -64,14 +75,13 @@ func openPostgres(ctx context.Context, dir string) (*sqlstore.Store, func() erro
 		return errors.Join(err, conn.Close(ctx))
 	}
 	if err := exec("CREATE SCHEMA " + schema); err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
 	here := *server
 	query := here.Query()
 	query.Set("search_path", schema)
 	here.RawQuery = query.Encode()
-	store, err := sqlstore.OpenPostgres(ctx, here.String())
-	return store, func() error { return exec("DROP SCHEMA " + schema + " CASCADE") }, err
+	return here.String(), func() error { return exec("DROP SCHEMA " + schema + " CASCADE") }, nil
 }
 
 // rebuild is the speed of a rebuild of the list of users from the log, up to the
@@ -98,25 +108,16 @@ func rebuild(ctx context.Context, b *bench) (rows []row, err error) {
 				}
 			}
 			what := fmt.Sprintf("rebuild of %d events, %d users, into %s", b.events, b.events/eventsAUser, database.name)
-			ours, limit := median(rebuilt.perSecond), median(decoded.perSecond)
+			ours, limit := rebuilt.rate(), decoded.rate()
 			rows = append(rows,
-				row{what, perSecond(ours), "decoding only " + perSecond(limit), ours / limit, database.wantDecoded},
-				row{what, perSecond(ours), "a transaction an event " + perSecond(median(single.perSecond)), ours / median(single.perSecond), database.wantSingle},
-				micros("processor time of an event rebuilt into "+database.name, rebuilt, "decoding only", decoded),
-				micros("processor time of an event rebuilt into "+database.name, rebuilt, "a transaction an event", single))
+				row{what, perSecond(ours), named("decoding only", perSecond(limit)), ours / limit, database.decoded},
+				row{what, perSecond(ours), named("a transaction an event", perSecond(single.rate())), ours / single.rate(), database.single},
+				micros("processor time of an event rebuilt into "+database.name, &rebuilt, "decoding only", &decoded, goal{}),
+				micros("processor time of an event rebuilt into "+database.name, &rebuilt, "a transaction an event", &single, goal{}))
 		}
 		return nil
 	})
 	return rows, err
-}
-
-func perSecond(rate float64) string { return fmt.Sprintf("%.0f/s", rate) }
-
-// micros compares processor times: other processes on the machine change processor
-// times less than rates. The time of an embedded broker counts too.
-func micros(what string, ours rates, than string, limit rates) row {
-	a, b := median(ours.micros), median(limit.micros)
-	return row{what, fmt.Sprintf("%.1f µs", a), fmt.Sprintf("%s %.1f µs", than, b), a / b, ""}
 }
 
 // time calls do for n things in this process, and adds the rate and the processor

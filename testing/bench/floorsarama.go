@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/rcrowley/go-metrics"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/router/kafka"
+)
+
+// saramaLinger is how long a producer with a linger gathers messages for a request.
+const saramaLinger = 2 * time.Millisecond
+
+// saramaFloor is the floor's client by sarama: an idempotent producer, and consumers
+// without a group.
+type saramaFloor struct {
+	log       *kafka.Kafka
+	config    *sarama.Config
+	producer  sarama.AsyncProducer
+	consumers []sarama.Consumer // a consumer for each topic: the topics of a consumer wait for each other
+	readers   []sarama.PartitionConsumer
+	running   errgroup.Group
+}
+
+func newSarama(linger time.Duration) func(*kafka.Kafka) (floorClient, error) {
+	return func(log *kafka.Kafka) (floorClient, error) {
+		metrics.UseNilMetrics = true
+		config := sarama.NewConfig()
+		config.Version = sarama.V2_8_0_0
+		config.Producer.RequiredAcks = sarama.WaitForAll
+		config.Producer.Idempotent = true
+		config.Net.MaxOpenRequests = 1
+		config.Producer.Flush.Frequency = linger
+		config.Producer.Return.Successes = true
+		config.ChannelBufferSize = 1 << 12
+		producer, err := sarama.NewAsyncProducer(log.Brokers, config)
+		if err != nil {
+			return nil, err
+		}
+		f := &saramaFloor{log: log, config: config, producer: producer}
+		told := func(m *sarama.ProducerMessage, err error) {
+			if sent, ok := m.Metadata.(func(error)); ok && sent != nil {
+				sent(err)
+			}
+		}
+		f.running.Go(func() error {
+			for m := range producer.Successes() {
+				told(m, nil)
+			}
+			return nil
+		})
+		f.running.Go(func() (failed error) {
+			for e := range producer.Errors() {
+				failed = e
+				told(e.Msg, e.Err)
+			}
+			return failed
+		})
+		return f, nil
+	}
+}
+
+// send implements [floorClient].
+func (f *saramaFloor) send(topic string, key, value []byte, sent func(error)) {
+	f.producer.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(value), Metadata: sent}
+}
+
+// read implements [floorClient].
+func (f *saramaFloor) read(topic string, fn func(key, value []byte) error) error {
+	consumer, err := sarama.NewConsumer(f.log.Brokers, f.config)
+	if err != nil {
+		return err
+	}
+	f.consumers = append(f.consumers, consumer)
+	for partition := range f.log.Partitions {
+		reader, err := consumer.ConsumePartition(topic, partition, sarama.OffsetOldest)
+		if err != nil {
+			return err
+		}
+		f.readers = append(f.readers, reader)
+		f.running.Go(func() error {
+			for m := range reader.Messages() {
+				if err := fn(m.Key, m.Value); err != nil {
+					fmt.Fprintln(os.Stderr, err) // the bench waits for the message in vain
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// close implements [floorClient].
+func (f *saramaFloor) close() (failed error) {
+	for _, r := range f.readers {
+		failed = errors.Join(failed, r.Close())
+	}
+	for _, c := range f.consumers {
+		failed = errors.Join(failed, c.Close())
+	}
+	f.producer.AsyncClose()
+	return errors.Join(failed, f.running.Wait())
+}
