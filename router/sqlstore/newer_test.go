@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,41 +14,37 @@ import (
 // this binary needs are there, and refused otherwise.
 func TestStoreOfNewerBinary(t *testing.T) {
 	t.Parallel()
-	open := func(path string) *Store {
-		s, err := OpenSQLite(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	}
 	for change, refused := range map[string]bool{
 		"ALTER TABLE heads ADD COLUMN more text NOT NULL DEFAULT ''": false,
 		"ALTER TABLE heads RENAME COLUMN seq TO sequence":            true,
 		"DROP TABLE generations":                                     true,
 	} {
-		path := filepath.Join(t.TempDir(), "read.db")
-		s := open(path)
-		if err := s.CheckTables(t.Context()); err != nil {
-			t.Errorf("without tables: %v", err)
-		}
-		if err := s.alone(t.Context(), func(*transaction) error { return nil }); err != nil {
-			t.Fatal(err)
-		}
-		for _, statement := range []string{change, "INSERT INTO " + migrationsTable + " (version_id, is_applied) VALUES (9, true)"} {
-			if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+		onEach(t, func(t *testing.T, open opener) {
+			s := open()
+			if err := s.CheckTables(t.Context()); err != nil {
+				t.Errorf("without tables: %v", err)
+			}
+			if err := s.alone(t.Context(), func(*transaction) error { return nil }); err != nil {
 				t.Fatal(err)
 			}
-		}
-		older := open(path)
-		for what, err := range map[string]error{
-			"read API":      older.CheckTables(t.Context()),
-			"query service": older.alone(t.Context(), func(*transaction) error { return nil }),
-		} {
-			if errors.Is(err, readmodel.ErrNewerStore) != refused || !refused && err != nil {
-				t.Errorf("%s, %s: %v", change, what, err)
+			for _, statement := range []string{change, "INSERT INTO " + migrationsTable + " (version_id, is_applied) VALUES (9, true)"} {
+				if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
+			older := open()
+			if older == s {
+				t.Skip("no other binary opens this database")
+			}
+			for what, err := range map[string]error{
+				"read API":      older.CheckTables(t.Context()),
+				"query service": older.alone(t.Context(), func(*transaction) error { return nil }),
+			} {
+				if errors.Is(err, readmodel.ErrNewerStore) != refused || !refused && err != nil {
+					t.Errorf("%s, %s: %v", change, what, err)
+				}
+			}
+		})
 	}
 }
 
