@@ -118,5 +118,6 @@ func TestStopLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	goleak.VerifyNone(t, known...)
+	// A call of sarama that was under way ends by itself, later on a busy machine.
+	eventually(t, "nothing is left", func() error { return goleak.Find(known...) })
 }
