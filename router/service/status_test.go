@@ -153,11 +153,23 @@ func TestStatusAtOnce(t *testing.T) {
 func TestLoneCommandShowsEverywhere(t *testing.T) {
 	t.Parallel()
 	s := oneProcess(t)
-	for n := range 3 {
+	for n, shown := 0, 0; shown < 3; n++ {
 		if n > 0 {
 			time.Sleep(300 * time.Millisecond) // it is alone if none came before for a while
 		}
+		began := time.Now()
 		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Alice"},"id":"c"}`, n))
+		if time.Since(began) >= 500*time.Millisecond && n < 50 { // the 202 waits no longer: the machine is too busy
+			eventually(t, "the command shows later", func() error {
+				got, err := s.get("/stats/users")
+				if err == nil && !strings.Contains(got.body, fmt.Sprintf(`"active":%d,`, n+1)) {
+					err = errors.New(got.String())
+				}
+				return err
+			})
+			continue
+		}
+		shown++
 		for path, want := range map[string]string{
 			fmt.Sprintf("/users/%d", n):            `"version":1`,
 			fmt.Sprintf("/users/%d/history", n):    `"type":"userCreated"`,
