@@ -72,7 +72,8 @@ func TestACommitWakesWaitersWithoutAPoll(t *testing.T) {
 		time.Sleep(5 * time.Millisecond) // until both wait
 		before := store.views.Load()
 		e.Take(w.records[i])
-		if !<-waiting || !<-waiting {
+		first, second := <-waiting, <-waiting
+		if !first || !second {
 			t.Fatalf("record %d wakes nobody", i)
 		}
 		if store.views.Load() > before {

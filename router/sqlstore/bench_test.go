@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/millrace/millrace/router/eventlog"
@@ -59,6 +61,48 @@ func BenchmarkUpdate(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
+	}
+}
+
+// BenchmarkFourModels updates four read models at once by one record each, in a
+// shared transaction or each in a transaction of its own.
+func BenchmarkFourModels(b *testing.B) {
+	const models = 4
+	for name, database := range map[string]func(testing.TB) opener{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
+		for _, shared := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/shared=%t", name, shared), func(b *testing.B) {
+				store := database(b)()
+				var all []*projection.Projection
+				for i := range models {
+					p := people()
+					p.Name = fmt.Sprint("m", i)
+					prepared(b, store, p)
+					all = append(all, p)
+				}
+				next := int64(0)
+				for b.Loop() {
+					var running sync.WaitGroup
+					for _, p := range all {
+						running.Go(func() {
+							store.sharing.note(p, !shared)
+							stream := fmt.Sprint(next % 10_000)
+							err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), func(tx readmodel.Tx) error {
+								_, err := tx.Heads(b.Context(), []string{stream})
+								_, rows := tx.Rows(b.Context(), "person", []projection.Row{{stream}})
+								return errors.Join(err, rows,
+									tx.Put(b.Context(), "person", []projection.Row{person(stream)}),
+									tx.PutHeads(b.Context(), map[string]readmodel.StreamHead{stream: {}}))
+							})
+							if err != nil {
+								b.Error(err)
+							}
+						})
+					}
+					running.Wait()
+					next++
+				}
 			})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -182,7 +183,12 @@ func (s *Store) lead() {
 			go s.lead()
 		}
 	}()
-	for first := s.sharing.take(true); first != nil; first = s.sharing.take(true) {
+	for {
+		runtime.Gosched() // the other read models have the same records, and are about to come
+		first := s.sharing.take(true)
+		if first == nil {
+			break
+		}
 		s.leadOne(first)
 	}
 	done = true

@@ -143,7 +143,7 @@ func (w *wal) restart(ctx context.Context, cut bool) bool {
 	if err != nil {
 		return false
 	}
-	defer turn.Close() // to the pool
+	defer func() { _ = turn.Close() }() // back to the pool
 	at, err := w.checkpoint(ctx, mode)
 	return err == nil && !at.busy
 }
