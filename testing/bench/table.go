@@ -68,6 +68,12 @@ func printTable(out io.Writer, rows []row, markdown bool) error {
 
 func perSecond(rate float64) string   { return fmt.Sprintf("%.0f/s", rate) }
 func milliseconds(ms float64) string  { return fmt.Sprintf("%.2f ms", ms) }
-func microseconds(us float64) string  { return fmt.Sprintf("%.1f µs", us) }
 func megabytes(bytes float64) string  { return fmt.Sprintf("%.0f MB", bytes/1e6) }
 func named(name, value string) string { return name + " " + value }
+
+func microseconds(us float64) string {
+	if us < 20 {
+		return fmt.Sprintf("%.1f µs", us)
+	}
+	return fmt.Sprintf("%.0f µs", us)
+}
