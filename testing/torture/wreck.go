@@ -52,7 +52,7 @@ type wreck struct {
 	refuses, may bool
 }
 
-// wrecks are all kinds of damage. A short run does the first half.
+// wrecks are all kinds of damage. A short run does the first ones.
 var wrecks = []wreck{
 	{kind: "commands lose a tail", files: func(w *wreckage, _ string) (string, error) {
 		return damage.Cut(w.rng, w.files(), eventlog.TopicCommands)
@@ -65,8 +65,9 @@ var wrecks = []wreck{
 		}
 		return damage.Cut(w.rng, w.files(), eventlog.TopicEvents)
 	}, refuses: true},
-	{kind: "commands are made anew", topics: (*wreckage).anew},
+	{kind: "commands are deleted", topics: (*wreckage).deleted},
 	{kind: "more partitions", topics: (*wreckage).morePartitions, refuses: true},
+	{kind: "commands are made anew", topics: (*wreckage).anew},
 	{kind: "commands are an older copy", files: func(w *wreckage, copied string) (string, error) {
 		return "the copy of the round's begin", damage.Older(w.files(), copied, eventlog.TopicCommands)
 	}},
@@ -144,11 +145,14 @@ func startWreckage(ctx context.Context, p plan, seed uint64, say func(string, ..
 // files is the data folder of the broker.
 func (w *wreckage) files() string { return filepath.Join(w.broker.dir, "data", "broker") }
 
-// deal shuffles the two halves of all kinds of damage.
+// short is the number of kinds of damage that come first.
+const short = 4
+
+// deal puts all kinds of damage into a random order.
 func (w *wreckage) deal() []wreck {
 	deck := slices.Clone(wrecks)
-	for half := range slices.Chunk(deck, len(deck)/2) {
-		w.rng.Shuffle(len(half), func(i, j int) { half[i], half[j] = half[j], half[i] })
+	for _, part := range [][]wreck{deck[:short], deck[short:]} {
+		w.rng.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
 	}
 	return deck
 }
@@ -275,18 +279,19 @@ func (w *wreckage) restore(ctx context.Context, copied string) error {
 	return nil
 }
 
-// anew deletes topic commands, and sometimes makes the topic anew at once, before
-// any service sees that the topic is gone.
+// deleted deletes topic commands.
+func (w *wreckage) deleted() error {
+	return w.administer(func(admin sarama.ClusterAdmin) error { return admin.DeleteTopic(eventlog.TopicCommands) })
+}
+
+// anew makes topic commands anew, before any service sees that the topic is gone.
 func (w *wreckage) anew() error {
 	return w.administer(func(admin sarama.ClusterAdmin) error {
-		if err := admin.DeleteTopic(eventlog.TopicCommands); err != nil || w.rng.IntN(2) == 0 {
-			return err
-		}
 		forever := "-1"
-		return admin.CreateTopic(eventlog.TopicCommands, &sarama.TopicDetail{
+		return errors.Join(admin.DeleteTopic(eventlog.TopicCommands), admin.CreateTopic(eventlog.TopicCommands, &sarama.TopicDetail{
 			NumPartitions: partitions, ReplicationFactor: 1,
 			ConfigEntries: map[string]*string{"retention.ms": &forever, "retention.bytes": &forever},
-		}, false)
+		}, false))
 	})
 }
 
