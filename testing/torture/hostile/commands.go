@@ -53,13 +53,14 @@ func (g *Generator) stranger() *kgo.Record {
 	if !g.within("stranger", maxStrange) {
 		return mark(g.rename(user), Decided, "known type") // perhaps behind an unknown type
 	}
+	user = fmt.Sprintf("%s%d", name, g.count["stranger"]%strangers)
 	stream := users.Aggregate.Stream(user)
 	commandType := g.some("promoteUser", "fooCommand", "x", strings.Repeat("long", 10), "createuser")
 	switch n := g.count["unknown event"]; {
 	case g.rng.IntN(4) == 0:
 		stream = "order/" + user
-	case n > 0 && g.rng.IntN(2) == 0:
-		return mark(g.rename(fmt.Sprintf("%sevent-%d", name, 1+g.rng.IntN(n))), Decided, "behind an unknown event")
+	case g.within("behind an unknown event", n): // one of each stream: somebody drops each
+		return mark(g.rename(fmt.Sprintf("%sevent-%d", name, g.count["behind an unknown event"])), Decided, "behind an unknown event")
 	}
 	return mark(g.envelope(commandType, stream, g.some(`{}`, `{"any":[1,null]}`, `{"id":"other","name":"\u2028"}`)), Waiting, "unknown type")
 }

@@ -60,7 +60,7 @@ const (
 	strangers = 6
 	// maxStrange bounds the commands of unknown types: somebody drops them at
 	// the end, one by one.
-	maxStrange = 9
+	maxStrange = 8
 	// maxUnknownEvents bounds the events of unknown types.
 	maxUnknownEvents = 2
 	// maxHuge bounds the huge records of a topic.
