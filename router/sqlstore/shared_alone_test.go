@@ -41,6 +41,7 @@ func TestAModelThatIsHeldElsewhereHoldsUpNobody(t *testing.T) {
 			select {
 			case err := <-updated:
 				t.Errorf("the held model is updated: %v", err)
+				updated <- err
 			case <-time.After(50 * time.Millisecond):
 			}
 			return nil
