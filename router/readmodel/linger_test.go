@@ -30,7 +30,7 @@ func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves
 	return s.awayWith.Update(ctx, p, moves, fn)
 }
 
-// A batch gathers for four times the usual duration of a batch, for Linger at
+// A batch gathers for the usual duration of a batch, for Linger at
 // most, and not at all after a quiet while. A batch that stalls makes no other
 // batch wait longer.
 func TestLinger(t *testing.T) {
@@ -43,7 +43,7 @@ func TestLinger(t *testing.T) {
 		}
 		g := joinAll(t, store, log, names(new(atomic.Bool)))
 		g.Linger = 20 * ms
-		for i, at := range []time.Duration{0, 4 * ms, 20 * ms, 340 * ms, 345 * ms, 360 * ms, 900 * ms} {
+		for i, at := range []time.Duration{0, 4 * ms, 10 * ms, 314 * ms, 319 * ms, 352 * ms, 900 * ms} {
 			time.Sleep(at - time.Since(store.started))
 			g.Take(log[0].records[i])
 		}
@@ -53,11 +53,11 @@ func TestLinger(t *testing.T) {
 		defer store.mu.Unlock()
 		want := []time.Duration{
 			0,
-			3*ms + 4*3*ms,   // gathers
-			18*ms + 4*3*ms,  // gathers, and stalls
-			330*ms + 4*3*ms, // as before the stall
-			345*ms + 4*3*ms, // takes 30 ms
-			387*ms + 4*3*ms, // the usual duration is still 3 ms
+			3*ms + 3*ms,   // gathers
+			9*ms + 3*ms,   // gathers, and stalls
+			312*ms + 3*ms, // as before the stall
+			318*ms + 3*ms, // takes 30 ms
+			351*ms + 3*ms, // the usual duration is still 3 ms
 			900 * ms,
 		}
 		if diff := cmp.Diff(want, store.began); diff != "" {

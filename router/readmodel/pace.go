@@ -16,15 +16,9 @@ type Pace struct {
 	next time.Time               // when the next batches begin
 }
 
-const (
-	// paceOver is the number of batches of which the median counts. So a batch
-	// that stalls makes no later batch wait.
-	paceOver = 15
-	// lingerShare limits gathering: a batch gathers for at most lingerShare
-	// times the usual duration of a batch. So a fast store delays nobody for
-	// long, and the store is busy for a fifth of the time at most.
-	lingerShare = 4
-)
+// paceOver is the number of batches of which the median counts. So a batch that
+// stalls makes no later batch wait.
+const paceOver = 15
 
 // done notes the duration of a batch.
 func (p *Pace) done(took time.Duration) {
@@ -45,12 +39,14 @@ func (p *Pace) usual() time.Duration {
 	return known[(len(known)-1)/2]
 }
 
-// due is the begin of the batch after a batch that ended then. Batches that may
+// due is the begin of the batch after a batch that ended then: a batch gathers
+// for the usual duration of a batch, and at most for linger. So a fast store
+// delays nobody for long, and batches that come without a pause grow. Batches that may
 // begin at nearly the same time begin at the same time.
 func (p *Pace) due(ended time.Time, linger time.Duration) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	wait := min(linger, lingerShare*p.usual())
+	wait := min(linger, p.usual())
 	due := ended.Add(wait)
 	if apart := due.Sub(p.next); apart.Abs() > wait/2 {
 		p.next = due

@@ -21,10 +21,10 @@ func TestReadModelsBeginTogether(t *testing.T) {
 	p, began := new(Pace), time.Now()
 	p.done(time.Millisecond)
 	first := p.due(began, time.Second)
-	if got := p.due(began.Add(500*time.Microsecond), time.Second); !got.Equal(first) || first.Sub(began) != 4*time.Millisecond {
+	if got := p.due(began.Add(300*time.Microsecond), time.Second); !got.Equal(first) || first.Sub(began) != time.Millisecond {
 		t.Errorf("one begins at %v, the other at %v", first.Sub(began), got.Sub(began))
 	}
-	if got := p.due(began.Add(time.Second), time.Second).Sub(began); got != time.Second+4*time.Millisecond {
+	if got := p.due(began.Add(time.Second), time.Second).Sub(began); got != time.Second+time.Millisecond {
 		t.Errorf("later one begins at %v", got)
 	}
 }
