@@ -127,12 +127,24 @@ func (s *stack) wantStream(records []eventlog.Record, events int) {
 			s.t.Errorf("%s: the status of command %s is %+v, %v, want %s at version %d", stream, r.CommandID, st, err, want, r.Version)
 		}
 	}
-	var history []struct {
+	type event struct {
 		Version   int
 		CommandID string
 	}
-	if _, err := s.getAfter(s.readAPI, path+"/history?limit=1000", after, &history); err != nil || len(history) != events {
-		s.t.Errorf("%s: the history has %d events, want %d; %v", stream, len(history), events, err)
+	var history []event
+	for next := path + "/history?limit=1000"; next != ""; {
+		var page []event
+		got, err := s.getAfter(s.readAPI, next, after, &page)
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		history = append(history, page...)
+		link, _, _ := strings.Cut(got.header.Get("Link"), ">")
+		_, next, _ = strings.Cut(link, s.readAPI.at.Queries)
+	}
+	if len(history) != events {
+		s.t.Errorf("%s: the history has %d events, want %d", stream, len(history), events)
 		return
 	}
 	for i, e := range history {
