@@ -298,14 +298,17 @@ func (s *Store) Drop(ctx context.Context, p *projection.Projection, generation i
 // may be left.
 func (s *Store) dropHeads(ctx context.Context, m *model) (more bool, err error) {
 	err = s.alone(ctx, func(tx *transaction) error {
+		// The end of the range comes from the index. PostgreSQL, before it has
+		// statistics, compares each head with each row of an IN (SELECT ... LIMIT).
 		where := and(m.scope.conditions())
-		result, err := tx.exec(ctx, fmt.Sprintf("DELETE FROM heads WHERE %s AND stream IN (SELECT stream FROM heads WHERE %s LIMIT %d)", where, where, dropAtOnce))
-		if err != nil {
-			return err
+		var end string
+		err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT stream FROM heads WHERE %s ORDER BY stream LIMIT 1 OFFSET %d", where, dropAtOnce)).Scan(&end)
+		if more = err == nil; more {
+			_, err = tx.exec(ctx, "DELETE FROM heads WHERE "+where+" AND stream < $1", end)
+		} else if errors.Is(err, sql.ErrNoRows) {
+			_, err = tx.exec(ctx, "DELETE FROM heads WHERE "+where)
 		}
-		n, err := result.RowsAffected()
-		more = n == dropAtOnce
-		return err
+		return ended(ctx, err)
 	})
 	return more, err
 }
