@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func (s *stack) wantStream(records []eventlog.Record, events int) {
 		CommandID string
 	}
 	var history []event
-	for next := path + "/history?limit=1000"; next != ""; {
+	for next := path + "/history?limit=100"; next != ""; {
 		var page []event
 		got, err := s.getAfter(s.readAPI, next, after, &page)
 		if err != nil {
@@ -140,8 +141,14 @@ func (s *stack) wantStream(records []eventlog.Record, events int) {
 			return
 		}
 		history = append(history, page...)
-		link, _, _ := strings.Cut(got.header.Get("Link"), ">")
-		_, next, _ = strings.Cut(link, s.readAPI.at.Queries)
+		next = ""
+		if link := got.header.Get("Link"); link != "" {
+			to, err := url.Parse(strings.TrimSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`))
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			next = to.RequestURI()
+		}
 	}
 	if len(history) != events {
 		s.t.Errorf("%s: the history has %d events, want %d", stream, len(history), events)
