@@ -112,6 +112,9 @@ func noteCommand(r *kgo.Record, log *history.Log) error {
 		log.HostileCommands[at] = history.HostileRecord{Fate: fate, Kind: kind, Key: key}
 		return nil
 	}
+	if len(r.Key) == 0 && header(r, eventlog.HeaderType) == eventlog.FillerType {
+		return nil // the guard's, after topic commands has lost its end
+	}
 	log.Commands[r.Partition][r.Offset] = key
 	o := history.OperatorCommand{Type: header(r, eventlog.HeaderType)}
 	if o.Type != history.Requeue && o.Type != history.Drop || hostile.IsStream(key.User) {
