@@ -17,8 +17,7 @@
 //
 //   - command_bus.go: [CommandBus], for envelopes to topic commands.
 //   - appender.go: [EventBus], for records to topic events.
-//   - publisher.go: the asynchronous publisher of both buses, and the publisher
-//     of dead letters.
+//   - publisher.go: the asynchronous publisher of both buses.
 //   - marshaler.go, message.go: from envelopes and records to messages, and back.
 //   - partitioner.go: from a message's key to a partition.
 //
@@ -41,7 +40,7 @@
 //   - trim.go: [Kafka.TrimCommands], which deletes decided commands, and
 //     [Kafka.FillCommands], whose fillers take offsets that were used.
 //   - copy_log.go: [Kafka.CopyLog], for another number of partitions.
-//   - deadletters.go: [DeadLetter], to read and to drop.
+//   - deadletters.go: [DeadLetter], to publish, to read and to drop.
 //
 // In the folders below, package connection opens the connections of clients, and
 // package embedded is the broker inside the binary.

@@ -69,7 +69,9 @@ func TestACommitWakesWaitersWithoutAPoll(t *testing.T) {
 		}
 		go await(stream, i)
 		go func() { waiting <- m.Await(t.Context(), nil, 0, i+1) }()
-		time.Sleep(5 * time.Millisecond) // until both wait
+		for m.Waiting() < 2 {
+			time.Sleep(time.Millisecond)
+		}
 		before := store.views.Load()
 		e.Take(w.records[i])
 		first, second := <-waiting, <-waiting
