@@ -78,6 +78,19 @@ func (s *Store) awaitQueue(n int) {
 	}
 }
 
+// awaitLeader waits until a leader has taken the only update from the queue.
+func (s *Store) awaitLeader() {
+	for {
+		s.sharing.mu.Lock()
+		taken := s.sharing.leaders > 0 && len(s.sharing.waiting) == 0
+		s.sharing.mu.Unlock()
+		if taken {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
 // exec runs a statement in the transaction of an update.
 func exec(tx readmodel.Tx, statement string) error {
 	b := tx.(*batch) //nolint:errcheck // this store's own
@@ -295,10 +308,10 @@ func lost(t *testing.T, s *Store, updates ...func() error) []error {
 	s.write.SetMaxOpenConns(1)
 	for i, update := range updates {
 		running.Go(func() { failed[i] = update() })
-		s.awaitQueue(i) // the first one leads, and is not in the queue
 		if i == 0 {
-			time.Sleep(20 * time.Millisecond)
+			s.awaitLeader()
 		}
+		s.awaitQueue(i) // the first one is with the leader, and not in the queue
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Error(err)
