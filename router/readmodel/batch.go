@@ -13,11 +13,18 @@ import (
 	"github.com/millrace/millrace/router/projection"
 )
 
-// entry is a record of the log with the decoded event.
+// entry is a record of the log with the decoded event. The record belongs to
+// all readers of the log, so nobody changes the record.
 type entry struct {
-	projection.Event
-	other      bool  // the record is of another aggregate than the projection's Of
-	unreadable error // why this binary can't apply the record
+	*eventlog.Record
+	aggregateID string
+	data        aggregate.AnyEvent
+	other       bool  // the record is of another aggregate than the projection's Of
+	unreadable  error // why this binary can't apply the record
+}
+
+func (e *entry) event() projection.Event {
+	return projection.Event{Record: *e.Record, AggregateID: e.aggregateID, Data: e.data}
 }
 
 // reading decodes records for one read model.
@@ -26,26 +33,27 @@ type reading struct {
 	events     projection.Decoder
 }
 
-func (d reading) entry(r eventlog.Record) entry {
-	e := entry{Event: projection.Event{Record: r}, unreadable: r.Unreadable}
+func (d reading) entry(r *eventlog.Record) entry {
+	e := entry{Record: r, unreadable: r.Unreadable}
 	if r.Malformed != nil {
 		return e
 	}
 	if e.other = !d.projection.IsOf(r.Stream); e.other {
 		return e
 	}
-	_, e.AggregateID, _ = aggregate.SplitStream(r.Stream)
+	_, e.aggregateID, _ = aggregate.SplitStream(r.Stream)
 	if r.Unreadable == nil && eventlog.IsEvent(r.Type) {
-		e.Data, e.unreadable = d.events.DecodeEvent(r.Stream, r.Type, r.Body)
+		e.data, e.unreadable = d.events.DecodeEvent(r.Stream, r.Type, r.Body)
 	}
 	return e
 }
 
-// entries appends the entries of records.
+// entries appends the entries of records. The caller must not use the memory of
+// the records for other records.
 func (d reading) entries(to []entry, records []eventlog.Record) []entry {
 	to = slices.Grow(to, len(records))
 	for i := range records {
-		to = append(to, d.entry(records[i]))
+		to = append(to, d.entry(&records[i]))
 	}
 	return to
 }
@@ -164,7 +172,7 @@ func (f *fold) gate(entries []entry, streams []*stream) []int {
 		if s == nil || s.at.Parked != "" { // a retry folds the stream again from the log
 			continue
 		}
-		if head, ok := s.gate.Accept(&entries[i].Record); ok {
+		if head, ok := s.gate.Accept(entries[i].Record); ok {
 			s.gate = head
 			accepted = append(accepted, i)
 		}
@@ -200,13 +208,13 @@ func (f *fold) applyOne(e *entry) (err error) {
 		return e.unreadable
 	}
 	defer recovered(&err)
-	return f.projection.Apply(f.rows, e.Event)
+	return f.projection.Apply(f.rows, e.event())
 }
 
 // keysOf returns the keys of the rows that the projection needs for a record.
 func (f *fold) keysOf(e *entry) (keys []projection.RowKey, err error) {
 	defer recovered(&err)
-	keys = f.projection.RowKeys(e.Event)
+	keys = f.projection.RowKeys(e.event())
 	return keys, f.rows.check(keys)
 }
 

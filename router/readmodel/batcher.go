@@ -20,6 +20,7 @@ type batcher struct {
 
 	mu      sync.Mutex
 	waiting batch
+	room    int // the number of records in the last batch
 	running bool
 	urgent  bool               // a caller waits for the queue to be empty
 	folded  time.Time          // when the last batch was committed
@@ -48,6 +49,9 @@ func (b *batcher) add(pc *partitionConsumer, e entry) {
 		return
 	}
 	pc.waiting++
+	if b.waiting.entries == nil {
+		b.waiting = batch{make([]entry, 0, b.room), make([]*partitionConsumer, 0, b.room)}
+	}
 	b.waiting.entries = append(b.waiting.entries, e)
 	b.waiting.consumers = append(b.waiting.consumers, pc)
 	if len(b.waiting.entries) == b.engine.BatchSize {
@@ -105,6 +109,7 @@ func (b *batcher) take() (next batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(b.waiting.entries), b.engine.BatchSize)
+	b.room = n
 	next = batch{b.waiting.entries[:n:n], b.waiting.consumers[:n:n]}
 	if n < len(b.waiting.entries) {
 		b.waiting = batch{b.waiting.entries[n:], b.waiting.consumers[n:]}

@@ -2,6 +2,7 @@ package readmodel
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/router/eventlog"
 )
@@ -25,10 +26,8 @@ const (
 // stay.
 func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error) {
 	defer e.setBehind(at.Partition, 0)
+	fresh := at.Next == 0 // no stream of this partition has a head yet
 	var heads *written
-	if at.Next == 0 { // no stream of this partition has a head yet
-		heads = newWritten()
-	}
 	for {
 		end, err := e.Log.End(ctx, at.Partition)
 		if err != nil || end-at.Next < farBehind {
@@ -38,6 +37,9 @@ func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error)
 		over, err := e.turn(ctx)
 		if err != nil {
 			return at, err
+		}
+		if fresh && heads == nil {
+			heads = newWritten()
 		}
 		e.Logger.Info("catching up in bulk", "read model", e.Projection.Name, "partition", at.Partition, "records", end-at.Next)
 		at, err = e.foldTo(ctx, at, end, heads)
@@ -53,7 +55,7 @@ func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error)
 func (e *Engine) foldTo(ctx context.Context, at Checkpoint, end int64, heads *written) (Checkpoint, error) {
 	var batch []entry
 	err := readRange(ctx, e.Log, at.Partition, at.Next, end, func(records []eventlog.Record) error {
-		batch = reading{e.Projection, e.Events}.entries(batch, records)
+		batch = reading{e.Projection, e.Events}.entries(batch, slices.Clone(records))
 		last := &batch[len(batch)-1]
 		if len(batch) < bulkBatch && last.Offset < end-1 {
 			return nil

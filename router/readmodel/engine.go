@@ -116,15 +116,18 @@ func (e *Engine) Cleanup(claim *kafka.Claim) {
 // records are queued. The store's checkpoint, not the acknowledgement, says
 // which records are folded.
 func (e *Engine) Handle(msg *message.Message) error {
-	for _, r := range kafka.RecordsFromMessage(msg) {
-		e.Take(r)
+	records := kafka.RecordsFromMessage(msg)
+	for i := range records {
+		e.take(&records[i])
 	}
 	return nil
 }
 
 // Take queues a record. Take waits while the queue has a full batch of the
 // record's partition. A record of a partition without a claim is dropped.
-func (e *Engine) Take(r eventlog.Record) {
+func (e *Engine) Take(r eventlog.Record) { e.take(&r) }
+
+func (e *Engine) take(r *eventlog.Record) {
 	e.mu.Lock()
 	pc := e.consumers[r.Partition]
 	e.mu.Unlock()
@@ -183,7 +186,7 @@ func (e *Engine) tellFolded(entries []entry, began time.Time) {
 	var traced []*eventlog.Record
 	for i := range entries {
 		if entries[i].Trace != "" && !entries[i].other {
-			traced = append(traced, &entries[i].Record)
+			traced = append(traced, entries[i].Record)
 		}
 	}
 	if len(traced) > 0 {
