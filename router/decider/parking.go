@@ -247,8 +247,10 @@ func (s *stream) unpark(r *eventlog.Record) error {
 type ParkedStream struct {
 	Stream string
 	// Deferred are the commands that wait. The first is the parked command, or
-	// the command that waits for another binary.
+	// the command that waits for another binary. A list has only the first.
 	Deferred []DeferredCommand
+	// Waiting is the number of commands that wait.
+	Waiting int
 	// Parked says that the commands wait for an operator.
 	Parked bool
 }
@@ -260,26 +262,51 @@ type DeferredCommand struct {
 	Reason, Stack string
 }
 
-// Parked lists the streams whose commands wait, by name.
+// Parked lists the streams whose commands wait, by name, each with the first
+// command alone.
 func (ss *StateStore) Parked() []ParkedStream {
 	var list []ParkedStream
 	for _, p := range ss.processors {
 		p.mu.Lock()
 		for name, s := range p.streams {
-			awaits := s.waitsFor(ss.registry)
-			if !s.parked && awaits == "" {
-				continue
+			if of, waits := s.whatWaits(ss.registry, name, 1); waits {
+				list = append(list, of)
 			}
-			deferred := deferredCommands(s.deferred.all())
-			if awaits != "" {
-				deferred[0].Reason = awaits
-			}
-			list = append(list, ParkedStream{name, deferred, s.parked})
 		}
 		p.mu.Unlock()
 	}
 	slices.SortFunc(list, func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
 	return list
+}
+
+// ParkedStream returns a stream whose commands wait, with all commands, and false
+// if no command of the stream waits.
+func (ss *StateStore) ParkedStream(name string) (ParkedStream, bool) {
+	p := ss.processorOf(name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.streams[name]; s != nil {
+		return s.whatWaits(ss.registry, name, s.deferred.len())
+	}
+	return ParkedStream{}, false
+}
+
+// whatWaits is a stream with the first commands that wait, and false if no
+// command waits.
+func (s *stream) whatWaits(registry *aggregate.Registry, name string, most int) (ParkedStream, bool) {
+	awaits := s.waitsFor(registry)
+	if !s.parked && awaits == "" {
+		return ParkedStream{}, false
+	}
+	first := []deferredCommand{s.deferred.first}
+	if most > 1 {
+		first = s.deferred.all()
+	}
+	of := ParkedStream{name, deferredCommands(first), s.deferred.len(), s.parked}
+	if awaits != "" {
+		of.Deferred[0].Reason = awaits
+	}
+	return of, true
 }
 
 func deferredCommands(deferred []deferredCommand) []DeferredCommand {

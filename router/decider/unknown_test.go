@@ -77,8 +77,16 @@ func TestUnknownTypeWaitsForANewerBinary(t *testing.T) {
 		t.Errorf("stats %+v", stats)
 	}
 	list := s.states.Parked()
-	if len(list) != 1 || list[0].Stream != "user/u" || list[0].Parked || len(list[0].Deferred) != 2 || list[0].Deferred[0].Reason != eventlog.ReasonUnknownType {
+	if len(list) != 1 || list[0].Stream != "user/u" || list[0].Parked || list[0].Waiting != 2 || len(list[0].Deferred) != 1 || list[0].Deferred[0].Reason != eventlog.ReasonUnknownType {
 		t.Errorf("the list has %+v", list)
+	}
+	if of, waits := s.states.ParkedStream("user/u"); !waits || len(of.Deferred) != 2 || of.Deferred[0].Reason != eventlog.ReasonUnknownType || of.Deferred[1].Type != "renameUser" {
+		t.Errorf("stream user/u is %+v, %t", of, waits)
+	}
+	for _, name := range []string{"user/other", "user/nobody"} {
+		if of, waits := s.states.ParkedStream(name); waits {
+			t.Errorf("stream %s is %+v", name, of)
+		}
 	}
 	s.stop()
 

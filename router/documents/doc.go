@@ -9,6 +9,7 @@
 //	description.go    the input: Description, Check
 //	openapi.go        the OpenAPI document
 //	asyncapi.go       the AsyncAPI document
+//	commands.go       the schemas of commands alone, for programs that write commands
 //	fragment.go       the YAML of read models, checked and merged
 //	family.go         an aggregate with its names in a document
 //	template.go       parts of a document, made once for each aggregate

@@ -3,11 +3,14 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // ends finds the ends of a topic's partitions. Kafka's own answer, the offset of
@@ -176,4 +179,63 @@ func offsetOf(ctx context.Context, client sarama.Client, topic string, partition
 // elects reports whether an error says that a partition is between leaders.
 func elects(err error) bool {
 	return slices.ContainsFunc(betweenLeaders, func(e error) bool { return errors.Is(err, e) })
+}
+
+// at returns the message at an offset, or [ErrOffsetGone].
+func (r *reader) at(ctx context.Context, partition int32, offset int64) (*sarama.ConsumerMessage, error) {
+	m, err := answerWithin(ctx, func() (*sarama.ConsumerMessage, error) {
+		m, err := r.fetch(partition, offset)
+		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
+			m, err = r.fetch(partition, offset) // from the new leader
+		}
+		return m, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, offset, err)
+	}
+	return m, nil
+}
+
+// fetch returns the message at an offset.
+func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
+	messages, _, err := fetch(r.client, r.topic, partition, offset, 1) // one byte is one batch (KIP-74)
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) == 0 || messages[0].Offset != offset {
+		return nil, ErrOffsetGone
+	}
+	return messages[0], nil
+}
+
+// CommandReader reads the bounds of topic commands.
+type CommandReader struct{ *reader }
+
+// Range returns the offset of a partition's first command, and the offset behind
+// the last command.
+func (r *CommandReader) Range(ctx context.Context, partition int32) (first, end int64, err error) {
+	if first, err = r.start(ctx, partition); err != nil {
+		return 0, 0, err
+	}
+	end, err = r.End(ctx, partition)
+	return first, end, err
+}
+
+// CommandReader opens a reader of topic commands.
+func (k *Kafka) CommandReader() (*CommandReader, error) {
+	r, err := k.reader(eventlog.TopicCommands)
+	if err != nil {
+		return nil, err
+	}
+	return &CommandReader{r}, nil
+}
+
+// TimeOf returns the time when a command's producer sent the command to this
+// offset, or [ErrOffsetGone].
+func (r *CommandReader) TimeOf(ctx context.Context, partition int32, offset int64) (time.Time, error) {
+	m, err := r.at(ctx, partition, offset)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return m.Timestamp, nil
 }

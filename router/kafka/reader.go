@@ -239,28 +239,6 @@ func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) 
 	return batch
 }
 
-// CommandReader reads the bounds of topic commands.
-type CommandReader struct{ *reader }
-
-// Range returns the offset of a partition's first command, and the offset behind
-// the last command.
-func (r *CommandReader) Range(ctx context.Context, partition int32) (first, end int64, err error) {
-	if first, err = r.start(ctx, partition); err != nil {
-		return 0, 0, err
-	}
-	end, err = r.End(ctx, partition)
-	return first, end, err
-}
-
-// CommandReader opens a reader of topic commands.
-func (k *Kafka) CommandReader() (*CommandReader, error) {
-	r, err := k.reader(eventlog.TopicCommands)
-	if err != nil {
-		return nil, err
-	}
-	return &CommandReader{r}, nil
-}
-
 // LogReader reads topic events in bulk, for folds outside of a consumer group.
 type LogReader struct {
 	*reader
@@ -294,32 +272,62 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 	})
 }
 
+// Stamped is a record with the time when its producer sent the record, or the
+// broker's time if the topic has message.timestamp.type=LogAppendTime.
+type Stamped struct {
+	eventlog.Record
+	Appended time.Time
+}
+
+// Stream calls fn with the records that have a stream's key, from the start of
+// the stream's partition to the end that the partition has now, some at once and
+// in log order. fn also gets the number of offsets so far, and of all offsets of
+// the partition, and may get no records. Stream returns as Follow does.
+func (r *LogReader) Stream(ctx context.Context, stream string, fn func(records []Stamped, read, all int64) error) error {
+	partition := eventlog.PartitionOf(stream, r.partitions)
+	first, err := r.start(ctx, partition)
+	if err != nil {
+		return err
+	}
+	end, err := r.End(ctx, partition)
+	if err != nil || first >= end {
+		return err
+	}
+	err = r.follow(ctx, partition, first, func(messages []*sarama.ConsumerMessage) error {
+		var records []Stamped
+		for _, m := range messages {
+			if m.Offset < end && string(m.Key) == stream {
+				records = append(records, Stamped{eventlog.DecodeRecord(rawFromKafka(m), r.partitions), m.Timestamp})
+			}
+		}
+		next := min(messages[len(messages)-1].Offset+1, end)
+		if err := fn(records, next-first, end-first); err != nil || next < end {
+			return err
+		}
+		return errEnd
+	})
+	if errors.Is(err, errEnd) {
+		return nil
+	}
+	return err
+}
+
+var errEnd = errors.New("the end of the partition")
+
 // At returns the record at an offset, or [ErrOffsetGone]. Other reads of the
 // partition may be under way.
 func (r *LogReader) At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error) {
-	m, err := answerWithin(ctx, func() (*sarama.ConsumerMessage, error) {
-		m, err := r.fetch(partition, offset)
-		if err != nil && !errors.Is(err, ErrOffsetGone) && r.client.RefreshMetadata(r.topic) == nil {
-			m, err = r.fetch(partition, offset) // from the new leader
-		}
-		return m, err
-	})
-	if err != nil {
-		return eventlog.Record{}, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, offset, err)
-	}
-	return eventlog.DecodeRecord(rawFromKafka(m), r.partitions), nil
+	at, err := r.StampedAt(ctx, partition, offset)
+	return at.Record, err
 }
 
-// fetch returns the message at an offset.
-func (r *reader) fetch(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
-	messages, _, err := fetch(r.client, r.topic, partition, offset, 1) // one byte is one batch (KIP-74)
+// StampedAt is [LogReader.At] with the record's time.
+func (r *LogReader) StampedAt(ctx context.Context, partition int32, offset int64) (Stamped, error) {
+	m, err := r.at(ctx, partition, offset)
 	if err != nil {
-		return nil, err
+		return Stamped{}, err
 	}
-	if len(messages) == 0 || messages[0].Offset != offset {
-		return nil, ErrOffsetGone
-	}
-	return messages[0], nil
+	return Stamped{eventlog.DecodeRecord(rawFromKafka(m), r.partitions), m.Timestamp}, nil
 }
 
 // fetch asks a partition's leader once for messages from an offset on; next is

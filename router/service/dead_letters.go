@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/operations"
 )
 
 type deadLettersCmd struct {
@@ -24,12 +24,14 @@ type deadLettersListCmd struct{}
 func (deadLettersListCmd) Run(in *invocation) error {
 	table := tabwriter.NewWriter(in.stdout, 0, 0, 2, ' ', 0)
 	n := 0
-	err := eachDeadLetter(in, func(d kafka.DeadLetter) error {
-		if n++; n == 1 {
-			fmt.Fprintln(table, "LETTER\tSINCE\tFROM\tKEY\tREASON")
-		}
-		fmt.Fprintf(table, "%d/%d\t%s\t%s\t%s\t%s\n", d.Partition, d.Offset, d.Time.UTC().Format(time.RFC3339), d.From, d.Key, d.Reason)
-		return nil
+	err := onDeadLetters(in, func(ctx context.Context, letters *operations.DeadLetters) error {
+		return letters.Each(ctx, func(d kafka.DeadLetter) error {
+			if n++; n == 1 {
+				fmt.Fprintln(table, "LETTER\tSINCE\tFROM\tKEY\tREASON")
+			}
+			fmt.Fprintf(table, "%d/%d\t%s\t%s\t%s\t%s\n", d.Partition, d.Offset, d.Time.UTC().Format(time.RFC3339), d.From, d.Key, d.Reason)
+			return nil
+		})
 	})
 	if err != nil {
 		return err
@@ -57,18 +59,16 @@ func (l letter) place() (at kafka.Place, err error) {
 
 type deadLettersShowCmd struct{ letter }
 
-// errFound ends a search.
-var errFound = errors.New("found")
-
 // Run shows a dead letter.
 func (c deadLettersShowCmd) Run(in *invocation) error {
 	at, err := c.place()
 	if err != nil {
 		return err
 	}
-	err = eachDeadLetter(in, func(d kafka.DeadLetter) error {
-		if d.Place != at {
-			return nil
+	return onDeadLetters(in, func(ctx context.Context, letters *operations.DeadLetters) error {
+		d, err := letters.Find(ctx, at)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(in.stdout, "reason  %s\nfrom    %s\nkey     %q\n", d.Reason, d.From, d.Key)
 		for _, name := range sortedKeys(d.Headers) {
@@ -76,19 +76,11 @@ func (c deadLettersShowCmd) Run(in *invocation) error {
 		}
 		if d.Size > 0 {
 			fmt.Fprintf(in.stdout, "stub    the message has %d bytes, too many for the dead letters, and its body the SHA-256 %s\n", d.Size, d.Digest)
-			return errFound
+			return nil
 		}
 		fmt.Fprintf(in.stdout, "body    %q\n", d.Body)
-		return errFound
-	})
-	switch {
-	case errors.Is(err, errFound):
 		return nil
-	case err != nil:
-		return err
-	default:
-		return fmt.Errorf("there is no dead letter %s", c.Letter)
-	}
+	})
 }
 
 type deadLettersDropCmd struct{ letter }
@@ -99,52 +91,18 @@ func (c deadLettersDropCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error {
-		dropped := 0
-		err := readDeadLetters(ctx, k, func(d kafka.DeadLetter) error {
-			if d.Partition == at.Partition && d.Offset <= at.Offset {
-				dropped++
-			}
-			if d.Place == at {
-				return errFound
-			}
-			return nil
-		})
-		switch {
-		case err == nil:
-			return fmt.Errorf("there is no dead letter %s", c.Letter)
-		case !errors.Is(err, errFound):
+	return onDeadLetters(in, func(ctx context.Context, letters *operations.DeadLetters) error {
+		dropped, err := letters.Drop(ctx, at)
+		if err != nil {
 			return err
-		}
-		ctx, cancel := context.WithTimeoutCause(ctx, operatorTimeout, errNoAnswer)
-		defer cancel()
-		if err := k.DropDeadLetters(ctx, at); err != nil {
-			return why(ctx, err)
 		}
 		fmt.Fprintf(in.stdout, "%s dropped\n", count(int64(dropped), "dead letter"))
 		return nil
 	})
 }
 
-// eachDeadLetter reads all dead letters.
-func eachDeadLetter(in *invocation, fn func(kafka.DeadLetter) error) error {
-	return onKafka(in, func(ctx context.Context, k *kafka.Kafka) error { return readDeadLetters(ctx, k, fn) })
-}
-
-// readDeadLetters reads all dead letters, for as long as dead letters come.
-func readDeadLetters(ctx context.Context, k *kafka.Kafka, fn func(kafka.DeadLetter) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	patience := time.AfterFunc(operatorTimeout, func() { cancel(errNoAnswer) })
-	defer patience.Stop()
-	return why(ctx, k.ReadDeadLetters(ctx, func(d kafka.DeadLetter) error {
-		patience.Reset(operatorTimeout)
-		return fn(d)
-	}))
-}
-
-// onKafka runs a function on the configured cluster.
-func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error {
+// onDeadLetters runs a function on the dead letters of the configured cluster.
+func onDeadLetters(in *invocation, do func(context.Context, *operations.DeadLetters) error) error {
 	cfg, err := in.load()
 	if err != nil {
 		return err
@@ -154,5 +112,5 @@ func onKafka(in *invocation, do func(context.Context, *kafka.Kafka) error) error
 	if err != nil {
 		return err
 	}
-	return do(in.ctx, k)
+	return do(in.ctx, &operations.DeadLetters{Kafka: k})
 }

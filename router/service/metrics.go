@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/telemetry"
@@ -135,7 +136,7 @@ func (s *modelStatus) rebuildLag(ctx context.Context, p *projection.Projection, 
 	if err != nil || len(building) == 0 {
 		return nil
 	}
-	lag := behind(readmodel.Generation{Checkpoints: building}, ends)
+	lag := operations.Behind(readmodel.Generation{Checkpoints: building}, ends)
 	return &lag
 }
 

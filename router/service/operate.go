@@ -7,25 +7,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/millrace/millrace/router/decider"
-	"github.com/millrace/millrace/router/eventlog"
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/operations"
 )
 
 // operator is a session of the command line with the log and the folded states.
 type operator struct {
-	kafka  *kafka.Kafka
-	topics kafka.Topics
-	states *decider.StateStore
+	*operations.Parked
 	stdout io.Writer
 }
-
-// operatorTimeout bounds the wait for Kafka, and for an outcome.
-const operatorTimeout = 15 * time.Second
-
-var errNoAnswer = fmt.Errorf("no answer from Kafka within %s", operatorTimeout)
 
 // operate folds the log to the end, shows the progress, and runs a function with
 // the states.
@@ -41,7 +31,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	}
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	defer cancel(nil)
-	reach, stop := context.WithTimeoutCause(ctx, operatorTimeout, errNoAnswer)
+	reach, stop := context.WithTimeoutCause(ctx, operations.Timeout, operations.ErrNoAnswer)
 	defer stop()
 	topics, err := kafka.EnsureTopics(reach)
 	if err != nil {
@@ -67,7 +57,7 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	if err := readLog(ctx, cancel, in.stderr, states, kafka.Partitions); err != nil {
 		return why(ctx, err)
 	}
-	return do(ctx, &operator{kafka, topics, states, in.stdout})
+	return do(ctx, &operator{&operations.Parked{States: states, Kafka: kafka, CommandsID: topics.CommandsID}, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows the progress.
@@ -99,40 +89,5 @@ func readLog(ctx context.Context, giveUp context.CancelCauseFunc, stderr io.Writ
 				fmt.Fprintf(stderr, "\rreading the log: %d of %d records", folded, all)
 			}
 		}
-	}
-}
-
-// operatorCommand is a command of the router, such as requeueParked.
-type operatorCommand interface{ Type() string }
-
-// send sends a command of the router, and returns the outcome.
-func (o *operator) send(ctx context.Context, stream string, command operatorCommand, body []byte) (decider.Outcome, error) {
-	bus, err := o.kafka.CommandBus(o.topics.CommandsID)
-	if err != nil {
-		return decider.Outcome{}, err
-	}
-	defer func() { _ = bus.Close() }()
-	id := uuid.Must(uuid.NewV7()).String()
-	watch := o.states.Watch(stream, id)
-	defer watch.Close()
-	_, err = bus.Send(ctx, &eventlog.Envelope{
-		ID: id, Type: command.Type(), Stream: stream,
-		Time: time.Now().UTC().Truncate(time.Millisecond), Hash: id, Body: body,
-	})
-	if err != nil {
-		return decider.Outcome{}, err
-	}
-	return o.await(ctx, watch)
-}
-
-// await waits for the outcome that a watch looks for.
-func (o *operator) await(ctx context.Context, watch *decider.Watch) (decider.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
-	defer cancel()
-	select {
-	case outcome := <-watch.C:
-		return outcome, nil
-	case <-ctx.Done():
-		return decider.Outcome{}, fmt.Errorf("no outcome within %s: is a command-service running?", operatorTimeout)
 	}
 }

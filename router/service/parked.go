@@ -2,12 +2,11 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
-	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/operations"
 )
 
 type parkedCmd struct {
@@ -22,7 +21,7 @@ type parkedListCmd struct{}
 // Run lists the streams whose commands wait.
 func (parkedListCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
-		parked := o.states.Parked()
+		parked := o.List()
 		if len(parked) == 0 {
 			fmt.Fprintln(o.stdout, "nothing is parked")
 			return nil
@@ -31,7 +30,7 @@ func (parkedListCmd) Run(in *invocation) error {
 		fmt.Fprintln(table, "STREAM\tWAITING\tCOMMAND\tTYPE\tSINCE\tREASON")
 		for _, p := range parked {
 			first := p.Deferred[0]
-			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, len(p.Deferred), first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", p.Stream, p.Waiting, first.ID, first.Type, first.Time.Format(time.RFC3339), first.Reason)
 		}
 		return table.Flush()
 	})
@@ -44,7 +43,7 @@ type parkedShowCmd struct {
 // Run shows a parked stream.
 func (c parkedShowCmd) Run(in *invocation) error {
 	return operate(in, func(_ context.Context, o *operator) error {
-		p, err := o.parked(c.Stream)
+		p, err := o.Stream(c.Stream)
 		if err != nil {
 			return err
 		}
@@ -58,16 +57,6 @@ func (c parkedShowCmd) Run(in *invocation) error {
 	})
 }
 
-// parked returns a parked stream.
-func (o *operator) parked(stream string) (decider.ParkedStream, error) {
-	for _, p := range o.states.Parked() {
-		if p.Stream == stream {
-			return p, nil
-		}
-	}
-	return decider.ParkedStream{}, fmt.Errorf("stream %s is not parked", stream)
-}
-
 type parkedRequeueCmd struct {
 	Stream string `arg:"" help:"The stream, such as ${stream}."`
 }
@@ -75,9 +64,7 @@ type parkedRequeueCmd struct {
 // Run requeues a stream, and prints the outcome of the parked command.
 func (c parkedRequeueCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.Stream, func(decider.DeferredCommand) operatorCommand {
-			return decider.RequeueParked{Stream: c.Stream}
-		})
+		return o.released(o.Requeue(ctx, c.Stream))
 	})
 }
 
@@ -89,48 +76,26 @@ type parkedDropCmd struct {
 // Run drops a parked command.
 func (c parkedDropCmd) Run(in *invocation) error {
 	return operate(in, func(ctx context.Context, o *operator) error {
-		return o.release(ctx, c.Stream, func(decider.DeferredCommand) operatorCommand {
-			return decider.DropParked{Stream: c.Stream, CommandID: c.Command}
-		})
+		return o.released(o.Drop(ctx, c.Stream, c.Command))
 	})
 }
 
-// release sends a command of the router that lets a parked stream go on, and
-// prints the outcome of the parked command.
-func (o *operator) release(ctx context.Context, stream string, by func(decider.DeferredCommand) operatorCommand) error {
-	p, err := o.parked(stream)
+// released prints the outcome of a stream's parked command.
+func (o *operator) released(r operations.Released, err error) error {
 	if err != nil {
 		return err
 	}
-	first := p.Deferred[0]
-	command := by(first)
-	body, err := json.Marshal(command)
-	if err != nil {
-		return err
-	}
-	watch := o.states.Watch(stream, first.ID)
-	defer watch.Close()
-	<-watch.C // the outcome so far: parked or queued
-	outcome, err := o.send(ctx, stream, command, body)
-	if err != nil {
-		return err
-	}
-	if outcome.Refusal != nil {
-		return outcome.Refusal
-	}
-	if outcome, err = o.await(ctx, watch); err != nil {
-		return err
-	}
+	first := r.First
 	switch {
-	case outcome.Kind == decider.Parked:
-		return fmt.Errorf("%s %s is parked again; see %s parked show %s", first.Type, first.ID, program, stream)
-	case outcome.Refusal != nil:
-		fmt.Fprintf(o.stdout, "%s %s is refused: %s\n", first.Type, first.ID, outcome.Refusal.Detail)
+	case r.Again():
+		return fmt.Errorf("%s %s is parked again; see %s parked show %s", first.Type, first.ID, program, first.Stream)
+	case r.Outcome.Refusal != nil:
+		fmt.Fprintf(o.stdout, "%s %s is refused: %s\n", first.Type, first.ID, r.Outcome.Refusal.Detail)
 	default:
-		fmt.Fprintf(o.stdout, "%s %s succeeded; %s is at version %d\n", first.Type, first.ID, stream, outcome.Version)
+		fmt.Fprintf(o.stdout, "%s %s succeeded; %s is at version %d\n", first.Type, first.ID, first.Stream, r.Outcome.Version)
 	}
-	if waiting := len(p.Deferred) - 1; waiting > 0 {
-		fmt.Fprintf(o.stdout, "%d more go on behind it\n", waiting)
+	if r.Behind > 0 {
+		fmt.Fprintf(o.stdout, "%d more go on behind it\n", r.Behind)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/router/operations"
 )
 
 const (
@@ -60,7 +62,7 @@ func watchStall(ctx context.Context, stderr io.Writer, giveUp context.CancelCaus
 // why returns errStalled if that ended a context, and an error as it is
 // otherwise.
 func why(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, errNoAnswer) {
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, operations.ErrNoAnswer) {
 		return cause
 	}
 	return err

@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/operations"
 )
 
 type projectionsCmd struct {
@@ -30,14 +30,14 @@ func (c projectionsListCmd) Run(in *invocation) error {
 		return err
 	}
 	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
-		ends, err := session.ends(ctx)
+		ends, err := session.Ends(ctx)
 		if err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(session.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "READ MODEL\tGENERATION\tSTATE\tSINCE\tBEHIND\tPARKED\tROWS")
 		for _, p := range models {
-			all, err := session.store.Generations(ctx, p)
+			all, err := session.Store.Generations(ctx, p)
 			if err != nil {
 				return err
 			}
@@ -46,32 +46,9 @@ func (c projectionsListCmd) Run(in *invocation) error {
 			}
 			for _, g := range all {
 				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%d\t%d\n",
-					p.Name, g.Number, g.State, g.Since.Format(time.RFC3339), behind(g, ends), g.Parked, g.Rows)
+					p.Name, g.Number, g.State, g.Since.Format(time.RFC3339), operations.Behind(g, ends), g.Parked, g.Rows)
 			}
 		}
 		return table.Flush()
 	})
-}
-
-// ends are the ends of the log, by partition.
-func (session *adminSession) ends(ctx context.Context) ([]int64, error) {
-	ends := make([]int64, session.partitions)
-	for partition := range session.partitions {
-		end, err := session.log.End(ctx, partition)
-		if err != nil {
-			return nil, err
-		}
-		ends[partition] = end
-	}
-	return ends, nil
-}
-
-// behind is how many records of the log a generation has yet to fold.
-func behind(g readmodel.Generation, ends []int64) (records int64) {
-	for _, c := range g.Checkpoints {
-		if int(c.Partition) < len(ends) {
-			records += ends[c.Partition] - c.Next
-		}
-	}
-	return records
 }

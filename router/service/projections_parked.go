@@ -22,7 +22,7 @@ func (c projectionsParkedCmd) Run(in *invocation) error {
 	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
 		none := true
 		for _, p := range models {
-			parked, err := readmodel.Parked(ctx, session.store, p, session.partitions)
+			parked, err := session.Parked(ctx, p)
 			if err != nil {
 				return err
 			}
@@ -57,24 +57,7 @@ func (c projectionsRetryCmd) Run(in *invocation) error {
 		return err
 	}
 	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
-		p := models[0]
-		all, err := readmodel.Parked(ctx, session.store, p, session.partitions)
-		if err != nil {
-			return err
-		}
-		parked := all
-		if c.Stream != "" {
-			parked = nil
-			for _, s := range all {
-				if s.Stream == c.Stream {
-					parked = append(parked, s)
-				}
-			}
-			if len(parked) == 0 {
-				return fmt.Errorf("stream %s is not parked in read model %s", c.Stream, c.Name)
-			}
-		}
-		now, err := readmodel.Retry(ctx, session.store, session.log, in.service.registry, p, parked, session.logger)
+		now, err := session.Retry(ctx, models[0], c.Stream)
 		again := 0
 		for _, s := range now {
 			if s.Parked != "" {

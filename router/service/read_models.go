@@ -3,25 +3,17 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 
-	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/readmodel"
-	"github.com/millrace/millrace/router/sqlstore"
 )
 
 // adminSession is a session of the command line with the store and the log,
 // while services use both.
 type adminSession struct {
-	store      readmodel.Generations
-	log        *kafka.LogReader
-	partitions int32
-	logger     *slog.Logger
-	stdout     io.Writer
+	*operations.Models
+	stdout io.Writer
 }
 
 // withAdminSession opens store and log, and runs a function with both.
@@ -38,7 +30,7 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	if err != nil {
 		return err
 	}
-	reach, stop := context.WithTimeoutCause(in.ctx, operatorTimeout, errNoAnswer)
+	reach, stop := context.WithTimeoutCause(in.ctx, operations.Timeout, operations.ErrNoAnswer)
 	defer stop()
 	if _, err := kafka.EnsureTopics(reach); err != nil {
 		return why(reach, err)
@@ -57,17 +49,17 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 		return err
 	}
 	sayTarget(in.stderr, cfg, true)
-	return do(in.ctx, &adminSession{store, reader, kafka.Partitions, logger, in.stdout})
+	return do(in.ctx, &adminSession{&operations.Models{
+		Store: store, Log: reader, Events: in.service.registry, Partitions: kafka.Partitions, Logger: logger,
+	}, in.stdout})
 }
 
-// scratchStore is an empty store. Closing deletes the store.
-func scratchStore(ctx context.Context) (store readmodel.Store, closeIt func() error, err error) {
-	dir, err := os.MkdirTemp("", "millrace-verify-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("no room for the scratch database in %s; set TMPDIR to a folder that can be written: %w", os.TempDir(), err)
-	}
-	if store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "scratch.db")); err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
+// withProgress runs a function on the read models that shows its progress.
+func withProgress(in *invocation, do func(context.Context, *adminSession) error) error {
+	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
+		ctx, giveUp := context.WithCancelCause(ctx)
+		defer giveUp(nil)
+		session.Progress = progress(ctx, in.stderr, giveUp)
+		return why(ctx, do(ctx, session))
+	})
 }

@@ -37,21 +37,10 @@ func (c verifyCmd) Run(in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return withAdminSession(in, func(ctx context.Context, session *adminSession) (err error) {
-		scratch, closeIt, err := scratchStore(ctx)
+	return withProgress(in, func(ctx context.Context, session *adminSession) error {
+		proofs, err := session.Verify(ctx, models, c.Repair, c.Max)
 		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, closeIt()) }()
-		ctx, giveUp := context.WithCancelCause(ctx)
-		defer giveUp(nil)
-		v := &readmodel.Verifier{
-			Live: session.store, Scratch: scratch, Log: session.log, Events: in.service.registry, Partitions: session.partitions,
-			Max: c.Max, Progress: progress(ctx, in.stderr, giveUp),
-		}
-		proofs, err := v.Verify(ctx, models, c.Repair)
-		if err != nil {
-			return fmt.Errorf("verify: %w", why(ctx, err))
+			return fmt.Errorf("verify: %w", err)
 		}
 		for _, proof := range proofs {
 			printProof(session.stdout, proof)

@@ -16,9 +16,10 @@ var arrows = []struct {
 	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
 		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
-		"router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
+		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
 		"router/telemetry", "router/web", "router/web/guard",
 	}},
+	{"router/operations", []string{"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/projection", "router/readmodel", "router/sqlstore"}},
 	{"projections/userlist", []string{"handlers/users", "router/projection", "router/query", "router/web"}},
 	{"projections/userstats", []string{"handlers/users", "router/aggregate", "router/projection", "router/query", "router/web"}},
 	{"router/projection/projectiontest", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/projection", "router/query", "router/readmodel", "router/sqlstore", "router/web"}},
