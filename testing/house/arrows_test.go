@@ -42,6 +42,7 @@ var arrows = []struct {
 	{"router/web", []string{"router/aggregate", "router/logging"}},
 	{"router/eventlog", nil},
 	{"router/logging", nil},
+	{"router/statestore", nil},
 	{"router/config", nil},
 	{"handlers/users", []string{"router/aggregate"}},
 	{"router/aggregate/aggregatetest", []string{"router/aggregate"}},
