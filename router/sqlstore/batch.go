@@ -147,11 +147,7 @@ func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []pr
 	if err != nil {
 		return nil, err
 	}
-	rows, err := b.tx.query(ctx, statement, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", t.name, err)
-	}
-	found, err := t.scan(rows)
+	found, err := b.tx.rows(ctx, statement, args, t)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.name, err)
 	}

@@ -80,10 +80,16 @@ func (t *table) scanOne(rows *sql.Rows) (projection.Row, error) {
 	if err := rows.Scan(into...); err != nil {
 		return nil, err
 	}
+	t.restore(row)
+	return row, nil
+}
+
+// restore gives the values of a stored row their types: SQLite keeps booleans as
+// numbers.
+func (t *table) restore(row projection.Row) {
 	for i, c := range t.columns {
 		if number, ok := row[i].(int64); ok && c.Type == projection.Boolean {
-			row[i] = number != 0 // SQLite keeps booleans as numbers
+			row[i] = number != 0
 		}
 	}
-	return row, nil
 }

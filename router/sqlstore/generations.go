@@ -52,7 +52,7 @@ func (s *Store) generations(ctx context.Context, p *projection.Projection, descr
 	if err != nil {
 		return nil, fail(err)
 	}
-	defer tx.Rollback() // nothing was written
+	defer tx.rollback() // nothing was written
 	if all, err = s.list(ctx, tx, p); err != nil {
 		if s.dialect.isMissing(err) {
 			return nil, nil

@@ -20,7 +20,7 @@ func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(read
 	if err != nil {
 		return fail(err)
 	}
-	defer tx.Rollback() // undoes an uncommitted transaction, also when fn panics
+	defer tx.rollback() // undoes an uncommitted transaction, also when fn panics
 	m, err := s.holdLive(ctx, tx, p)
 	if err != nil {
 		return fail(err)

@@ -3,7 +3,10 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"sync"
+
+	"github.com/millrace/millrace/router/projection"
 )
 
 // maxPrepared is the largest number of prepared statements of a pool. A read
@@ -17,10 +20,11 @@ type pool struct {
 	mu       sync.RWMutex
 	prepared map[string]*sql.Stmt // by text; nil if the driver prepares by itself
 
-	// undisturbed statements are short, and are not interrupted. The context is
-	// checked before each statement only, because the driver would start a
-	// goroutine for each statement.
-	undisturbed bool
+	// direct, if not nil, has the texts that the transactions prepare by
+	// themselves: the pool is SQLite's writer. The statements are short, and are
+	// not interrupted. The context is checked before each statement only,
+	// because the driver would start a goroutine for each statement.
+	direct map[string]bool
 	// committed, if not nil, is called after each commit.
 	committed func()
 }
@@ -39,6 +43,10 @@ func newPool(db *sql.DB, n int, prepares bool) *pool {
 // prepare prepares statements, once each. Within a transaction, prepare would
 // wait for the transaction's own connection.
 func (p *pool) prepare(ctx context.Context, texts []string) error {
+	if p.direct != nil {
+		p.allow(texts)
+		return nil
+	}
 	if p.prepared == nil {
 		return nil
 	}
@@ -75,6 +83,33 @@ func (p *pool) keep(text string, stmt *sql.Stmt) bool {
 	return true
 }
 
+// allow lets transactions prepare statements.
+func (p *pool) allow(texts []string) {
+	p.mu.RLock()
+	missing := slices.ContainsFunc(texts, func(text string) bool { return !p.direct[text] })
+	p.mu.RUnlock()
+	if !missing {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, text := range texts {
+		if len(p.direct) < maxPrepared {
+			p.direct[text] = true
+		}
+	}
+}
+
+// allowed says whether a transaction may prepare a statement.
+func (p *pool) allowed(text string) bool {
+	if p.direct == nil {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.direct[text]
+}
+
 func (p *pool) statement(text string) *sql.Stmt {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -82,16 +117,29 @@ func (p *pool) statement(text string) *sql.Stmt {
 }
 
 func (p *pool) begin(ctx context.Context, options *sql.TxOptions) (*transaction, error) {
+	if p.direct != nil {
+		return p.beginDirect(ctx)
+	}
 	tx, err := p.BeginTx(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: tx, pool: p}, nil
+	return &transaction{session: tx, tx: tx, pool: p}, nil
+}
+
+// session runs statements that are not prepared: a [sql.Tx] or a [sql.Conn].
+type session interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // transaction runs statements, prepared if possible.
 type transaction struct {
-	*sql.Tx
+	session
+	tx         *sql.Tx   // nil for SQLite's writer
+	direct     *sql.Conn // of SQLite's writer
+	ended      bool      // of SQLite's writer: the connection is back in the pool
 	pool       *pool
 	unprepared []string // queries that ran unprepared
 	// shared, if not nil, is the context of all statements of a shared
@@ -104,32 +152,33 @@ func (t *transaction) exec(ctx context.Context, text string, args ...any) (resul
 	if err != nil {
 		return nil, err
 	}
-	if stmt := t.pool.statement(text); stmt != nil {
-		result, err = t.StmtContext(during, stmt).ExecContext(during, args...) //nolint:sqlclosecheck // the transaction does
+	if t.pool.allowed(text) {
+		result, err = t.execDirect(text, args)
+	} else if stmt := t.pool.statement(text); stmt != nil {
+		result, err = t.tx.StmtContext(during, stmt).ExecContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
 		result, err = t.ExecContext(during, text, args...)
 	}
 	return result, ended(ctx, err)
 }
 
-// repeat is exec for a statement that runs many times.
-func (t *transaction) repeat(text string) func(ctx context.Context, args []any) error {
-	prepared := t.pool.statement(text)
-	if prepared == nil {
-		return func(ctx context.Context, args []any) error {
-			_, err := t.exec(ctx, text, args...)
-			return err
-		}
-	}
-	stmt := t.Stmt(prepared)
-	return func(ctx context.Context, args []any) error {
-		during, err := t.during(ctx)
+// rows runs a query for rows with all columns of a table.
+func (t *transaction) rows(ctx context.Context, text string, args []any, of *table) (all []projection.Row, err error) {
+	if !t.pool.allowed(text) {
+		rows, err := t.query(ctx, text, args...)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		_, err = stmt.ExecContext(during, args...)
-		return ended(ctx, err)
+		return of.scan(rows)
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	err = t.direct.Raw(func(conn any) (err error) {
+		all, err = conn.(*writerConn).rows(text, args, of) //nolint:errcheck // the pool's own
+		return err
+	})
+	return all, ended(ctx, err)
 }
 
 func (t *transaction) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
@@ -138,7 +187,7 @@ func (t *transaction) query(ctx context.Context, text string, args ...any) (rows
 		return nil, err
 	}
 	if stmt := t.pool.statement(text); stmt != nil {
-		rows, err = t.StmtContext(during, stmt).QueryContext(during, args...) //nolint:sqlclosecheck // the transaction does
+		rows, err = t.tx.StmtContext(during, stmt).QueryContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
 		t.unprepared = append(t.unprepared, text)
 		rows, err = t.QueryContext(during, text, args...)
@@ -151,7 +200,7 @@ func (t *transaction) during(ctx context.Context) (context.Context, error) {
 	if t.shared != nil {
 		return t.shared, ctx.Err()
 	}
-	if !t.pool.undisturbed {
+	if t.direct == nil {
 		return ctx, nil
 	}
 	return context.WithoutCancel(ctx), ctx.Err()
@@ -161,13 +210,26 @@ func (t *transaction) commit(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := t.Commit(); err != nil {
+	end := t.commitDirect
+	if t.direct == nil {
+		end = t.tx.Commit
+	}
+	if err := end(); err != nil {
 		return ended(ctx, err)
 	}
 	if t.pool.committed != nil {
 		t.pool.committed()
 	}
 	return nil
+}
+
+// rollback undoes the transaction. After a commit rollback does nothing.
+func (t *transaction) rollback() {
+	if t.direct == nil {
+		_ = t.tx.Rollback() // at the latest, the end of the connection undoes the writes
+		return
+	}
+	t.rollbackDirect()
 }
 
 // ended returns the context's error if the context has ended, and err

@@ -152,7 +152,7 @@ func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	}
 	before := now()
 	update(t, store, p, func(_ context.Context, tx readmodel.Tx) error {
-		if got, want := settings(tx.(*batch).tx.Tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // a panic fails the test
+		if got, want := settings(tx.(*batch).tx.tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // a panic fails the test
 			t.Errorf("settings %v, and not %v", got, want)
 		}
 		return nil

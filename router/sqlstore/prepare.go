@@ -69,7 +69,7 @@ func (s *Store) alone(ctx context.Context, do func(*transaction) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // undoes an uncommitted transaction
+	defer tx.rollback() // undoes an uncommitted transaction
 	if err := do(tx); err != nil {
 		return err
 	}

@@ -203,7 +203,7 @@ func (s *Store) leadOne(first *sharedUpdate) {
 	tx, release, err := s.beginShared(ctx)
 	if !stop() { // the first update's context has ended
 		if err == nil {
-			_ = tx.Rollback() // nothing was written
+			tx.rollback() // nothing was written
 			release()
 		}
 		s.finish(first, first.fail(first.ctx.Err()))
@@ -234,7 +234,7 @@ func (s *Store) beginShared(ctx context.Context) (tx *transaction, release func(
 		release()
 		return nil, nil, err
 	}
-	if !s.write.undisturbed {
+	if tx.direct == nil {
 		tx.shared = ctx
 	}
 	return tx, release, nil
@@ -326,7 +326,7 @@ func (t *sharedTx) end(err error) {
 	}
 	t.ended = true
 	if err != nil {
-		_ = t.tx.Rollback() // at the latest, the end of the connection undoes the writes
+		t.tx.rollback() // at the latest, the end of the connection undoes the writes
 	}
 	t.release()
 	if t.now != nil {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func openMemory(ctx context.Context) (*Store, error) {
 	dsn := sqliteDSN("/"+uuid.NewString(), sqliteParameters+sqlitePatience+"&vfs=memdb")
 	// The database lives as long as any connection. A pool may close each of
 	// its own connections.
-	anchor, err := openPool(ctx, dsn, 1)
+	anchor, err := openPool(ctx, dsn, 1, itself)
 	if err != nil {
 		return nil, err
 	}
@@ -125,16 +126,15 @@ func openMemory(ctx context.Context) (*Store, error) {
 // connections. A writing transaction takes the write lock at the beginning, and
 // so never fails halfway.
 func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
-	write, err := openPool(ctx, dsn+"&_txlock=immediate"+sqliteCache, 1)
+	write, err := openPool(ctx, dsn+"&_txlock=immediate"+sqliteCache, 1, func(c driver.Connector) driver.Connector { return writerConnector{c} })
 	if err != nil {
 		return nil, err
 	}
-	read, err := openPool(ctx, dsn+"&_query_only=1", sqliteReaders)
+	read, err := openPool(ctx, dsn+"&_query_only=1", sqliteReaders, itself)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	// After its beginning, an update waits for nothing.
-	write.undisturbed = true
+	write.direct = map[string]bool{} // after its beginning, an update waits for nothing
 	return &Store{dialect: d, write: write, read: read}, nil
 }
 
@@ -142,12 +142,16 @@ func sqliteDSN(path, parameters string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: parameters}).String()
 }
 
-func openPool(ctx context.Context, dsn string, connections int) (*pool, error) {
+// itself is a connector without a wrapper.
+func itself(c driver.Connector) driver.Connector { return c }
+
+// openPool opens a pool; wrap may wrap the connector.
+func openPool(ctx context.Context, dsn string, connections int, wrap func(driver.Connector) driver.Connector) (*pool, error) {
 	connector, err := sqlitedriver.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	p := newPool(sql.OpenDB(connector), connections, true)
+	p := newPool(sql.OpenDB(wrap(connector)), connections, true)
 	if err := p.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -218,9 +222,10 @@ func (sqlite) isMissing(err error) bool {
 		(strings.Contains(failure.Error(), "no such table") || strings.Contains(failure.Error(), "no such column"))
 }
 
+// moveText has unnamed parameters, as source has.
 func (sqlite) moveText(m *model, whose string) string {
-	return "UPDATE checkpoints SET next_offset = $1, digest = $2" +
-		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = $3 AND next_offset = $4 AND digest = $5"
+	return "UPDATE checkpoints SET next_offset = ?, digest = ?" +
+		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = ? AND next_offset = ? AND digest = ?"
 }
 
 func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
@@ -259,7 +264,7 @@ func (sqlite) where(t *table) string {
 	for i := range t.key {
 		values = append(values, "value->>"+strconv.Itoa(i))
 	}
-	in := fmt.Sprintf("(%s) IN (SELECT %s FROM json_each($1))", join(quoted(t.key)), join(values))
+	in := fmt.Sprintf("(%s) IN (SELECT %s FROM json_each(?))", join(quoted(t.key)), join(values))
 	return and(append(t.scope.conditions(), in))
 }
 
@@ -293,13 +298,12 @@ func (sqlite) put(ctx context.Context, tx *transaction, t *table, rows []project
 		if len(rows) < put.rows {
 			continue
 		}
-		exec := tx.repeat(put.text)
 		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
 			args = args[:0]
 			for _, row := range rows[:put.rows] {
 				args = append(args, row...)
 			}
-			if err := exec(ctx, args); err != nil {
+			if _, err := tx.exec(ctx, put.text, args...); err != nil {
 				return err
 			}
 		}

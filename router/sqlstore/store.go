@@ -112,7 +112,7 @@ func (s *Store) update(w *work, move mover, text string) (err error) {
 	if err != nil {
 		return w.fail(err)
 	}
-	defer tx.Rollback() // undoes an uncommitted transaction, also when fn panics
+	defer tx.rollback() // undoes an uncommitted transaction, also when fn panics
 	began := time.Now()
 	if err := s.run(tx, w, move, text); err != nil {
 		return err

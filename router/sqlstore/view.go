@@ -48,7 +48,7 @@ func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints 
 	if err != nil {
 		return nil, fail(err)
 	}
-	defer tx.Rollback() // nothing was written
+	defer tx.rollback() // nothing was written
 	v := &view{dialect: s.dialect, tx: tx}
 	if v.checkpoints, err = readCheckpoints(ctx, tx, checkpoints); err != nil {
 		if s.dialect.isMissing(err) {
