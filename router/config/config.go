@@ -107,6 +107,7 @@ type KafkaSASLConfig struct {
 // CommandServiceConfig is the HTTP command gateway.
 type CommandServiceConfig struct {
 	Address        string        `yaml:"address" is:"address" help:"Where commands are taken: POST /commands."`
+	PublicURL      string        `yaml:"public_url" is:"url" help:"The URL of the command service for clients: the console sends commands there. Empty means command_service.address."`
 	MaxInFlight    int           `yaml:"max_in_flight" range:"1..1000000" help:"Commands on their way to Kafka at once; one more gets a 503."`
 	MaxUndecided   int           `yaml:"max_undecided" range:"1..10000000" help:"Commands that this process took and nobody has decided yet; one more gets a 503."`
 	AcceptShorter  bool          `yaml:"accept_shorter_log" help:"Decide although consumer groups, read models or snapshots prove that the log was longer. For one start, after an operator has restored an older log."`
@@ -130,7 +131,10 @@ type ReadAPIConfig struct {
 
 // AdminConfig is the admin address. Every process has an admin address.
 type AdminConfig struct {
-	Address string `yaml:"address" is:"address" help:"The address of /livez, /readyz, /healthz, /metrics, /projections and /debug/pprof, in every process."`
+	Address   string   `yaml:"address" is:"address" help:"The address of the console, /api, /livez, /readyz, /healthz, /metrics, /projections and /debug/pprof, in every process."`
+	PublicURL string   `yaml:"public_url" is:"url" help:"The URL of the admin address for browsers, behind a proxy or on another machine; empty means admin.address. Console pages of this URL may call the commands and the queries."`
+	Console   bool     `yaml:"console" help:"Serve the console, the pages for browsers. /api stays without the console."`
+	Peers     []string `yaml:"peers" is:"peer" empty:"yes" help:"Admin addresses of the other processes, each name=URL, such as query-service=http://localhost:3005: the console has links to the peers, and their console pages may call the commands and the queries here."`
 }
 
 // HTTPConfig is the limits for HTTP clients.
@@ -237,7 +241,7 @@ func Default() Config {
 			Address:          "localhost:3002",
 			ReadAfterTimeout: 5 * time.Second,
 		},
-		Admin: AdminConfig{Address: "localhost:3003"},
+		Admin: AdminConfig{Address: "localhost:3003", Console: true, Peers: []string{}},
 		HTTP: HTTPConfig{
 			HeaderTimeout:  10 * time.Second,
 			ReadTimeout:    30 * time.Second,

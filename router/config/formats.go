@@ -27,6 +27,7 @@ var formats = map[string]format{
 	"name":     {"must be the name of a read model", func(s string) (string, bool) { return s, modelName.MatchString(s) }},
 	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
 	"url":      {"must be an http or https URL such as https://api.example.org, without user, query or fragment; or empty", publicURL},
+	"peer":     {"must be name=URL such as query-service=http://localhost:3005, with an http or https URL without user, query or fragment", adminPeer},
 	"issuer":   {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
 	"origin":   {"must be an origin such as https://app.example.org", webOrigin},
 	"token":    {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
@@ -36,6 +37,7 @@ var formats = map[string]format{
 var (
 	modelName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	hostName  = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	peerName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	hashed    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}:(commands|queries|operate)(\+(commands|queries|operate))*:[0-9a-f]{64}$`)
 	prefix    = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
 )
@@ -80,6 +82,13 @@ func publicURL(s string) (string, bool) {
 		return "", false
 	}
 	return strings.TrimRight(u.String(), "/"), (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+// adminPeer drops trailing slashes of the URL.
+func adminPeer(s string) (string, bool) {
+	name, at, ok := strings.Cut(s, "=")
+	url, fits := publicURL(at)
+	return name + "=" + url, ok && peerName.MatchString(name) && url != "" && fits
 }
 
 // issuerURL keeps the text as written: tokens name the issuer letter by letter.

@@ -57,9 +57,11 @@ func (l *loader) checkTLS() {
 	l.needs("tls.cert", "tls.key")
 	l.needs("tls.key", "tls.cert")
 	l.needs("tls.client_ca", "tls.cert")
-	const public = "read_api.public_url"
-	if l.ok("roles", "tls.cert", public) && l.given(public) && l.given("tls.cert") && !strings.HasPrefix(l.config.ReadAPI.PublicURL, "https:") {
-		l.fail(public, "must be an https URL, for tls.cert is set")
+	for _, public := range []string{"read_api.public_url", "command_service.public_url", "admin.public_url"} {
+		f, _ := fieldNamed(public)
+		if l.ok("roles", "tls.cert", public) && l.given(public) && l.given("tls.cert") && !strings.HasPrefix(f.of(&l.config).String(), "https:") {
+			l.fail(public, "must be an https URL, for tls.cert is set")
+		}
 	}
 }
 

@@ -28,6 +28,14 @@ const configVariable = envPrefix + "CONFIG"
 //
 // The error is an *[Errors] with all mistakes.
 func Load(path string, environ []string, flags map[string]string, readModels ...string) (Config, error) {
+	c, _, err := LoadWithSources(path, environ, flags, readModels...)
+	return c, err
+}
+
+// LoadWithSources is [Load], and returns the source of each key that was set, by
+// key: the file with the line, the name of the variable, "flag", or the file of
+// a secret.
+func LoadWithSources(path string, environ []string, flags map[string]string, readModels ...string) (Config, map[string]string, error) {
 	l := loader{readModels: readModels, config: Default(), source: map[string]string{}, failed: map[string]bool{}}
 	if path != "" {
 		l.file(path)
@@ -37,9 +45,9 @@ func Load(path string, environ []string, flags map[string]string, readModels ...
 	l.secretFiles()
 	l.validate()
 	if len(l.problems) > 0 {
-		return Config{}, &l.problems
+		return Config{}, nil, &l.problems
 	}
-	return l.config, nil
+	return l.config, l.source, nil
 }
 
 // loader gathers values and problems.

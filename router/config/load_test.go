@@ -112,6 +112,7 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"command_service.max_undecided": "7", "command_service.accept_shorter_log": "true", "kafka.commands_keep": "48h0m0s",
 		"query_service.batch_linger": "0s", "read_api.address": "localhost:4", "read_api.public_url": "https://x/api",
 		"read_api.read_after_timeout": "2s", "admin.address": "localhost:5", "store.driver": "memory",
+		"admin.public_url": "https://x/ops", "admin.console": "false", "admin.peers": "read=https://r,query=https://q:8/admin", "command_service.public_url": "https://c",
 		"kafka.tls.enabled": "true", "kafka.tls.ca": "ca.pem", "kafka.tls.cert": "c.pem", "kafka.tls.key": "k.pem",
 		"kafka.tls.server_name": "kafka", "kafka.sasl.mechanism": "SCRAM-SHA-512", "kafka.sasl.user": "u", "kafka.sasl.password": "p",
 		"http.header_timeout": "1s", "http.read_timeout": "2s", "http.write_timeout": "3s", "http.idle_timeout": "4s",

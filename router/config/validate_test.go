@@ -128,6 +128,8 @@ func TestValues(t *testing.T) {
 		{"query_service.batch_size", []string{"1", "100000"}, []string{"0", "100001"}},
 		{"query_service.batch_linger", []string{"0", "0s", "1s"}, []string{"-1ms", "1.1s"}},
 		{"telemetry.traces.sample_ratio", []string{"0", "1", "0.5", "1.0", "0.001"}, []string{"", "-1", "1.1", ".5", "1e-3", "NaN", "half"}},
+		{"admin.peers", []string{"", "a=http://localhost:3005", "a=https://x,query-service.2=https://y/admin"},
+			[]string{"a", "a=", "=https://x", "a b=https://x", "a=ftp://x", "a=https://u:p@x", "a=https://x,a=https://x"}},
 		{"read_api.public_url", []string{"", "http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},
 			[]string{"localhost:3002", "/users", "ftp://x", "http://", "http://:80", "http:x", "http://x?", "http://x#", "http://x?a=b", "http://u:p@x", "http://x:port", "http://a b"}},
 		{"handlers.outcomes_per_stream", []string{"1", "10000"}, []string{"0", "10001"}},

@@ -29,6 +29,9 @@ type Description struct {
 	// schemas/OrderID and the like describe Go types with a method Schema, such as
 	// a type ID.
 	Fragments [][]byte
+	// Admin are the paths of the admin address, in the form of Fragments. Servers,
+	// security, tags, and problems of every path are those of x-of-admin.
+	Admin [][]byte
 	// Refusals are the router's refusals, for commands of any type.
 	Refusals []*aggregate.Refusal
 }

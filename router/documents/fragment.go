@@ -139,11 +139,12 @@ func areTexts(v any) bool {
 	return ok
 }
 
-// mergeFragments adds the fragments to a document. The words for a fragment's
-// own problems are for operations of the fragment only.
-func mergeFragments(doc object, texts [][]byte, words *meanings) error {
-	unless := as[object](doc["x-of-fragments"])
-	delete(doc, "x-of-fragments")
+// mergeFragments adds the fragments to a document. The member defaults of the
+// document has the defaults for operations. The words for a fragment's own
+// problems are for operations of the fragment only.
+func mergeFragments(doc object, defaults string, texts [][]byte, words *meanings) error {
+	unless := as[object](doc[defaults])
+	delete(doc, defaults)
 	for i, text := range texts {
 		f, err := readFragment(text)
 		if err == nil {
@@ -183,11 +184,7 @@ func (f *fragment) merge(doc, unless object, words *meanings) error {
 			if !ok {
 				continue
 			}
-			for member, v := range unless {
-				if member != "servers" {
-					addMissing(operation, member, v)
-				}
-			}
+			addDefaults(operation, unless)
 			if err := words.addProblems(operation, f.Meanings); err != nil {
 				return fmt.Errorf("path %s: %s: %w", path, method, err)
 			}
@@ -198,6 +195,28 @@ func (f *fragment) merge(doc, unless object, words *meanings) error {
 		paths[path] = item
 	}
 	return mergeInto(in(doc, "paths"), paths, "path ")
+}
+
+// addDefaults adds the defaults to an operation. Problems are added to problems
+// that are there.
+func addDefaults(operation, defaults object) {
+	for member, v := range defaults {
+		switch member {
+		case "servers":
+		case "x-problems":
+			all := object{}
+			for _, problems := range []any{v, operation[member]} {
+				byStatus, _ := problems.(object)
+				for status, slugs := range byStatus {
+					list, _ := all[status].([]any)
+					all[status] = append(slices.Clone(list), as[[]any](slugs)...)
+				}
+			}
+			operation[member] = all
+		default:
+			addMissing(operation, member, v)
+		}
+	}
 }
 
 func addMissing(of object, member string, v any) {

@@ -1,6 +1,9 @@
 package documents
 
-import "maps"
+import (
+	"fmt"
+	"maps"
+)
 
 // The endings of the names of schemas about a command or an event.
 const (
@@ -42,8 +45,11 @@ func openAPI(d Description, served []string) ([]byte, error) {
 			}
 		}
 	}
-	if err := mergeFragments(doc, d.Fragments, words); err != nil {
+	if err := mergeFragments(doc, "x-of-fragments", d.Fragments, words); err != nil {
 		return nil, err
+	}
+	if err := mergeFragments(doc, "x-of-admin", d.Admin, words); err != nil {
+		return nil, fmt.Errorf("the admin address: %w", err)
 	}
 	addExamples(doc, families)
 	if len(served) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/documents"
 	"github.com/millrace/millrace/testing/parcels"
@@ -18,6 +19,7 @@ func shipped(t *testing.T) documents.Description {
 	t.Helper()
 	return documents.Description{
 		Title: "Millrace", Version: "1", Registry: registryOf(t, users.Aggregate), Refusals: decider.Refusals(),
+		Admin:     console.OpenAPI(),
 		Fragments: [][]byte{contents(t, "../../projections/userlist/openapi.yaml"), contents(t, "../../projections/userstats/openapi.yaml")},
 	}
 }

@@ -23,6 +23,29 @@ func (k *Kafka) CommittedOffsets(ctx context.Context, group, topic string) (map[
 	return committed, nil
 }
 
+// Range is the offsets of a partition: of the first message, and behind the last
+// message.
+type Range struct{ First, End int64 }
+
+// Ranges returns the offsets of a topic's partitions, by partition.
+func (k *Kafka) Ranges(ctx context.Context, topic string) ([]Range, error) {
+	return administer(ctx, k, func(client sarama.Client, _ sarama.ClusterAdmin) ([]Range, error) {
+		ranges := make([]Range, k.Partitions)
+		for partition := range k.Partitions {
+			first, err := offsetOf(ctx, client, k.Topic(topic), partition, sarama.OffsetOldest)
+			if err != nil {
+				return nil, fmt.Errorf("start of partition %d of %s: %w", partition, k.Topic(topic), err)
+			}
+			end, err := offsetOf(ctx, client, k.Topic(topic), partition, sarama.OffsetNewest)
+			if err != nil {
+				return nil, fmt.Errorf("end of partition %d of %s: %w", partition, k.Topic(topic), err)
+			}
+			ranges[partition] = Range{first, end}
+		}
+		return ranges, nil
+	})
+}
+
 // ErrShorter is the error of a log that was longer once.
 var ErrShorter = errors.New("the log was longer")
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/web"
 )
@@ -127,12 +128,13 @@ func (c healthCheck) within(ctx context.Context, timeout time.Duration) error {
 }
 
 // adminRoutes are the routes of the admin address.
-func (m *Process) adminRoutes(status *modelStatus) *mux.Router {
+func (m *Process) adminRoutes(status *modelStatus, c *console.Console) *mux.Router {
 	routes := m.health.routes(m.Log)
 	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
 	if status.store != nil {
 		status.routes(routes)
 	}
+	c.Routes(routes)
 	return routes
 }
 

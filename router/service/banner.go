@@ -25,6 +25,9 @@ func banner(w io.Writer, service *registered, cfg config.Config, at Addresses) {
 	commands, queries, admin := httpURL(cfg, at.Commands), httpURL(cfg, at.Queries), httpURL(cfg, at.Admin)
 	line("commands", commands)
 	line("queries", queries)
+	if cfg.Admin.Console {
+		line("console", admin)
+	}
 	line("admin", admin)
 	if at.Broker != "" {
 		line("kafka", at.Broker+", embedded, in "+cfg.BrokerDir())
@@ -88,9 +91,12 @@ func httpURL(cfg config.Config, address string) string {
 	if address == "" {
 		return ""
 	}
-	scheme := "http://"
+	return schemeOf(cfg) + "://" + strings.Replace(dialable(address), "127.0.0.1:", "localhost:", 1)
+}
+
+func schemeOf(cfg config.Config) string {
 	if cfg.TLS.Cert != "" {
-		scheme = "https://"
+		return "https"
 	}
-	return scheme + strings.Replace(dialable(address), "127.0.0.1:", "localhost:", 1)
+	return "http"
 }

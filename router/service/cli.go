@@ -208,11 +208,11 @@ codes: 0 ended as told, 1 failed, 2 the configuration or the command line is wro
 
 // Run runs the roles until the process is told to stop.
 func (serveCmd) Run(in *invocation) error {
-	cfg, err := in.load()
+	cfg, sources, err := config.LoadWithSources(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
 	if err != nil {
 		return err
 	}
-	m := &Process{Service: in.service, Config: cfg, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
+	m := &Process{Service: in.service, Config: cfg, Sources: sources, Stdout: in.stdout, Log: newLogger(cfg.Log, in.stderr)}
 	return m.Run(in.ctx)
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rs/cors"
 
 	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/web"
 	"github.com/millrace/millrace/router/web/guard"
 )
@@ -22,6 +24,18 @@ type secure struct {
 	queries      *guard.Guard
 	operators    *guard.Guard
 	cors         *cors.Cors // nil: no page of another origin may call
+	// consoles are the origins of the console's pages. Such pages may show the
+	// cookie of the login, by consoleCORS.
+	consoles    []string
+	consoleCORS *cors.Cors
+}
+
+// allowConsoles lets the console's pages of these origins call the commands and
+// the queries.
+func (s *secure) allowConsoles(origins []string) {
+	s.consoles = origins
+	s.consoleCORS = cors.New(corsOptions(origins, true))
+	s.commands.Pages, s.queries.Pages = guard.FromOrigins(origins), guard.FromOrigins(origins)
 }
 
 // newSecure reads the files of the configuration: certificates and keys.
@@ -52,9 +66,9 @@ func (m *Process) newSecure(ctx context.Context) (s secure, err error) {
 	}
 	s.commands = &guard.Guard{Callers: &callers, Scope: guard.Commands, Limits: limits()}
 	s.queries = &guard.Guard{Callers: &callers, Scope: guard.Queries, Limits: limits()}
-	s.operators = &guard.Guard{Callers: &callers, Scope: guard.Operate}
+	s.operators = &guard.Guard{Callers: &callers, Scope: guard.Operate, Pages: guard.SameOrigin}
 	if len(cfg.CORS.AllowedOrigins) > 0 {
-		s.cors = newCORS(cfg.CORS.AllowedOrigins)
+		s.cors = cors.New(corsOptions(cfg.CORS.AllowedOrigins, false))
 	}
 	return s, nil
 }
@@ -74,10 +88,11 @@ func (m *Process) newJWT(ctx context.Context, cfg config.JWTConfig) (*guard.JWT,
 	return j, err
 }
 
-// newCORS lets pages of these origins call the service, and read the headers of
-// answers. Pages send tokens themselves; there are no cookies.
-func newCORS(origins []string) *cors.Cors {
-	return cors.New(cors.Options{
+// corsOptions let pages of these origins call the service, and read the headers
+// of answers. Pages send tokens themselves; the console's pages, with cookies,
+// show the cookie of the login.
+func corsOptions(origins []string, cookies bool) cors.Options {
+	return cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{
@@ -86,8 +101,9 @@ func newCORS(origins []string) *cors.Cors {
 		ExposedHeaders: []string{
 			"ETag", "Link", "Location", "Position", "Preference-Applied", "Retry-After", "WWW-Authenticate",
 		},
-		MaxAge: int((10 * time.Minute).Seconds()),
-	})
+		AllowCredentials: cookies,
+		MaxAge:           int((10 * time.Minute).Seconds()),
+	}
 }
 
 // settings are the settings of an HTTP address. With tls.client_ca, the address
@@ -111,21 +127,31 @@ func (s *secure) settings(demand tls.ClientAuthType) web.Settings {
 // CORS requests.
 func (s *secure) public(g *guard.Guard, next http.Handler) http.Handler {
 	next = g.Protect(next)
-	if s.cors == nil {
-		return next
+	others, consoles := next, next
+	if s.cors != nil {
+		others = s.cors.Handler(next)
 	}
-	return s.cors.Handler(next)
+	if s.consoleCORS != nil {
+		consoles = s.consoleCORS.Handler(next)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(s.consoles, r.Header.Get("Origin")) {
+			consoles.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // admin is the handler of the admin address. /livez, /readyz and /healthz need no token: a
-// load balancer or an orchestrator can't have one.
-func (s *secure) admin(routes http.Handler) http.Handler {
+// load balancer or an orchestrator can't have one. Nor do the console's page and the login.
+func (s *secure) admin(c *console.Console, routes http.Handler) http.Handler {
 	guarded := s.operators.Protect(routes)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/healthz" {
+	return c.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/healthz" || console.Open(r) {
 			routes.ServeHTTP(w, r)
 			return
 		}
 		guarded.ServeHTTP(w, r)
-	})
+	}))
 }

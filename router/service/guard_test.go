@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/cors"
 
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/web"
@@ -34,7 +35,7 @@ func TestPagesFromElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &guard.Guard{Callers: &guard.Callers{Tokens: []guard.Token{token}}, Scope: guard.Queries}
-	s := secure{cors: newCORS([]string{"https://shop.example.org"})}
+	s := secure{cors: cors.New(corsOptions([]string{"https://shop.example.org"}, false))}
 	handler := s.public(g, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	ask := func(method, origin string, header map[string]string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "/users", http.NoBody)

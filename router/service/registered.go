@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/documents"
 	"github.com/millrace/millrace/router/projection"
@@ -89,7 +90,7 @@ const apiVersion = "1"
 
 // description is the input of the OpenAPI and AsyncAPI documents.
 func (r *registered) description() documents.Description {
-	d := documents.Description{Title: r.title, Version: apiVersion, Registry: r.registry, Refusals: decider.Refusals()}
+	d := documents.Description{Title: r.title, Version: apiVersion, Registry: r.registry, Refusals: decider.Refusals(), Admin: console.OpenAPI()}
 	for _, m := range r.models {
 		if m.OpenAPI != nil {
 			d.Fragments = append(d.Fragments, m.OpenAPI)

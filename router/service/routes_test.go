@@ -11,10 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/documents"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/query"
 	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/web/guard"
 )
 
 // routers are the routers of a process with all roles, by the port in the
@@ -25,6 +27,8 @@ func routers(t *testing.T) map[string]*mux.Router {
 	m := &Process{Service: registeredDomain(t), Log: slog.New(slog.DiscardHandler), health: new(health)}
 	status := &modelStatus{Process: m, store: struct{ generations }{}}
 	m.metrics = newMetrics(m, status)
+	m.secure.operators = &guard.Guard{Callers: new(guard.Callers)}
+	c := m.newConsole(config.Default(), Addresses{}, nil)
 	commands, err := m.commandRoutes(new(gateway.Gateway))
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +40,7 @@ func routers(t *testing.T) map[string]*mux.Router {
 	return map[string]*mux.Router{
 		"http://localhost:3001": commands,
 		"http://localhost:3002": queries,
-		"http://localhost:3003": m.adminRoutes(status),
+		"http://localhost:3003": m.adminRoutes(status, c),
 	}
 }
 
@@ -100,11 +104,12 @@ func documented(t *testing.T, server string) (routes []string) {
 }
 
 // differences are the routes of a router without a description, and the
-// described routes without a router. The document leaves out Go's profiles.
+// described routes without a router. The document leaves out Go's profiles, and
+// the console's page.
 func differences(t *testing.T, server string, router *mux.Router) string {
 	t.Helper()
 	routes := slices.DeleteFunc(routesOf(t, router), func(route string) bool {
-		return strings.HasPrefix(route, "GET /debug/pprof/")
+		return strings.HasPrefix(route, "GET /debug/pprof/") || strings.HasPrefix(route, "GET /assets/") || route == "GET /"
 	})
 	said := documented(t, server)
 	slices.Sort(routes)

@@ -26,7 +26,8 @@ import (
 type Process struct {
 	Service *registered
 	Config  config.Config
-	Stdout  io.Writer // for the banner
+	Sources map[string]string // of the configuration, as from config.LoadWithSources
+	Stdout  io.Writer         // for the banner
 	Log     *slog.Logger
 	// Started, if not nil, is called once all addresses are taken.
 	Started func(Addresses)
@@ -97,6 +98,8 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		m.Config.ReadAPI.PublicURL = httpURL(cfg, cmp.Or(at.Queries, cfg.ReadAPI.Address))
 	}
 
+	m.secure.allowConsoles(consoleOrigins(cfg, at.Admin))
+
 	brokers := cfg.Kafka.Brokers
 	if cfg.Has(config.Broker) {
 		broker, err := embedded.Start(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, embedded.Security(m.secure.broker(cfg)), m.Log)
@@ -160,7 +163,10 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	if len(roles) == 0 {
 		roles = append(roles, role{"broker", func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	}
-	admin.Serve(m.secure.admin(m.adminRoutes(status)), m.Log)
+	stopping := make(chan struct{})
+	defer close(stopping)
+	c := m.newConsole(cfg, at, stopping)
+	admin.Serve(m.secure.admin(c, m.adminRoutes(status, c)), m.Log)
 	if err := m.checkTopics(ctx); err != nil {
 		return err
 	}

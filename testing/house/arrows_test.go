@@ -15,10 +15,11 @@ var arrows = []struct {
 	{"app", []string{"handlers/users", "projections/userlist", "projections/userstats", "router/aggregate", "router/query", "router/service"}},
 	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
-		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
+		"router/aggregate", "router/config", "router/console", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
 		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
 		"router/telemetry", "router/web", "router/web/guard",
 	}},
+	{"router/console", []string{"router/aggregate", "router/config", "router/eventlog", "router/telemetry", "router/web", "router/web/guard"}},
 	{"router/operations", []string{"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/projection", "router/readmodel", "router/sqlstore"}},
 	{"projections/userlist", []string{"handlers/users", "router/projection", "router/query", "router/web"}},
 	{"projections/userstats", []string{"handlers/users", "router/aggregate", "router/projection", "router/query", "router/web"}},

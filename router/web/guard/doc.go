@@ -2,6 +2,8 @@
 //
 //   - guard.go: [Guard], the handler in front of an address, and [Callers], the
 //     accepted credentials.
+//   - cookie.go: the token of a page, in a cookie, and the pages that may show
+//     the cookie.
 //   - token.go: [Token], a static bearer token (RFC 6750), and [Scope].
 //   - jwt.go: [JWT], the JSON Web Tokens of one issuer (RFC 7519, RFC 8725).
 //   - keys.go, sources.go: [Keys], the issuer's public keys, from a file or from

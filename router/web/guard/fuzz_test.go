@@ -38,13 +38,13 @@ func FuzzParseToken(f *testing.F) {
 // always one header.
 func FuzzBearer(f *testing.F) {
 	const secret = "correct-horse-battery-staple"
-	callers := &Callers{Log: quiet, Tokens: []Token{{"shop", Queries, sha256.Sum256([]byte(secret))}}}
+	callers := &Guard{Callers: &Callers{Log: quiet, Tokens: []Token{{"shop", Queries, sha256.Sum256([]byte(secret))}}}, Scope: Queries}
 	for _, seed := range []string{"Bearer " + secret, "bearer   " + secret + " ", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer a\nBearer b", "", "Bearer \x00\xff"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, fields string) {
 		r := &http.Request{Header: http.Header{"Authorization": strings.Split(fields, "\n")}}
-		_, refusal := callers.admit(r, Queries)
+		_, refusal := callers.admit(r)
 		if refusal == nil && (!strings.Contains(fields, secret) || strings.Contains(fields, "\n")) {
 			t.Errorf("%q gets in", fields)
 		}

@@ -29,6 +29,9 @@ type Guard struct {
 	*Callers
 	Scope  Scope   // scope that a caller needs here
 	Limits *Limits // nil for no limits
+	// Pages says whether the page that makes a request may show a token in the
+	// cookie of [Guard.LogIn]. Nil allows no page.
+	Pages func(*http.Request) bool
 }
 
 // caller is the sender of a request.
@@ -44,7 +47,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, refusal := g.admit(r, g.Scope)
+		who, refusal := g.admit(r)
 		if g.Limits != nil {
 			if refusal != nil {
 				who.name = address(r) // a caller who guesses tokens has limits too
@@ -81,9 +84,9 @@ func (f *refusal) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit returns the sender of a request, or a refusal.
-func (c *Callers) admit(r *http.Request, scope Scope) (caller, *refusal) {
+func (g *Guard) admit(r *http.Request) (caller, *refusal) {
 	who := caller{name: address(r), scopes: everything}
-	if c.Certificates {
+	if g.Certificates {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 			return who, &refusal{problem: &web.Problem{
 				Slug: "certificate-required", Status: http.StatusForbidden,
@@ -92,14 +95,22 @@ func (c *Callers) admit(r *http.Request, scope Scope) (caller, *refusal) {
 		}
 		who.name = "certificate " + r.TLS.VerifiedChains[0][0].Subject.String()
 	}
-	if !c.bearer() {
+	if !g.bearer() {
 		return who, nil
 	}
 	token, given := bearerToken(r.Header)
+	if !given && g.Pages != nil && g.Pages(r) {
+		token, given = cookieToken(r)
+	}
 	if !given {
 		return who, unauthorized("a bearer token is needed here", "")
 	}
-	who, err := c.find(r.Context(), token)
+	return g.admitToken(r.Context(), token, g.Scope)
+}
+
+// admitToken returns the owner of a token with a scope, or a refusal.
+func (c *Callers) admitToken(ctx context.Context, token string, scope Scope) (caller, *refusal) {
+	who, err := c.find(ctx, token)
 	var invalid *invalidToken
 	switch {
 	case errors.As(err, &invalid):
