@@ -7,7 +7,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The module at the top, and the modules below. The dependencies of a module below don't come along
 # when somebody imports Millrace.
-MODULES := . examples/hello testing/openapi testing/torture
+MODULES := . examples/hello testing/console testing/openapi testing/torture
 
 # gotestsum prints a line for each package or test that is done, shows the whole output of a failed
 # test, and lists the failed tests again at the end.
@@ -31,10 +31,10 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 COMPILE = go list -v -test -export -deps -f ''
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-all test-real real-up real-down stack-test fuzz lint bench torture vuln clean
+.PHONY: help run build test test-all test-console test-real real-up real-down stack-test fuzz lint bench torture vuln clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run all four roles in one process, with their data in ./data
 	go run ./app
@@ -69,6 +69,11 @@ test-real:
 	$(BY_PACKAGE) -- -count=1 -p 1 -timeout 30m ./projections/... ./router/kafka/... ./router/projection/... ./router/query/... ./router/readmodel ./router/sqlstore
 	$(BY_TEST) -- -count=1 -parallel 4 -timeout 30m ./router/service
 	cd testing/openapi && $(BY_PACKAGE) -- -count=1 -timeout 10m ./...
+
+test-console: ## Try the console in a headless Chromium, which is installed if missing; the pictures are in bin/console
+	@testing/console/chromium
+	@cd testing/console && $(COMPILE) ./... >/dev/null
+	cd testing/console && CONSOLE_TEST=1 $(BY_TEST) -- -count=1 -parallel 2 -timeout 10m ./...
 
 real-up: ## Start a real Apache Kafka and PostgreSQL for test-real, and wait until both answer
 	@testing/real/servers up

@@ -10,11 +10,11 @@ import (
 )
 
 // nested are the modules below the top, by folder.
-var nested = []string{"examples/hello", "testing/openapi", "testing/torture"}
+var nested = []string{"examples/hello", "testing/console", "testing/openapi", "testing/torture"}
 
 // heavy are modules for nested modules only: another team's module that imports
 // Millrace must not get heavy modules.
-var heavy = []string{"github.com/Shopify/toxiproxy", "github.com/anishathalye/porcupine", "github.com/pb33f/"}
+var heavy = []string{"github.com/Shopify/toxiproxy", "github.com/anishathalye/porcupine", "github.com/chromedp/", "github.com/pb33f/"}
 
 var requirement = regexp.MustCompile(`(?m)^\t(\S+) (v\S+)(?: // indirect)?$`)
 

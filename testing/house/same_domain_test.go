@@ -20,7 +20,7 @@ func TestCopiesOfTheDomain(t *testing.T) {
 		return strings.ReplaceAll(parts, "service.", "")
 	}
 	want := list("app/domain.go")
-	for _, file := range []string{"router/service/domain_test.go", "testing/openapi/domain_test.go"} {
+	for _, file := range []string{"router/service/domain_test.go", "testing/console/domain_test.go", "testing/openapi/domain_test.go"} {
 		if got := list(file); got != want {
 			t.Errorf("%s differs from app/domain.go:\n%s\nwant\n%s", file, got, want)
 		}

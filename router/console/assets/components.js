@@ -34,10 +34,10 @@ export const badge = (text, tone = 'mute') => h('span.badge', { 'data-tone': ton
 
 // table makes a table of rows: each column has title, cell(row) -> text or node, and perhaps
 // class ('num', 'mono', 'wide', 'tight'). A row of a table with open(row) can be opened by click
-// and by Enter.
-export function table(columns, rows, { open, label, none = 'There is nothing here.' } = {}) {
+// and by Enter. With stack each row of a narrow window is a block.
+export function table(columns, rows, { open, label, stack, none = 'There is nothing here.' } = {}) {
   const body = h('tbody');
-  const el = h('div.table-box', { tabindex: 0, role: 'region', 'aria-label': label ?? 'Table' },
+  const el = h(`div.table-box${stack ? '.stack' : ''}`, { tabindex: 0, role: 'region', 'aria-label': label ?? 'Table' },
     h('table.table',
       h('thead', h('tr', columns.map((c) => h('th', { scope: 'col', class: c.class }, c.title)))),
       body));

@@ -15,13 +15,14 @@ export async function show(root, at, signal) {
     { title: 'Value', class: 'mono', cell: (s) => s.value || h('span.mute', 'empty') },
     { title: 'From', cell: (s) => (s.source === 'default' ? h('span.mute', 'default') : badge(s.source, 'info')) },
     { title: 'Meaning', class: 'meaning', cell: (s) => h('span.mute', s.description) },
-  ], [], { label: 'Settings', none: 'No key matches.' });
+  ], [], { label: 'Settings', stack: true, none: 'No key matches.' });
   const list = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     rows.fill(settings.filter((s) => (!changed.checked || s.source !== 'default')
       && words.every((w) => `${s.key} ${s.value} ${s.source} ${s.description}`.toLowerCase().includes(w))));
   };
   list();
+  root.classList.add('settings');
   replace(root,
     pageHead('Settings', `Up since ${time(started)}, ${ago(started)}`),
     card('Build', h('dl.pairs',
@@ -41,12 +42,12 @@ export async function show(root, at, signal) {
           { title: 'Messages', class: 'num', cell: (t) => number(t.kept) },
           { title: 'Partitions', class: 'num', cell: (t) => number(t.partitions.length) },
           { title: 'Fullest', class: 'num', cell: (t) => number(Math.max(...t.partitions.map((p) => p.end - p.first))) },
-        ], topics, { label: 'Topics' })),
+        ], topics, { label: 'Topics', stack: true })),
         card('Consumer groups', table([
           { title: 'Group', class: 'mono', cell: (g) => g.name },
           { title: 'Topic', class: 'mono', cell: (g) => g.topic },
           { title: 'Not marked', class: 'num', cell: (g) => number(g.lag) },
-        ], groups, { label: 'Consumer groups' }))));
+        ], groups, { label: 'Consumer groups', stack: true }))));
   } catch (err) {
     if (!signal.aborted) replace(kafka, problem(err));
   }
