@@ -13,5 +13,7 @@
 //   - read.go reads single keys and ranges of keys.
 //   - full.go waits while the disk is full.
 //   - failure.go notices damaged files and writes that fail for good.
+//   - export.go writes the store to a file beside live traffic, and import.go makes
+//     a store from such a file.
 //   - stats.go counts for metrics.
 package statestore

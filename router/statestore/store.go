@@ -46,26 +46,34 @@ type Store struct {
 	swap   sync.RWMutex
 	db     *pebble.DB
 	closed bool
+
+	exporting sync.Mutex
 }
 
 // Open opens the store of a folder, or creates the store. Damaged files, and
 // files of a release that this binary can't read, are deleted with a warning:
 // the store is empty then. The error is [ErrInUse], or the file system's.
 func Open(o Options) (*Store, error) {
-	s := &Store{options: o, fs: o.FS}
-	if s.fs == nil {
-		s.fs = vfs.Default
-	}
+	s := newStore(o)
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
-	s.failed = newFailure(s.fs, o.Dir, o.Log)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the state store in %s: %w", o.Dir, err), s.lock.Close())
 	}
 	return s, nil
 }
 
+func newStore(o Options) *Store {
+	s := &Store{options: o, fs: o.FS}
+	if s.fs == nil {
+		s.fs = vfs.Default
+	}
+	s.failed = newFailure(s.fs, o.Dir, o.Log)
+	return s
+}
+
+// takeLock creates the folder and locks the folder.
 func (s *Store) takeLock() (err error) {
 	dir := s.options.Dir
 	if err := s.fs.MkdirAll(dir, 0o750); err != nil {
@@ -130,7 +138,7 @@ func (s *Store) removeRemains() error {
 		if snapshot {
 			snapshots++
 		}
-		return snapshot || name == roomFile
+		return snapshot || name == roomFile || name == exportFolder || name == importFolder
 	})
 	if snapshots > 0 {
 		s.options.Log.Info("deleted the snapshots of an earlier release, which the state store replaces", "folder", s.options.Dir, "files", snapshots)

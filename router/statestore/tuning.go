@@ -20,6 +20,13 @@ const (
 	// flush adds to the list, and Open reads all of it.
 	manifestSize = 4 << 20
 	filterBits   = 10 // of a key: one of 100 absent keys costs a read
+	// Each flush adds a small table to level 0, and each compaction of level 0
+	// writes the level below again. Pebble's usual settings (few tables in level 0,
+	// and 64 MB below) are for large flushes: with a flush a second these settings
+	// write 15 times as much as these.
+	flushesBelow = 16
+	flushesStop  = 40 // writes wait for compactions then
+	firstLevel   = 8 << 20
 )
 
 // tuned are Pebble's options for a store within so many bytes of memory.
@@ -36,6 +43,9 @@ func tuned(memory int64) *pebble.Options {
 		MemTableStopWritesThreshold: 2,
 		MaxManifestFileSize:         manifestSize,
 		MaxOpenFiles:                500,
+		L0CompactionThreshold:       flushesBelow,
+		L0StopWritesThreshold:       flushesStop,
+		LBaseMaxBytes:               firstLevel,
 	}
 	for level := range o.Levels {
 		o.TargetFileSizes[level] = tableSize
