@@ -44,7 +44,11 @@ var (
 type sharing struct {
 	mu      sync.Mutex
 	waiting []*sharedUpdate
-	leaders int // goroutines that run shared transactions
+	leaders int // goroutines at work on shared transactions
+	// Leaders rest between transactions: the stack of a new goroutine would grow
+	// anew in SQLite, each time.
+	started int           // leaders, at work or at rest
+	resting chan struct{} // wakes a leader that rests
 	// alone has the read models whose next update gets a transaction of its
 	// own: the last update failed, or was slow.
 	alone map[*projection.Projection]bool
@@ -159,7 +163,7 @@ func (s *Store) share(w work) error {
 	}
 	q.mu.Unlock()
 	if lead {
-		go s.lead()
+		s.wakeLeader()
 	}
 	select {
 	case <-u.done:
@@ -175,23 +179,69 @@ func (s *Store) share(w work) error {
 	return u.err
 }
 
-// lead runs shared transactions until no update waits.
-func (s *Store) lead() {
-	done := false
+// wakeLeader lets a goroutine run the shared transactions.
+func (s *Store) wakeLeader() {
+	q := &s.sharing
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.started == s.dialect.leaders() {
+		q.resting <- struct{}{} // has room for all leaders
+		return
+	}
+	if q.started == 0 {
+		q.resting = make(chan struct{}, s.dialect.leaders())
+	}
+	q.started++
+	go s.leads(q.resting)
+}
+
+// rest is how long a leader waits for the next transaction.
+const rest = 100 * time.Millisecond
+
+// leads runs shared transactions until a rest is over.
+func (s *Store) leads(resting <-chan struct{}) {
+	ended := false
 	defer func() {
-		if !done { // a function of an update has ended this goroutine
-			go s.lead()
+		if !ended { // a function of an update has ended this goroutine
+			go s.leads(resting)
 		}
 	}()
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	for !ended {
+		s.lead()
+		timer.Reset(rest)
+		select {
+		case <-resting:
+		case <-timer.C:
+			ended = s.sharing.end(resting)
+		}
+	}
+}
+
+// end says that a leader ends, unless the leader is woken.
+func (q *sharing) end(resting <-chan struct{}) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-resting:
+		return false
+	default:
+		q.started--
+		return true
+	}
+}
+
+// lead runs shared transactions until no update waits.
+func (s *Store) lead() {
 	for {
 		runtime.Gosched() // the other read models have the same records, and are about to come
 		first := s.sharing.take(true)
 		if first == nil {
-			break
+			return
 		}
 		s.leadOne(first)
 	}
-	done = true
 }
 
 // leadOne runs one shared transaction: the first update, and each update that
