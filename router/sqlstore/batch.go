@@ -65,14 +65,15 @@ func (b *batch) remove(ctx context.Context, t *table, keys []projection.Row) err
 
 // Heads implements [readmodel.Tx].
 func (b *batch) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
-	return b.headsBy(ctx, b.model.heads.get, streams)
+	return b.headsBy(ctx, b.model.heads.getFor(len(streams)), streams)
 }
 
 // headsBy returns the heads that a statement finds for these streams.
 func (b *batch) headsBy(ctx context.Context, statement string, streams []string) (map[string]readmodel.StreamHead, error) {
-	keys := make([]projection.Row, len(streams))
+	keys, values := make([]projection.Row, len(streams)), make([]any, len(streams))
 	for i, stream := range streams {
-		keys[i] = projection.Row{stream}
+		values[i] = stream
+		keys[i] = values[i : i+1 : i+1]
 	}
 	rows, err := b.getBy(ctx, b.model.heads, statement, keys)
 	if err != nil {
@@ -92,16 +93,37 @@ func (b *batch) headsBy(ctx context.Context, statement string, streams []string)
 // PutHeads implements [readmodel.Tx]. A reason for parking may quote any bytes:
 // bytes that a database refuses are replaced.
 func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
-	rows := make([]projection.Row, 0, len(heads))
+	columns := len(b.model.heads.columns)
+	// One allocation each for all rows, values and digests: a batch is under
+	// way for microseconds.
+	rows, values := make([]projection.Row, 0, len(heads)), make([]any, 0, columns*len(heads))
+	digests := make([]byte, 0, len(heads)*len(eventlog.Digest{}))
+	topic := boxed{}
 	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours share a page
 		head := heads[stream]
-		parked := strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
-		rows = append(rows, projection.Row{
-			stream, int64(head.Seq), int64(head.Version), head.Digest[:], parked, head.ParkedOffset,
-			head.Decided.TopicID, head.Decided.Offset,
-		})
+		digests = append(digests, head.Digest[:]...)
+		values = append(values, stream, int64(head.Seq), int64(head.Version), digests[len(digests)-len(head.Digest):],
+			"", head.ParkedOffset, topic.of(head.Decided.TopicID), head.Decided.Offset)
+		row := values[len(values)-columns:]
+		if head.Parked != "" {
+			row[4] = strings.ReplaceAll(strings.ToValidUTF8(head.Parked, "\uFFFD"), "\x00", "\uFFFD")
+		}
+		rows = append(rows, row)
 	}
 	return b.put(ctx, b.model.heads, rows)
+}
+
+// boxed makes one value of equal texts that follow each other.
+type boxed struct {
+	text  string
+	value any
+}
+
+func (b *boxed) of(text string) any {
+	if b.value == nil || b.text != text {
+		b.text, b.value = text, text
+	}
+	return b.value
 }
 
 // headOf reads a row of PutHeads.
@@ -136,16 +158,22 @@ func (b *batch) keyArgs(t *table, keys []projection.Row) ([]any, error) {
 }
 
 func (b *batch) get(ctx context.Context, t *table, keys []projection.Row) ([]projection.Row, error) {
-	return b.getBy(ctx, t, t.get, keys)
+	return b.getBy(ctx, t, t.getFor(len(keys)), keys)
 }
 
 func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []projection.Row) ([]projection.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	args, err := b.keyArgs(t, keys)
-	if err != nil {
+	if err := t.checkKeys(keys); err != nil {
 		return nil, err
+	}
+	args := []any(keys[0])
+	if statement != t.getOne {
+		var err error
+		if args, err = b.dialect.keyArgs(t, keys); err != nil {
+			return nil, err
+		}
 	}
 	found, err := b.tx.rows(ctx, statement, args, t)
 	if err != nil {

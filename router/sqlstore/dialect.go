@@ -48,6 +48,9 @@ type dialect interface {
 	hold(*model) string
 	// where is a condition for the rows with the keys in keyArgs.
 	where(*table) string
+	// whereOne is a condition for the row with a key, whose values are the
+	// arguments; "" if where does as well for one key.
+	whereOne(*table) string
 	keyArgs(*table, []projection.Row) ([]any, error)
 	// byIndex follows a table's name in a query, and makes the database use an
 	// index; "" if there is no need.

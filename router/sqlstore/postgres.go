@@ -307,6 +307,8 @@ func (d postgres) where(t *table) string {
 		join(d.arrays(t.key)), join(key), t.name, and(conditions))
 }
 
+func (postgres) whereOne(*table) string { return "" }
+
 func (postgres) byIndex(string) string { return "" }
 
 func (postgres) keyArgs(t *table, keys []projection.Row) ([]any, error) {

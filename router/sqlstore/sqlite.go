@@ -268,14 +268,47 @@ func (sqlite) where(t *table) string {
 	return and(append(t.scope.conditions(), in))
 }
 
+// whereOne spares a single key the table of json_each.
+func (sqlite) whereOne(t *table) string {
+	conditions := t.scope.conditions()
+	for _, c := range quoted(t.key) {
+		conditions = append(conditions, c+" = ?")
+	}
+	return and(conditions)
+}
+
 // byIndex names the index. The planner rates the primary key as highly, but the
 // primary key finds a head for every stream, and the index only the few parked
 // streams.
 func (sqlite) byIndex(name string) string { return "INDEXED BY " + name }
 
 func (sqlite) keyArgs(_ *table, keys []projection.Row) ([]any, error) {
-	array, err := json.Marshal(keys)
-	return []any{string(array)}, err
+	array := make([]byte, 0, 32*len(keys))
+	between := byte('[')
+	for _, key := range keys {
+		array = append(array, between)
+		if text, ok := key[0].(string); ok && len(key) == 1 && isPlain(text) {
+			array = append(append(append(array, `["`...), text...), `"]`...)
+		} else {
+			row, err := json.Marshal(key)
+			if err != nil {
+				return nil, err
+			}
+			array = append(array, row...)
+		}
+		between = ','
+	}
+	return []any{string(append(array, ']'))}, nil
+}
+
+// isPlain says whether a text stands in JSON unchanged.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // sqlitePutRows are the numbers of rows of INSERT statements. A statement costs

@@ -22,6 +22,7 @@ type table struct {
 	scope scope
 
 	get, delete string
+	getOne      string // get for one key, "" for none
 	// For heads only: the parked heads among the keys, and a probe for any
 	// parked head.
 	getParked, anyParked string
@@ -124,6 +125,9 @@ func (t *table) write(d dialect) {
 	}
 	where := d.where(t)
 	t.get = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, where)
+	if one := d.whereOne(t); one != "" {
+		t.getOne = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, one)
+	}
 	t.delete = fmt.Sprintf("DELETE FROM %s WHERE %s", t.name, where)
 	for _, rows := range d.putRows() {
 		t.puts = append(t.puts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
@@ -132,9 +136,20 @@ func (t *table) write(d dialect) {
 	}
 }
 
+// getFor is the query for a number of keys.
+func (t *table) getFor(keys int) string {
+	if keys == 1 && t.getOne != "" {
+		return t.getOne
+	}
+	return t.get
+}
+
 // updates are the statements of updates.
 func (t *table) updates() []string {
 	list := []string{t.get, t.delete}
+	if t.getOne != "" {
+		list = append(list, t.getOne)
+	}
 	for _, put := range t.puts {
 		list = append(list, put.text)
 	}
