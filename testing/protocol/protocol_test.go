@@ -47,8 +47,8 @@ func look(s *Scenario, f faults, without rule, limit int) (result, string) {
 	copied.faults = f
 	began := time.Now()
 	r := search(&copied, without, limit)
-	states := fmt.Sprintf("%d", r.states)
-	if r.cut {
+	states := fmt.Sprintf("%d", r.States)
+	if r.Cut {
 		states = "the nearest " + states
 	}
 	return r, fmt.Sprintf("%-26s %-42s %20s states %8s", s.Name, f, states, time.Since(began).Round(time.Millisecond))
@@ -65,12 +65,12 @@ func TestPromisesHold(t *testing.T) {
 		}
 		for _, f := range searches {
 			r, row := look(s, f, 0, limit)
-			if r.broken != "" {
-				t.Errorf("%s: %s", s.Name, r.broken)
-				tell(s, 0, r.way, func(text string) { t.Log("  ", text) })
+			if r.Broken != "" {
+				t.Errorf("%s: %s", s.Name, r.Broken)
+				tell(s, 0, r.Way, func(text string) { t.Log("  ", text) })
 				continue
 			}
-			if r.quiet == 0 && !r.cut {
+			if r.Quiet == 0 && !r.Cut {
 				t.Errorf("%s with %s: nothing ever comes to an end", s.Name, f)
 			}
 			table = append(table, row+"  all promises hold")
@@ -132,13 +132,13 @@ func TestEachRuleIsNeeded(t *testing.T) {
 	var table []string
 	for _, mutant := range mutants {
 		r, row := look(scenarioOf(t, mutant.scenario), mutant.faults, mutant.rule, everydayLimit)
-		if !strings.HasPrefix(r.broken, mutant.breaks+":") {
-			t.Errorf("%s (%s): broken is %q after %d states, want %q", mutant.what, row, r.broken, r.states, mutant.breaks)
+		if !strings.HasPrefix(r.Broken, mutant.breaks+":") {
+			t.Errorf("%s (%s): broken is %q after %d states, want %q", mutant.what, row, r.Broken, r.States, mutant.breaks)
 			continue
 		}
-		table = append(table, fmt.Sprintf("%-52s %s  after %2d steps breaks: %s", mutant.what, row, len(r.way), mutant.breaks))
-		t.Logf("%s\n  broken is %s", mutant.what, r.broken)
-		tell(scenarioOf(t, mutant.scenario), mutant.rule, r.way, func(text string) { t.Log("  ", text) })
+		table = append(table, fmt.Sprintf("%-52s %s  after %2d steps breaks: %s", mutant.what, row, len(r.Way), mutant.breaks))
+		t.Logf("%s\n  broken is %s", mutant.what, r.Broken)
+		tell(scenarioOf(t, mutant.scenario), mutant.rule, r.Way, func(text string) { t.Log("  ", text) })
 	}
 	t.Log("\n" + strings.Join(table, "\n"))
 }
@@ -164,9 +164,9 @@ func TestSomeRulesAreForSpeed(t *testing.T) {
 				f, limit = faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1}, deepLimit
 			}
 			r, row := look(s, f, mutant.rule, limit)
-			if r.broken != "" {
-				t.Errorf("%s: the rule is needed after all: %s", mutant.what, r.broken)
-				tell(s, mutant.rule, r.way, func(text string) { t.Log("  ", text) })
+			if r.Broken != "" {
+				t.Errorf("%s: the rule is needed after all: %s", mutant.what, r.Broken)
+				tell(s, mutant.rule, r.Way, func(text string) { t.Log("  ", text) })
 			}
 			table = append(table, row+"  "+mutant.what)
 		}

@@ -1,0 +1,68 @@
+package reactions
+
+import "fmt"
+
+// The promises that a search checks.
+const (
+	once        = "what a reaction sends takes effect once"
+	inOrder     = "the commands of a cause stream take effect in order"
+	nothingLost = "no command of a reaction is lost"
+	notBefore   = "a new reaction answers nothing from before its start"
+	countsOnly  = "only records that count are answered"
+)
+
+// breaks notes that a promise is broken.
+func (m *model) breaks(promise, format string, args ...any) {
+	if m.broken == "" {
+		m.broken = promise + ": " + fmt.Sprintf(format, args...)
+	}
+}
+
+// checkEffect checks a command that is about to take effect.
+func (m *model) checkEffect(w *world, c command) {
+	cause := &m.Causes[c.place.cause()]
+	original := c.place
+	if cause.Copy > 0 {
+		original = placeOf(cause.Copy-1, c.place.n())
+	}
+	if w.effects&(1<<original) != 0 {
+		m.breaks(once, "%s takes effect again", m.text(c))
+	}
+	if cause.Copy > 0 {
+		m.breaks(countsOnly, "%s, of a copy", m.text(c))
+	}
+	for p := original + 1; int(p.cause()) < len(m.Causes); p++ {
+		if later := &m.Causes[p.cause()]; w.effects&(1<<p) != 0 && later.Stream == cause.Stream && later.Targets[p.n()] == c.target+1 {
+			m.breaks(inOrder, "%s comes after cause %d", m.text(c), p.cause())
+		}
+	}
+	if c.place.cause() < m.startOf(w) {
+		m.breaks(notBefore, "%s", m.text(c))
+	}
+	w.effects |= 1 << original
+}
+
+// startOf is the place where the reaction starts, by the first record of the
+// reaction's stream.
+func (m *model) startOf(w *world) uint8 {
+	first := w.point
+	if m.Ends == [2]uint8{} || first == 0 {
+		return 0
+	}
+	for m.points[first].before != 0 {
+		first = m.points[first].before
+	}
+	return m.points[first].next
+}
+
+// checkQuiet checks a world in which nothing must happen any more.
+func (m *model) checkQuiet(w *world) {
+	for cause := m.startOf(w); int(cause) < len(m.Causes); cause++ {
+		c := &m.Causes[cause]
+		for n, target := range c.Targets {
+			if target > 0 && c.Copy == 0 && w.skipped&bit(cause) == 0 && w.effects&(1<<placeOf(cause, uint8(n))) == 0 {
+				m.breaks(nothingLost, "command %d of cause %d never takes effect", n, cause)
+			}
+		}
+	}
+}
