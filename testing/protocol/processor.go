@@ -1,6 +1,10 @@
 package protocol
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/testing/protocol/fence"
+)
 
 // MaxDeferred bounds the deferred commands under way in a processor. Each user
 // may have one in any case.
@@ -22,18 +26,30 @@ type handler struct {
 	marked  uint8 // all commands before are done
 	strayed bool
 	retry   bool // failed appends wait for a retry
+	clock   uint8
+	here    uint8 // a bit for each command that the session has scheduled, without a rule
 	jobs    [maxJobs]job
 	air     [maxAir]flight
+	seen    [users]fence.Fence // by what is sent, without a rule
 }
 
 // job is a command under way in a processor.
 type job struct {
-	record   digest // 0 if the command needs none
-	command  uint8  // the command's place in the scenario plus one, 0 for no job
-	deferred bool   // the command is one of the stream's deferred commands
-	failed   bool   // the append has failed, or waits behind a failed append
-	done     bool
+	record  digest // 0 if the command needs none
+	command uint8  // the command's place in the scenario plus one, 0 for no job
+	from    source
+	failed  bool // the append has failed, or waits behind a failed append
+	done    bool
 }
+
+// source says where a job's command waited.
+type source uint8
+
+const (
+	fromTopic source = iota
+	fromQueue        // one of the stream's deferred commands
+	fromTimer        // one of the stream's scheduled commands
+)
 
 // flight is an append that has neither succeeded nor failed.
 type flight struct {
@@ -84,10 +100,10 @@ func (p processor) add(j job) *job {
 	return &p.jobs[i]
 }
 
-// taken counts the commands under way, deferred commands aside.
+// taken counts the commands from the topic that are under way.
 func (p processor) taken() (n int) {
 	for i := range p.jobs {
-		if p.jobs[i].command > 0 && !p.jobs[i].deferred {
+		if p.jobs[i].command > 0 && p.jobs[i].from == fromTopic {
 			n++
 		}
 	}
@@ -101,32 +117,44 @@ func (p processor) take(command uint8) {
 	user := p.userOf(j)
 	p.decide(j)
 	p.finish(user)
-	p.resume(user)
+	p.goOn(user)
 	p.mark()
+}
+
+// goOn decides the commands of a stream that wait no longer.
+func (p processor) goOn(user uint8) {
+	p.resume(user)
+	p.ring(user)
 }
 
 // decide gives a job its record, on top of the stream's speculative state, and
 // sends the record. A command that has its outcome there gets no record, and
-// neither does a deferred command that isn't the next to go on.
+// neither does a deferred or scheduled command that isn't the next to go on.
 func (p processor) decide(j *job) {
 	user, command := p.userOf(j), j.command-1
 	j.record, j.failed = 0, false
 	top := p.top(user, j)
 	switch {
-	case j.deferred && p.resumes(&top, command, p.binary), j.deferred && p.off(deferredInTurn):
-	case j.deferred, p.repeats(&top, j):
+	case j.from == fromQueue && (p.resumes(&top, command, p.binary) || p.off(deferredInTurn)):
+	case j.from == fromTimer && p.due(&top, command, p.clock):
+	case j.from != fromTopic, p.repeats(&top, j):
 		return
 	}
 	from := &top
-	if p.off(speculating) && !j.deferred {
+	if p.off(speculating) && j.from == fromTopic {
 		from = p.stateOf(user)
 	}
 	r := record{user: user, command: command, seq: top.seq + 1, prev: top.head, version: top.version}
-	if j.deferred {
+	r.time = p.timeOf(command, j.from)
+	switch j.from {
+	case fromQueue:
 		r.kind, r.name = p.resumed(from, command, p.binary)
-	} else {
+	case fromTimer:
+		r.kind, r.name = p.duly(from, command, p.binary)
+	default:
 		r.kind, r.name = p.outcome(from, command, p.binary)
 	}
+	p.noteDecided(command, r.kind)
 	if r.kind.event() {
 		r.version++
 	}
@@ -160,7 +188,13 @@ func (p processor) top(user uint8, below *job) stream {
 
 // repeats reports whether a command has its outcome when its turn comes.
 func (p processor) repeats(top *stream, j *job) bool {
-	if !p.off(repetition) {
+	c := &p.Commands[j.command-1]
+	switch {
+	case c.Cause > 0 && p.off(fenceCounts) && p.seen[c.User].Repeats(c.fence(), 0):
+		return true
+	case c.Cause > 0 && p.off(fenceAtTurn):
+		return p.known(p.stateOf(c.User), j.command-1)
+	case !p.off(repetition):
 		return p.known(top, j.command-1)
 	}
 	// The answer depends on how far the state store has read.
@@ -172,22 +206,13 @@ func (p processor) repeats(top *stream, j *job) bool {
 
 // finished reports whether the state store has the outcome of a job.
 func (p processor) finished(known *stream, j *job) bool {
-	if j.deferred {
+	switch j.from {
+	case fromQueue:
 		return !p.resumes(known, j.command-1, p.binary)
+	case fromTimer:
+		return !known.schedules(j.command - 1)
 	}
 	return p.known(known, j.command-1) || j.record == 0 && p.off(repetition)
-}
-
-func (p processor) send(r digest) {
-	if p.sent != nil {
-		p.sent(r)
-	}
-	p.launch(flight{r, flying})
-}
-
-func (p processor) launch(f flight) {
-	free := slices.IndexFunc(p.air[:], func(f flight) bool { return f.record == 0 })
-	p.air[free] = f // a panic here says that maxAir is too small
 }
 
 // readBack folds the next record.
@@ -200,7 +225,7 @@ func (p processor) readBack() {
 		p.overtaken(speculation)
 	}
 	p.finish(user)
-	p.resume(user)
+	p.goOn(user)
 	p.mark()
 }
 
@@ -217,8 +242,8 @@ func (p processor) overtaken(speculation []*job) {
 		speculation = speculation[1:]
 	}
 	for _, j := range speculation {
-		if p.decide(j); j.deferred && j.record == 0 {
-			*j = job{command: j.command, deferred: true, done: true}
+		if p.decide(j); j.from != fromTopic && j.record == 0 {
+			*j = job{command: j.command, from: j.from, done: true}
 		}
 	}
 }
@@ -233,7 +258,7 @@ func (p processor) finish(user uint8) {
 			return
 		}
 		behind = j.failed
-		*j = job{command: j.command, deferred: j.deferred, done: true}
+		*j = job{command: j.command, from: j.from, done: true}
 	}
 }
 
@@ -245,7 +270,7 @@ func (p processor) resume(user uint8) {
 		if !any {
 			return
 		}
-		p.decide(p.add(job{command: next + 1, deferred: true}))
+		p.decide(p.add(job{command: next + 1, from: fromQueue}))
 	}
 }
 
@@ -254,7 +279,7 @@ func (p processor) resume(user uint8) {
 func (p processor) nextDeferred(user uint8) (command uint8, any bool) {
 	room, own := MaxDeferred, 0
 	for i := range p.jobs {
-		if j := &p.jobs[i]; j.deferred && !j.done {
+		if j := &p.jobs[i]; j.from == fromQueue && !j.done {
 			room--
 			if p.userOf(j) == user {
 				own++
@@ -283,9 +308,9 @@ func (p processor) mark() {
 		switch {
 		case j.command == 0:
 			return
-		case j.deferred && j.done:
+		case j.from != fromTopic && j.done:
 			continue
-		case j.deferred:
+		case j.from != fromTopic:
 		case first && j.done:
 			p.marked = j.command
 			continue
@@ -295,61 +320,6 @@ func (p processor) mark() {
 			first = false
 		}
 		p.add(j)
-	}
-}
-
-// acked reports whether the handler has heard that Kafka holds a job's record.
-func (p processor) acked(j *job) bool {
-	return j.record > 0 && !j.failed && !slices.ContainsFunc(p.air[:], func(f flight) bool {
-		return f.record == j.record && f.state != astray
-	})
-}
-
-// delivered is called when Kafka holds a record. In a sound protocol, delivered
-// does nothing.
-func (p processor) delivered(r digest) {
-	if p.off(tellReadBack) {
-		p.tell(r)
-	}
-	if p.off(markReadBack) {
-		p.mark()
-	}
-}
-
-// appendFailed is called when Kafka may hold a record, or not. The records of
-// jobs behind may be in the log before the record, where the gate ignores them.
-// So the jobs behind go again even if the record itself counts in the end.
-func (p processor) appendFailed(r digest) {
-	user := p.records[r].user
-	speculation := p.speculation(user)
-	at := slices.IndexFunc(speculation, func(j *job) bool { return j.record == r })
-	switch {
-	case len(speculation) == 0, at < 0 && !p.contains(p.folded, r):
-	case at < 0 && p.off(retryBehind):
-	case at >= 0 && p.off(retry):
-		speculation[at].done = true
-		for _, j := range slices.Delete(speculation, at, at+1) {
-			p.decide(j)
-		}
-		p.mark()
-	default:
-		speculation[max(at, 0)].failed = true
-		p.retry = true
-	}
-}
-
-// sendAgain sends the failed records, and the records of all jobs behind.
-func (p processor) sendAgain() {
-	p.retry = false
-	for user := range uint8(users) {
-		again := false
-		for _, j := range p.speculation(user) {
-			again = j.failed || again && !p.off(retryDependent)
-			if again && j.record > 0 {
-				j.failed = false
-				p.send(j.record)
-			}
-		}
 	}
 }
 
@@ -363,13 +333,13 @@ func (p processor) claim() {
 		p.folded = p.log
 	}
 	for user := range uint8(users) {
-		p.resume(user)
+		p.goOn(user)
 	}
 }
 
 // endSession ends a session. Appends under way stay under way.
 func (p processor) endSession() {
-	*p.handler = handler{folded: p.folded, air: p.air}
+	*p.handler = handler{folded: p.folded, air: p.air, clock: p.clock}
 	for i := range p.air {
 		if p.air[i].state == failed {
 			p.air[i] = flight{}

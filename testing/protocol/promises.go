@@ -15,6 +15,11 @@ const (
 	nothingLost   = "nothing is lost"
 	nothingSticks = "nothing gets stuck"
 	noOperator    = "a command of a newer binary needs no operator"
+	trimmed       = "topic commands is trimmed"
+	notEarly      = "a scheduled command is decided at its time, not before"
+	dueOrder      = "scheduled commands go on by their time"
+	timeHeld      = "the time of a record is its command's"
+	cancelHeld    = "a cancelled command takes no effect"
 )
 
 // breaks notes that a promise is broken.
@@ -30,26 +35,34 @@ func (m *model) checkAccepted(w *world, d digest) {
 	c := &m.Commands[r.command]
 	before := &m.entries[w.log].streams[0][r.user]
 	waits := before.defers(r.command)
+	m.checkTime(w, r, before)
 	since, remembered := 0, int(min(m.Handlers[0].Remember, m.Handlers[1].Remember))
 	for old := range m.backwards(w.log) {
 		o := &m.records[old]
 		if o.user != r.user {
 			continue
 		}
-		since++
 		was := &m.Commands[o.command]
+		if was.Cause == 0 {
+			since++
+		}
 		switch {
-		case o.command == r.command && (!waits || r.kind == queued):
+		case o.command == r.command && before.schedules(r.command) && o.kind == scheduled:
+		case o.command == r.command && (!waits || r.kind == queued || r.kind == scheduled):
 			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
-		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.defers(o.command)):
+		case o.command != r.command && was.Cause > 0 && was.Cause == c.Cause:
+			m.breaks(oneOutcome, "place %d has %s and %s", c.Cause, m.describe(old), m.describe(d))
+		case c.Cause > 0:
+		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.defers(o.command) || before.schedules(o.command)):
 			m.breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
 		case r.kind.defers() || c.operators() || o.kind.defers() || was.operators():
+		case m.later(r.command) || m.later(o.command) || c.Verb == Cancel:
 		case m.TopicOf(o.command) == m.TopicOf(r.command) && o.command > r.command:
 			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
 		}
 	}
 	for _, dc := range before.deferred.all() {
-		if !r.kind.defers() && !c.operators() && dc.command < r.command {
+		if !r.kind.defers() && !c.operators() && !m.later(r.command) && !m.later(dc.command) && c.Verb != Cancel && dc.command < r.command {
 			m.breaks(inOrder, "%s while #%d is deferred", m.describe(d), dc.command)
 		}
 	}
@@ -83,7 +96,11 @@ func (m *model) follows(w *world, r *record, waits bool) bool {
 		s, b := &m.entries[w.log].streams[i][r.user], &m.Handlers[i]
 		var k kind
 		var name uint8
+		sc, any := m.firstDue(s)
 		switch {
+		case s.schedules(r.command) && (!any || sc.command != r.command):
+		case s.schedules(r.command):
+			k, name = m.duly(s, r.command, b)
 		case !waits:
 			k, name = m.outcome(s, r.command, b)
 		case m.resumes(s, r.command, b):
@@ -102,7 +119,7 @@ func (m *model) hasOutcome(w *world, command uint8) bool {
 	is := &m.Commands[command]
 	for d := range m.backwards(w.log) {
 		was := &m.Commands[m.records[d].command]
-		if is.User == was.User && is.ID == was.ID {
+		if is.User == was.User && is.ID == was.ID && is.Cause == was.Cause {
 			return true
 		}
 	}
@@ -146,7 +163,11 @@ func (m *model) checkQuiet(w *world) {
 	if next := m.reached(w); next != m.endOf(w.topic) {
 		m.breaks(nothingSticks, "#%d stays in the processor", next)
 	}
+	m.checkTrimming(w)
 	for user := range uint8(users) {
+		if s := &m.entries[w.log].streams[w.owner-1][user]; s.scheduled.n > 0 {
+			m.breaks(nothingSticks, "#%d of user %d is due, and isn't decided", s.scheduled.items[0].command, user)
+		}
 		if s := &m.entries[w.log].streams[w.owner-1][user]; m.resuming(s, &m.Handlers[w.owner-1]) {
 			m.breaks(nothingSticks, "the deferred commands of user %d may go on, and don't", user)
 		}

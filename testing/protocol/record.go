@@ -19,11 +19,13 @@ const (
 	queued
 	requeued
 	dropped
+	scheduled
+	cancelled
 	kinds
 )
 
 func (k kind) String() string {
-	return [...]string{"", "created", "renamed", "unchanged", "refused", "mismatched", "parked", "queued", "requeued", "dropped"}[k]
+	return [...]string{"", "created", "renamed", "unchanged", "refused", "mismatched", "parked", "queued", "requeued", "dropped", "scheduled", "cancelled"}[k]
 }
 
 func (k kind) event() bool { return k == created || k == renamed }
@@ -41,6 +43,7 @@ type record struct {
 	prev          digest
 	version       uint8
 	salt          uint8 // of an impure decision
+	time          uint8
 }
 
 // digest is a record's digest. Equal records have equal digests, and because

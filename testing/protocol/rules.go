@@ -3,7 +3,7 @@ package protocol
 // rule is one part of the protocol. A search without a rule shows the reason
 // for the rule. The numbers are the numbers of the invariants in
 // ARCHITECTURE.md.
-type rule uint32
+type rule uint64
 
 const (
 	gate            rule = 1 << iota // a record counts only with its stream's next sequence number
@@ -34,4 +34,19 @@ const (
 	repetition                       // find a repeated command at its turn, on top of the speculative state
 	blindOutcome                     // remember an outcome even if the body can't be read
 	sessionOnly                      // drop a fetched message with its session
+	fenced                           // fence: a command of a reaction at or below the fence is a repetition
+	fenceAtTurn                      // fence: … as of the command's turn, on top of the speculative state
+	fenceCounts                      // fence: moved by records that count, by no other
+	fenceTrims                       // fence: topic commands is trimmed beyond repetitions
+	fenceApart                       // fence: outcomes of a reaction's commands evict no outcomes of clients
+	dueByClock                       // later: a command is due once the clock has reached notBefore
+	dueInTurn                        // later: due commands go by notBefore, then in the order of their scheduling
+	dueTime                          // later: the record's time is notBefore
+	dueQueued                        // later: a due command queues behind deferred commands
+	dueExpects                       // later: expectedVersion is looked at when the command is due
+	dueAnywhere                      // later: commands that another session has scheduled go on
+	scheduledID                      // later: the id of a scheduled command is remembered until the command's end
+	scheduledAlone                   // later: … and makes no other id kept
+	endKeeps                         // later: the end of a scheduled command evicts nothing
+	cancelMarks                      // later: a cancelled command goes on nowhere
 )

@@ -1,5 +1,7 @@
 package protocol
 
+import "github.com/millrace/millrace/testing/protocol/fence"
+
 // Verb is the purpose of a command.
 type Verb uint8
 
@@ -11,6 +13,7 @@ const (
 	Novel        // creates or renames; the old binary doesn't know the type
 	Requeue      // an operator's: let the deferred commands go on
 	Drop         // an operator's: end the first deferred command undecided, and let the others go on
+	Cancel       // end a scheduled command undecided
 )
 
 // Command is one message of topic commands. The command's place in the
@@ -24,6 +27,20 @@ type Command struct {
 	Expects uint8
 	// Drops is the command id that a Drop names.
 	Drops uint8
+	// Cancels is the command id that a Cancel names.
+	Cancels uint8
+	// Cause is the place of the cause of a reaction's command, 0 for a client's
+	// command.
+	Cause fence.Place
+	// CauseStream and Open are the rest of the command's view of causes.
+	CauseStream, Open uint8
+	// At is the time of acceptance, and NotBefore is the earliest time, if
+	// larger.
+	At, NotBefore uint8
+}
+
+func (c *Command) fence() fence.Command {
+	return fence.Command{Place: c.Cause, Stream: c.CauseStream, Open: c.Open}
 }
 
 func (c *Command) operators() bool { return c.Verb == Requeue || c.Verb == Drop }
@@ -46,6 +63,7 @@ type faults struct {
 	crashes   uint8 // the owner's memory is gone
 	failures  uint8 // an append is given up, and lands at once, later, or never
 	resets    uint8 // the group's offset goes back to the start
+	jumps     uint8 // a handler's clock goes back to 0
 }
 
 // Scenario is a small world: commands, two services, and possible faults.
@@ -61,6 +79,9 @@ type Scenario struct {
 	// Cut says that the second topic is the first, which has lost its end: the
 	// id is the same, and so the offsets go on behind the lost commands.
 	Cut bool
+	// Until is the time at which clocks stop. Each handler has a clock of its
+	// own.
+	Until uint8
 
 	window int    // commands under way in a processor
 	faults faults // of a deep search
@@ -105,193 +126,3 @@ var (
 	tomorrow  = Binary{Remember: 3, New: true}
 	forgetful = Binary{Remember: 1}
 )
-
-// Scenarios returns the scenarios of all tests.
-func Scenarios() []*Scenario {
-	return []*Scenario{
-		{
-			Name: "one user",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1, Expects: 1},
-				{Verb: Rename, ID: 2, Name: 2, Expects: 2},
-				{Verb: Rename, ID: 3, Name: 3, Expects: 2},
-			},
-			Handlers: [2]Binary{today, today},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
-		},
-		{
-			Name: "two users",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Create, ID: 1, Name: 1, User: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-			},
-			Handlers: [2]Binary{today, today},
-			window:   3,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "repeated ids",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 3, Name: 3},
-				{Verb: Create, ID: 1, Name: 1},
-			},
-			Handlers: [2]Binary{forgetful, forgetful},
-			window:   3,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "rolling upgrade",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 1},
-				{Verb: Rename, ID: 3, Name: 2, Expects: 2},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "events of the newer binary",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-			},
-			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
-		},
-		{
-			Name: "unknown type",
-			Commands: []Command{
-				{Verb: Novel, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Novel, ID: 1, Name: 1},
-				{Verb: Create, ID: 3, Name: 3, User: 1},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "unknown type, dropped",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Novel, ID: 2, Name: 2},
-				{Verb: Rename, ID: 3, Name: 3},
-				{Verb: Drop, ID: 4, Drops: 2},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "unknown type, parked before",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Novel, ID: 2, Name: 2},
-				{Verb: Drop, ID: 3, Drops: 1},
-				{Verb: Rename, ID: 4, Name: 4},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
-		},
-		{
-			Name: "parked, requeued",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Requeue, ID: 3},
-				{Verb: Rename, ID: 4, Name: 3},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "parked, dropped",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Touchy, ID: 2, Name: 2},
-				{Verb: Drop, ID: 3, Drops: 1},
-				{Verb: Create, ID: 4, Name: 3, User: 1},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
-		},
-		{
-			Name: "parked, many deferred",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Touchy, ID: 3, Name: 3},
-				{Verb: Requeue, ID: 4},
-				{Verb: Rename, ID: 5, Name: 4},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
-		},
-		{
-			Name: "dropped, parked again",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Create, ID: 2, Name: 2},
-				{Verb: Touchy, ID: 3, Name: 3},
-				{Verb: Rename, ID: 4, Name: 4},
-				{Verb: Drop, ID: 5, Drops: 1},
-				{Verb: Drop, ID: 6, Drops: 3},
-			},
-			Handlers: [2]Binary{today, today},
-			window:   2,
-			faults:   faults{takeOvers: 1, failures: 1},
-		},
-		{
-			Name: "parked, repeated",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Touchy, ID: 1, Name: 1},
-				{Verb: Requeue, ID: 3},
-				{Verb: Touchy, ID: 1, Name: 1},
-			},
-			Handlers: [2]Binary{forgetful, {Remember: 1, New: true}},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "commands made anew",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Rename, ID: 3, Name: 3},
-				{Verb: Rename, ID: 4, Name: 4},
-			},
-			Handlers:  [2]Binary{forgetful, forgetful},
-			Recreated: 2,
-			window:    2,
-			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "commands lose their end",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Rename, ID: 3, Name: 3},
-				{Verb: Rename, ID: 4, Name: 4},
-			},
-			Handlers:  [2]Binary{forgetful, forgetful},
-			Recreated: 2,
-			Cut:       true,
-			window:    2,
-			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-	}
-}

@@ -1,6 +1,10 @@
 package protocol
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/testing/protocol/fence"
+)
 
 // stream is one user in a state store: the fold of the accepted records.
 type stream struct {
@@ -17,6 +21,9 @@ type stream struct {
 	outcomes list[uint8]           // ids of the last commands with an outcome, in the order of the first outcome
 	deferred list[deferredCommand] // the parked command, and the commands behind
 	parked   bool                  // the deferred commands wait for an operator
+
+	fence     fence.Fence            // of the one reaction
+	scheduled list[scheduledCommand] // in the order of their scheduling
 }
 
 // deferredCommand is a command that waits.
@@ -77,6 +84,10 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 		if s.deferred.n > 0 {
 			s.deferred.items[0].dropped = true
 		}
+	case scheduled:
+		s.scheduled.add(scheduledCommand{command: r.command})
+	case cancelled:
+		s.cancel(m.indexScheduledID(s, m.Commands[r.command].Cancels))
 	default:
 		if readable || !m.off(blindOutcome) {
 			s.release(r.command)
@@ -85,8 +96,15 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 			s.exists, s.name = true, r.name
 		}
 	}
-	if readable || !m.off(blindOutcome) {
-		m.remember(s, m.Commands[r.command].ID, b.Remember)
+	c := &m.Commands[r.command]
+	if r.kind != scheduled && s.unschedule(r.command) && m.off(endKeeps) {
+		m.forget(s, b.Remember)
+	}
+	if c.Cause > 0 {
+		s.fence.Fold(c.fence(), 0)
+	}
+	if (c.Cause == 0 || m.off(fenceApart)) && (readable || !m.off(blindOutcome)) {
+		m.remember(s, c.ID, b.Remember)
 	}
 }
 
@@ -110,10 +128,11 @@ func (m *model) remember(s *stream, id, limit uint8) {
 	if isNew {
 		s.outcomes.add(id)
 	}
-	if (isNew || m.off(forgetBehind)) && (s.deferred.n == 0 || m.off(deferredOutcome)) {
-		for s.outcomes.n > limit {
-			s.outcomes.remove(0)
-		}
+	switch {
+	case !isNew && !m.off(forgetBehind):
+	case s.deferred.n > 0 && !m.off(deferredOutcome), s.scheduled.n > 0 && m.off(scheduledAlone):
+	default:
+		m.forget(s, limit)
 	}
 }
 
@@ -179,21 +198,36 @@ func (m *model) positionOf(command uint8) (topic, offset uint8) {
 	return topic, offset
 }
 
-// known reports whether a command, or an earlier command with the same id, has
-// an outcome.
+// known reports whether a command, or an earlier command with the same id or of
+// the same place, has an outcome.
 func (m *model) known(s *stream, command uint8) bool {
+	c := &m.Commands[command]
+	if c.Cause > 0 && !m.off(fenced) && s.fence.Repeats(c.fence(), 0) {
+		return true
+	}
+	return m.hasPosition(s, command) || c.Cause == 0 && slices.Contains(s.outcomes.all(), c.ID)
+}
+
+// hasPosition reports whether a command is at or below the last decided
+// position.
+func (m *model) hasPosition(s *stream, command uint8) bool {
 	topic, offset := m.positionOf(command)
 	if m.off(positionTopic) {
 		topic = 0
 	}
-	return slices.Contains(s.outcomes.all(), m.Commands[command].ID) ||
-		!m.off(position) && offset < s.decided[topic]
+	return !m.off(position) && offset < s.decided[topic]
 }
 
 // outcome is the outcome of a command that comes to this stream.
 func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8) {
 	c := &m.Commands[command]
 	switch {
+	case c.Verb == Cancel && m.indexScheduledID(s, c.Cancels) >= 0:
+		return cancelled, 0
+	case c.Verb == Cancel:
+		return refused, notScheduled
+	case m.later(command):
+		return scheduled, 0
 	case c.Verb == Requeue && s.parked:
 		return requeued, 0
 	case c.Verb == Drop && (s.parked || m.waiting(s, b)) && m.Commands[s.deferred.items[0].command].ID == c.Drops:
@@ -225,6 +259,8 @@ const (
 	waits        uint8 = iota + 1 // in a refusal of an operator's command: the queue waits for a newer binary
 	unknownType                   // in queued
 	unknownEvent                  // in queued
+	notScheduled                  // in a refusal of a Cancel
+	isCancelled                   // in a refusal of a scheduled command
 )
 
 // newNames is the first name of the new binary.
@@ -244,7 +280,7 @@ func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint
 		return queued, unknownType
 	case s.unreadable:
 		return queued, unknownEvent
-	case c.Expects > 0 && s.version != c.Expects-1:
+	case c.Expects > 0 && s.version != c.Expects-1 && !(m.off(dueExpects) && m.later(command)):
 		return mismatched, 0
 	case c.Verb == Touchy && !b.New:
 		return parked, 0

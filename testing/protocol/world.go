@@ -22,6 +22,7 @@ type world struct {
 	ticks     uint8 // of impure decisions
 	handlers  [2]handler
 	left      faults
+	latest    uint8               // the latest time that a clock has shown
 	told      [maxCommands]digest // outcomes that clients have heard of, and that are not in the log
 }
 
@@ -77,6 +78,8 @@ const (
 	Lingers              // an append that nobody waits for lands
 	Crashes              // the owner is killed, and starts again
 	Recreate             // topic commands is deleted and created again
+	ticking              // a handler's clock moves
+	jumping              // a handler's clock goes back
 	strays               // a message of an old session comes to the processor
 	deeds
 )
@@ -114,6 +117,12 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 			if h.retry {
 				will(Retries, 0)
 			}
+		}
+		if w.handlers[who].clock < m.Until {
+			will(ticking, 0)
+		}
+		if w.handlers[who].clock > 0 && w.left.jumps > 0 {
+			may(jumping, 0)
 		}
 		start := m.startOf(w.topic)
 		if w.left.resets > 0 && start < w.committed && (w.owner == 0 || w.left.takeOvers > 0) {
@@ -204,6 +213,15 @@ func (m *model) do(w *world, a action) {
 		p.endSession()
 		p.folded = 0
 		w.owner = 0
+	case ticking:
+		p.clock++
+		w.latest = max(w.latest, p.clock)
+		m.note("the clock of %s shows %d", p.name(), p.clock)
+		p.look()
+	case jumping:
+		p.clock = 0
+		w.left.jumps--
+		m.note("the clock of %s goes back", p.name())
 	case Recreate:
 		m.note("topic commands is made anew")
 		w.topic, w.owner, w.committed = 1, 0, m.startOf(1)

@@ -29,7 +29,7 @@ type note struct {
 	kind    noteKind
 	version uint8 // the version that the writer knew, plus one
 	stream  uint8
-	cause   uint8                   // where the reaction starts, the parked cause, or the first cause that may be unanswered
+	cause   uint8               // where the reaction starts, the parked cause, or the first cause that may be unanswered
 	from    [causeStreams]uint8 // of progress: the first unanswered cause of each stream that goes on
 }
 

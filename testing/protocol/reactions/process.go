@@ -1,6 +1,10 @@
 package reactions
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/testing/protocol/fence"
+)
 
 const (
 	maxJobs = 3 // commands of a process that are not acknowledged
@@ -95,7 +99,7 @@ func (r runner) stop() {
 func (r runner) open() (open uint8) {
 	for s, o := range r.checkpoint().open {
 		if o.state == parked || o.state == goingOn && !r.off(namedUntil) {
-			open |= bit(uint8(s))
+			open |= fence.Bit(uint8(s))
 		}
 	}
 	return open
@@ -177,10 +181,10 @@ func (r runner) progress() note {
 		return n
 	}
 	for _, j := range r.jobs[:r.length()] {
-		if s := r.Causes[j.place.cause()].Stream; c.open[s].state == goingOn && j.place.cause() >= c.open[s].from {
-			n.from[s] = min(n.from[s], j.place.cause())
+		if s := r.Causes[causeOf(j.place)].Stream; c.open[s].state == goingOn && causeOf(j.place) >= c.open[s].from {
+			n.from[s] = min(n.from[s], causeOf(j.place))
 		} else {
-			n.cause = min(n.cause, j.place.cause())
+			n.cause = min(n.cause, causeOf(j.place))
 		}
 	}
 	return n

@@ -1,6 +1,10 @@
 package reactions
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/millrace/millrace/testing/protocol/fence"
+)
 
 // The promises that a search checks.
 const (
@@ -20,10 +24,10 @@ func (m *model) breaks(promise, format string, args ...any) {
 
 // checkEffect checks a command that is about to take effect.
 func (m *model) checkEffect(w *world, c command) {
-	cause := &m.Causes[c.place.cause()]
+	cause := &m.Causes[causeOf(c.place)]
 	original := c.place
 	if cause.Copy > 0 {
-		original = placeOf(cause.Copy-1, c.place.n())
+		original = placeOf(cause.Copy-1, numberOf(c.place))
 	}
 	if w.effects&(1<<original) != 0 {
 		m.breaks(once, "%s takes effect again", m.text(c))
@@ -31,12 +35,12 @@ func (m *model) checkEffect(w *world, c command) {
 	if cause.Copy > 0 {
 		m.breaks(countsOnly, "%s, of a copy", m.text(c))
 	}
-	for p := original + 1; int(p.cause()) < len(m.Causes); p++ {
-		if later := &m.Causes[p.cause()]; w.effects&(1<<p) != 0 && later.Stream == cause.Stream && later.Targets[p.n()] == c.target+1 {
-			m.breaks(inOrder, "%s comes after cause %d", m.text(c), p.cause())
+	for p := original + 1; int(causeOf(p)) < len(m.Causes); p++ {
+		if later := &m.Causes[causeOf(p)]; w.effects&(1<<p) != 0 && later.Stream == cause.Stream && later.Targets[numberOf(p)] == c.target+1 {
+			m.breaks(inOrder, "%s comes after cause %d", m.text(c), causeOf(p))
 		}
 	}
-	if c.place.cause() < m.startOf(w) {
+	if causeOf(c.place) < m.startOf(w) {
 		m.breaks(notBefore, "%s", m.text(c))
 	}
 	w.effects |= 1 << original
@@ -60,7 +64,7 @@ func (m *model) checkQuiet(w *world) {
 	for cause := m.startOf(w); int(cause) < len(m.Causes); cause++ {
 		c := &m.Causes[cause]
 		for n, target := range c.Targets {
-			if target > 0 && c.Copy == 0 && w.skipped&bit(cause) == 0 && w.effects&(1<<placeOf(cause, uint8(n))) == 0 {
+			if target > 0 && c.Copy == 0 && w.skipped&fence.Bit(cause) == 0 && w.effects&(1<<placeOf(cause, uint8(n))) == 0 {
 				m.breaks(nothingLost, "command %d of cause %d never takes effect", n, cause)
 			}
 		}

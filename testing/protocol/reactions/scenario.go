@@ -1,7 +1,9 @@
 package reactions
 
+import "github.com/millrace/millrace/testing/protocol/fence"
+
 const (
-	causeStreams = 2
+	causeStreams = fence.Streams
 	targets      = 2
 	maxCauses    = 6
 	maxCommands  = 2 // of a cause

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/millrace/millrace/testing/protocol/fence"
 )
 
 // world is a state of everything.
@@ -13,7 +15,7 @@ type world struct {
 	skipped   uint8  // a bit for each skipped cause
 	owner     uint8  // the process that has the partition, plus one
 	marked    uint8  // of a search with the group's offset: the furthest mark
-	targets   [targets]fence
+	targets   [targets]fence.Fence
 	processes [2]process
 	late      [maxLate]command
 	lateNotes [2]note
@@ -133,15 +135,15 @@ func (r runner) possible(may, will func(deed, uint8)) {
 	if r.note.kind > none {
 		will(noteLands, 0)
 	}
-	flying := [targets]bool{}
+	first := [targets]bool{}
 	for i, j := range r.jobs[:r.length()] {
 		if j.state == failed {
 			will(retries, 0)
 		}
-		if j.state != flyingState || flying[j.target] {
+		if j.state != flying || first[j.target] {
 			continue
 		}
-		flying[j.target] = true
+		first[j.target] = true
 		will(lands, uint8(i))
 		if r.left.failures > 0 {
 			may(fails, uint8(i))
@@ -184,8 +186,6 @@ func (r runner) possible(may, will func(deed, uint8)) {
 		}
 	}
 }
-
-const flyingState = flying
 
 func (c *checkpoint) closes(before *checkpoint) bool {
 	for s := range c.open {
@@ -304,18 +304,6 @@ func (r runner) beginsAtOwnEnd() {
 	}
 }
 
-// decideAt is a target's decision: a repetition leaves no record.
-func (m *model) decideAt(w *world, c command) {
-	f := &w.targets[c.target]
-	if m.repeats(f, c) {
-		m.say("%s is a repetition", m.text(c))
-		return
-	}
-	m.say("%s takes effect", m.text(c))
-	m.checkEffect(w, c)
-	m.fold(f, c)
-}
-
 func (m *model) decideNote(w *world, n note) {
 	then, changed := m.decide(m.points[w.point].checkpoint, n)
 	if !changed {
@@ -327,7 +315,7 @@ func (m *model) decideNote(w *world, n note) {
 }
 
 func (m *model) text(c command) string {
-	return fmt.Sprintf("command %d of cause %d to %d (open %b)", c.place.n(), c.place.cause(), c.target, c.open)
+	return fmt.Sprintf("command %d of cause %d to %d (open %b)", numberOf(c.place), causeOf(c.place), c.target, c.open)
 }
 
 // belate lets a command land at any time, or never.

@@ -1,0 +1,191 @@
+package protocol
+
+// Scenarios returns the scenarios that real processors follow.
+func Scenarios() []*Scenario {
+	return []*Scenario{
+		{
+			Name: "one user",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1, Expects: 1},
+				{Verb: Rename, ID: 2, Name: 2, Expects: 2},
+				{Verb: Rename, ID: 3, Name: 3, Expects: 2},
+			},
+			Handlers: [2]Binary{today, today},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
+		},
+		{
+			Name: "two users",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Create, ID: 1, Name: 1, User: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+			},
+			Handlers: [2]Binary{today, today},
+			window:   3,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "repeated ids",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Create, ID: 1, Name: 1},
+			},
+			Handlers: [2]Binary{forgetful, forgetful},
+			window:   3,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "rolling upgrade",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 1},
+				{Verb: Rename, ID: 3, Name: 2, Expects: 2},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "events of the newer binary",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+			},
+			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 2, resets: 1},
+		},
+		{
+			Name: "unknown type",
+			Commands: []Command{
+				{Verb: Novel, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Novel, ID: 1, Name: 1},
+				{Verb: Create, ID: 3, Name: 3, User: 1},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "unknown type, dropped",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Novel, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Drop, ID: 4, Drops: 2},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "unknown type, parked before",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Novel, ID: 2, Name: 2},
+				{Verb: Drop, ID: 3, Drops: 1},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
+		},
+		{
+			Name: "parked, requeued",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Requeue, ID: 3},
+				{Verb: Rename, ID: 4, Name: 3},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "parked, dropped",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Touchy, ID: 2, Name: 2},
+				{Verb: Drop, ID: 3, Drops: 1},
+				{Verb: Create, ID: 4, Name: 3, User: 1},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
+		},
+		{
+			Name: "parked, many deferred",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Touchy, ID: 3, Name: 3},
+				{Verb: Requeue, ID: 4},
+				{Verb: Rename, ID: 5, Name: 4},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1},
+		},
+		{
+			Name: "dropped, parked again",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Create, ID: 2, Name: 2},
+				{Verb: Touchy, ID: 3, Name: 3},
+				{Verb: Rename, ID: 4, Name: 4},
+				{Verb: Drop, ID: 5, Drops: 1},
+				{Verb: Drop, ID: 6, Drops: 3},
+			},
+			Handlers: [2]Binary{today, today},
+			window:   2,
+			faults:   faults{takeOvers: 1, failures: 1},
+		},
+		{
+			Name: "parked, repeated",
+			Commands: []Command{
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Touchy, ID: 1, Name: 1},
+				{Verb: Requeue, ID: 3},
+				{Verb: Touchy, ID: 1, Name: 1},
+			},
+			Handlers: [2]Binary{forgetful, {Remember: 1, New: true}},
+			window:   2,
+			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "commands made anew",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers:  [2]Binary{forgetful, forgetful},
+			Recreated: 2,
+			window:    2,
+			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "commands lose their end",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Rename, ID: 3, Name: 3},
+				{Verb: Rename, ID: 4, Name: 4},
+			},
+			Handlers:  [2]Binary{forgetful, forgetful},
+			Recreated: 2,
+			Cut:       true,
+			window:    2,
+			faults:    faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+	}
+}
