@@ -13,7 +13,7 @@ func (m *model) checkTrimming(w *world) {
 			decided = m.hasPosition(s, command) || slices.Contains(s.outcomes.all(), c.ID)
 		}
 		if !decided {
-			m.breaks(trimmed, "#%d is decided, and stays", command)
+			m.Breaks(trimmed, "#%d is decided, and stays", command)
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package protocol
 
-import "fmt"
-
 // The promises that a search checks.
 const (
 	oneOutcome    = "one outcome for each command"
@@ -21,13 +19,6 @@ const (
 	timeHeld      = "the time of a record is its command's"
 	cancelHeld    = "a cancelled command takes no effect"
 )
-
-// breaks notes that a promise is broken.
-func (m *model) breaks(promise, format string, args ...any) {
-	if m.broken == "" {
-		m.broken = promise + ": " + fmt.Sprintf(format, args...)
-	}
-}
 
 // checkAccepted checks a record that the gate is about to accept.
 func (m *model) checkAccepted(w *world, d digest) {
@@ -49,34 +40,34 @@ func (m *model) checkAccepted(w *world, d digest) {
 		switch {
 		case o.command == r.command && before.schedules(r.command) && o.kind == scheduled:
 		case o.command == r.command && (!waits || r.kind == queued || r.kind == scheduled):
-			m.breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
+			m.Breaks(oneOutcome, "#%d has %s and %s", r.command, m.describe(old), m.describe(d))
 		case o.command != r.command && was.Cause > 0 && was.Cause == c.Cause:
-			m.breaks(oneOutcome, "place %d has %s and %s", c.Cause, m.describe(old), m.describe(d))
+			m.Breaks(oneOutcome, "place %d has %s and %s", c.Cause, m.describe(old), m.describe(d))
 		case c.Cause > 0:
 		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.defers(o.command) || before.schedules(o.command)):
-			m.breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
+			m.Breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
 		case r.kind.defers() || c.operators() || o.kind.defers() || was.operators():
 		case m.later(r.command) || m.later(o.command) || c.Verb == Cancel:
 		case m.TopicOf(o.command) == m.TopicOf(r.command) && o.command > r.command:
-			m.breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
+			m.Breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
 		}
 	}
 	for _, dc := range before.deferred.all() {
 		if !r.kind.defers() && !c.operators() && !m.later(r.command) && !m.later(dc.command) && c.Verb != Cancel && dc.command < r.command {
-			m.breaks(inOrder, "%s while #%d is deferred", m.describe(d), dc.command)
+			m.Breaks(inOrder, "%s while #%d is deferred", m.describe(d), dc.command)
 		}
 	}
 	if r.kind.event() && c.Expects > 0 && r.version != c.Expects {
-		m.breaks(versionHeld, "#%d expects version %d: %s", r.command, c.Expects-1, m.describe(d))
+		m.Breaks(versionHeld, "#%d expects version %d: %s", r.command, c.Expects-1, m.describe(d))
 	}
 	if r.kind == parked && c.Verb != Touchy {
-		m.breaks(noOperator, "%s", m.describe(d))
+		m.Breaks(noOperator, "%s", m.describe(d))
 	}
 	if !m.follows(w, r, waits) {
-		m.breaks(ownHistory, "nobody decides %s there", m.describe(d))
+		m.Breaks(ownHistory, "nobody decides %s there", m.describe(d))
 	}
 	if r.seq != before.seq+1 || r.prev != before.head {
-		m.breaks(oneChain, "%s comes after r%d", m.describe(d), before.head)
+		m.Breaks(oneChain, "%s comes after r%d", m.describe(d), before.head)
 	}
 	for i, told := range w.told {
 		switch t := &m.records[told]; {
@@ -84,7 +75,7 @@ func (m *model) checkAccepted(w *world, d digest) {
 		case told == d:
 			w.told[i] = 0
 		case t.user == r.user && t.seq == r.seq:
-			m.breaks(toldTrue, "told was %s, and the outcome is %s", m.describe(told), m.describe(d))
+			m.Breaks(toldTrue, "told was %s, and the outcome is %s", m.describe(told), m.describe(d))
 		}
 	}
 }
@@ -132,7 +123,7 @@ func (m *model) checkKnown(w *world, next uint8) {
 	for command := m.startOf(w.topic); command < next; command++ {
 		for i := range m.Handlers {
 			if s := &m.entries[w.log].streams[i][m.Commands[command].User]; !m.known(s, command) {
-				m.breaks(notAgain, "the group's offset is %d, and %c would decide #%d if it came again", next, 'A'+i, command)
+				m.Breaks(notAgain, "the group's offset is %d, and %c would decide #%d if it came again", next, 'A'+i, command)
 			}
 		}
 	}
@@ -146,7 +137,7 @@ func (p processor) tell(r digest) {
 		case old == r:
 			return
 		case o.user == is.user && o.seq == is.seq:
-			p.breaks(toldTrue, "told is %s, and the outcome is %s", p.describe(r), p.describe(old))
+			p.Breaks(toldTrue, "told is %s, and the outcome is %s", p.describe(r), p.describe(old))
 		}
 	}
 	p.told[is.command] = r
@@ -156,25 +147,25 @@ func (p processor) tell(r digest) {
 func (m *model) checkQuiet(w *world) {
 	for command := m.startOf(w.topic); command < m.endOf(w.topic); command++ {
 		if !m.hasOutcome(w, command) {
-			m.breaks(nothingLost, "#%d never gets an outcome", command)
+			m.Breaks(nothingLost, "#%d never gets an outcome", command)
 		}
 	}
 	m.checkKnown(w, m.reached(w))
 	if next := m.reached(w); next != m.endOf(w.topic) {
-		m.breaks(nothingSticks, "#%d stays in the processor", next)
+		m.Breaks(nothingSticks, "#%d stays in the processor", next)
 	}
 	m.checkTrimming(w)
 	for user := range uint8(users) {
 		if s := &m.entries[w.log].streams[w.owner-1][user]; s.scheduled.n > 0 {
-			m.breaks(nothingSticks, "#%d of user %d is due, and isn't decided", s.scheduled.items[0].command, user)
+			m.Breaks(nothingSticks, "#%d of user %d is due, and isn't decided", s.scheduled.items[0].command, user)
 		}
 		if s := &m.entries[w.log].streams[w.owner-1][user]; m.resuming(s, &m.Handlers[w.owner-1]) {
-			m.breaks(nothingSticks, "the deferred commands of user %d may go on, and don't", user)
+			m.Breaks(nothingSticks, "the deferred commands of user %d may go on, and don't", user)
 		}
 	}
 	for _, told := range w.told {
 		if told > 0 {
-			m.breaks(toldTrue, "told was %s, and the record never counts", m.describe(told))
+			m.Breaks(toldTrue, "told was %s, and the record never counts", m.describe(told))
 		}
 	}
 }

@@ -1,16 +1,12 @@
 package protocol
 
 import (
-	"cmp"
-	"flag"
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
-	"time"
-)
 
-var deep = flag.Bool("deep", false, "search every scenario with all its faults at once: minutes, and some gigabytes of memory")
+	"github.com/millrace/millrace/testing/protocol/explore"
+	"github.com/millrace/millrace/testing/protocol/explore/exploretest"
+)
 
 // everyday are the faults of the searches in every run of the tests.
 var everyday = []faults{
@@ -27,72 +23,42 @@ const (
 )
 
 func (f faults) String() string {
-	var list []string
-	for _, each := range []struct {
-		n    uint8
-		what string
-	}{{f.takeOvers, "take-over"}, {f.crashes, "crash"}, {f.failures, "failed append"}, {f.resets, "reset"}, {f.jumps, "jump"}} {
-		switch {
-		case each.n == 1:
-			list = append(list, each.what)
-		case each.n > 1:
-			list = append(list, fmt.Sprintf("%d %ss", each.n, each.what))
-		}
-	}
-	return cmp.Or(strings.Join(list, ", "), "no faults")
+	return exploretest.Text([]exploretest.Fault{
+		{Times: f.takeOvers, What: "take-over"}, {Times: f.crashes, What: "crash"}, {Times: f.failures, What: "failed append"},
+		{Times: f.resets, What: "reset"}, {Times: f.jumps, What: "jump"},
+	}...)
 }
 
 // look searches a scenario with these faults.
-func look(s *Scenario, f faults, without rule, limit int) (result, string) {
+func look(s *Scenario, f faults, without rule, limit int, seen *seen) exploretest.Trial {
 	copied := *s
 	copied.faults = f
-	began := time.Now()
-	r := search(&copied, without, limit)
-	states := fmt.Sprintf("%d", r.States)
-	if r.Cut {
-		states = "the nearest " + states
-	}
-	return r, fmt.Sprintf("%-26s %-42s %20s states %8s", s.Name, f, states, time.Since(began).Round(time.Millisecond))
+	return exploretest.Try(s.Name, f.String(), limit, func(say func(string)) *explore.Model[world, action] {
+		return explored(&copied, without, seen, say)
+	})
 }
 
 func TestPromisesHold(t *testing.T) {
-	var table []string
-	var done [deeds]bool
-	var seen [kinds]bool
+	table := exploretest.NewTable(t)
+	var seen seen
 	for _, s := range all() {
 		searches, limit := everyday, everydayLimit
-		if *deep {
+		if *exploretest.Deep {
 			searches, limit = []faults{s.faults}, deepLimit
 		}
 		for _, f := range searches {
 			if f.jumps > 0 && s.Until == 0 {
 				continue
 			}
-			r, row := look(s, f, 0, limit)
-			if r.Broken != "" {
-				t.Errorf("%s: %s", s.Name, r.Broken)
-				tell(s, 0, r.Way, func(text string) { t.Log("  ", text) })
-				continue
-			}
-			if r.Quiet == 0 && !r.Cut {
-				t.Errorf("%s with %s: nothing ever comes to an end", s.Name, f)
-			}
-			table = append(table, row+"  all promises hold")
-			for deed := range done {
-				done[deed] = done[deed] || r.done[deed]
-			}
-			for k := range seen {
-				seen[k] = seen[k] || r.kinds[k]
-			}
+			table.Holds(look(s, f, 0, limit, &seen))
 		}
 	}
-	if i := slices.Index(done[:strays], false); i >= 0 {
+	if i := slices.Index(seen.deeds[:strays], false); i >= 0 {
 		t.Errorf("deed %d never happened", i)
 	}
-	if i := slices.Index(seen[1:], false); i >= 0 {
+	if i := slices.Index(seen.kinds[1:], false); i >= 0 {
 		t.Errorf("no record of kind %s was ever accepted", kind(i+1))
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 // mutants leave out a rule each, in a scenario where the loss breaks a promise.
@@ -147,18 +113,11 @@ var mutants = []struct {
 }
 
 func TestEachRuleIsNeeded(t *testing.T) {
-	var table []string
+	table := exploretest.NewTable(t)
 	for _, mutant := range mutants {
-		r, row := look(scenarioOf(t, mutant.scenario), mutant.faults, mutant.rule, everydayLimit)
-		if !strings.HasPrefix(r.Broken, mutant.breaks+":") {
-			t.Errorf("%s (%s): broken is %q after %d states, want %q", mutant.what, row, r.Broken, r.States, mutant.breaks)
-			continue
-		}
-		table = append(table, fmt.Sprintf("%-52s %s  after %2d steps breaks: %s", mutant.what, row, len(r.Way), mutant.breaks))
-		t.Logf("%s\n  broken is %s", mutant.what, r.Broken)
-		tell(scenarioOf(t, mutant.scenario), mutant.rule, r.Way, func(text string) { t.Log("  ", text) })
+		s := scenarioOf(t, mutant.scenario)
+		table.Needs(mutant.what, mutant.breaks, look(s, mutant.faults, mutant.rule, everydayLimit, new(seen)))
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 // unneeded are rules that break no promise when left out.
@@ -174,36 +133,23 @@ var unneeded = []struct {
 }
 
 func TestSomeRulesAreForSpeed(t *testing.T) {
-	var table []string
+	table := exploretest.NewTable(t)
 	for _, mutant := range unneeded {
 		for _, name := range []string{"one user", "rolling upgrade", "commands made anew", "later, repeated"} {
-			s := scenarioOf(t, name)
 			f, limit := faults{takeOvers: 1, failures: 1}, everydayLimit/2
-			if *deep {
+			if *exploretest.Deep {
 				f, limit = faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1}, deepLimit
 			}
-			r, row := look(s, f, mutant.rule, limit)
-			if r.Broken != "" {
-				t.Errorf("%s: the rule is needed after all: %s", mutant.what, r.Broken)
-				tell(s, mutant.rule, r.Way, func(text string) { t.Log("  ", text) })
-			}
-			table = append(table, row+"  "+mutant.what)
+			table.Spares(mutant.what, look(scenarioOf(t, name), f, mutant.rule, limit, new(seen)))
 		}
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 func all() []*Scenario { return append(Scenarios(), planned()...) }
 
 func scenarioOf(t *testing.T, name string) *Scenario {
 	t.Helper()
-	for _, s := range all() {
-		if s.Name == name {
-			return s
-		}
-	}
-	t.Fatalf("no scenario %q", name)
-	return nil
+	return exploretest.Find(t, all(), name, func(s *Scenario) string { return s.Name })
 }
 
 // A walk is the same for the same seed, and each step follows from the step

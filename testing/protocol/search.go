@@ -2,38 +2,27 @@ package protocol
 
 import "github.com/millrace/millrace/testing/protocol/explore"
 
-// result is the result of a search.
-type result struct {
-	explore.Result[action]
-	done  [deeds]bool // deeds that happened
+// seen is all that happened in searches.
+type seen struct {
+	deeds [deeds]bool
 	kinds [kinds]bool // of accepted records
 }
 
-// search visits the worlds that a scenario can reach.
-func search(s *Scenario, without rule, limit int) (found result) {
+// explored is a scenario as a search sees the scenario.
+func explored(s *Scenario, without rule, seen *seen, say func(string)) *explore.Model[world, action] {
 	m := newModel(s, without)
-	found.Result = explore.Search(&explore.Model[world, action]{
+	m.say = say
+	return &explore.Model[world, action]{
 		Start:    m.start(),
 		Possible: m.possible,
 		Do:       m.do,
 		Rest:     m.checkQuiet,
-		Broken:   func() string { return m.broken },
+		Broken:   m.Broken,
 		Done: func(before, then *world, a action) {
-			found.done[a.deed] = true
+			seen.deeds[a.deed] = true
 			if then.log != before.log {
-				found.kinds[m.records[m.entries[then.log].record].kind] = true
+				seen.kinds[m.records[m.entries[then.log].record].kind] = true
 			}
 		},
-	}, limit)
-	return found
-}
-
-// tell says what happens on a way.
-func tell(s *Scenario, without rule, way []action, say func(string)) {
-	m := newModel(s, without)
-	w := m.start()
-	m.say = say
-	for _, a := range way {
-		m.do(&w, a)
 	}
 }

@@ -165,7 +165,7 @@ func (m *model) checkTime(w *world, r *record, before *stream) {
 		want = c.At
 	}
 	if r.time != want {
-		m.breaks(timeHeld, "#%d has a record of the time %d, and waited for %d", r.command, r.time, want)
+		m.Breaks(timeHeld, "#%d has a record of the time %d, and waited for %d", r.command, r.time, want)
 	}
 	i := before.indexScheduled(r.command)
 	if i < 0 {
@@ -173,19 +173,19 @@ func (m *model) checkTime(w *world, r *record, before *stream) {
 	}
 	if before.scheduled.items[i].cancelled {
 		if r.kind != refused || r.name != isCancelled {
-			m.breaks(cancelHeld, "#%d is %s", r.command, r.kind)
+			m.Breaks(cancelHeld, "#%d is %s", r.command, r.kind)
 		}
 		return
 	}
 	if w.latest < c.NotBefore {
-		m.breaks(notEarly, "#%d is decided at %d, and waits for %d", r.command, w.latest, c.NotBefore)
+		m.Breaks(notEarly, "#%d is decided at %d, and waits for %d", r.command, w.latest, c.NotBefore)
 	}
 	for _, sc := range before.scheduled.all() {
 		if m.Commands[sc.command].NotBefore < c.NotBefore {
-			m.breaks(dueOrder, "#%d goes on before #%d", r.command, sc.command)
+			m.Breaks(dueOrder, "#%d goes on before #%d", r.command, sc.command)
 		}
 	}
 	if !r.kind.defers() && before.deferred.n > 0 {
-		m.breaks(inOrder, "#%d goes on while #%d is deferred", r.command, before.deferred.items[0].command)
+		m.Breaks(inOrder, "#%d goes on while #%d is deferred", r.command, before.deferred.items[0].command)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/millrace/millrace/testing/protocol/explore"
 )
 
 const (
@@ -30,8 +32,8 @@ type world struct {
 type model struct {
 	*Scenario
 	archive
+	explore.Promises
 	without rule
-	broken  string       // the broken promise, with the reason
 	sent    func(digest) // hears of appends, if not nil
 	say     func(string) // hears of events, if not nil
 }
@@ -243,7 +245,7 @@ func (m *model) commit(w *world, next uint8) {
 	w.committed = next
 	for command := m.startOf(w.topic); command < next; command++ {
 		if !m.hasOutcome(w, command) {
-			m.breaks(markedDone, "the group's offset is %d, and #%d has no outcome", next, command)
+			m.Breaks(markedDone, "the group's offset is %d, and #%d has no outcome", next, command)
 		}
 	}
 	m.checkKnown(w, next)

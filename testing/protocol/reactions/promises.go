@@ -1,10 +1,6 @@
 package reactions
 
-import (
-	"fmt"
-
-	"github.com/millrace/millrace/testing/protocol/fence"
-)
+import "github.com/millrace/millrace/testing/protocol/fence"
 
 // The promises that a search checks.
 const (
@@ -15,13 +11,6 @@ const (
 	countsOnly  = "only records that count are answered"
 )
 
-// breaks notes that a promise is broken.
-func (m *model) breaks(promise, format string, args ...any) {
-	if m.broken == "" {
-		m.broken = promise + ": " + fmt.Sprintf(format, args...)
-	}
-}
-
 // checkEffect checks a command that is about to take effect.
 func (m *model) checkEffect(w *world, c command) {
 	cause := &m.Causes[causeOf(c.place)]
@@ -30,18 +19,18 @@ func (m *model) checkEffect(w *world, c command) {
 		original = placeOf(cause.Copy-1, numberOf(c.place))
 	}
 	if w.effects&(1<<original) != 0 {
-		m.breaks(once, "%s takes effect again", m.text(c))
+		m.Breaks(once, "%s takes effect again", m.text(c))
 	}
 	if cause.Copy > 0 {
-		m.breaks(countsOnly, "%s, of a copy", m.text(c))
+		m.Breaks(countsOnly, "%s, of a copy", m.text(c))
 	}
 	for p := original + 1; int(causeOf(p)) < len(m.Causes); p++ {
 		if later := &m.Causes[causeOf(p)]; w.effects&(1<<p) != 0 && later.Stream == cause.Stream && later.Targets[numberOf(p)] == c.target+1 {
-			m.breaks(inOrder, "%s comes after cause %d", m.text(c), causeOf(p))
+			m.Breaks(inOrder, "%s comes after cause %d", m.text(c), causeOf(p))
 		}
 	}
 	if causeOf(c.place) < m.startOf(w) {
-		m.breaks(notBefore, "%s", m.text(c))
+		m.Breaks(notBefore, "%s", m.text(c))
 	}
 	w.effects |= 1 << original
 }
@@ -65,7 +54,7 @@ func (m *model) checkQuiet(w *world) {
 		c := &m.Causes[cause]
 		for n, target := range c.Targets {
 			if target > 0 && c.Copy == 0 && w.skipped&fence.Bit(cause) == 0 && w.effects&(1<<placeOf(cause, uint8(n))) == 0 {
-				m.breaks(nothingLost, "command %d of cause %d never takes effect", n, cause)
+				m.Breaks(nothingLost, "command %d of cause %d never takes effect", n, cause)
 			}
 		}
 	}

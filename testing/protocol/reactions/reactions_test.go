@@ -1,23 +1,18 @@
 package reactions
 
 import (
-	"cmp"
-	"flag"
-	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/testing/protocol/explore"
+	"github.com/millrace/millrace/testing/protocol/explore/exploretest"
 )
-
-var deep = flag.Bool("deep", false, "search every scenario with all its faults at once: minutes, and some gigabytes of memory")
 
 const (
 	everydayLimit = 60_000 // states of one search
 	deepLimit     = 10_000_000
 )
 
+// everyday are the faults of the searches in every run of the tests.
 var everyday = []faults{
 	{notes: 1, panics: 1},
 	{takeOvers: 1, panics: 1},
@@ -27,72 +22,32 @@ var everyday = []faults{
 }
 
 func (f faults) String() string {
-	var list []string
-	for _, each := range []struct {
-		n    uint8
-		what string
-	}{
-		{f.takeOvers, "take-over"}, {f.crashes, "crash"}, {f.failures, "failed send"}, {f.panics, "panic"}, {f.skips, "skip"},
-		{f.notes, "note"},
-	} {
-		switch {
-		case each.n == 1:
-			list = append(list, each.what)
-		case each.n > 1:
-			list = append(list, fmt.Sprintf("%d %ss", each.n, each.what))
-		}
-	}
-	return cmp.Or(strings.Join(list, ", "), "no faults")
+	return exploretest.Text([]exploretest.Fault{
+		{Times: f.takeOvers, What: "take-over"}, {Times: f.crashes, What: "crash"}, {Times: f.failures, What: "failed send"},
+		{Times: f.panics, What: "panic"}, {Times: f.skips, What: "skip"}, {Times: f.notes, What: "note"},
+	}...)
 }
 
-func look(s *Scenario, f faults, without rule, limit int) (explore.Result[action], string) {
+// look searches a scenario with these faults.
+func look(s *Scenario, f faults, without rule, limit int) exploretest.Trial {
 	copied := *s
 	copied.faults = f
-	began := time.Now()
-	m := newModel(&copied, without)
-	r := explore.Search(&explore.Model[world, action]{
-		Start: m.start(), Possible: m.possible, Do: m.do, Rest: m.checkQuiet, Broken: func() string { return m.broken },
-	}, limit)
-	states := fmt.Sprintf("%d", r.States)
-	if r.Cut {
-		states = "the nearest " + states
-	}
-	return r, fmt.Sprintf("%-26s %-42s %20s states %8s", s.Name, f, states, time.Since(began).Round(time.Millisecond))
-}
-
-// tell says what happens on a way.
-func tell(t *testing.T, s *Scenario, f faults, without rule, way []action) {
-	copied := *s
-	copied.faults = f
-	m := newModel(&copied, without)
-	w := m.start()
-	m.tell = func(text string) { t.Log("  ", text) }
-	for _, a := range way {
-		m.do(&w, a)
-	}
+	return exploretest.Try(s.Name, f.String(), limit, func(say func(string)) *explore.Model[world, action] {
+		return explored(&copied, without, say)
+	})
 }
 
 func TestPromisesHold(t *testing.T) {
-	var table []string
+	table := exploretest.NewTable(t)
 	for _, s := range scenarios() {
 		searches, limit := everyday, everydayLimit
-		if *deep {
+		if *exploretest.Deep {
 			searches, limit = []faults{s.faults}, deepLimit
 		}
 		for _, f := range searches {
-			r, row := look(s, f, 0, limit)
-			if r.Broken != "" {
-				t.Errorf("%s: %s", s.Name, r.Broken)
-				tell(t, s, f, 0, r.Way)
-				continue
-			}
-			if r.Quiet == 0 && !r.Cut {
-				t.Errorf("%s with %s: nothing ever comes to an end", s.Name, f)
-			}
-			table = append(table, row+"  all promises hold")
+			table.Holds(look(s, f, 0, limit))
 		}
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 // mutants leave out a rule each, in a scenario where the loss breaks a promise.
@@ -121,19 +76,11 @@ var mutants = []struct {
 }
 
 func TestEachRuleIsNeeded(t *testing.T) {
-	var table []string
+	table := exploretest.NewTable(t)
 	for _, mutant := range mutants {
 		s := scenarioOf(t, mutant.scenario)
-		r, row := look(s, mutant.faults, mutant.rule, everydayLimit)
-		if !strings.HasPrefix(r.Broken, mutant.breaks+":") {
-			t.Errorf("%s (%s): broken is %q after %d states, want %q", mutant.what, row, r.Broken, r.States, mutant.breaks)
-			continue
-		}
-		table = append(table, fmt.Sprintf("%-68s %s  after %2d steps breaks: %s", mutant.what, row, len(r.Way), mutant.breaks))
-		t.Logf("%s\n  broken is %s", mutant.what, r.Broken)
-		tell(t, s, mutant.faults, mutant.rule, r.Way)
+		table.Needs(mutant.what, mutant.breaks, look(s, mutant.faults, mutant.rule, everydayLimit))
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 // unneeded are rules that break no promise when left out.
@@ -146,32 +93,19 @@ var unneeded = []struct {
 }
 
 func TestSomeRulesAreForSpeed(t *testing.T) {
-	var table []string
+	table := exploretest.NewTable(t)
 	for _, mutant := range unneeded {
 		for _, name := range []string{"one stream", "a cause fails", "a new reaction"} {
-			s, f := scenarioOf(t, name), faults{takeOvers: 1, panics: 1}
-			limit := everydayLimit
-			if *deep {
+			s, f, limit := scenarioOf(t, name), faults{takeOvers: 1, panics: 1}, everydayLimit
+			if *exploretest.Deep {
 				f, limit = s.faults, deepLimit
 			}
-			r, row := look(s, f, mutant.rule, limit)
-			if r.Broken != "" {
-				t.Errorf("%s: the rule is needed after all: %s", mutant.what, r.Broken)
-				tell(t, s, f, mutant.rule, r.Way)
-			}
-			table = append(table, row+"  "+mutant.what)
+			table.Spares(mutant.what, look(s, f, mutant.rule, limit))
 		}
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
 }
 
 func scenarioOf(t *testing.T, name string) *Scenario {
 	t.Helper()
-	for _, s := range scenarios() {
-		if s.Name == name {
-			return s
-		}
-	}
-	t.Fatalf("no scenario %q", name)
-	return nil
+	return exploretest.Find(t, scenarios(), name, func(s *Scenario) string { return s.Name })
 }

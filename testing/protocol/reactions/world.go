@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace/millrace/testing/protocol/explore"
 	"github.com/millrace/millrace/testing/protocol/fence"
 )
 
@@ -26,8 +27,8 @@ type world struct {
 type model struct {
 	*Scenario
 	history
+	explore.Promises
 	without rule
-	broken  string       // the broken promise, with the reason
 	tell    func(string) // hears of events, if not nil
 }
 
