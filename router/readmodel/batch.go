@@ -58,6 +58,14 @@ func (d reading) entries(to []entry, records []eventlog.Record) []entry {
 	return to
 }
 
+// of is an entry that was decoded for all read models, for one of them.
+func (e entry) of(p *projection.Projection) entry {
+	if e.Malformed == nil {
+		e.other = !p.IsOf(e.Stream)
+	}
+	return e
+}
+
 // apply folds a batch of records into a read model, within the transaction that
 // moves the checkpoints. The records of a partition are in order.
 func apply(ctx context.Context, tx Tx, p *projection.Projection, events projection.Decoder, records []eventlog.Record, log *slog.Logger) error {
@@ -227,7 +235,11 @@ func recovered(err *error) {
 
 // flush writes the changes. Until flushed is called, the next flush writes the
 // same changes again.
-func (f *fold) flush(ctx context.Context, tx Tx) error { return f.changes().write(ctx, tx) }
+func (f *fold) flush(ctx context.Context, tx Tx) error {
+	c := f.changes()
+	c.sort()
+	return c.write(ctx, tx)
+}
 
 // changes are copies of changed rows and heads. The fold may continue during
 // the write.
@@ -244,6 +256,12 @@ func (f *fold) changes() changes {
 		f.written.add(s.name)
 	}
 	return c
+}
+
+func (c changes) sort() {
+	for _, t := range c.tables {
+		t.sort()
+	}
 }
 
 func (c changes) write(ctx context.Context, tx Tx) error {

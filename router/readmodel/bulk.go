@@ -41,6 +41,9 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 	return b
 }
 
+// beside halves the known names, for one of several bulks of a process.
+func (b *bulk) beside() { b.maxKnown /= 2 }
+
 // full says whether to flush now. A bulk flushes early at the end of a
 // partition: the partition's streams don't come again, and the next partition's
 // streams are not in memory yet.
@@ -71,6 +74,11 @@ func (b *bulk) take() changes {
 // filters of written names stay.
 func (b *bulk) flushed() {
 	b.fold.flushed()
+	if b.projection.Keys == nil { // written rows are never read again
+		for _, t := range b.rows.tables {
+			clear(t.rows)
+		}
+	}
 	for _, all := range []bool{false, true} {
 		if b.knowsMuch() {
 			b.forget(all)

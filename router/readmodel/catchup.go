@@ -2,96 +2,295 @@ package readmodel
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"sync"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 const (
 	// farBehind is the number of missing records at which a claimed partition
 	// is caught up in bulk. The subscription is fast enough for fewer records.
 	farBehind = 5000
-	// bulkBatch is the number of records in a transaction of a bulk catch-up.
-	// Larger transactions write the same page of the store less often.
-	bulkBatch = 10_000
-	// bulkBeside is the number of partitions in a bulk catch-up at a time. More
-	// partitions would take memory and save no time, because the store runs one
-	// transaction after the other.
-	bulkBeside = 2
+	// besideBatch is the number of records in a transaction of a catch-up beside
+	// other writers.
+	besideBatch = 10_000
 )
+
+// errBeside is returned if another writer may have changed the rows and heads
+// that a catch-up keeps in memory.
+var errBeside = errors.New("another process has written to the read model")
 
 // catchUp folds a partition that is far behind straight from the log, because a
 // subscription hands over messages one by one. catchUp returns the checkpoint
 // where the subscription starts. After an error the committed transactions
 // stay.
-func (e *Engine) catchUp(ctx context.Context, at Checkpoint) (Checkpoint, error) {
+func (e *Engine) catchUp(claim *kafka.Claim, at Checkpoint) (Checkpoint, error) {
+	ctx := claim.Context
 	defer e.setBehind(at.Partition, 0)
-	fresh := at.Next == 0 // no stream of this partition has a head yet
-	var heads *written
 	for {
 		end, err := e.Log.End(ctx, at.Partition)
 		if err != nil || end-at.Next < farBehind {
 			return at, err
 		}
 		e.setBehind(at.Partition, end-at.Next)
-		over, err := e.turn(ctx)
-		if err != nil {
-			return at, err
-		}
-		if fresh && heads == nil {
-			heads = newWritten()
-		}
 		e.Logger.Info("catching up in bulk", "read model", e.Projection.Name, "partition", at.Partition, "records", end-at.Next)
-		at, err = e.foldTo(ctx, at, end, heads)
-		over()
+		at, err = e.catchUpTo(ctx, at, end)
+		if errors.Is(err, errBeside) {
+			at, err = e.start(claim)
+		}
 		if err != nil {
 			return at, err
 		}
 	}
 }
 
-// foldTo folds a partition up to an offset. Streams outside the filter heads
-// have no head in the store.
-func (e *Engine) foldTo(ctx context.Context, at Checkpoint, end int64, heads *written) (Checkpoint, error) {
-	var batch []entry
-	err := readRange(ctx, e.Log, at.Partition, at.Next, end, func(records []eventlog.Record) error {
-		batch = reading{e.Projection, e.Events}.entries(batch, slices.Clone(records))
-		last := &batch[len(batch)-1]
-		if len(batch) < bulkBatch && last.Offset < end-1 {
-			return nil
-		}
-		to := at
-		to.Next, to.Digest = last.Offset+1, last.Digest
-		err := e.Store.Update(ctx, e.Projection, []Move{{at, to}}, func(tx Tx) error {
-			f := newFold(e.Projection, e.Logger)
-			f.written = heads
-			return f.commit(ctx, tx, batch)
-		})
-		if err != nil {
+func (e *Engine) catchUpTo(ctx context.Context, at Checkpoint, end int64) (Checkpoint, error) {
+	c := e.joinCatchUp(ctx)
+	defer e.leaveCatchUp(c)
+	if err := c.begin(at); err != nil {
+		return at, err
+	}
+	err := e.Reading.read(c.ctx, e, at.Partition, at.Next, end, func(entries []entry) error { return c.take(entries, end) })
+	return c.finish(at.Partition, err)
+}
+
+// catchUp is the work of an engine on the partitions that are far behind: one
+// fold in memory for all of them, and few large transactions.
+//
+// Other processes may own partitions of the same read model, and partitions may
+// share rows; a retry or a repair may change rows too. So each transaction
+// moves its checkpoints only if all other checkpoints, and the number of holds,
+// are as they were when the fold began. Otherwise the fold begins anew; beside
+// another process, with transactions that look up everything.
+type catchUp struct {
+	engine *Engine
+	ctx    context.Context //nolint:containedctx // of all partitions; the cause of its end is the result
+	fail   context.CancelCauseFunc
+
+	mu sync.Mutex
+	*bulkWriter
+	holds   int64
+	reading int     // partitions that are being read
+	beside  bool    // other processes update the read model
+	waiting []entry // for the next transaction, if beside
+	// committed is the progress of each partition in the store.
+	committed []eventlog.Progress
+
+	members int // calls of catchUpTo, guarded by Engine.mu
+}
+
+func (e *Engine) joinCatchUp(ctx context.Context) *catchUp {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.Reading == nil {
+		e.Reading = new(SharedReading)
+	}
+	c := e.catching
+	if c == nil {
+		c = &catchUp{engine: e, beside: e.beside}
+		c.ctx, c.fail = context.WithCancelCause(ctx)
+		e.catching = c
+	}
+	c.members++
+	return c
+}
+
+// leaveCatchUp returns when nothing is written any more, if no partition is
+// left.
+func (e *Engine) leaveCatchUp(c *catchUp) {
+	e.mu.Lock()
+	c.members--
+	last := c.members == 0
+	if last {
+		e.catching = nil
+	}
+	e.mu.Unlock()
+	if !last {
+		return
+	}
+	c.fail(nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bulkWriter != nil {
+		_ = c.awaitWrite() // the partitions have the error
+	}
+}
+
+// begin adds a partition, with its checkpoint. The first partition starts the
+// fold, at the checkpoints of the store.
+func (c *catchUp) begin(at Checkpoint) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bulkWriter == nil {
+		if err := c.open(); err != nil {
 			return err
 		}
-		clear(batch)
-		at, batch = to, batch[:0]
-		e.Waits.Moved(e.Store, e.Projection, at)
-		e.setBehind(at.Partition, end-at.Next)
-		return nil
-	})
-	return at, err
+	}
+	if c.at[at.Partition] != at {
+		c.fail(errBeside)
+		return errBeside
+	}
+	c.reading++
+	return nil
 }
 
-// turn waits until fewer than bulkBeside partitions are in a bulk catch-up.
-func (e *Engine) turn(ctx context.Context) (over func(), err error) {
-	e.mu.Lock()
-	if e.turns == nil {
-		e.turns = make(chan struct{}, bulkBeside)
+func (c *catchUp) open() error {
+	e := c.engine
+	var all []Checkpoint
+	err := e.Store.View(c.ctx, e.Projection, func(v View) (err error) {
+		if all, err = v.Checkpoints(c.ctx); err != nil {
+			return err
+		}
+		c.holds, err = v.Holds(c.ctx)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	turns := e.turns
-	e.mu.Unlock()
-	select {
-	case turns <- struct{}{}:
-		return func() { <-turns }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	c.committed = make([]eventlog.Progress, len(all))
+	for i := range all {
+		c.committed[i].Set(all[i].Next)
+	}
+	c.bulkWriter = newBulkWriter(newBulk(e.Projection, e.Logger, all), all)
+	if e.Reading.Models > 1 {
+		c.bulk.beside()
+	}
+	c.view = func(ctx context.Context, fn func(View) error) error { return e.Store.View(ctx, e.Projection, fn) }
+	c.update = c.updateAlone
+	return nil
+}
+
+// take folds records of a partition that is caught up to an end.
+func (c *catchUp) take(entries []entry, end int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	if err := c.fold(entries, end); err != nil {
+		c.fail(err)
+		return err
+	}
+	return nil
+}
+
+func (c *catchUp) fold(entries []entry, end int64) error {
+	c.engine.setBehind(entries[0].Partition, end-entries[len(entries)-1].Offset-1)
+	if c.beside {
+		c.waiting = append(c.waiting, entries...)
+		c.move(entries)
+		if len(c.waiting) < besideBatch {
+			return nil
+		}
+		return c.updateBeside()
+	}
+	if err := c.bulk.apply(c.ctx, c, entries); err != nil {
+		return err
+	}
+	c.move(entries)
+	if !c.bulk.full(c.at[entries[0].Partition].Next >= end) {
+		return nil
+	}
+	return c.write(c.ctx)
+}
+
+// finish ends a partition's reading. finish returns once the partition's
+// records are committed. The last partition needn't wait for more records.
+func (c *catchUp) finish(partition int32, failed error) (Checkpoint, error) {
+	c.mu.Lock()
+	at := c.at[partition]
+	c.reading--
+	if c.reading == 0 && c.ctx.Err() == nil {
+		if err := c.flush(); err != nil {
+			c.fail(err)
+		}
+	}
+	c.mu.Unlock()
+	if failed != nil && c.ctx.Err() == nil {
+		return at, failed
+	}
+	if !c.committed[partition].Await(c.ctx, at.Next) {
+		return at, context.Cause(c.ctx)
+	}
+	return at, nil
+}
+
+func (c *catchUp) flush() error {
+	if c.beside {
+		return c.updateBeside()
+	}
+	if err := c.write(c.ctx); err != nil {
+		return err
+	}
+	return c.awaitWrite()
+}
+
+// updateAlone writes if nobody else has written since the fold began.
+func (c *catchUp) updateAlone(ctx context.Context, moves []Move, fn func(Tx) error) error {
+	e, all := c.engine, moves
+	for i, at := range c.written {
+		if !movesPartition(moves, int32(i)) {
+			all = append(all, Move{at, at})
+		}
+	}
+	err := e.Store.Update(ctx, e.Projection, all, func(tx Tx) error {
+		if holds, err := tx.Holds(ctx); err != nil || holds != c.holds {
+			return errors.Join(errBeside, err)
+		}
+		return fn(tx)
+	})
+	if moved := (*MovedError)(nil); errors.As(err, &moved) && !movesPartition(moves, moved.Partitions...) {
+		e.mu.Lock()
+		e.beside = true
+		e.mu.Unlock()
+		err = errBeside
+	}
+	if err != nil {
+		c.fail(err)
+		return err
+	}
+	c.tell(moves)
+	return nil
+}
+
+func movesPartition(moves []Move, any ...int32) bool {
+	for i := range moves {
+		for _, partition := range any {
+			if moves[i].To.Partition == partition {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// updateBeside writes the waiting records, and looks up all rows and heads
+// within the transaction.
+func (c *catchUp) updateBeside() error {
+	e, moves := c.engine, c.moves()
+	if len(moves) == 0 {
+		return nil
+	}
+	err := e.Store.Update(c.ctx, e.Projection, moves, func(tx Tx) error {
+		return newFold(e.Projection, e.Logger).commit(c.ctx, tx, c.waiting)
+	})
+	if err != nil {
+		return err
+	}
+	clear(c.waiting)
+	c.waiting = c.waiting[:0]
+	copy(c.written, c.at)
+	c.tell(moves)
+	return nil
+}
+
+// tell tells of committed checkpoints.
+func (c *catchUp) tell(moves []Move) {
+	for _, move := range moves {
+		c.engine.Waits.Moved(c.engine.Store, c.engine.Projection, move.To)
+		c.committed[move.To.Partition].Set(move.To.Next)
 	}
 }
 

@@ -6,11 +6,13 @@
 // partitions, at the pace of all read models of the process (pace.go), and
 // folds a batch in one transaction (batch.go, rows.go): the gate accepts
 // records, the projection changes rows, and the [Store] (store.go) commits
-// rows, stream heads and checkpoints together. The checkpoint is checked against the log (origin.go); a partition far behind is caught up in
-// bulk (catchup.go). If another generation goes live, the engine continues in
-// the new generation (swapped.go).
+// rows, stream heads and checkpoints together. The checkpoint is checked
+// against the log (origin.go). A partition far behind is caught up in bulk
+// (catchup.go), from a reading that the engines of a process share
+// (shared_reading.go). If another generation goes live, the engine continues
+// in the new generation (swapped.go).
 //
-// [Rebuild] (rebuild.go, bulk.go) fills another generation (generations.go)
+// [Rebuild] (rebuild.go, bulk.go, bulkwriter.go) fills another generation (generations.go)
 // beside the live generation. [Retry] (retry.go) folds parked streams again.
 // [Verifier] folds the log anew and compares (verify.go, verify_fold.go,
 // verify_compare.go) or repairs (verify_repair.go).

@@ -45,6 +45,8 @@ type Engine struct {
 	Linger    time.Duration
 	// Pace, if not nil, is shared by the engines of a process on one store.
 	Pace *Pace
+	// Reading, if not nil, is shared by the engines of a process.
+	Reading *SharedReading
 	// Waits, if not nil, has the goroutines that wait for this read model.
 	Waits  *Waits
 	Logger *slog.Logger
@@ -62,7 +64,8 @@ type Engine struct {
 	mu        sync.Mutex
 	consumers map[int32]*partitionConsumer
 	behind    map[int32]int64 // how many records are missing, for partitions in a bulk catch-up
-	turns     chan struct{}   // a semaphore for bulk catch-ups
+	catching  *catchUp        // nil if no partition is in a bulk catch-up
+	beside    bool            // in a bulk catch-up another process has updated the read model
 	batcher   *batcher
 	stopped   sync.Once
 }
@@ -74,7 +77,7 @@ func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if start, err = e.catchUp(claim.Context, start); err != nil {
+	if start, err = e.catchUp(claim, start); err != nil {
 		return 0, err
 	}
 	e.mu.Lock()

@@ -102,15 +102,11 @@ func (r *Rebuild) Swap(ctx context.Context, generation int) error {
 // filling is the work on a generation in a rebuild.
 type filling struct {
 	*Rebuild
-	generation int
-	at         []Checkpoint // by partition
-	written    []Checkpoint // the store's checkpoints after the transaction under way
-	ends       []Checkpoint // the log's end at the start
-	bulk       *bulk
-	under      *transaction // the last transaction that began; nil before the first
-	read       chan []entry
-	free       chan []entry // folded slices, for reuse
-	fail       chan error
+	*bulkWriter
+	ends []Checkpoint // the log's end at the start
+	read chan []entry
+	free chan []entry // folded slices, for reuse
+	fail chan error
 	// stop ends the readers of the log, and waits for the readers: a partition
 	// can have one reader only.
 	stop func()
@@ -130,31 +126,37 @@ const (
 // filling starts the readers of the log, at the generation's checkpoints.
 func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error) {
 	f := &filling{
-		Rebuild: r, generation: generation,
-		read: make(chan []entry, readAhead),
-		free: make(chan []entry, readAhead),
-		fail: make(chan error, r.Partitions),
+		Rebuild: r,
+		read:    make(chan []entry, readAhead),
+		free:    make(chan []entry, readAhead),
+		fail:    make(chan error, r.Partitions),
 	}
+	var at []Checkpoint
 	err := r.Store.ViewOf(ctx, r.Projection, generation, func(v View) (err error) {
-		f.at, err = v.Checkpoints(ctx)
+		at, err = v.Checkpoints(ctx)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, at := range f.at {
+	for _, at := range at {
 		if err := checkOrigin(ctx, r.Log, r.Projection, at); err != nil {
 			return nil, err
 		}
 	}
-	f.written = slices.Clone(f.at)
-	f.ends = slices.Clone(f.at)
+	f.bulkWriter = newBulkWriter(newBulk(r.Projection, r.Logger, at), at)
+	f.view = func(ctx context.Context, fn func(View) error) error {
+		return f.retrying(ctx, "read from", func() error { return r.Store.ViewOf(ctx, r.Projection, generation, fn) })
+	}
+	f.update = func(ctx context.Context, moves []Move, fn func(Tx) error) error {
+		return f.retrying(ctx, "write to", func() error { return r.Store.Fill(ctx, r.Projection, moves, fn) })
+	}
+	f.ends = slices.Clone(at)
 	for i := range f.ends {
 		if f.ends[i].Next, err = r.Log.End(ctx, f.ends[i].Partition); err != nil {
 			return nil, err
 		}
 	}
-	f.bulk = newBulk(r.Projection, r.Logger, f.at)
 	ctx, cancel := context.WithCancel(ctx)
 	var reads sync.WaitGroup
 	f.stop = func() {
@@ -248,63 +250,6 @@ func (f *filling) done() (done int64) {
 	return done
 }
 
-// move moves the checkpoints behind these records.
-func (f *filling) move(entries []entry) {
-	for i := range entries {
-		to := &f.at[entries[i].Partition]
-		to.Next, to.Digest = entries[i].Offset+1, entries[i].Digest
-	}
-}
-
-// moves returns the moves from the store's checkpoints to the fold's.
-func (f *filling) moves() (moves []Move) {
-	for i, to := range f.at {
-		if from := f.written[i]; to != from {
-			moves = append(moves, Move{from, to})
-		}
-	}
-	return moves
-}
-
-// transaction is a write under way, beside the fold.
-type transaction struct {
-	over chan struct{}
-	err  error // valid once over is closed
-}
-
-// awaitWrite waits for the end of the transaction under way, and returns its
-// error.
-func (f *filling) awaitWrite() error {
-	if f.under == nil {
-		return nil
-	}
-	<-f.under.over
-	return f.under.err
-}
-
-// write starts a transaction with all changes since the last transaction, and
-// with the checkpoints of the fold. write first waits for the end of the
-// transaction under way.
-func (f *filling) write(ctx context.Context) error {
-	if err := f.awaitWrite(); err != nil {
-		return err
-	}
-	moves := f.moves()
-	if len(moves) == 0 {
-		return nil
-	}
-	changed, t := f.bulk.take(), &transaction{over: make(chan struct{})}
-	copy(f.written, f.at)
-	f.under = t
-	go func() {
-		defer close(t.over)
-		t.err = f.retrying(ctx, "write to", func() error {
-			return f.Store.Fill(ctx, f.Projection, moves, func(tx Tx) error { return changed.write(ctx, tx) })
-		})
-	}()
-	return nil
-}
-
 // foldIn folds records within a swap, and writes the changes.
 func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error {
 	f.move(entries)
@@ -314,33 +259,6 @@ func (f *filling) foldIn(ctx context.Context, entries []entry, fill Fill) error 
 	f.bulk.flushed()
 	copy(f.written, f.at)
 	return nil
-}
-
-// Heads looks up heads in the generation, after the end of the transaction
-// under way.
-func (f *filling) Heads(ctx context.Context, streams []string) (heads map[string]StreamHead, err error) {
-	err = f.view(ctx, func(v View) (err error) {
-		heads, err = v.Heads(ctx, streams)
-		return err
-	})
-	return heads, err
-}
-
-// Rows looks up rows in the generation, after the end of the transaction under
-// way.
-func (f *filling) Rows(ctx context.Context, table string, keys []projection.Row) (rows []projection.Row, err error) {
-	err = f.view(ctx, func(v View) (err error) {
-		rows, err = v.Rows(ctx, table, keys)
-		return err
-	})
-	return rows, err
-}
-
-func (f *filling) view(ctx context.Context, fn func(View) error) error {
-	if err := f.awaitWrite(); err != nil {
-		return err
-	}
-	return f.retrying(ctx, "read from", func() error { return f.Store.ViewOf(ctx, f.Projection, f.generation, fn) })
 }
 
 // retrying tries until do succeeds, except after errors that another try can't

@@ -228,8 +228,10 @@ func (s *rowSet) changes() (all []tableChanges) {
 	return all
 }
 
+// sort makes neighbours of rows that share a page of the store.
+func (c tableChanges) sort() { slices.SortFunc(c.put, compareFirst) }
+
 func (c tableChanges) write(ctx context.Context, tx Tx) error {
-	slices.SortFunc(c.put, compareFirst) // neighbours share a page of the store
 	if len(c.put) > 0 {
 		if err := tx.Put(ctx, c.name, c.put); err != nil {
 			return err

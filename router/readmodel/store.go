@@ -100,8 +100,8 @@ type Store interface {
 	Update(ctx context.Context, p *projection.Projection, moves []Move, fn func(Tx) error) error
 	// Hold keeps all updates of the live generation waiting while fn reads and
 	// writes, in one transaction. The view sees the writes of the transaction.
-	// Hold is for repairs beside the engine, and the reason why an engine keeps
-	// no rows or heads between two updates. Hold should be short. An error of
+	// Hold is for repairs beside the engine. An engine that keeps rows or heads
+	// between two updates must compare the number of holds. Hold should be short. An error of
 	// fn rolls back, and is returned unchanged.
 	Hold(ctx context.Context, p *projection.Projection, fn func(Tx, View) error) error
 	// View gives fn one consistent view of a read model: rows and checkpoints
@@ -125,6 +125,8 @@ type Tx interface {
 	PutHeads(ctx context.Context, heads map[string]StreamHead) error
 	// DeleteHeads removes heads.
 	DeleteHeads(ctx context.Context, streams []string) error
+	// Holds returns how often the generation was held ([Store.Hold]).
+	Holds(ctx context.Context) (int64, error)
 	// PutCheckpoint sets a checkpoint, without a condition. Only [Store.Hold]
 	// has a use for PutCheckpoint.
 	PutCheckpoint(ctx context.Context, c Checkpoint) error
@@ -145,6 +147,8 @@ type View interface {
 	Own() bool
 	// Checkpoints returns the checkpoints of all partitions, by partition.
 	Checkpoints(ctx context.Context) ([]Checkpoint, error)
+	// Holds returns how often the generation was held ([Store.Hold]).
+	Holds(ctx context.Context) (int64, error)
 	// Head returns a stream's head: the zero value if there is none.
 	Head(ctx context.Context, stream string) (StreamHead, error)
 	// Heads returns the heads of these streams. Streams without a head are left

@@ -100,6 +100,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 		BatchSize:  m.Config.QueryService.BatchSize,
 		Linger:     m.Config.QueryService.BatchLinger,
 		Pace:       &m.pace,
+		Reading:    &m.reading,
 		Waits:      &m.waits,
 		Logger:     m.Log,
 		Folded:     m.metrics.Batches(p.Name),

@@ -20,6 +20,7 @@ type queryService struct {
 	maintained []*maintainedModel
 	left       []*projection.Projection // kept up by other processes
 	pace       readmodel.Pace
+	reading    readmodel.SharedReading
 }
 
 func newQueryService(m *Process, store readmodel.Generations) *queryService {
@@ -32,6 +33,7 @@ func newQueryService(m *Process, store readmodel.Generations) *queryService {
 			s.left = append(s.left, p)
 		}
 	}
+	s.reading.Models = len(s.maintained)
 	m.health.add("query-service", func(ctx context.Context) error {
 		errs := make([]error, len(s.maintained))
 		var asked sync.WaitGroup

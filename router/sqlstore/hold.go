@@ -28,6 +28,9 @@ func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(read
 	if err := m.check(ctx, tx); err != nil {
 		return fail(err)
 	}
+	if _, err := tx.exec(ctx, "UPDATE generations SET holds = holds + 1 WHERE "+and(m.scope.conditions())); err != nil {
+		return fail(err)
+	}
 	checkpoints, err := readCheckpoints(ctx, tx, m.checkpoints)
 	if err != nil {
 		return fail(err)
@@ -76,6 +79,27 @@ func (s *Store) holdOne(ctx context.Context, tx *transaction, m *model) error {
 	}
 	_, err := tx.exec(ctx, hold)
 	return err
+}
+
+// Holds implements [readmodel.Tx].
+func (b *batch) Holds(ctx context.Context) (n int64, err error) {
+	rows, err := b.tx.query(ctx, b.model.holds)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&n); err != nil {
+			return 0, err
+		}
+	}
+	return n, rows.Err()
+}
+
+// Holds implements [readmodel.View].
+func (v *view) Holds(ctx context.Context) (int64, error) {
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	return b.Holds(ctx)
 }
 
 // PutCheckpoint implements [readmodel.Tx].

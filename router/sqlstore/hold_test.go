@@ -67,6 +67,34 @@ func TestHoldKeepsUpdatesWaiting(t *testing.T) {
 	})
 }
 
+// A view and an update tell how often a generation was held, for engines that
+// keep rows between updates.
+func TestHoldsAreCounted(t *testing.T) {
+	onEach(t, func(t *testing.T, open opener) {
+		p := people()
+		store := prepared(t, open(), p)
+		failed := errors.New("of fn")
+		for _, result := range []error{nil, failed, nil} {
+			err := store.Hold(t.Context(), p, func(readmodel.Tx, readmodel.View) error { return result })
+			if !errors.Is(err, result) {
+				t.Fatal(err)
+			}
+		}
+		var inView, inUpdate int64
+		err := store.View(t.Context(), p, func(v readmodel.View) (err error) {
+			inView, err = v.Holds(t.Context())
+			return err
+		})
+		err = errors.Join(err, store.Update(t.Context(), p, []readmodel.Move{{From: at(1, 0), To: at(1, 5)}}, func(tx readmodel.Tx) (err error) {
+			inUpdate, err = tx.Holds(t.Context())
+			return err
+		}))
+		if err != nil || inView != 2 || inUpdate != 2 {
+			t.Errorf("a view tells of %d holds, an update of %d; %v", inView, inUpdate, err)
+		}
+	})
+}
+
 func TestEachHandsOverAll(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		p := people()

@@ -23,6 +23,7 @@ type model struct {
 	moveAtOnce    string   // is move in a shared transaction
 	fill          string   // moves checkpoints of a generation that is not live
 	checkpoints   string   // reads all checkpoints
+	holds         string   // reads how often the generation was held
 	begin         string   // creates a checkpoint at 0, live or not
 	updates       []string // all statements of updates
 	putCheckpoint string   // sets a checkpoint without a condition
@@ -68,6 +69,7 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	m.fill = d.moveText(m, "NOT live")
 	m.updates = append(append(m.updates, m.move, m.moveAtOnce, m.fill, savepoint, rollbackToSavepoint), m.heads.updates()...)
 	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
+	m.holds = "SELECT holds FROM generations WHERE " + and(m.scope.conditions())
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3)",
 		join(m.scope.columns()), join(m.scope.values()))

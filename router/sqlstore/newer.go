@@ -13,7 +13,7 @@ import (
 var bookkeeping = []string{
 	"SELECT projection, generation, partition, next_offset, digest, live FROM checkpoints",
 	"SELECT projection, generation, stream, seq, version, digest, parked, parked_offset, command_topic, command_offset FROM heads",
-	"SELECT projection, generation, state, since, definition FROM generations",
+	"SELECT projection, generation, state, since, definition, holds FROM generations",
 }
 
 // checkNewer returns an [readmodel.ErrNewerStore] if a newer binary has migrated

@@ -44,7 +44,7 @@ func catchUp(ctx context.Context, b *bench) (rows []row, err error) {
 			rows = append(rows, row{
 				fmt.Sprintf("catch-up with %d events, %s", b.events, k.what), perSecond(k.took.rate()),
 				named("decoding only", perSecond(decoded.rate())), k.took.rate() / decoded.rate(), k.goal,
-			})
+			}, micros("processor time of an event caught up, "+k.what, &k.took, "decoding only", &decoded, goal{}))
 		}
 		return nil
 	})
