@@ -30,6 +30,18 @@ func planned() []*Scenario {
 			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
 		},
 		{
+			Name: "sends, and unknown events",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1, Cause: 1},
+				{Verb: Novel, ID: 2, Name: 2, Cause: 2},
+				{Verb: Create, ID: 1, Name: 1, Cause: 1},
+				{Verb: Novel, ID: 2, Name: 2, Cause: 2},
+			},
+			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
 			Name: "a reaction among clients",
 			Commands: []Command{
 				{Verb: Create, ID: 1, Name: 1},
@@ -143,6 +155,18 @@ func planned() []*Scenario {
 			Until:    1,
 			window:   2,
 			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "later, and unknown events",
+			Commands: []Command{
+				{Verb: Create, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2, NotBefore: 1},
+				{Verb: Rename, ID: 3, Name: 3},
+			},
+			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
+			Until:    1,
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1, jumps: 1},
 		},
 		{
 			Name: "later, unknown type",

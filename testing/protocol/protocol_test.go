@@ -99,6 +99,7 @@ var mutants = []struct {
 	{fenceAtTurn, "fence: asked of the state store", "late sends", faults{}, oneOutcome},
 	{fenceCounts, "fence: moved by what doesn't count", "sends in an upgrade", faults{takeOvers: 1}, nothingLost},
 	{fenceTrims, "fence: trimming doesn't ask", "late sends", faults{}, trimmed},
+	{fenceBlind, "fence: not moved by a record whose body can't be read", "sends, and unknown events", faults{takeOvers: 1}, notAgain},
 	{fenceApart, "fence: outcomes of a reaction evict those of clients", "a reaction among clients", faults{}, oneOutcome},
 	{dueByClock, "later: at once", "later", faults{}, notEarly},
 	{dueInTurn, "later: in the order of their scheduling", "later", faults{}, dueOrder},

@@ -38,6 +38,7 @@ const (
 	fenceAtTurn                      // fence: … as of the command's turn, on top of the speculative state
 	fenceCounts                      // fence: moved by records that count, by no other
 	fenceTrims                       // fence: topic commands is trimmed beyond repetitions
+	fenceBlind                       // fence: moved even if the body can't be read
 	fenceApart                       // fence: outcomes of a reaction's commands evict no outcomes of clients
 	dueByClock                       // later: a command is due once the clock has reached notBefore
 	dueInTurn                        // later: due commands go by notBefore, then in the order of their scheduling

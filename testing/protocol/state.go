@@ -100,7 +100,7 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 	if r.kind != scheduled && s.unschedule(r.command) && m.off(endKeeps) {
 		m.forget(s, b.Remember)
 	}
-	if c.Cause > 0 {
+	if c.Cause > 0 && (readable || !m.off(fenceBlind)) {
 		s.fence.Fold(c.fence(), 0)
 	}
 	if (c.Cause == 0 || m.off(fenceApart)) && (readable || !m.off(blindOutcome)) {
