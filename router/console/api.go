@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/gorilla/mux"
+	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/millrace/millrace/router/web"
 )
@@ -35,11 +36,26 @@ func (a *API) Delete(path string, serve func(http.ResponseWriter, *http.Request)
 }
 
 func (a *API) add(path string, serve func(http.ResponseWriter, *http.Request) error, methods ...string) {
-	handler := web.Handler(a.log, serve)
+	a.handle(path, packed(web.Handler(a.log, serve)), methods...)
+}
+
+func (a *API) handle(path string, handler http.Handler, methods ...string) {
 	a.router.Handle(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store") // the answers are for the caller, and for now
 		handler.ServeHTTP(w, r)
 	})).Methods(methods...)
+}
+
+// packedFrom is the length from which answers are compressed, in bytes.
+const packedFrom = 4 << 10
+
+// packed compresses long answers with gzip if the client accepts gzip.
+func packed(next http.Handler) http.Handler {
+	wrapper, err := gzhttp.NewWrapper(gzhttp.MinSize(packedFrom), gzhttp.CompressionLevel(1))
+	if err != nil {
+		panic(err) // a mistake in the options above
+	}
+	return wrapper(next)
 }
 
 // jsonOnly refuses other bodies than JSON (415).

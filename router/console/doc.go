@@ -19,5 +19,7 @@
 //
 // # The views
 //
+//   - overview.go, sampler.go: how the process does, now and in the last 15
+//     minutes
 //   - settings.go: the configuration in force, the build, topics and groups
 package console

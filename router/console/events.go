@@ -41,6 +41,11 @@ func (s *EventStream) Send(event string, v any) error {
 	if err != nil {
 		return err
 	}
+	return s.SendJSON(event, data)
+}
+
+// SendJSON sends an event with JSON without line breaks.
+func (s *EventStream) SendJSON(event string, data []byte) error {
 	return s.write("event: " + event + "\ndata: " + string(data) + "\n\n")
 }
 
@@ -65,7 +70,7 @@ func (s *EventStream) write(text string) error {
 // request with an error, and otherwise returns the function that sends events
 // until the stream's context ends.
 func (a *API) Events(path string, begin func(*http.Request) (func(*EventStream) error, error)) {
-	a.Get(path, func(w http.ResponseWriter, r *http.Request) error {
+	a.handle(path, web.Handler(a.log, func(w http.ResponseWriter, r *http.Request) error {
 		send, err := begin(r)
 		if err != nil {
 			return err
@@ -97,5 +102,5 @@ func (a *API) Events(path string, begin func(*http.Request) (func(*EventStream) 
 			_ = send(s)
 		}
 		return nil
-	})
+	}), http.MethodGet, http.MethodHead)
 }

@@ -242,7 +242,8 @@ func fill(batch []*sarama.ConsumerMessage, from <-chan *sarama.ConsumerMessage) 
 // LogReader reads topic events in bulk, for folds outside of a consumer group.
 type LogReader struct {
 	*reader
-	partitions int32
+	partitions  int32
+	deadLetters string // the topic
 }
 
 // LogReader opens a reader of the log.
@@ -251,7 +252,22 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &LogReader{r, k.Partitions}, nil
+	return &LogReader{r, k.Partitions, k.Topic(eventlog.TopicDeadLetters)}, nil
+}
+
+// DeadLetters returns the number of dead letters that nobody has dropped.
+func (r *LogReader) DeadLetters(ctx context.Context) (letters int64, err error) {
+	for partition := range r.partitions {
+		var offsets [2]int64
+		for i, which := range []int64{sarama.OffsetOldest, sarama.OffsetNewest} {
+			offsets[i], err = answerWithin(ctx, func() (int64, error) { return offsetOf(ctx, r.client, r.deadLetters, partition, which) })
+			if err != nil {
+				return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.deadLetters, err)
+			}
+		}
+		letters += offsets[1] - offsets[0]
+	}
+	return letters, nil
 }
 
 // Follow calls fn with the records of a partition in log order, from offset from

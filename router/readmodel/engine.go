@@ -52,6 +52,9 @@ type Engine struct {
 	Logger *slog.Logger
 	// Folded, if not nil, is called after each committed batch.
 	Folded func(records int, took time.Duration)
+	// Aged, if not nil, is called after each committed batch for each record: with
+	// the time since a gateway accepted the command.
+	Aged func(time.Duration)
 	// Traced, if not nil, is called after each committed batch with traced
 	// records: with these records, the number of records in the batch, and the
 	// start time.
@@ -182,6 +185,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 func (e *Engine) tellFolded(entries []entry, began time.Time) {
 	if e.Folded != nil && len(entries) > 0 {
 		e.Folded(len(entries), time.Since(began))
+	}
+	if e.Aged != nil {
+		now := time.Now()
+		for i := range entries {
+			if !entries[i].Time.IsZero() { // a message that is no record has no time
+				e.Aged(max(0, now.Sub(entries[i].Time)))
+			}
+		}
 	}
 	if e.Traced == nil {
 		return

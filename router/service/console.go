@@ -14,13 +14,14 @@ import (
 
 // newConsole makes the console of the process. A view whose part is nil is the
 // view of another process.
-func (m *Process) newConsole(cfg config.Config, at Addresses, stopping <-chan struct{}) *console.Console {
+func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.Sampler, stopping <-chan struct{}) *console.Console {
 	c := &console.Console{
 		Title: m.Service.title, Version: version(), Pages: cfg.Admin.Console, Stopping: stopping, Log: m.Log,
 		Commands: browserURL(cfg, cfg.CommandService.PublicURL, cmp.Or(at.Commands, cfg.CommandService.Address)),
 		Queries:  browserURL(cfg, cfg.ReadAPI.PublicURL, cmp.Or(at.Queries, cfg.ReadAPI.Address)),
 	}
 	c.Views = []console.View{
+		{Name: "overview", Part: &console.Overview{Sampler: sampler}},
 		{Name: "settings", Part: m.settingsView(cfg)},
 	}
 	for _, role := range cfg.Roles {

@@ -104,6 +104,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 		Waits:      &m.waits,
 		Logger:     m.Log,
 		Folded:     m.metrics.Batches(p.Name),
+		Aged:       m.metrics.Visible(p.Name),
 		Stop:       func(err error) { cancel(err) },
 	}
 	if m.traces != nil {

@@ -63,12 +63,15 @@ func newTraces(ctx context.Context, m *Process) (*telemetry.Traces, error) {
 // facts asks all parts at the same time, because a part that is away answers
 // slowly.
 func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Facts {
-	f := telemetry.Facts{Ready: map[string]bool{}}
+	f := telemetry.Facts{Ready: map[string]bool{}, Waiting: map[string]string{}}
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		failing := m.health.check(ctx)
 		for _, name := range m.health.names() {
 			f.Ready[name] = failing[name] == nil && failing["process"] == nil
+		}
+		for name, err := range failing {
+			f.Waiting[name] = err.Error()
 		}
 	})
 	if gateway := m.stats.gateway.Load(); gateway != nil {

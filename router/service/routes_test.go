@@ -28,7 +28,7 @@ func routers(t *testing.T) map[string]*mux.Router {
 	status := &modelStatus{Process: m, store: struct{ generations }{}}
 	m.metrics = newMetrics(m, status)
 	m.secure.operators = &guard.Guard{Callers: new(guard.Callers)}
-	c := m.newConsole(config.Default(), Addresses{}, nil)
+	c := m.newConsole(config.Default(), Addresses{}, nil, nil)
 	commands, err := m.commandRoutes(new(gateway.Gateway))
 	if err != nil {
 		t.Fatal(err)

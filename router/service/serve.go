@@ -165,7 +165,9 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	}
 	stopping := make(chan struct{})
 	defer close(stopping)
-	c := m.newConsole(cfg, at, stopping)
+	sampler, stopSampling := m.sample(ctx, status)
+	defer stopSampling()
+	c := m.newConsole(cfg, at, sampler, stopping)
 	admin.Serve(m.secure.admin(c, m.adminRoutes(status, c)), m.Log)
 	if err := m.checkTopics(ctx); err != nil {
 		return err

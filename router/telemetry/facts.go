@@ -10,7 +10,10 @@ import (
 // metrics: the process has no such role, or the value is unknown.
 type Facts struct {
 	// Ready says for each check of /readyz whether the check passes.
-	Ready      map[string]bool
+	Ready map[string]bool
+	// Waiting says for each check that fails what the check waits for. Metrics
+	// don't have the reasons.
+	Waiting    map[string]string
 	Gateway    *Gateway
 	Processors *Processors
 	State      *State

@@ -10,6 +10,7 @@ import (
 type readMetrics struct {
 	records  *prometheus.HistogramVec
 	duration *prometheus.HistogramVec
+	visible  *prometheus.HistogramVec
 	waits    prometheus.Histogram
 	tooLate  prometheus.Counter
 }
@@ -24,6 +25,10 @@ func newReadMetrics(r prometheus.Registerer) readMetrics {
 			Name: "millrace_read_model_batch_duration_seconds", Buckets: quick,
 			Help: "Time to fold a batch into a read model, failed tries included.",
 		}, []string{"read_model"}),
+		visible: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_read_model_visible_seconds", Buckets: quick,
+			Help: "Age of a command when its outcome is in a read model, since a gateway accepted the command.",
+		}, []string{"read_model"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_read_after_wait_seconds", Buckets: quick,
 			Help: "Time that reads waited for the position in Read-After; reads without a wait are not counted.",
@@ -32,7 +37,7 @@ func newReadMetrics(r prometheus.Registerer) readMetrics {
 			Name: "millrace_read_after_timeouts_total", Help: "Reads with Read-After that were answered with 503, because the read model is not there yet.",
 		}),
 	}
-	r.MustRegister(m.records, m.duration, m.waits, m.tooLate)
+	r.MustRegister(m.records, m.duration, m.visible, m.waits, m.tooLate)
 	return m
 }
 
@@ -43,6 +48,12 @@ func (m *Metrics) Batches(readModel string) func(records int, took time.Duration
 		size.Observe(float64(records))
 		duration.Observe(took.Seconds())
 	}
+}
+
+// Visible returns a callback that measures the age of commands in a read model.
+func (m *Metrics) Visible(readModel string) func(time.Duration) {
+	visible := m.read.visible.WithLabelValues(readModel)
+	return func(age time.Duration) { visible.Observe(age.Seconds()) }
 }
 
 // ReadAfter measures a read that waited; tooLate says that the wait timed out.

@@ -148,6 +148,9 @@ func (w *tab) listen(event any) {
 	default:
 		return
 	}
+	if w.t.Context().Err() != nil {
+		return // the service is being killed
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, expected := range w.expects {

@@ -15,10 +15,16 @@ function colour(name) {
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 const second = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
+// shortest is the least time in a chart, in seconds.
+const shortest = 60;
+
+// steps are the steps between the ticks of numbers.
+const steps = [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6, 7, 8].map((e) => n * 10 ** e)).sort((a, b) => a - b);
+
 // chart makes a card with a chart. Each series has label, colour (the name of a custom property), and
 // value(v), the text of a figure. set(times, columns) draws: times in seconds, a column for each series.
-// series can be changed by set's third parameter.
-export function chart({ title, series, value, span = 900, note = '' }, signal) {
+// series can be changed by set's third parameter. A chart of numbers has no ticks between integers.
+export function chart({ title, series, value, span = 900, note = '', integers = false }, signal) {
   const box = h('div.chart-box');
   const legend = h('ul.legend');
   const el = h('section.card.chart', h('h2', title, note && h('span.mute', ` ${note}`)), box, legend);
@@ -55,16 +61,16 @@ export function chart({ title, series, value, span = 900, note = '' }, signal) {
     const axis = { stroke: colour('--mute'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
     plot = new UPlot({
       ...size(),
-      padding: [8, 8, 0, 0],
+      padding: [8, 26, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
-        x: { time: true, range: (_, min, max) => (max === null ? [0, 1] : [max - span, max]) },
-        y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] },
+        x: { time: true, range: (_, min, max) => (max === null ? [0, 1] : [Math.max(max - span, Math.min(min, max - shortest)), max]) },
+        y: { range: (_, min, max) => [0, integers ? Math.max(Math.ceil(max * 1.08), 4) : max > 0 ? max * 1.08 : 1] },
       },
       axes: [
-        { ...axis, space: 70, values: (_, ticks) => ticks.map((t) => clock.format(t * 1000)) },
-        { ...axis, size: 54, space: 34, values: (_, ticks) => ticks.map((v) => value(v)) },
+        { ...axis, size: 26, space: 80, values: (_, ticks) => ticks.map((t) => (t % 60 === 0 ? clock : second).format(t * 1000)) },
+        { ...axis, size: 54, space: 30, ...(integers ? { incrs: steps } : {}), values: (_, ticks) => ticks.map((v) => value(v)) },
       ],
       series: [{}, ...shown.map((s) => ({
         label: s.label, stroke: colour(s.colour), width: 1.5, points: { show: false },
