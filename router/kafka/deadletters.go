@@ -147,6 +147,21 @@ func (k *Kafka) ReadDeadLetters(ctx context.Context, fn func(DeadLetter) error) 
 	return nil
 }
 
+// DeadLetters returns the number of dead letters that nobody has dropped.
+func (r *LogReader) DeadLetters(ctx context.Context) (letters int64, err error) {
+	for partition := range r.partitions {
+		var offsets [2]int64
+		for i, which := range []int64{sarama.OffsetOldest, sarama.OffsetNewest} {
+			offsets[i], err = answerWithin(ctx, func() (int64, error) { return offsetOf(ctx, r.client, r.deadLetters, partition, which) })
+			if err != nil {
+				return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.deadLetters, err)
+			}
+		}
+		letters += offsets[1] - offsets[0]
+	}
+	return letters, nil
+}
+
 func deadLetterOf(m *sarama.ConsumerMessage) DeadLetter {
 	d := DeadLetter{Place: Place{m.Partition, m.Offset}, Time: m.Timestamp, Key: string(m.Key), Headers: map[string]string{}, Body: m.Value}
 	var topic, partition, offset string

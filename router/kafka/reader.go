@@ -255,21 +255,6 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 	return &LogReader{r, k.Partitions, k.Topic(eventlog.TopicDeadLetters)}, nil
 }
 
-// DeadLetters returns the number of dead letters that nobody has dropped.
-func (r *LogReader) DeadLetters(ctx context.Context) (letters int64, err error) {
-	for partition := range r.partitions {
-		var offsets [2]int64
-		for i, which := range []int64{sarama.OffsetOldest, sarama.OffsetNewest} {
-			offsets[i], err = answerWithin(ctx, func() (int64, error) { return offsetOf(ctx, r.client, r.deadLetters, partition, which) })
-			if err != nil {
-				return 0, fmt.Errorf("offsets of partition %d of %s: %w", partition, r.deadLetters, err)
-			}
-		}
-		letters += offsets[1] - offsets[0]
-	}
-	return letters, nil
-}
-
 // Follow calls fn with the records of a partition in log order, from offset from
 // on, up to 1,000 at once, until the context ends. Later calls reuse the slice,
 // so fn must not keep the slice. Follow waits for brokers that are away. Follow
