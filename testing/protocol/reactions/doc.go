@@ -14,6 +14,7 @@
 //	rules.go       the rules, each of which a search can leave out
 //	scenario.go    the scenarios
 //	search.go      the way to package explore
+//	walk.go        a random way through a scenario, for the model of the processor
 //
 // # The rules
 //
@@ -49,7 +50,8 @@
 //
 // All partitions but one on each side, topic ids, the limit of open streams and
 // of the depth, and the outcomes as causes. A target decides a command in the
-// moment of landing: the model of the processor, package protocol, has the fence
+// moment of landing. The model of the processor, package protocol, has the fence
 // under speculations, take-overs and parking. The two models share package
-// fence, but no search has both at once.
+// fence, and TestProcessorsTakeSends leads random sends of this model through
+// that one; no search has all ways of both.
 package reactions

@@ -17,6 +17,9 @@ func numberOf(p fence.Place) uint8 { return uint8(p-1) % maxCommands }
 // decideAt is a target's decision: a repetition leaves no record.
 func (m *model) decideAt(w *world, c command) {
 	f, seen := &w.targets[c.target], fence.Command{Place: c.place, Stream: m.Causes[causeOf(c.place)].Stream, Open: c.open}
+	if m.landed != nil {
+		m.landed(c.target, seen)
+	}
 	if f.Repeats(seen, fence.Rule(m.without)) {
 		m.say("%s is a repetition", m.text(c))
 		return

@@ -29,7 +29,8 @@ type model struct {
 	history
 	explore.Promises
 	without rule
-	tell    func(string) // hears of events, if not nil
+	tell    func(string)               // hears of events, if not nil
+	landed  func(uint8, fence.Command) // hears of commands that come to a target, if not nil
 }
 
 func newModel(s *Scenario, without rule) *model {
