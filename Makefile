@@ -100,6 +100,9 @@ fuzz: ## Fuzz every decoder for $FUZZTIME each (10s); a failing input goes to te
 lint: $(GOLANGCI_LINT) ## Check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi
 	for module in $(MODULES); do (cd $$module && go vet ./... && "$(CURDIR)/$(GOLANGCI_LINT)" run ./...) || exit 1; done
+	@made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; echo "a service of app new, as golangci-lint sees the service"; \
+	go run ./app new "$$made/shop" --module example.com/shop --aggregate order --replace "$(CURDIR)" >/dev/null && cd "$$made/shop" && \
+	go run . new command ship order >/dev/null && "$(CURDIR)/$(GOLANGCI_LINT)" run --config "$(CURDIR)/.golangci.yml" ./...
 
 $(GOLANGCI_LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION), once, some minutes"

@@ -37,6 +37,7 @@ type cli struct {
 	Log         logCmd         `cmd:"" help:"The log."`
 	Setup       setupCmd       `cmd:"" help:"Make or check the topics and the tables, and end. Each role does the same at its start."`
 	Health      healthCmd      `cmd:"" help:"Ask whether the service on this machine is ready; exit 1 if not."`
+	New         newCmd         `cmd:"" help:"Write a service, an aggregate or a command, as Go to go on from."`
 	Docs        docsCmd        `cmd:"" help:"Documents for machines."`
 	Completion  completionCmd  `cmd:"" help:"Print the completion script for a shell: bash, zsh or fish."`
 }

@@ -40,4 +40,9 @@
 //   - read_models.go: a session with store and log; projections_list.go,
 //     projections_rebuild.go, projections_parked.go: generations of read models,
 //     and parked streams; verify.go: the proof
+//
+// # For developers
+//
+//   - new.go: a new service, aggregate or command, by package scaffold;
+//     questions.go: questions on a terminal
 package service

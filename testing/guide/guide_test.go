@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	// The reader builds the machine: go test must run this package again when the
@@ -28,16 +30,93 @@ const top = "../.."
 // The code of the guide is as gofmt and go vet want code.
 func TestYourOwnService(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "hello")
-	if err := os.Mkdir(folder, 0o755); err != nil {
+	clone := filepath.Join(t.TempDir(), "millrace") // stands for the clone
+	if err := os.Mkdir(clone, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := newReader(t, folder)
+	r := newReader(t, clone)
 	r.follow(filepath.Join(top, "docs", "your-own-service.md"))
+	r.checkCode()
+}
+
+// A service that the command new has written does what its README says, also
+// with an odd name.
+func TestNewService(t *testing.T) {
+	t.Parallel()
+	parent := filepath.Join(t.TempDir(), "millrace")
+	r := newReader(t, parent)
+	r.must("go run ./app new ../coffee-bar --module example.com/team/coffee-bar/v2 --aggregate purchase-order --plural PurchaseOrders --replace .")
+	r.folder = filepath.Join(filepath.Dir(parent), "coffee-bar")
+	before := readAll(t, r.folder)
+	r.must("go mod tidy")
+	r.must("make lint")
+	if diff := cmp.Diff(before, readAll(t, r.folder)); diff != "" {
+		t.Errorf("not tidy: %s", diff)
+	}
+	r.follow(filepath.Join(r.folder, "README.md"))
+	r.checkCode()
+	r.must("make build")
+	r.checkCompose()
+}
+
+// checkCode finds code that is not as gofmt and go vet want code.
+func (r *reader) checkCode() {
+	r.t.Helper()
 	r.must("go vet ./...")
 	if unformatted := r.must("gofmt -l ."); unformatted != "" {
-		t.Errorf("not gofmt'ed: %s", unformatted)
+		r.t.Errorf("not gofmt'ed: %s", unformatted)
 	}
+}
+
+// checkCompose has the program check the settings that compose.yaml gives the
+// program.
+func (r *reader) checkCompose() {
+	r.t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.folder, "compose.yaml"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct {
+			Build       struct{ Context string }
+			Environment map[string]string
+		}
+	}
+	if err := yaml.Unmarshal(text, &compose); err != nil {
+		r.t.Fatal(err)
+	}
+	settings := compose.Services["service"].Environment
+	if len(settings) < 8 || len(compose.Services) != 3 {
+		r.t.Fatalf("compose.yaml is\n%s", text)
+	}
+	command := "env"
+	for name, value := range settings {
+		command += " " + name + "='" + value + "'"
+	}
+	checked := r.must(command + " bin/coffee-bar config check")
+	for _, want := range []string{"- query-service", "- kafka:9092", "driver: postgres", "address: 0.0.0.0:3001"} {
+		if !strings.Contains(checked, want) {
+			r.t.Errorf("compose.yaml sets no %s:\n%s", want, checked)
+		}
+	}
+}
+
+// readAll are the files of a folder, by path.
+func readAll(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(folder, path))
+		files[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // The example's README shows the answers of the example.
@@ -107,8 +186,10 @@ type reader struct {
 
 func newReader(t *testing.T, folder string) *reader {
 	t.Helper()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("needs curl")
+	for _, tool := range []string{"curl", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("needs " + tool)
+		}
 	}
 	checkout, err := filepath.Abs(top)
 	if err != nil {
@@ -176,7 +257,9 @@ func (r *reader) change(b block) error {
 // runAll runs the commands of a fence "sh", each of which must succeed.
 func (r *reader) runAll(lines []string) error {
 	for _, command := range lines {
-		if slices.Contains(serving, command) {
+		if folder, ok := strings.CutPrefix(command, "cd "); ok {
+			r.folder = filepath.Join(r.folder, folder)
+		} else if slices.Contains(serving, command) {
 			if err := r.serve(command); err != nil {
 				return err
 			}
@@ -250,11 +333,16 @@ func (r *reader) shell(command string) (string, error) {
 		changes = append(changes, r.server.changes...)
 		env = append(env, "MILLRACE_KAFKA_BROKERS="+r.server.broker)
 	}
+	folder := r.folder
+	if strings.HasPrefix(command, "go run ./app ") { // in the clone
+		changes = append(changes, " ../", " "+filepath.Dir(r.folder)+"/")
+		folder = r.checkout
+	}
 	command = strings.NewReplacer(changes...).Replace(command)
 	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute) // a first build
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
-	cmd.Dir, cmd.Env = r.folder, env
+	cmd.Dir, cmd.Env = folder, env
 	var failures strings.Builder
 	cmd.Stderr = &failures
 	out, err := cmd.Output()

@@ -8,17 +8,19 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // serving are the commands that run until somebody stops the process.
-var serving = []string{"./hello", "go run ."}
+var serving = []string{"./hello", "go run .", "make run"}
 
 // server is a running service.
 type server struct {
 	cmd     *exec.Cmd
+	goRun   bool
 	output  output
 	ended   chan struct{}
 	broker  string
@@ -36,7 +38,14 @@ func (r *reader) serve(command string) error {
 	if err := r.stop(); err != nil {
 		return err
 	}
-	s := &server{cmd: exec.Command("sh", "-c", "exec "+command), ended: make(chan struct{})}
+	if command == "make run" { // Ctrl-C makes make fail
+		recipe, err := r.shell("make --dry-run run")
+		if err != nil {
+			return err
+		}
+		command = strings.TrimSpace(recipe)
+	}
+	s := &server{cmd: exec.Command("sh", "-c", "exec "+command), goRun: strings.HasPrefix(command, "go run"), ended: make(chan struct{})}
 	s.cmd.Dir = r.folder
 	s.cmd.Env = append(environ(), "MILLRACE_BROKER_ADDRESS=localhost:0", "MILLRACE_COMMAND_SERVICE_ADDRESS=localhost:0",
 		"MILLRACE_READ_API_ADDRESS=localhost:0", "MILLRACE_ADMIN_ADDRESS=localhost:0")
@@ -104,7 +113,8 @@ func (r *reader) stop() error {
 	case <-time.After(patience):
 		return errors.New("the service has not ended")
 	}
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+	// After Ctrl-C, go run says 1 whatever its program says.
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 && !s.goRun {
 		return fmt.Errorf("the service ended with exit code %d", code)
 	}
 	return nil

@@ -16,7 +16,7 @@ var arrows = []struct {
 	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
 		"router/aggregate", "router/config", "router/console", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
-		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/sqlstore",
+		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
 		"router/telemetry", "router/web", "router/web/guard",
 	}},
 	{"router/console", []string{"router/aggregate", "router/config", "router/eventlog", "router/telemetry", "router/web", "router/web/guard"}},
@@ -35,6 +35,7 @@ var arrows = []struct {
 	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
 	{"router/kafka/connection", nil},
 	{"router/kafka/embedded", nil},
+	{"router/scaffold", []string{"router/aggregate", "router/eventlog"}},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
 	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
@@ -51,7 +52,7 @@ var arrows = []struct {
 }
 
 // standardLibrary are the packages without imports from other modules.
-var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest", "router/logging"}
+var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest", "router/logging", "router/scaffold"}
 
 // domains are the folders of the domains. Only some files may import a domain.
 var domains = []string{"handlers/", "projections/"}

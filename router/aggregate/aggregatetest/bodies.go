@@ -1,6 +1,8 @@
 package aggregatetest
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -31,14 +33,8 @@ func EventBodies(t testing.TB, of *aggregate.Type, file string) {
 	if _, err := aggregate.NewRegistry(of); err != nil {
 		t.Fatalf("%v", err)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
 	missing := append(slices.Clone(of.EventTypes()), of.OldEventTypes()...)
-	lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
-		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
-	})
+	lines := linesOf(t, file)
 	for i, line := range lines {
 		if isIndented(line) {
 			if i == 0 || isIndented(lines[i-1]) {
@@ -66,4 +62,60 @@ func EventBodies(t testing.TB, of *aggregate.Type, file string) {
 	}
 }
 
+// linesOf are the lines of a golden file that are not for the reader.
+func linesOf(t testing.TB, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
+	})
+}
+
 func isIndented(line string) bool { return line[0] == ' ' || line[0] == '\t' }
+
+// CommandBodies holds an aggregate's commands against a golden file of the bodies
+// that clients send, so that clients of an earlier release are understood. A line
+// is a command's type and payload, as in [EventBodies]:
+//
+//	renameUser {"id":1,"name":"Bob"}
+//
+// The payload is read, and written again, as the same text: a new member has
+// omitempty, or the command a new type. Every command of the definition must
+// have a line.
+func CommandBodies(t testing.TB, of *aggregate.Type, file string) {
+	t.Helper()
+	if _, err := aggregate.NewRegistry(of); err != nil {
+		t.Fatalf("%v", err)
+	}
+	creates := map[string]func() aggregate.AnyCommand{}
+	missing := map[string]bool{}
+	for _, create := range of.Commands() {
+		name := create().Type()
+		creates[name], missing[name] = create, true
+	}
+	for _, line := range linesOf(t, file) {
+		name, payload, _ := strings.Cut(line, " ")
+		create := creates[name]
+		if create == nil {
+			t.Errorf("%s: there is no command %s\n\t%s", file, name, line)
+			continue
+		}
+		delete(missing, name)
+		command := create()
+		known := json.NewDecoder(strings.NewReader(payload))
+		known.DisallowUnknownFields()
+		if err := known.Decode(command); err != nil {
+			t.Errorf("%s: %v\n\t%s", file, err, line)
+			continue
+		}
+		if got := (&History{of: of}).text(command); got != line {
+			t.Errorf("%s: the command\n\t%s\nis read and written as\n\t%s", file, line, got)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		t.Errorf("%s: there is no line of command %s", file, name)
+	}
+}

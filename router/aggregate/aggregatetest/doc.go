@@ -17,5 +17,6 @@
 //
 // A failure shows the history, the state and the command.
 //
-// [EventBodies] holds event bodies of all releases against a golden file.
+// [EventBodies] and [CommandBodies] hold the bodies of all releases against golden
+// files.
 package aggregatetest

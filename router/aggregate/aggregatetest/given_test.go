@@ -125,3 +125,30 @@ func TestEventBodies(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestCommandBodies(t *testing.T) {
+	const added = "addItem {\"id\":\"1\",\"item\":\"a\",\"note\":null}"
+	for text, want := range map[string]string{
+		"# all\n\n" + added + "\n":              "",
+		"":                                      "FILE: there is no line of command addItem",
+		added + "\nlose {}":                     "FILE: there is no command lose\n\tlose {}",
+		"addItem {\"id\":\"1\",\"item\":\"a\"}": "FILE: the command\n\taddItem {\"id\":\"1\",\"item\":\"a\"}\nis read and written as\n\t" + added,
+		"addItem {\"id\":\"1\",\"old\":\"a\"}":  "FILE: json: unknown field \"old\"\n\taddItem {\"id\":\"1\",\"old\":\"a\"}",
+		"addItem":                               "FILE: EOF\n\taddItem",
+	} {
+		file := filepath.Join(t.TempDir(), "commands.golden")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.ReplaceAll(failuresOf(func(t testing.TB) { CommandBodies(t, baskets, file) }), file, "FILE")
+		if got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+	if got := failuresOf(func(t testing.TB) { CommandBodies(t, baskets, "testdata/none") }); !strings.Contains(got, "testdata/none") {
+		t.Errorf("got %s", got)
+	}
+	if got := failuresOf(func(t testing.TB) { CommandBodies(t, aggregate.Of(aggregate.Definition[basket]{}), "testdata/none") }); !strings.HasPrefix(got, `aggregate "": the name must be`) {
+		t.Errorf("got %s", got)
+	}
+}

@@ -83,6 +83,11 @@ func TestEventBodies(t *testing.T) {
 	aggregatetest.EventBodies(t, lists.Aggregate, "testdata/events.golden")
 }
 
+// A command that clients of an earlier release send is taken as before.
+func TestCommandBodies(t *testing.T) {
+	aggregatetest.CommandBodies(t, lists.Aggregate, "testdata/commands.golden")
+}
+
 func TestParseID(t *testing.T) {
 	for _, id := range []string{"groceries", "2026", "summer-party-2026", strings.Repeat("a", 64)} {
 		if got, err := lists.ParseID(id); got != id || err != nil {
