@@ -21,5 +21,6 @@
 //
 //   - overview.go, sampler.go: how the process does, now and in the last 15
 //     minutes
+//   - log.go, tail.go: the records of the log as they come
 //   - settings.go: the configuration in force, the build, topics and groups
 package console

@@ -149,6 +149,33 @@ func (r *TailReader) fetchFrom(ctx context.Context, partition int32, from int64)
 	return records, next, nil
 }
 
+// RawRecord is a message of topic events as Kafka holds the message, with the
+// time when the producer sent the message.
+type RawRecord struct {
+	eventlog.RawMessage
+	Appended time.Time
+}
+
+// Raw returns some messages of a partition from an offset on, of about so many
+// bytes and at least one, and the offset behind the messages. At the
+// partition's end there are no messages. An error may be an [ErrOffsetGone].
+// Other reads of the partition may be under way.
+func (r *LogReader) Raw(ctx context.Context, partition int32, from int64, bytes int32) (raw []RawRecord, next int64, err error) {
+	ctx, end, err := r.begin(ctx)
+	if err != nil {
+		return nil, from, fmt.Errorf("partition %d of %s: %w", partition, r.topic, err)
+	}
+	defer end()
+	messages, next, err := fetchWithin(ctx, r.client, r.topic, partition, from, bytes)
+	if err != nil {
+		return nil, from, fmt.Errorf("partition %d of %s, offset %d: %w", partition, r.topic, from, err)
+	}
+	for _, m := range messages {
+		raw = append(raw, RawRecord{rawFromKafka(m), m.Timestamp})
+	}
+	return raw, next, nil
+}
+
 // tailCache has the last records of a partition.
 type tailCache struct {
 	readers int // guarded by LogTail.mu

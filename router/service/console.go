@@ -14,7 +14,7 @@ import (
 
 // newConsole makes the console of the process. A view whose part is nil is the
 // view of another process.
-func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.Sampler, stopping <-chan struct{}) *console.Console {
+func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.Sampler, models *modelStatus, stopping <-chan struct{}) *console.Console {
 	c := &console.Console{
 		Title: m.Service.title, Version: version(), Pages: cfg.Admin.Console, Stopping: stopping, Log: m.Log,
 		Commands: browserURL(cfg, cfg.CommandService.PublicURL, cmp.Or(at.Commands, cfg.CommandService.Address)),
@@ -22,6 +22,7 @@ func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.S
 	}
 	c.Views = []console.View{
 		{Name: "overview", Part: &console.Overview{Sampler: sampler}},
+		{Name: "log", Part: m.logView(models)},
 		{Name: "settings", Part: m.settingsView(cfg)},
 	}
 	for _, role := range cfg.Roles {

@@ -24,8 +24,8 @@
 //   - kafka.go, guard.go, logging.go: settings of the configuration for Kafka,
 //     HTTP and the log
 //   - shared_tail.go: the log tail of the process
-//   - console.go, console_overview.go, console_settings.go: the console on the
-//     admin address, and its views
+//   - console.go, console_overview.go, console_log.go, console_settings.go: the
+//     console on the admin address, and its views
 //   - admin.go, metrics.go, projections_status.go: readiness, metrics, and GET
 //     /projections on the admin address; ready.go: the lines of the log about
 //     readiness

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/documents"
 	"github.com/millrace/millrace/router/gateway"
+	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/query"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/web/guard"
@@ -24,11 +25,11 @@ import (
 func routers(t *testing.T) map[string]*mux.Router {
 	t.Helper()
 	type generations = readmodel.Generations // which has a method of its name
-	m := &Process{Service: registeredDomain(t), Log: slog.New(slog.DiscardHandler), health: new(health)}
+	m := &Process{Service: registeredDomain(t), Log: slog.New(slog.DiscardHandler), health: new(health), kafka: new(kafka.Kafka)}
 	status := &modelStatus{Process: m, store: struct{ generations }{}}
 	m.metrics = newMetrics(m, status)
 	m.secure.operators = &guard.Guard{Callers: new(guard.Callers)}
-	c := m.newConsole(config.Default(), Addresses{}, nil, nil)
+	c := m.newConsole(config.Default(), Addresses{}, nil, status, nil)
 	commands, err := m.commandRoutes(new(gateway.Gateway))
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	defer close(stopping)
 	sampler, stopSampling := m.sample(ctx, status)
 	defer stopSampling()
-	c := m.newConsole(cfg, at, sampler, stopping)
+	c := m.newConsole(cfg, at, sampler, status, stopping)
 	admin.Serve(m.secure.admin(c, m.adminRoutes(status, c)), m.Log)
 	if err := m.checkTopics(ctx); err != nil {
 		return err

@@ -11,7 +11,7 @@ export async function show(root, at, signal) {
   const search = h('input', { type: 'search', autocomplete: 'off', spellcheck: 'false', oninput: () => list() });
   const changed = h('input', { type: 'checkbox', onchange: () => list() });
   const rows = table([
-    { title: 'Key', class: 'mono', cell: (s) => h('span', { title: s.description }, s.key) },
+    { title: 'Key', class: 'mono', cell: (s) => s.key },
     { title: 'Value', class: 'mono', cell: (s) => s.value || h('span.mute', 'empty') },
     { title: 'From', cell: (s) => (s.source === 'default' ? h('span.mute', 'default') : badge(s.source, 'info')) },
     { title: 'Meaning', class: 'meaning', cell: (s) => h('span.mute', s.description) },
