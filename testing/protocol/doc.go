@@ -11,6 +11,7 @@
 //	processor.go  the partition processor of router/decider
 //	appends.go    … and its appends, which may fail
 //	timers.go     scheduled commands
+//	claims.go     commands that wait for a claim
 //	fences.go     repetitions among the commands of a reaction
 //	world.go      topics, consumer group and handlers, and all events that can happen
 //	promises.go   the promises that must hold throughout
@@ -24,8 +25,9 @@
 // TestProcessorsFollowTheProtocol in router/decider leads real processors along
 // random walks, and fails unless the processors append the same records and
 // mark the same offsets at each step. So the results of a search hold for the
-// code. The scenarios of planned.go are about commands of reactions and scheduled
-// commands. These rules have no code yet, so no processor follows them.
+// code. The scenarios of planned.go are about commands of reactions, scheduled
+// commands, and commands that wait for a claim. These rules have no code yet, so
+// no processor follows them.
 //
 // Two models of their own stand beside the processor's: package reactions has
 // the process that sends a reaction's commands, and package claims has values
@@ -102,6 +104,11 @@
 // repetition, which leaves no record, would be decided when offsets are reset.
 // A command that cancels marks the scheduled command, which then ends as
 // refused; cancelling and scheduling don't wait behind parked commands.
+//
+// A command that needs a claim ends for now as claiming, and waits at the head of
+// the deferred commands. A command of the machine's own reaction brings the
+// answer, and the waiting command is decided again. Here the answers are part of
+// the scenario; package claims has the other half.
 //
 // # What the model leaves out
 //

@@ -17,6 +17,7 @@ const (
 	notEarly      = "a scheduled command is decided at its time, not before"
 	dueOrder      = "scheduled commands go on by their time"
 	timeHeld      = "the time of a record is its command's"
+	claimHeld     = "a command with a claim waits for the claim"
 	cancelHeld    = "a cancelled command takes no effect"
 )
 
@@ -27,6 +28,7 @@ func (m *model) checkAccepted(w *world, d digest) {
 	before := &m.entries[w.log].streams[0][r.user]
 	waits := before.defers(r.command)
 	m.checkTime(w, r, before)
+	m.checkClaim(r, before)
 	since, remembered := 0, int(min(m.Handlers[0].Remember, m.Handlers[1].Remember))
 	for old := range m.backwards(w.log) {
 		o := &m.records[old]
@@ -47,13 +49,13 @@ func (m *model) checkAccepted(w *world, d digest) {
 		case o.command != r.command && was.ID == c.ID && (since <= remembered || before.defers(o.command) || before.schedules(o.command)):
 			m.Breaks(oneOutcome, "id %d has %s and %s", c.ID, m.describe(old), m.describe(d))
 		case r.kind.defers() || c.operators() || o.kind.defers() || was.operators():
-		case m.later(r.command) || m.later(o.command) || c.Verb == Cancel:
+		case m.later(r.command) || m.later(o.command) || c.passes() || was.passes():
 		case m.TopicOf(o.command) == m.TopicOf(r.command) && o.command > r.command:
 			m.Breaks(inOrder, "%s after %s", m.describe(d), m.describe(old))
 		}
 	}
 	for _, dc := range before.deferred.all() {
-		if !r.kind.defers() && !c.operators() && !m.later(r.command) && !m.later(dc.command) && c.Verb != Cancel && dc.command < r.command {
+		if !r.kind.defers() && !c.operators() && !m.later(r.command) && !m.later(dc.command) && !c.passes() && dc.command < r.command {
 			m.Breaks(inOrder, "%s while #%d is deferred", m.describe(d), dc.command)
 		}
 	}
@@ -156,6 +158,9 @@ func (m *model) checkQuiet(w *world) {
 	}
 	m.checkTrimming(w)
 	for user := range uint8(users) {
+		if s := &m.entries[w.log].streams[w.owner-1][user]; s.asking {
+			m.Breaks(nothingSticks, "the claim of user %d is never answered", user)
+		}
 		if s := &m.entries[w.log].streams[w.owner-1][user]; s.scheduled.n > 0 {
 			m.Breaks(nothingSticks, "#%d of user %d is due, and isn't decided", s.scheduled.items[0].command, user)
 		}

@@ -109,6 +109,7 @@ var mutants = []struct {
 	{dueAnywhere, "later: only what this session has scheduled", "later", faults{crashes: 1}, nothingSticks},
 	{scheduledID, "later: forget the id of a scheduled command", "later, repeated", faults{}, oneOutcome},
 	{endKeeps, "later: the end of a scheduled command evicts outcomes", "later, repeated", faults{}, notAgain},
+	{claimWaits, "claims: don't wait", "a claim", faults{}, claimHeld},
 	{cancelMarks, "later: a cancelled command goes on", "later, cancelled", faults{}, cancelHeld},
 	{sessionOnly, "take messages that an old session had fetched", "one user", faults{crashes: 1}, markedDone},
 }
@@ -129,6 +130,7 @@ var unneeded = []struct {
 	{gateSeq, "gate: no sequence number, only prev (prev says as much; the number is for people, and for a fast comparison)"},
 	{gateVersion, "gate: versions aren't counted (a writer that follows the rules counts right; the check is against other writers)"},
 	{purity, "1: each decision is another record (speed: two writers of equal records need no second decision)"},
+	{claimAnswers, "claims: take any answer for the first deferred command's (safety: the fence lets no other answer come)"},
 	{scheduledAlone, "later: keep all ids while a command is scheduled (space)"},
 	{foldFirst, "6: fold nothing first (speed: with the chain, decisions about an old state lose their sequence number and are made again)"},
 }
@@ -136,7 +138,7 @@ var unneeded = []struct {
 func TestSomeRulesAreForSpeed(t *testing.T) {
 	table := exploretest.NewTable(t)
 	for _, mutant := range unneeded {
-		for _, name := range []string{"one user", "rolling upgrade", "commands made anew", "later, repeated"} {
+		for _, name := range []string{"one user", "rolling upgrade", "commands made anew", "later, repeated", "two claims"} {
 			f, limit := faults{takeOvers: 1, failures: 1}, everydayLimit/2
 			if *exploretest.Deep {
 				f, limit = faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1}, deepLimit

@@ -21,18 +21,21 @@ const (
 	dropped
 	scheduled
 	cancelled
+	claiming
+	answered
 	kinds
 )
 
 func (k kind) String() string {
-	return [...]string{"", "created", "renamed", "unchanged", "refused", "mismatched", "parked", "queued", "requeued", "dropped", "scheduled", "cancelled"}[k]
+	return [...]string{"", "created", "renamed", "unchanged", "refused", "mismatched", "parked", "queued", "requeued", "dropped", "scheduled", "cancelled",
+		"claiming", "answered"}[k]
 }
 
 func (k kind) event() bool { return k == created || k == renamed }
 
 // defers reports whether the command waits: the record is not the end of the
 // command.
-func (k kind) defers() bool { return k == parked || k == queued }
+func (k kind) defers() bool { return k == parked || k == queued || k == claiming }
 
 // record is a record of topic events: the outcome of one command.
 type record struct {

@@ -49,5 +49,7 @@ const (
 	scheduledID                      // later: the id of a scheduled command is remembered until the command's end
 	scheduledAlone                   // later: … and makes no other id kept
 	endKeeps                         // later: the end of a scheduled command evicts nothing
+	claimWaits                       // claims: a command that needs a claim is decided once the claim's stream has answered
+	claimAnswers                     // claims: the answer is for the first deferred command alone
 	cancelMarks                      // later: a cancelled command goes on nowhere
 )

@@ -14,6 +14,9 @@ const (
 	Requeue      // an operator's: let the deferred commands go on
 	Drop         // an operator's: end the first deferred command undecided, and let the others go on
 	Cancel       // end a scheduled command undecided
+	Unique       // creates or renames, with a claim of the name
+	Take         // the machine's: the claim's stream says that the stream has the name
+	Deny         // … or that another stream has the name
 )
 
 // Command is one message of topic commands. The command's place in the
@@ -29,6 +32,9 @@ type Command struct {
 	Drops uint8
 	// Cancels is the command id that a Cancel names.
 	Cancels uint8
+	// Answers is the command id that a Take or Deny names. The command comes
+	// once the named command has asked.
+	Answers uint8
 	// Cause is the place of the cause of a reaction's command, 0 for a client's
 	// command.
 	Cause fence.Place
@@ -42,6 +48,10 @@ type Command struct {
 func (c *Command) fence() fence.Command {
 	return fence.Command{Place: c.Cause, Stream: c.CauseStream, Open: c.Open}
 }
+
+// passes reports whether a command passes a stream's queue, and isn't an
+// operator's.
+func (c *Command) passes() bool { return c.Verb == Cancel || c.Verb == Take || c.Verb == Deny }
 
 func (c *Command) operators() bool { return c.Verb == Requeue || c.Verb == Drop }
 

@@ -22,6 +22,9 @@ type stream struct {
 	deferred list[deferredCommand] // the parked command, and the commands behind
 	parked   bool                  // the deferred commands wait for an operator
 
+	asking bool // the first deferred command waits for the answer to a claim
+	answer Verb // … and has the answer
+
 	fence     fence.Fence            // of the one reaction
 	scheduled list[scheduledCommand] // in the order of their scheduling
 }
@@ -84,6 +87,11 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 		if s.deferred.n > 0 {
 			s.deferred.items[0].dropped = true
 		}
+	case claiming:
+		s.asking = true
+		s.deferCommand(r.command)
+	case answered:
+		s.asking, s.answer = false, m.Commands[r.command].Verb
 	case scheduled:
 		s.scheduled.add(scheduledCommand{command: r.command})
 	case cancelled:
@@ -153,18 +161,19 @@ func (s *stream) deferCommand(command uint8) {
 func (s *stream) release(command uint8) {
 	if i := s.indexDeferred(command); i >= 0 {
 		s.deferred.remove(i)
+		s.answer = 0
 	}
 }
 
 // resuming reports whether deferred commands may go on, and this binary can end
 // the first.
 func (m *model) resuming(s *stream, b *Binary) bool {
-	return !s.parked && s.deferred.n > 0 && (m.ends(s, b) || m.off(waitForNewer))
+	return !s.parked && !m.asks(s) && s.deferred.n > 0 && (m.ends(s, b) || m.off(waitForNewer))
 }
 
 // waiting reports whether the first deferred command waits for a newer binary.
 func (m *model) waiting(s *stream, b *Binary) bool {
-	return !s.parked && s.deferred.n > 0 && !m.ends(s, b)
+	return !s.parked && !m.asks(s) && s.deferred.n > 0 && !m.ends(s, b)
 }
 
 // ends reports whether this binary can end the first deferred command.
@@ -228,6 +237,11 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 		return refused, notScheduled
 	case m.later(command):
 		return scheduled, 0
+	case c.Verb == Take, c.Verb == Deny:
+		if m.answers(s, command) {
+			return answered, 0
+		}
+		return refused, 0
 	case c.Verb == Requeue && s.parked:
 		return requeued, 0
 	case c.Verb == Drop && (s.parked || m.waiting(s, b)) && m.Commands[s.deferred.items[0].command].ID == c.Drops:
@@ -284,6 +298,10 @@ func (m *model) decision(s *stream, command uint8, b *Binary) (k kind, name uint
 		return mismatched, 0
 	case c.Verb == Touchy && !b.New:
 		return parked, 0
+	case c.Verb == Unique && s.answer == 0 && !m.off(claimWaits):
+		return claiming, 0
+	case c.Verb == Unique && s.answer == Deny:
+		return refused, 0
 	case c.Verb == Create && s.exists, c.Verb == Rename && !s.exists:
 		return refused, 0
 	case !s.exists:

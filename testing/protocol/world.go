@@ -107,7 +107,7 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 		}
 		m.possibleInTheAir(w, &w.handlers[who], may, will)
 		if h := &w.handlers[who]; h.claimed {
-			if h.next < m.endOf(h.topic) && m.processor(w, who).taken() < m.window {
+			if h.next < m.endOf(h.topic) && m.comes(w, h.next) && m.processor(w, who).taken() < m.window {
 				will(Takes, h.next)
 				if m.off(sessionOnly) && !h.strayed && h.next+1 < m.endOf(h.topic) {
 					may(strays, h.next+1)

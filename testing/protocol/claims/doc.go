@@ -38,7 +38,8 @@
 // # What the model leaves out
 //
 // Several streams in a partition, and processors: a stream decides in the moment
-// of landing. A rolling upgrade whose binaries take other values for the same
+// of landing. The model of the processor, package protocol, has a command that
+// waits for a claim under speculations and take-overs. A rolling upgrade whose binaries take other values for the same
 // command. Open streams of causes, which the machine's own reaction, without a
 // domain's code, never has.
 package claims
