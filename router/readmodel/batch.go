@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
 
@@ -81,6 +82,8 @@ type fold struct {
 	changed    []*stream
 	rows       *rowSet
 	written    *written // names in the store; nil if unknown names must be looked up
+	guesses    bool     // a stream that begins in this batch is not looked up
+	parks      bool     // a stream was parked since the last flush
 }
 
 // stream is the state of a stream in a read model.
@@ -91,7 +94,8 @@ type stream struct {
 	at      StreamHead
 	gate    eventlog.Head
 	changed bool
-	used    int // the period of the last use
+	fresh   bool // a guess: the store has no head
+	used    int  // the period of the last use
 }
 
 func newFold(p *projection.Projection, log *slog.Logger) *fold {
@@ -155,7 +159,9 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 		if s == nil {
 			s = &stream{name: e.Stream}
 			f.streams[e.Stream] = s
-			if f.written.has(e.Stream) {
+			if _, first := s.gate.Accept(e.Record); first && f.guesses {
+				s.fresh = true // or the flush fails
+			} else if f.written.has(e.Stream) {
 				unknown = append(unknown, e.Stream)
 			}
 		}
@@ -199,6 +205,7 @@ func (f *fold) applyTo(s *stream, e *entry) {
 	}
 	if err := f.applyOne(e); err != nil {
 		f.rows.rollback()
+		f.parks = true
 		s.at.Parked, s.at.ParkedOffset = err.Error(), e.Offset
 		s.gate = s.at.Head
 		f.log.Error("parked a stream in a read model", "read model", f.projection.Name, "stream", s.name, "partition", e.Partition, "offset", e.Offset, "command", e.CommandID, logging.Trace(e.Trace), "error", err)
@@ -246,13 +253,24 @@ func (f *fold) flush(ctx context.Context, tx Tx) error {
 type changes struct {
 	tables []tableChanges
 	heads  map[string]StreamHead
+	fresh  map[string]StreamHead // of streams without a head in the store
 }
 
 // changes returns the changes since flushed was last called.
 func (f *fold) changes() changes {
-	c := changes{tables: f.rows.changes(), heads: make(map[string]StreamHead, len(f.changed))}
+	fresh := 0
 	for _, s := range f.changed {
-		c.heads[s.name] = s.at
+		if s.fresh {
+			fresh++
+		}
+	}
+	c := changes{tables: f.rows.changes(), heads: make(map[string]StreamHead, len(f.changed)-fresh), fresh: make(map[string]StreamHead, fresh)}
+	for _, s := range f.changed {
+		to := c.heads
+		if s.fresh {
+			to = c.fresh
+		}
+		to[s.name] = s.at
 		f.written.add(s.name)
 	}
 	return c
@@ -270,6 +288,11 @@ func (c changes) write(ctx context.Context, tx Tx) error {
 			return err
 		}
 	}
+	if len(c.fresh) > 0 {
+		if err := tx.InsertHeads(ctx, c.fresh); err != nil {
+			return err
+		}
+	}
 	if len(c.heads) == 0 {
 		return nil
 	}
@@ -280,8 +303,39 @@ func (c changes) write(ctx context.Context, tx Tx) error {
 // lookup.
 func (f *fold) flushed() {
 	for _, s := range f.changed {
-		s.changed = false
+		s.changed, s.fresh = false, false
 	}
+	f.parks = false
 	f.changed = f.changed[:0]
 	f.rows.flushed()
+}
+
+// keptMost is the number of streams, and of rows of a table, above which a fold
+// forgets between two batches.
+const keptMost = 1000
+
+// keep forgets streams and rows if more than most are known: those without a use
+// since the last time, and if these are too few, all.
+func (f *fold) keep(most int) {
+	for _, all := range []bool{false, true} {
+		if f.knowsMore(most) {
+			f.forget(all)
+			f.rows.period++
+		}
+	}
+}
+
+func (f *fold) knowsMore(than int) bool {
+	return len(f.streams) > than ||
+		slices.ContainsFunc(f.rows.tables, func(t *tableRows) bool { return len(t.rows) > than })
+}
+
+// forget forgets the streams and rows without a use in the present period, or
+// all.
+func (f *fold) forget(all bool) {
+	now := f.rows.period
+	maps.DeleteFunc(f.streams, func(_ string, s *stream) bool { return all || s.used < now })
+	for _, t := range f.rows.tables {
+		maps.DeleteFunc(t.rows, func(_ string, r *workRow) bool { return all || r.used < now })
+	}
 }

@@ -156,12 +156,43 @@ func (b *batcher) fold(ctx context.Context, moves []Move, entries []entry) (fold
 	if old := ofOldGenerations(moves); len(old) > 0 {
 		return nil, &MovedError{Partitions: old}
 	}
+	return b.update(ctx, moves, entries)
+}
+
+// update folds a batch in one transaction. The fold of the batch before goes on,
+// if nobody else has written meanwhile: then its heads and rows are the store's.
+//
+// A stream whose first record is in the batch is not looked up. If the store has
+// a head, the transaction fails, and update folds once more without guesses.
+func (b *batcher) update(ctx context.Context, moves []Move, entries []entry) (folded *fold, err error) {
 	e := b.engine
-	err = e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
-		folded = newFold(e.Projection, e.Logger)
-		return folded.commit(ctx, tx, entries)
-	})
-	return folded, err
+	for guesses := true; ; guesses = false {
+		err = e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
+			folded = continued(tx, e)
+			folded.guesses = guesses
+			if err := folded.commit(ctx, tx, entries); err != nil {
+				return err
+			}
+			if !folded.parks { // the store may have changed the reason
+				tx.Keep(folded)
+			}
+			return nil
+		})
+		if !guesses || !errors.Is(err, ErrHeadExists) {
+			return folded, err
+		}
+	}
+}
+
+// continued is the fold of the last update, or a new fold.
+func continued(tx Tx, e *Engine) *fold {
+	kept, _ := tx.Kept().(*fold)
+	if kept == nil || kept.projection != e.Projection {
+		return newFold(e.Projection, e.Logger)
+	}
+	kept.flushed()
+	kept.keep(keptMost)
+	return kept
 }
 
 // ofOldGenerations returns the partitions whose checkpoints are of an older

@@ -3,7 +3,6 @@ package readmodel
 import (
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"slices"
 
 	"github.com/millrace/millrace/router/projection"
@@ -56,10 +55,7 @@ func (b *bulk) full(ended bool) bool {
 		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.changed) > most })
 }
 
-func (b *bulk) knowsMuch() bool {
-	return len(b.streams) > b.maxKnown ||
-		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.rows) > b.maxKnown })
-}
+func (b *bulk) knowsMuch() bool { return b.knowsMore(b.maxKnown) }
 
 // take returns the changes. The caller must write the changes before the next
 // lookup.
@@ -85,14 +81,6 @@ func (b *bulk) flushed() {
 		}
 	}
 	b.rows.period++
-}
-
-func (b *bulk) forget(all bool) {
-	now := b.rows.period
-	maps.DeleteFunc(b.streams, func(_ string, s *stream) bool { return all || s.used < now })
-	for _, t := range b.rows.tables {
-		maps.DeleteFunc(t.rows, func(_ string, r *workRow) bool { return all || r.used < now })
-	}
 }
 
 // written is a Bloom filter of all names that were ever written. A name outside

@@ -35,6 +35,9 @@ var ErrNotPrepared = errors.New("the read model isn't there yet: no query-servic
 // this binary's projection: another binary created the generation.
 var ErrOtherDefinition = errors.New("the tables have another definition than this binary's")
 
+// ErrHeadExists is returned by [Tx.InsertHeads] if a stream has a head.
+var ErrHeadExists = errors.New("the stream has a head")
+
 // ErrOldStore is returned for a store from before v0.1.0, which names streams
 // otherwise. There is no migration, because there was no release before.
 var ErrOldStore = errors.New("the store is from before v0.1.0, and names streams otherwise: " +
@@ -100,9 +103,10 @@ type Store interface {
 	Update(ctx context.Context, p *projection.Projection, moves []Move, fn func(Tx) error) error
 	// Hold keeps all updates of the live generation waiting while fn reads and
 	// writes, in one transaction. The view sees the writes of the transaction.
-	// Hold is for repairs beside the engine. An engine that keeps rows or heads
-	// between two updates must compare the number of holds. Hold should be short. An error of
-	// fn rolls back, and is returned unchanged.
+	// Hold is for repairs beside the engine. What updates kept ([Tx.Kept]) is
+	// forgotten. An engine that keeps rows or heads in another way must compare
+	// the number of holds. Hold should be short. An error of fn rolls back, and
+	// is returned unchanged.
 	Hold(ctx context.Context, p *projection.Projection, fn func(Tx, View) error) error
 	// View gives fn one consistent view of a read model: rows and checkpoints
 	// of one moment, of the generation that was live at that moment. If the
@@ -123,6 +127,16 @@ type Tx interface {
 	Heads(ctx context.Context, streams []string) (map[string]StreamHead, error)
 	// PutHeads sets heads.
 	PutHeads(ctx context.Context, heads map[string]StreamHead) error
+	// InsertHeads sets the heads of streams without a head. If a stream has a
+	// head, the error is an [ErrHeadExists], and the transaction must not be
+	// committed.
+	InsertHeads(ctx context.Context, heads map[string]StreamHead) error
+	// Kept returns what the last committed update of this generation kept: nil
+	// if anything else may have written to the generation since, in this or
+	// another process, or if the store can't tell.
+	Kept() any
+	// Keep keeps a value for the next update, if this one is committed.
+	Keep(value any)
 	// DeleteHeads removes heads.
 	DeleteHeads(ctx context.Context, streams []string) error
 	// Holds returns how often the generation was held ([Store.Hold]).

@@ -17,6 +17,8 @@ type batch struct {
 	dialect dialect
 	model   *model
 	tx      *transaction
+	kept    any // what the last update has kept
+	keep    any // what this update keeps
 }
 
 var _ readmodel.Tx = (*batch)(nil)
@@ -93,13 +95,18 @@ func (b *batch) headsBy(ctx context.Context, statement string, streams []string)
 // PutHeads implements [readmodel.Tx]. A reason for parking may quote any bytes:
 // bytes that a database refuses are replaced.
 func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
+	return b.put(ctx, b.model.heads, b.rowsOf(heads))
+}
+
+// rowsOf are the rows of heads, by stream: neighbours share a page.
+func (b *batch) rowsOf(heads map[string]readmodel.StreamHead) []projection.Row {
 	columns := len(b.model.heads.columns)
 	// One allocation each for all rows, values and digests: a batch is under
 	// way for microseconds.
 	rows, values := make([]projection.Row, 0, len(heads)), make([]any, 0, columns*len(heads))
 	digests := make([]byte, 0, len(heads)*len(eventlog.Digest{}))
 	topic := boxed{}
-	for _, stream := range slices.Sorted(maps.Keys(heads)) { // neighbours share a page
+	for _, stream := range slices.Sorted(maps.Keys(heads)) {
 		head := heads[stream]
 		digests = append(digests, head.Digest[:]...)
 		values = append(values, stream, int64(head.Seq), int64(head.Version), digests[len(digests)-len(head.Digest):],
@@ -110,7 +117,7 @@ func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamH
 		}
 		rows = append(rows, row)
 	}
-	return b.put(ctx, b.model.heads, rows)
+	return rows
 }
 
 // boxed makes one value of equal texts that follow each other.
@@ -124,6 +131,16 @@ func (b *boxed) of(text string) any {
 		b.text, b.value = text, text
 	}
 	return b.value
+}
+
+// InsertHeads implements [readmodel.Tx].
+func (b *batch) InsertHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
+	t := b.model.heads
+	written, err := b.putBy(ctx, t, t.inserts, b.rowsOf(heads))
+	if err == nil && written < int64(len(heads)) {
+		err = readmodel.ErrHeadExists
+	}
+	return err
 }
 
 // headOf reads a row of PutHeads.
@@ -183,14 +200,19 @@ func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []pr
 }
 
 func (b *batch) put(ctx context.Context, t *table, rows []projection.Row) error {
+	_, err := b.putBy(ctx, t, t.puts, rows)
+	return err
+}
+
+func (b *batch) putBy(ctx context.Context, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
 	if len(rows) == 0 {
-		return nil
+		return 0, nil
 	}
 	if err := t.checkRows(rows); err != nil {
-		return err
+		return 0, err
 	}
-	if err := b.dialect.put(ctx, b.tx, t, rows); err != nil {
-		return fmt.Errorf("write %s: %w", t.name, err)
+	if written, err = b.dialect.put(ctx, b.tx, t, puts, rows); err != nil {
+		return 0, fmt.Errorf("write %s: %w", t.name, err)
 	}
-	return nil
+	return written, nil
 }

@@ -56,10 +56,11 @@ type dialect interface {
 	// index; "" if there is no need.
 	byIndex(name string) string
 	// putRows are the numbers of rows for which a table has an INSERT. source
-	// is the source of the rows in such an INSERT. put runs the statements.
+	// is the source of the rows in such an INSERT. put runs the statements, and
+	// returns the number of rows written.
 	putRows() []int
 	source(t *table, rows int) string
-	put(context.Context, *transaction, *table, []projection.Row) error
+	put(context.Context, *transaction, *table, []putText, []projection.Row) (written int64, err error)
 
 	// oneWriter says whether writers of other processes wait without a queue.
 	oneWriter() bool

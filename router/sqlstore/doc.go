@@ -9,10 +9,11 @@
 //
 // Statements run in transactions of a pool of connections (pool.go). A dialect
 // (dialect.go) hides the differences between SQLite (sqlite.go), where updates
-// have a connection of their own (writer.go), writers of several processes take
-// turns (turns.go) and the WAL is kept small (wal.go), and PostgreSQL (postgres.go, postgres_tls.go), perhaps behind a pooler
-// (pooler.go). A store of a newer binary is refused if needed columns are gone
-// (newer.go).
+// have a connection of their own (writer.go) that keeps values between updates
+// (kept.go), writers of several processes take turns (turns.go) and the WAL is
+// kept small (wal.go), and PostgreSQL (postgres.go, postgres_tls.go), perhaps
+// behind a pooler (pooler.go). A store of a newer binary is refused if needed
+// columns are gone (newer.go).
 //
 // DESIGN.md explains why.
 package sqlstore

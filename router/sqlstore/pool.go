@@ -116,9 +116,17 @@ func (p *pool) statement(text string) *sql.Stmt {
 	return p.prepared[text]
 }
 
+// beginUpdates begins a transaction of updates; begin any other transaction.
+func (p *pool) beginUpdates(ctx context.Context, options *sql.TxOptions) (*transaction, error) {
+	if p.direct != nil {
+		return p.beginDirect(ctx, true)
+	}
+	return p.begin(ctx, options)
+}
+
 func (p *pool) begin(ctx context.Context, options *sql.TxOptions) (*transaction, error) {
 	if p.direct != nil {
-		return p.beginDirect(ctx)
+		return p.beginDirect(ctx, false)
 	}
 	tx, err := p.BeginTx(ctx, options)
 	if err != nil {
@@ -137,9 +145,10 @@ type session interface {
 // transaction runs statements, prepared if possible.
 type transaction struct {
 	session
-	tx         *sql.Tx   // nil for SQLite's writer
-	direct     *sql.Conn // of SQLite's writer
-	ended      bool      // of SQLite's writer: the connection is back in the pool
+	tx         *sql.Tx        // nil for SQLite's writer
+	direct     *sql.Conn      // of SQLite's writer
+	ended      bool           // of SQLite's writer: the connection is back in the pool
+	keeps      map[string]any // of SQLite's writer: what the updates keep, by generation
 	pool       *pool
 	unprepared []string // queries that ran unprepared
 	// shared, if not nil, is the context of all statements of a shared

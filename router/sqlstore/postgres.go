@@ -323,9 +323,12 @@ func (d postgres) source(t *table, _ int) string {
 
 // put writes all rows in one statement. Such a statement fails if two rows have
 // the same key.
-func (postgres) put(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
-	_, err := tx.exec(ctx, t.puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
-	return err
+func (postgres) put(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
+	result, err := tx.exec(ctx, puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // arrays are the parameters for [byColumn].

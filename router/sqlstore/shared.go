@@ -280,7 +280,7 @@ func (s *Store) beginShared(ctx context.Context) (tx *transaction, release func(
 	if err != nil {
 		return nil, nil, err
 	}
-	if tx, err = s.write.begin(ctx, s.dialect.writes()); err != nil {
+	if tx, err = s.write.beginUpdates(ctx, s.dialect.writes()); err != nil {
 		release()
 		return nil, nil, err
 	}

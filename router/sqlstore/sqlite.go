@@ -325,23 +325,26 @@ func (sqlite) source(t *table, rows int) string {
 	return "VALUES " + join(slices.Repeat([]string{row}, rows))
 }
 
-func (sqlite) put(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
+func (sqlite) put(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
 	args := make([]any, 0, min(len(rows), sqlitePutRows[0])*len(t.columns))
-	for _, put := range t.puts {
-		if len(rows) < put.rows {
-			continue
-		}
+	for _, put := range puts {
 		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
 			args = args[:0]
 			for _, row := range rows[:put.rows] {
 				args = append(args, row...)
 			}
-			if _, err := tx.exec(ctx, put.text, args...); err != nil {
-				return err
+			result, err := tx.exec(ctx, put.text, args...)
+			if err != nil {
+				return 0, err
 			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return 0, err
+			}
+			written += n
 		}
 	}
-	return nil
+	return written, nil
 }
 
 func (d sqlite) oneWriter() bool { return d.lockPath != "" }

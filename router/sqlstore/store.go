@@ -108,7 +108,7 @@ func (s *Store) update(w *work, move mover, text string) (err error) {
 	if err := s.write.prepare(w.ctx, w.model.updates); err != nil {
 		return w.fail(err)
 	}
-	tx, err := s.write.begin(w.ctx, s.dialect.writes())
+	tx, err := s.write.beginUpdates(w.ctx, s.dialect.writes())
 	if err != nil {
 		return w.fail(err)
 	}
@@ -127,15 +127,18 @@ func (s *Store) update(w *work, move mover, text string) (err error) {
 // run moves all checkpoints of an update, and calls its function. run writes
 // nothing that is to be committed, if the function fails.
 func (s *Store) run(tx *transaction, w *work, move mover, text string) error {
+	kept := tx.take(w.model.physical)
 	if err := s.move(w.ctx, tx, w.model, w.moves, move, text); err != nil {
 		return w.fail(err)
 	}
-	if err := w.fn(&batch{dialect: s.dialect, model: w.model, tx: tx}); err != nil {
+	b := &batch{dialect: s.dialect, model: w.model, tx: tx, kept: kept}
+	if err := w.fn(b); err != nil {
 		return err
 	}
 	if err := w.ctx.Err(); err != nil {
 		return w.fail(err)
 	}
+	tx.keep(w.model.physical, b.keep)
 	return nil
 }
 

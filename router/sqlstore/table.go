@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,8 +28,9 @@ type table struct {
 	// parked head.
 	getParked, anyParked string
 	// puts are INSERTs for several numbers of rows, the largest first and 1
-	// last. A single INSERT for 0 rows takes any number.
-	puts []putText
+	// last. A single INSERT for 0 rows takes any number. inserts, for heads
+	// only, are puts that skip rows whose key is there.
+	puts, inserts []putText
 }
 
 // putText is an INSERT for a number of rows.
@@ -106,6 +108,7 @@ func headsOf(d dialect, scope scope) *table {
 	}
 	t.key = t.columns[:1]
 	t.write(d)
+	t.inserts = t.insertsOr(d, "NOTHING")
 	t.anyParked = fmt.Sprintf("SELECT 1 FROM %s %s WHERE %s AND parked <> '' LIMIT 1",
 		t.name, d.byIndex("heads_parked"), and(scope.conditions()))
 	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
@@ -129,11 +132,17 @@ func (t *table) write(d dialect) {
 		t.getOne = fmt.Sprintf("SELECT %s FROM %s WHERE %s", join(quoted(t.columns)), t.name, one)
 	}
 	t.delete = fmt.Sprintf("DELETE FROM %s WHERE %s", t.name, where)
+	t.puts = t.insertsOr(d, on)
+}
+
+// insertsOr are INSERTs that do something else for a row whose key is there.
+func (t *table) insertsOr(d dialect, do string) (texts []putText) {
 	for _, rows := range d.putRows() {
-		t.puts = append(t.puts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
+		texts = append(texts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
 			join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t, rows),
-			join(append(t.scope.columns(), quoted(t.key)...)), on)})
+			join(append(t.scope.columns(), quoted(t.key)...)), do)})
 	}
+	return texts
 }
 
 // getFor is the query for a number of keys.
@@ -150,7 +159,7 @@ func (t *table) updates() []string {
 	if t.getOne != "" {
 		list = append(list, t.getOne)
 	}
-	for _, put := range t.puts {
+	for _, put := range slices.Concat(t.puts, t.inserts) {
 		list = append(list, put.text)
 	}
 	return list

@@ -30,7 +30,7 @@ func (c writerConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("the driver of SQLite lacks methods"), opened.Close())
 	}
-	return &writerConn{sqliteConn: conn, statements: map[string]driver.Stmt{}}, nil
+	return &writerConn{sqliteConn: conn, statements: map[string]driver.Stmt{}, kept: map[string]any{}}, nil
 }
 
 // sqliteConn has the methods of the driver's connection that database/sql uses.
@@ -54,6 +54,39 @@ type writerConn struct {
 	// values of a row.
 	args   []driver.NamedValue
 	values []driver.Value
+
+	// kept is what updates have kept, by generation of a read model. version is
+	// SQLite's data_version at the last update, which changes with each commit
+	// of another connection.
+	kept    map[string]any
+	version int64
+}
+
+// The methods through which database/sql runs statements. Such a statement may
+// write anything, so the connection forgets what updates have kept.
+
+// BeginTx implements [driver.ConnBeginTx].
+func (w *writerConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	clear(w.kept)
+	return w.sqliteConn.BeginTx(ctx, options)
+}
+
+// PrepareContext implements [driver.ConnPrepareContext].
+func (w *writerConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	clear(w.kept)
+	return w.sqliteConn.PrepareContext(ctx, text)
+}
+
+// ExecContext implements [driver.ExecerContext].
+func (w *writerConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	clear(w.kept)
+	return w.sqliteConn.ExecContext(ctx, text, args)
+}
+
+// QueryContext implements [driver.QueryerContext].
+func (w *writerConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	clear(w.kept)
+	return w.sqliteConn.QueryContext(ctx, text, args)
 }
 
 // Close implements [driver.Conn].
@@ -71,7 +104,7 @@ func (w *writerConn) statement(text string) (driver.Stmt, error) {
 	if stmt := w.statements[text]; stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := w.PrepareContext(context.Background(), text)
+	stmt, err := w.sqliteConn.PrepareContext(context.Background(), text)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +180,9 @@ func (w *writerConn) rows(text string, args []any, t *table) (all []projection.R
 
 // beginDirect begins a transaction of SQLite's writer. No goroutine watches the
 // context: the transaction lasts until commit or Rollback.
-func (p *pool) beginDirect(ctx context.Context) (*transaction, error) {
+//
+// Only updates may keep what updates before have kept.
+func (p *pool) beginDirect(ctx context.Context, updates bool) (*transaction, error) {
 	conn, err := p.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -155,6 +190,10 @@ func (p *pool) beginDirect(ctx context.Context) (*transaction, error) {
 	t := &transaction{session: conn, direct: conn, pool: p}
 	if err := t.control(ctx, beginWriting); err != nil {
 		t.rollback() // the statement may have worked in spite of the context's end
+		return nil, err
+	}
+	if err := t.recall(updates); err != nil {
+		t.rollback()
 		return nil, err
 	}
 	return t, nil
@@ -186,6 +225,7 @@ func (t *transaction) commitDirect() error {
 		t.rollback()
 		return err
 	}
+	t.keepAll()
 	t.ended = true
 	return t.direct.Close() // back to the pool
 }
