@@ -125,7 +125,7 @@ func tally(t *testing.T, store readmodel.Store, p *projection.Projection) map[st
 	t.Helper()
 	got := map[string]int64{}
 	err := store.View(t.Context(), p, func(v readmodel.View) error {
-		return v.Each(t.Context(), "tally", func(row projection.Row) error {
+		return v.Each(t.Context(), "tally", nil, func(row projection.Row) error {
 			got[row.Text(0)] = row.Integer(1)
 			return nil
 		})

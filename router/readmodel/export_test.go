@@ -6,3 +6,6 @@ func (m *ModelWaits) Waiting() int {
 	defer m.mu.Unlock()
 	return m.waiting
 }
+
+// CompareAtOnce limits the number of rows that are compared in a view.
+func (v *Verifier) CompareAtOnce(rows int) { v.comparedAtOnce = rows }

@@ -39,7 +39,7 @@ func ofOrders(t *testing.T) *projection.Projection {
 func headsOf(t *testing.T, store readmodel.Store, p *projection.Projection) (streams []string) {
 	t.Helper()
 	err := store.View(t.Context(), p, func(v readmodel.View) error {
-		return v.EachHead(t.Context(), func(stream string, head readmodel.StreamHead) error {
+		return v.EachHead(t.Context(), nil, func(stream string, head readmodel.StreamHead) error {
 			if head.Parked != "" {
 				stream += " parked"
 			}

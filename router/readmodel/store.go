@@ -172,12 +172,13 @@ type View interface {
 	Parked(ctx context.Context, streams []string) (map[string]StreamHead, error)
 	// Rows returns the rows of a table with these keys.
 	Rows(ctx context.Context, table string, keys []projection.Row) ([]projection.Row, error)
-	// Each hands over all rows of a table, by key. fn makes no other call of
-	// the view. An error of fn ends Each, and is returned unchanged.
-	Each(ctx context.Context, table string, fn func(projection.Row) error) error
-	// EachHead hands over all heads, by stream; EachParked the heads of parked
-	// streams only. Both follow the rules of Each.
-	EachHead(ctx context.Context, fn func(stream string, head StreamHead) error) error
+	// Each hands over the rows of a table behind a key, by key; all rows if the
+	// key is nil. fn makes no other call of the view. An error of fn ends Each,
+	// and is returned unchanged.
+	Each(ctx context.Context, table string, after projection.Row, fn func(projection.Row) error) error
+	// EachHead hands over the heads behind a stream, by stream, or all heads;
+	// EachParked the heads of parked streams. Both follow the rules of Each.
+	EachHead(ctx context.Context, after projection.Row, fn func(stream string, head StreamHead) error) error
 	EachParked(ctx context.Context, fn func(stream string, head StreamHead) error) error
 	// Query runs a query in SQL for both SQLite and PostgreSQL. {name} stands
 	// for the projection's table name, $1 … for the arguments. A boolean column

@@ -30,8 +30,9 @@ type Verifier struct {
 	// records to fold.
 	Progress func(folded, all int64)
 
-	shadows   int
-	done, all atomic.Int64
+	comparedAtOnce int // 0 for the default
+	shadows        int
+	done, all      atomic.Int64
 }
 
 // Proof is the result for a read model.
@@ -83,6 +84,9 @@ const (
 	// nearEnough is the largest number of missing records at which a view is
 	// opened.
 	nearEnough = 10_000
+	// comparedAtOnce is the number of rows that are compared in a view: less
+	// than a second's.
+	comparedAtOnce = 50_000
 	// tries limits how often the verifier starts again, if the read model goes
 	// back meanwhile.
 	tries = 5
@@ -255,36 +259,72 @@ func (v *Verifier) anew(ctx context.Context, s *shadow) (*shadow, error) {
 	return shadows[0], err
 }
 
-// prove compares a read model with its shadow, in one view.
-func (v *Verifier) prove(ctx context.Context, s *shadow) (proof *Proof, err error) {
-	err = v.Live.View(ctx, s.live, func(live View) error {
-		proof = &Proof{Name: s.live.Name, Generation: live.Generation()}
-		t, wrong, err := v.target(ctx, s, live)
-		if err != nil {
-			return err
+// prove compares a read model with its shadow. Each view lasts for some rows
+// only, because SQLite's WAL grows while a view is open; the shadow is folded up
+// to the checkpoints of each view.
+func (v *Verifier) prove(ctx context.Context, s *shadow) (*Proof, error) {
+	proof, at := &Proof{Name: s.live.Name}, new(compared)
+	for paused := true; paused; {
+		err := v.Live.View(ctx, s.live, func(live View) error { return v.proveSome(ctx, s, live, at, proof) })
+		if paused = errors.Is(err, errPause); err != nil && !paused {
+			return nil, err
 		}
-		if proof.Checkpoints, err = live.Checkpoints(ctx); err != nil {
-			return err
-		}
-		if err := v.refold(ctx, t); err != nil {
-			return err
-		}
-		for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
-			proof.differs(v.Max, d)
-		}
-		proof.Deferred, proof.Others, proof.Elsewhere = s.deferred, s.others, s.elsewhere
-		for _, c := range s.at {
-			proof.Records += c.Next
-		}
-		return v.compare(ctx, s, live, proof, func(c change) error {
-			proof.differs(v.Max, c.differences()...)
-			return nil
-		})
-	})
-	if proof != nil {
-		proof.Ignored = proof.Records - proof.Accepted - proof.Deferred - proof.Others
 	}
+	proof.Deferred, proof.Others, proof.Elsewhere = s.deferred, s.others, s.elsewhere
+	for _, c := range s.at {
+		proof.Records += c.Next
+	}
+	err := v.sum(ctx, s, proof)
+	proof.Ignored = proof.Records - proof.Accepted - proof.Deferred - proof.Others
 	return proof, err
+}
+
+// proveSome compares some rows in a view.
+func (v *Verifier) proveSome(ctx context.Context, s *shadow, live View, at *compared, proof *Proof) error {
+	if proof.Generation == 0 {
+		proof.Generation = live.Generation()
+	}
+	if proof.Generation != live.Generation() {
+		return errAnew
+	}
+	t, wrong, err := v.target(ctx, s, live)
+	if err != nil {
+		return err
+	}
+	if proof.Checkpoints, err = live.Checkpoints(ctx); err != nil {
+		return err
+	}
+	if err := v.refold(ctx, t); err != nil {
+		return err
+	}
+	at.left = v.atOnce()
+	err = v.compare(ctx, s, live, at, func(c change) error {
+		proof.differs(v.Max, c.differences()...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range append(wrong, t.otherDigests(proof.Checkpoints)...) {
+		proof.differs(v.Max, d)
+	}
+	return v.noteParked(ctx, live, proof)
+}
+
+func (v *Verifier) atOnce() int {
+	if v.comparedAtOnce > 0 {
+		return v.comparedAtOnce
+	}
+	return comparedAtOnce
+}
+
+func (v *Verifier) noteParked(ctx context.Context, live View, proof *Proof) error {
+	parked, err := parkedIn(ctx, live, v.Partitions)
+	proof.Parked, proof.ParkedStreams = nil, int64(len(parked))
+	for _, stream := range parked[:min(len(parked), v.Max)] {
+		proof.Parked = append(proof.Parked, ParkedProof{ParkedStream: stream})
+	}
+	return err
 }
 
 // otherDigests returns the checkpoints whose digest differs from the log's.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
 )
 
@@ -113,73 +112,112 @@ type namedHead struct {
 	StreamHead
 }
 
+// compared is the place that a comparison has reached.
+type compared struct {
+	list  int            // a table, or the heads behind all tables
+	after projection.Row // the last compared key of the list; nil for none
+	left  int            // the number of rows and heads that may be compared now
+}
+
+var errPause = errors.New("compared enough in one view")
+
+// next notes a compared key.
+func (c *compared) next(key projection.Row) error {
+	c.after = key
+	if c.left--; c.left < 0 {
+		return errPause
+	}
+	return nil
+}
+
 // compare hands over the differences between a view of the live read model and
-// the shadow, and counts rows and heads.
-func (v *Verifier) compare(ctx context.Context, s *shadow, live View, proof *Proof, found func(change) error) error {
+// the shadow, from a place on. compare returns an errPause, behind the last
+// compared row, once enough is compared.
+func (v *Verifier) compare(ctx context.Context, s *shadow, live View, at *compared, found func(change) error) error {
 	return v.Scratch.View(ctx, s.copy, func(scratch View) error {
-		sum := sha256.New()
-		for i := range s.live.Tables {
-			table := &s.live.Tables[i]
-			each := func(v View) func(func(projection.Row) error) error {
-				return func(fn func(projection.Row) error) error { return v.Each(ctx, table.Name, fn) }
-			}
-			keyed := func(row projection.Row) projection.Row { return table.KeyOf(row) }
-			err := merge(each(live), each(scratch), keyed, func(live, log *projection.Row) error {
-				c := change{table: table.Name, columns: table.Columns}
-				if log != nil {
-					proof.Rows++
-					c.log, c.key = *log, keyed(*log)
-					addRow(sum, table.Name, *log)
-				}
-				if live != nil {
-					c.live, c.key = *live, keyed(*live)
-				}
-				if c.live != nil && c.log != nil && equalRows(c.live, c.log) {
-					return nil
-				}
-				return found(c)
-			})
-			if err != nil {
+		for tables := s.live.Tables; at.list < len(tables); at.list, at.after = at.list+1, nil {
+			if err := compareTable(ctx, &tables[at.list], live, scratch, at, found); err != nil {
 				return err
 			}
 		}
-		if err := v.compareHeads(ctx, live, scratch, proof, sum, found); err != nil {
-			return err
-		}
-		sum.Sum(proof.Digest[:0])
-		return nil
+		return compareHeads(ctx, live, scratch, at, found)
 	})
 }
 
-func (v *Verifier) compareHeads(ctx context.Context, live, scratch View, proof *Proof, sum hash.Hash, found func(change) error) error {
+func compareTable(ctx context.Context, table *projection.Table, live, scratch View, at *compared, found func(change) error) error {
+	from := at.after
+	each := func(v View) func(func(projection.Row) error) error {
+		return func(fn func(projection.Row) error) error { return v.Each(ctx, table.Name, from, fn) }
+	}
+	keyed := func(row projection.Row) projection.Row { return table.KeyOf(row) }
+	return merge(each(live), each(scratch), keyed, func(live, log *projection.Row) error {
+		c := change{table: table.Name, columns: table.Columns}
+		if log != nil {
+			c.log, c.key = *log, keyed(*log)
+		}
+		if live != nil {
+			c.live, c.key = *live, keyed(*live)
+		}
+		if live == nil || log == nil || !equalRows(c.live, c.log) {
+			if err := found(c); err != nil {
+				return err
+			}
+		}
+		return at.next(c.key)
+	})
+}
+
+func compareHeads(ctx context.Context, live, scratch View, at *compared, found func(change) error) error {
+	from := at.after
 	each := func(v View) func(func(namedHead) error) error {
 		return func(fn func(namedHead) error) error {
-			return v.EachHead(ctx, func(stream string, head StreamHead) error { return fn(namedHead{stream, head}) })
+			return v.EachHead(ctx, from, func(stream string, head StreamHead) error { return fn(namedHead{stream, head}) })
 		}
 	}
 	keyed := func(h namedHead) projection.Row { return projection.Row{h.stream} }
 	return merge(each(live), each(scratch), keyed, func(live, log *namedHead) error {
 		c := change{table: tableOfHeads, columns: headColumns, isHead: true}
 		if log != nil {
-			proof.Streams++
-			proof.Accepted += int64(log.Seq)
 			c.stream, c.logHead = log.stream, log.StreamHead
 			c.log, c.key = headRow(log.stream, log.StreamHead), keyed(*log)
-			addRow(sum, tableOfHeads, c.log[:5]) // without the reason: a reason may contain a stack trace
 		}
 		if live != nil {
 			c.stream, c.liveHead = live.stream, live.StreamHead
 			c.live, c.key = headRow(live.stream, live.StreamHead), keyed(*live)
-			if live.Parked != "" {
-				proof.ParkedStreams++
-				partition := eventlog.PartitionOf(live.stream, v.Partitions)
-				proof.Parked = appendUpTo(v.Max, proof.Parked, ParkedProof{ParkedStream: ParkedStream{live.stream, partition, live.StreamHead}})
+		}
+		if live == nil || log == nil || !equalRows(c.live, c.log) {
+			if err := found(c); err != nil {
+				return err
 			}
 		}
-		if c.live != nil && c.log != nil && equalRows(c.live, c.log) {
-			return nil
+		return at.next(c.key)
+	})
+}
+
+// sum counts the rows and heads of the shadow, and makes the digest.
+func (v *Verifier) sum(ctx context.Context, s *shadow, proof *Proof) error {
+	return v.Scratch.View(ctx, s.copy, func(scratch View) error {
+		sum := sha256.New()
+		proof.Rows, proof.Streams, proof.Accepted = 0, 0, 0
+		for i := range s.live.Tables {
+			name := s.live.Tables[i].Name
+			err := scratch.Each(ctx, name, nil, func(row projection.Row) error {
+				proof.Rows++
+				addRow(sum, name, row)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
-		return found(c)
+		err := scratch.EachHead(ctx, nil, func(stream string, head StreamHead) error {
+			proof.Streams++
+			proof.Accepted += int64(head.Seq)
+			addRow(sum, tableOfHeads, headRow(stream, head)[:5]) // without the reason: a reason may contain a stack trace
+			return nil
+		})
+		sum.Sum(proof.Digest[:0])
+		return err
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/millrace/millrace/router/projection"
 )
@@ -52,7 +53,7 @@ func (v *Verifier) repair(ctx context.Context, s *shadow, mended *mends) error {
 				done.add(v.Max, d)
 			}
 			var changes []change
-			err = v.compare(ctx, s, live, new(Proof), func(c change) error {
+			err = v.compare(ctx, s, live, &compared{left: math.MaxInt}, func(c change) error {
 				if len(changes) == mendedAtOnce {
 					return errEnough
 				}

@@ -36,6 +36,7 @@ func scratch(t *testing.T) *sqlstore.Store {
 func verify(t *testing.T, store readmodel.Store, log *partitionedLog, repair bool, models ...*projection.Projection) []*readmodel.Proof {
 	t.Helper()
 	v := &readmodel.Verifier{Live: store, Scratch: scratch(t), Log: log, Events: orders.Registry, Partitions: int32(len(log.partitions)), Max: 10}
+	v.CompareAtOnce(50) // several views for a read model
 	proofs, err := v.Verify(t.Context(), models, repair)
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +91,10 @@ func TestVerifyProvesWhatIsRight(t *testing.T) {
 		if proof.Digest != others[i].Digest || proof.Digest == (eventlog.Digest{}) {
 			t.Errorf("in one store the digest is %s, and in another %s", proof.Digest, others[i].Digest)
 		}
+	}
+	inOneView := &readmodel.Verifier{Live: store, Scratch: scratch(t), Log: l, Events: orders.Registry, Partitions: 3, Max: 10}
+	if whole, err := inOneView.Verify(t.Context(), []*projection.Projection{a}, false); err != nil || whole[0].Digest != proofs[0].Digest || whole[0].Rows != proofs[0].Rows {
+		t.Errorf("in one view: %+v, %v", whole, err)
 	}
 	l.renamed("u1", "zoe")
 	l.catchUp(t, store, a)

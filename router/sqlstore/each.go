@@ -10,26 +10,26 @@ import (
 )
 
 // Each implements [readmodel.View].
-func (v *view) Each(ctx context.Context, name string, fn func(projection.Row) error) error {
+func (v *view) Each(ctx context.Context, name string, after projection.Row, fn func(projection.Row) error) error {
 	t, err := v.model.table(name)
 	if err != nil {
 		return err
 	}
-	return v.each(ctx, t, t.all(), fn)
+	return v.each(ctx, t, t.all(after), after, fn)
 }
 
 // EachHead implements [readmodel.View].
-func (v *view) EachHead(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
-	return v.eachHead(ctx, v.model.heads.all(), fn)
+func (v *view) EachHead(ctx context.Context, after projection.Row, fn func(string, readmodel.StreamHead) error) error {
+	return v.eachHead(ctx, v.model.heads.all(after), after, fn)
 }
 
 // EachParked implements [readmodel.View].
 func (v *view) EachParked(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
-	return v.eachHead(ctx, v.model.heads.all("parked <> ''"), fn)
+	return v.eachHead(ctx, v.model.heads.all(nil, "parked <> ''"), nil, fn)
 }
 
-func (v *view) eachHead(ctx context.Context, query string, fn func(string, readmodel.StreamHead) error) error {
-	return v.each(ctx, v.model.heads, query, func(row projection.Row) error {
+func (v *view) eachHead(ctx context.Context, query string, args []any, fn func(string, readmodel.StreamHead) error) error {
+	return v.each(ctx, v.model.heads, query, args, func(row projection.Row) error {
 		stream, head, err := headOf(row)
 		if err != nil {
 			return err
@@ -39,9 +39,9 @@ func (v *view) eachHead(ctx context.Context, query string, fn func(string, readm
 }
 
 // each hands over rows one by one, so memory is bounded.
-func (v *view) each(ctx context.Context, t *table, query string, fn func(projection.Row) error) error {
+func (v *view) each(ctx context.Context, t *table, query string, args []any, fn func(projection.Row) error) error {
 	fail := func(err error) error { return fmt.Errorf("read %s: %w", t.name, ended(ctx, err)) }
-	rows, err := v.tx.query(ctx, query)
+	rows, err := v.tx.query(ctx, query, args...)
 	if err != nil {
 		return fail(err)
 	}
@@ -61,9 +61,17 @@ func (v *view) each(ctx context.Context, t *table, query string, fn func(project
 	return nil
 }
 
-// all is a query for the rows that fulfil the conditions, by key.
-func (t *table) all(conditions ...string) string {
+// all is a query for the rows that fulfil the conditions, by key. If after is
+// not nil, the query takes a key, and returns the rows behind it.
+func (t *table) all(after projection.Row, conditions ...string) string {
 	where := ""
+	if after != nil {
+		var values []string
+		for i := range t.key {
+			values = append(values, fmt.Sprintf("$%d", i+1))
+		}
+		conditions = append(conditions, fmt.Sprintf("(%s) > (%s)", join(quoted(t.key)), join(values)))
+	}
 	if conditions = append(t.scope.conditions(), conditions...); len(conditions) > 0 {
 		where = " WHERE " + and(conditions)
 	}

@@ -117,7 +117,7 @@ func TestEachHandsOverAll(t *testing.T) {
 		})
 		err := store.View(t.Context(), p, func(v readmodel.View) error {
 			at, last := 0, ""
-			err := v.Each(t.Context(), "person", func(row projection.Row) error {
+			err := v.Each(t.Context(), "person", nil, func(row projection.Row) error {
 				id, _ := row[0].(string)
 				if want := rows[int(row[2].(int64))]; !cmp.Equal(want, row) || id <= last { //nolint:errcheck // a panic fails the test
 					t.Errorf("got %v after %s, want %v", row, last, want)
@@ -129,15 +129,39 @@ func TestEachHandsOverAll(t *testing.T) {
 				t.Errorf("%d rows, want %d", at, n)
 			}
 			var all []projection.Row
-			err = errors.Join(err, v.Each(t.Context(), "stay", func(row projection.Row) error {
+			err = errors.Join(err, v.Each(t.Context(), "stay", nil, func(row projection.Row) error {
 				all = append(all, row)
 				return nil
 			}))
 			if diff := cmp.Diff(stay, all); diff != "" {
 				t.Error(diff)
 			}
+			for i := range stay {
+				behind := stay[i+1:]
+				err = errors.Join(err, v.Each(t.Context(), "stay", stay[i], func(row projection.Row) error {
+					if len(behind) == 0 || !cmp.Equal(row, behind[0]) {
+						t.Errorf("behind %v is %v, want %v", stay[i], row, behind)
+						return nil
+					}
+					behind = behind[1:]
+					return nil
+				}))
+				if len(behind) > 0 {
+					t.Errorf("behind %v %v are missing", stay[i], behind)
+				}
+			}
+			first := ""
+			err = errors.Join(err, v.EachHead(t.Context(), projection.Row{"00007"}, func(stream string, _ readmodel.StreamHead) error {
+				if first == "" {
+					first = stream
+				}
+				return nil
+			}))
+			if first != "00008" {
+				t.Errorf("the first head behind 00007 is %q", first)
+			}
 			got, parked := map[string]readmodel.StreamHead{}, 0
-			err = errors.Join(err, v.EachHead(t.Context(), func(stream string, head readmodel.StreamHead) error {
+			err = errors.Join(err, v.EachHead(t.Context(), nil, func(stream string, head readmodel.StreamHead) error {
 				got[stream] = head
 				return nil
 			}), v.EachParked(t.Context(), func(stream string, head readmodel.StreamHead) error {
@@ -151,7 +175,7 @@ func TestEachHandsOverAll(t *testing.T) {
 				t.Error(parked, diff)
 			}
 			sentinel := errors.New("of fn")
-			if err := v.Each(t.Context(), "stay", func(projection.Row) error { return sentinel }); !errors.Is(err, sentinel) {
+			if err := v.Each(t.Context(), "stay", nil, func(projection.Row) error { return sentinel }); !errors.Is(err, sentinel) {
 				t.Errorf("it goes on after %v", err)
 			}
 			return err

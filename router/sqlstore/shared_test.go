@@ -127,7 +127,7 @@ func stepped(t *testing.T, s *Store, p *projection.Projection, want bool) {
 	}
 	heads := 0
 	err := s.View(t.Context(), p, func(v readmodel.View) error {
-		return v.EachHead(t.Context(), func(string, readmodel.StreamHead) error { heads++; return nil })
+		return v.EachHead(t.Context(), nil, func(string, readmodel.StreamHead) error { heads++; return nil })
 	})
 	if err != nil || heads != int(next) {
 		t.Errorf("%s: %d heads, %v", p.Name, heads, err)
