@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,10 +21,14 @@ import (
 
 const (
 	headerLastEventID = "Last-Event-ID"
+	parameterAfter    = "after"
 	// heartbeat is the pause after which a quiet stream sends a sign of life.
 	heartbeat = 15 * time.Second
 	// writeTimeout is how long a client may take to read one write.
 	writeTimeout = 30 * time.Second
+	// reconnect is the least pause before a browser comes again. Each client gets
+	// a pause of up to three times as long, because all come at once after a stop.
+	reconnect = time.Second
 )
 
 // changes answers GET /changes: the events of all aggregates, or with
@@ -32,17 +39,29 @@ type changes struct {
 	feed *feed
 }
 
-// serve sends the changes after Last-Event-ID, or from now on, until the client
-// leaves or is too slow, or the service stops. A client asks again with the last
-// id received: then no change is missing, and none comes twice.
+// serve sends the changes after Last-Event-ID, or after the parameter after, or
+// from now on, until the client leaves or is too slow, or the service stops. A
+// client asks again with the last id received: then no change is missing, and
+// none comes twice.
 func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
-	of, err := c.of(r)
+	parameters, err := query.Query(r, "of", parameterAfter)
+	if err != nil {
+		return err
+	}
+	of, err := c.of(parameters)
 	if err != nil {
 		return err
 	}
 	from, err := lastEventID(r.Header)
 	if err != nil {
 		return err
+	}
+	after, err := afterOf(parameters)
+	if err != nil {
+		return err
+	}
+	if from == nil {
+		from = after
 	}
 	var now eventlog.Position
 	err = c.Read(w, r, Projection, func(ctx context.Context, view readmodel.View) error {
@@ -71,10 +90,9 @@ func (c changes) serve(w http.ResponseWriter, r *http.Request) error {
 
 // of is the type of aggregates in the parameter of, a plural. Nil means all
 // types.
-func (c changes) of(r *http.Request) (*aggregate.Type, error) {
-	parameters, err := query.Query(r, "of")
-	if err != nil || !parameters.Has("of") {
-		return nil, err
+func (c changes) of(parameters url.Values) (*aggregate.Type, error) {
+	if !parameters.Has("of") {
+		return nil, nil
 	}
 	if t := c.registry.ByPlural(parameters.Get("of")); t != nil {
 		return t, nil
@@ -84,6 +102,20 @@ func (c changes) of(r *http.Request) (*aggregate.Type, error) {
 		plurals = append(plurals, t.Plural())
 	}
 	return nil, query.InvalidQuery([]web.FieldError{{Parameter: "of", Detail: "must be one of: " + strings.Join(plurals, ", ")}})
+}
+
+// afterOf is the position in the parameter after, nil without the parameter. A
+// page can't send headers with an EventSource; when the browser comes again, the
+// browser sends Last-Event-ID, which is newer.
+func afterOf(parameters url.Values) (eventlog.Position, error) {
+	if !parameters.Has(parameterAfter) {
+		return nil, nil
+	}
+	from, err := eventlog.ParsePosition(parameters.Get(parameterAfter))
+	if err != nil {
+		return nil, query.InvalidQuery([]web.FieldError{{Parameter: parameterAfter, Detail: err.Error()}})
+	}
+	return from, nil
 }
 
 // lastEventID is the position in Last-Event-ID, nil for a new client.
@@ -120,7 +152,7 @@ func (c changes) send(ctx context.Context, s *stream) error {
 		case <-ctx.Done():
 		}
 	}()
-	if err := s.begin(); err != nil {
+	if err := s.begin(reconnect + rand.N(2*reconnect)); err != nil { //nolint:gosec // spreads the load
 		return err
 	}
 	if _, err := c.feed.pages(ctx, s.at, nil, s.page); err != nil {
@@ -171,18 +203,19 @@ type stream struct {
 	buffer  []byte
 }
 
-// begin tells the client the client's position. So the client can continue
-// there, even if no change comes for long.
-func (s *stream) begin() error {
-	s.passed = false
-	return s.write([]byte("id: " + eventlog.EncodePosition(s.at) + "\n\n"))
+// begin tells the client the pause before the client comes again, and the
+// client's position. So the client can continue there, even if no change comes
+// for long.
+func (s *stream) begin(pause time.Duration) error {
+	return s.write(fmt.Appendf(nil, "retry: %d\nid: %s\n\n", pause.Milliseconds(), eventlog.EncodePosition(s.at)))
 }
 
 // alive sends a sign of life: a comment, or the position, if changes for other
 // clients went by. The client need not pass such changes again then.
 func (s *stream) alive() error {
 	if s.passed {
-		return s.begin()
+		s.passed = false
+		return s.write([]byte("id: " + eventlog.EncodePosition(s.at) + "\n\n"))
 	}
 	return s.write([]byte(": alive\n\n"))
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection/projectiontest"
 	"github.com/millrace/millrace/router/projection/projectiontest/orders"
 	"github.com/millrace/millrace/router/query"
@@ -152,6 +154,51 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// A page can say where to begin in the address alone. The header of a browser
+// that comes again is newer, and wins.
+func TestChangesAfter(t *testing.T) {
+	m, log := projectiontest.Open(t, Projection, orders.Types...), some()
+	m.Fold(log)
+	server, _ := serveChanges(t, m)
+	first := func(query, lastEventID string) (id string, changes int) {
+		t.Helper()
+		ctx, leave := context.WithTimeout(t.Context(), time.Minute)
+		defer leave()
+		err := listenTo(ctx, server.URL+"/changes?"+query, lastEventID, func(e sse) bool {
+			if id == "" {
+				id = e.id
+				return !strings.HasSuffix(query, eventlog.EncodePosition(log.Position())) && lastEventID == ""
+			}
+			changes++
+			return changes < 5
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return id, changes
+	}
+	end := eventlog.EncodePosition(log.Position())
+	if id, changes := first("of=orders&after=AQ", ""); id != "AQ" || changes != 5 {
+		t.Errorf("from the beginning: id %s, %d changes", id, changes)
+	}
+	if id, _ := first("after="+end, ""); id != end {
+		t.Errorf("from the end: id %s, want %s", id, end)
+	}
+	if id, _ := first("after=AQ", end); id != end {
+		t.Errorf("the header wins: id %s, want %s", id, end)
+	}
+}
+
+// withoutRetry is a stream without the pause in the first event: 1 to 3 s.
+func withoutRetry(t *testing.T, text string) string {
+	t.Helper()
+	retry, rest, _ := strings.Cut(text, "\n")
+	if !regexp.MustCompile(`^retry: [12]\d{3}$`).MatchString(retry) {
+		t.Errorf("the stream begins with %q", retry)
+	}
+	return rest
+}
+
 func TestChangesRefuses(t *testing.T) {
 	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
@@ -159,6 +206,9 @@ func TestChangesRefuses(t *testing.T) {
 	for _, test := range []struct{ target, id, want string }{
 		{"/changes", "nonsense", `"parameter":"Last-Event-ID"`},
 		{"/changes", "", `"parameter":"Last-Event-ID"`},
+		{"/changes?after=nonsense", "AQ", `"parameter":"after"`},
+		{"/changes?after=", "AQ", `"parameter":"after"`},
+		{"/changes?after=AQ&after=AQ", "AQ", `{"parameter":"after","detail":"must be given once"}`},
 		{"/changes?since=1", "AQ", `"parameter":"since"`},
 		{"/changes?of=planets", "AQ", `{"parameter":"of","detail":"must be one of: orders, parcels"}`},
 		{"/changes?of=order", "AQ", `{"parameter":"of","detail":"must be one of: orders, parcels"}`},
@@ -340,7 +390,7 @@ func TestHeartbeats(t *testing.T) {
 		defer leave()
 		w := patientWriter{httptest.NewRecorder()}
 		router.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/changes", http.NoBody))
-		if got, want := w.Body.String(), "id: AQ\n\n"+strings.Repeat(": alive\n\n", 3); got != want {
+		if got, want := withoutRetry(t, w.Body.String()), "id: AQ\n\n"+strings.Repeat(": alive\n\n", 3); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		time.Sleep(time.Second) // until nobody polls any more
