@@ -213,6 +213,16 @@ func addDefaults(operation, defaults object) {
 				}
 			}
 			operation[member] = all
+		case "x-headers":
+			for _, response := range in(operation, "responses") {
+				of := as[object](response)
+				if _, ok := of["headers"].(object); !ok {
+					of["headers"] = object{}
+				}
+				for name, header := range as[object](v) {
+					addMissing(in(of, "headers"), name, header)
+				}
+			}
 		default:
 			addMissing(operation, member, v)
 		}

@@ -70,16 +70,28 @@ func Listen(ctx context.Context, name, address string, settings Settings) (*Serv
 // Addr returns the server's address, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve starts to answer, and returns at once. The server speaks HTTP/1.1 only:
-// the timeouts of [Settings] work for HTTP/1.1, and no client of these addresses
-// needs more.
+const (
+	// maxStreams is the limit of requests at the same time on a connection of
+	// HTTP/2.
+	maxStreams = 100
+	// stalled is how long a client of HTTP/2 may take no byte of an answer. The
+	// connection ends then, with all requests on the connection.
+	stalled = 30 * time.Second
+)
+
+// Serve starts to answer, and returns at once. The server speaks HTTP/1.1, and
+// over TLS also HTTP/2: a browser has at most six connections of HTTP/1.1, and
+// each stream of events keeps one. ReadTimeout and WriteTimeout of [Settings] hold
+// for each request of HTTP/2.
 func (s *Server) Serve(handler http.Handler, log *slog.Logger) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(s.settings.TLS != nil)
 	s.http = http.Server{
 		Handler:           closer(recoverer(log, handler)),
 		TLSConfig:         s.settings.TLS,
 		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stalled},
 		ReadHeaderTimeout: cmp.Or(s.settings.HeaderTimeout, 10*time.Second),
 		ReadTimeout:       cmp.Or(s.settings.ReadTimeout, 30*time.Second),
 		WriteTimeout:      cmp.Or(s.settings.WriteTimeout, 60*time.Second),

@@ -42,6 +42,9 @@ func TestRefusedCallersAreAnsweredAsDocumented(t *testing.T) {
 		if commands.document.operations()[at] != nil || queries.document.operations()[at] != nil {
 			continue
 		}
+		if at[0] != http.MethodGet || strings.Contains(at[1], "{") {
+			continue // TestConsoleAnswersAreAsDocumented
+		}
 		admin.askAs(at, adminToken, http.StatusOK)
 		if operation.Responses["401"].Headers != nil {
 			admin.askAs(at, "", http.StatusUnauthorized)

@@ -48,6 +48,9 @@ func (g *Guard) LogIn(w http.ResponseWriter, r *http.Request, token string) erro
 		}
 	}
 	if _, refusal := g.admitToken(r.Context(), token, g.Scope); refusal != nil {
+		if refusal.challenge != "" {
+			w.Header().Set("WWW-Authenticate", refusal.challenge)
+		}
 		return refusal.problem
 	}
 	http.SetCookie(w, cookie(r, value))
