@@ -45,26 +45,28 @@ type Envelope struct {
 var commandNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:command"))
 
 // Headers returns the command's headers in Kafka.
-func (e *Envelope) Headers() []Header {
-	id := uuid.NewSHA1(commandNamespace, []byte(e.Stream+"\x00"+e.ID+"\x00"+e.Hash))
-	headers := []Header{
-		{HeaderCommandHash, e.Hash},
-		{HeaderCommandID, e.ID},
-		{HeaderID, id.String()},
-		{HeaderSource, Source},
-		{HeaderSpecVersion, specVersion},
-		{HeaderSubject, e.Stream},
-		{HeaderTime, FormatTime(e.Time)},
-		{HeaderType, e.Type},
-		{HeaderContentType, contentType},
-	}
+func (e *Envelope) Headers() []Header { return e.AppendHeaders(make([]Header, 0, mostHeaders)) }
+
+// AppendHeaders appends the headers of [Envelope.Headers].
+func (e *Envelope) AppendHeaders(to []Header) []Header {
+	to = append(to,
+		Header{HeaderCommandHash, e.Hash},
+		Header{HeaderCommandID, e.ID},
+		Header{HeaderID, nameID(commandNamespace, e.Stream, e.ID, e.Hash)},
+		Header{HeaderSource, Source},
+		Header{HeaderSpecVersion, specVersion},
+		Header{HeaderSubject, e.Stream},
+		Header{HeaderTime, FormatTime(e.Time)},
+		Header{HeaderType, e.Type},
+		Header{HeaderContentType, contentType},
+	)
 	if e.ExpectedVersion != nil {
-		headers = append(headers, Header{HeaderExpectedVersion, strconv.FormatUint(*e.ExpectedVersion, 10)})
+		to = append(to, Header{HeaderExpectedVersion, strconv.FormatUint(*e.ExpectedVersion, 10)})
 	}
 	if e.Trace != "" {
-		headers = append(headers, Header{HeaderTraceParent, e.Trace})
+		to = append(to, Header{HeaderTraceParent, e.Trace})
 	}
-	return headers
+	return to
 }
 
 // DecodeEnvelope reads a Kafka record of topic commands; partitions is the

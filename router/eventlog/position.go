@@ -58,14 +58,24 @@ const (
 // byte, and of partition and offset as unsigned varints, ordered by partition.
 // One position has one token, so a partition at 0 is left out.
 func EncodePosition(p Position) string {
-	token := []byte{positionVersion}
-	for _, partition := range slices.Sorted(maps.Keys(p)) {
-		if next := p[partition]; next > 0 {
-			token = binary.AppendUvarint(token, uint64(partition))
-			token = binary.AppendUvarint(token, uint64(next))
+	token := append(make([]byte, 0, 64), positionVersion)
+	if len(p) == 1 { // of a record
+		for partition, next := range p {
+			token = appendPlace(token, partition, next)
+		}
+	} else {
+		for _, partition := range slices.Sorted(maps.Keys(p)) {
+			token = appendPlace(token, partition, p[partition])
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(token)
+}
+
+func appendPlace(token []byte, partition int32, next int64) []byte {
+	if next <= 0 {
+		return token
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(token, uint64(partition)), uint64(next))
 }
 
 var errPosition = errors.New("must be a position as this service gave it")
@@ -74,10 +84,10 @@ var errPosition = errors.New("must be a position as this service gave it")
 // partition and offset as unsigned varints; topic id, stream and command id,
 // each with its length in front as an unsigned varint.
 func EncodeSentCommand(c SentCommand) string {
-	token := []byte{sentCommandVersion}
+	token := append(make([]byte, 0, 128), sentCommandVersion)
 	token = binary.AppendUvarint(token, uint64(c.Partition))
 	token = binary.AppendUvarint(token, uint64(c.Offset))
-	for _, text := range []string{c.TopicID, c.Stream, c.ID} {
+	for _, text := range [...]string{c.TopicID, c.Stream, c.ID} {
 		token = binary.AppendUvarint(token, uint64(len(text)))
 		token = append(token, text...)
 	}

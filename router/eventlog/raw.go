@@ -108,11 +108,12 @@ func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []
 	return headers, malformed
 }
 
-// isPassing reports whether a header's text is parsed and dropped. Such values
+// isPassing reports whether a header's text is parsed and dropped, or lives no
+// longer than the record. Such values
 // share one string; a value that somebody keeps would keep the whole string.
 func isPassing(key string) bool {
 	switch key {
-	case HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition:
+	case HeaderID, HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition:
 		return true
 	default:
 		return false

@@ -1,6 +1,8 @@
 package eventlog
 
 import (
+	"crypto/sha1" //nolint:gosec // RFC 9562 names by SHA-1
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -85,32 +87,95 @@ var recordNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:recor
 
 // Seal sets the fields that follow from all others: ID and Digest.
 func (r *Record) Seal() {
-	name := r.Stream + "\x00" + r.CommandID + "\x00" + strconv.FormatUint(r.Seq, 10)
-	r.ID = uuid.NewSHA1(recordNamespace, []byte(name)).String()
-	r.Digest = digestOf(r.Headers(), r.Body)
+	var seq [20]byte
+	r.ID = nameID(recordNamespace, r.Stream, r.CommandID, string(strconv.AppendUint(seq[:0], r.Seq, 10)))
+	var room [mostHeaders]Header
+	r.Digest = digestOf(r.AppendHeaders(room[:0]), r.Body)
 }
 
+// mostHeaders is the largest number of headers of a command or a record.
+const mostHeaders = 14
+
 // Headers returns the record's headers in Kafka.
-func (r *Record) Headers() []Header {
-	headers := []Header{
-		{HeaderCommandHash, r.CommandHash},
-		{HeaderCommandID, r.CommandID},
-		{HeaderCommandPosition, r.CommandPosition.String()},
-		{HeaderID, r.ID},
-		{HeaderPrev, r.Prev.String()},
-		{HeaderSeq, strconv.FormatUint(r.Seq, 10)},
-		{HeaderSource, Source},
-		{HeaderSpecVersion, specVersion},
-		{HeaderSubject, r.Stream},
-		{HeaderTime, FormatTime(r.Time)},
-		{HeaderType, r.Type},
-		{HeaderVersion, strconv.FormatUint(r.Version, 10)},
-		{HeaderContentType, contentType},
-	}
+func (r *Record) Headers() []Header { return r.AppendHeaders(make([]Header, 0, mostHeaders)) }
+
+// AppendHeaders appends the headers of [Record.Headers]. One text has all values
+// that are made here.
+func (r *Record) AppendHeaders(to []Header) []Header {
+	var room [224]byte
+	var made texts
+	text := append(room[:0], r.CommandPosition.TopicID...)
+	text = strconv.AppendInt(append(text, '/'), r.CommandPosition.Offset, 10)
+	made.end(text)
+	text = hex.AppendEncode(text, r.Prev[:])
+	made.end(text)
+	text = strconv.AppendUint(text, r.Seq, 10)
+	made.end(text)
+	text = r.Time.UTC().AppendFormat(text, timeLayout)
+	made.end(text)
+	text = strconv.AppendUint(text, r.Version, 10)
+	made.end(text)
+	made.text = string(text)
+	to = append(to,
+		Header{HeaderCommandHash, r.CommandHash},
+		Header{HeaderCommandID, r.CommandID},
+		Header{HeaderCommandPosition, made.next()},
+		Header{HeaderID, r.ID},
+		Header{HeaderPrev, made.next()},
+		Header{HeaderSeq, made.next()},
+		Header{HeaderSource, Source},
+		Header{HeaderSpecVersion, specVersion},
+		Header{HeaderSubject, r.Stream},
+		Header{HeaderTime, made.next()},
+		Header{HeaderType, r.Type},
+		Header{HeaderVersion, made.next()},
+		Header{HeaderContentType, contentType},
+	)
 	if r.Trace != "" {
-		headers = append(headers, Header{HeaderTraceParent, r.Trace})
+		to = append(to, Header{HeaderTraceParent, r.Trace})
 	}
-	return headers
+	return to
+}
+
+// texts are some texts in one string.
+type texts struct {
+	text   string
+	ends   [5]int
+	n, got int
+	start  int
+}
+
+// end says that a text ends here.
+func (t *texts) end(text []byte) {
+	t.ends[t.n] = len(text)
+	t.n++
+}
+
+// next is the next text.
+func (t *texts) next() string {
+	end := t.ends[t.got]
+	text := t.text[t.start:end]
+	t.start = end
+	t.got++
+	return text
+}
+
+// nameID is the UUIDv5 of some texts in a namespace: NUL stands between the
+// texts.
+func nameID(namespace uuid.UUID, names ...string) string {
+	var room [512]byte
+	form := append(room[:0], namespace[:]...)
+	for i, name := range names {
+		if i > 0 {
+			form = append(form, 0)
+		}
+		form = append(form, name...)
+	}
+	sum := sha1.Sum(form) //nolint:gosec // RFC 9562 names by SHA-1
+	id := uuid.UUID(sum[:len(uuid.UUID{})])
+	id[6] = id[6]&0x0f | 5<<4 // the version
+	id[8] = id[8]&0x3f | 0x80 // the variant
+	return id.String()
 }
 
 // DecodeRecord reads a Kafka record of topic events; partitions is the number

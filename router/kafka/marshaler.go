@@ -35,7 +35,8 @@ func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
 	if !ok {
 		return nil, notA[eventlog.Envelope](v)
 	}
-	return newMessage(c.Headers(), c.Body), nil
+	var room [16]eventlog.Header
+	return newMessage(c.AppendHeaders(room[:0]), c.Body), nil
 }
 
 // Unmarshal reads a message from [Kafka.CommandSubscription] into a
@@ -70,7 +71,8 @@ func (RecordMarshaler) Marshal(v any) (*message.Message, error) {
 	if !ok {
 		return nil, notA[eventlog.Record](v)
 	}
-	return newMessage(r.Headers(), r.Body), nil
+	var room [16]eventlog.Header
+	return newMessage(r.AppendHeaders(room[:0]), r.Body), nil
 }
 
 // Unmarshal reads a message of topic events into a *[eventlog.Record].

@@ -189,6 +189,7 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 	return out, nil
 }
 
+// newMessage takes no memory of the headers.
 func newMessage(headers []eventlog.Header, body []byte) *message.Message {
 	msg := message.NewMessage("", body)
 	msg.Metadata = make(message.Metadata, len(headers))

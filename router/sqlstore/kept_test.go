@@ -137,7 +137,7 @@ func TestWhatAnUpdateKeeps(t *testing.T) {
 				t.Error(err)
 			}
 		}, nil},
-		"another connection": {func(t *testing.T, s, _ *Store, _ *projection.Projection) {
+		"another connection": {func(_ *testing.T, s, _ *Store, _ *projection.Projection) {
 			s.write.SetMaxIdleConns(0)
 			s.write.SetMaxIdleConns(1)
 		}, nil},

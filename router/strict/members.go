@@ -51,7 +51,7 @@ func (f form) members(given []member, at jsontext.Pointer, into any) (wrong []Fi
 			if f == written && slices.Contains(strings.Split(options, ","), "string") {
 				value = unquoted(value)
 			}
-			wrong = append(wrong, f.member(value, at.AppendToken(known[i]), fields.Field(i))...)
+			wrong = append(wrong, f.member(value, at, known[i], fields.Field(i))...)
 		}
 	}
 	var unknown []string
@@ -75,11 +75,11 @@ func unquoted(value jsontext.Value) jsontext.Value {
 	return value
 }
 
-// member reads one value. A type that reads itself says in its own words which
-// values the type takes.
-func (f form) member(value jsontext.Value, at jsontext.Pointer, field reflect.Value) []FieldError {
+// member reads the value of a member or an item of the value at a pointer. A type
+// that reads itself says in its own words which values the type takes.
+func (f form) member(value jsontext.Value, of jsontext.Pointer, name string, field reflect.Value) []FieldError {
 	refuse := func(detail string) []FieldError {
-		return []FieldError{{Pointer: string(at), Detail: detail}}
+		return []FieldError{{Pointer: string(of.AppendToken(name)), Detail: detail}}
 	}
 	if field.Kind() == reflect.Pointer {
 		field.Set(reflect.New(field.Type().Elem()))
@@ -101,10 +101,10 @@ func (f form) member(value jsontext.Value, at jsontext.Pointer, field reflect.Va
 		if !ok {
 			return refuse("must be an object")
 		}
-		return f.members(members, at, into)
+		return f.members(members, of.AppendToken(name), into)
 	case reflect.Slice:
 		if field.Type().Elem().Kind() != reflect.Uint8 { // bytes are a base64 text
-			return f.items(value, at, field)
+			return f.items(value, of.AppendToken(name), field)
 		}
 	}
 	if value.Kind() != 'n' && json.Unmarshal(value, into, asWritten) == nil {
@@ -139,7 +139,7 @@ func (f form) items(value jsontext.Value, at jsontext.Pointer, field reflect.Val
 	}
 	field.Set(reflect.MakeSlice(field.Type(), len(items), len(items)))
 	for i, item := range items {
-		wrong = append(wrong, f.member(item, at.AppendToken(strconv.Itoa(i)), field.Index(i))...)
+		wrong = append(wrong, f.member(item, at, strconv.Itoa(i), field.Index(i))...)
 	}
 	return wrong
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,10 +62,22 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// textReader is a decoder over a text in memory. The decoder's own memory is used
+// again for another text.
+type textReader struct {
+	text bytes.Buffer
+	jsontext.Decoder
+}
+
+var textReaders = sync.Pool{New: func() any { return new(textReader) }}
+
 // membersOf reads the members of an object. The result is false for data that
 // are not one object.
 func membersOf(object []byte) (members []member, ok bool) {
-	in := jsontext.NewDecoder(bytes.NewBuffer(object)) // in reads object in place
+	in := textReaders.Get().(*textReader) //nolint:errcheck // nothing else is in there
+	defer textReaders.Put(in)
+	in.text = *bytes.NewBuffer(object) // the decoder reads the object in place
+	in.Reset(&in.text)
 	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
 		return nil, false
 	}
