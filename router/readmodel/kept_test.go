@@ -176,7 +176,7 @@ func TestAStreamThatBeginsTwice(t *testing.T) {
 	}
 	var heads []eventlog.Head
 	err := p.View(t.Context(), p.Projection, func(v readmodel.View) error {
-		return v.EachHead(t.Context(), func(_ string, head readmodel.StreamHead) error {
+		return v.EachHead(t.Context(), nil, func(_ string, head readmodel.StreamHead) error {
 			heads = append(heads, head.Head)
 			return nil
 		})
