@@ -34,7 +34,9 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
 		b.written = newWritten()
 		for _, t := range b.rows.tables {
-			t.written = newWritten()
+			if p.Keys != nil { // otherwise no row is looked up
+				t.written = newWritten()
+			}
 		}
 	}
 	return b

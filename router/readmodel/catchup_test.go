@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
@@ -163,6 +164,11 @@ func TestCatchUpsShareAReading(t *testing.T) {
 		takeRest(l, e)
 		if diff := cmp.Diff(want, tally(t, store, e.Projection)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", e.Projection.Name, diff)
+		}
+	}
+	for ended := time.Now(); !shared.Idle(); time.Sleep(time.Millisecond) {
+		if time.Since(ended) > 10*time.Second {
+			t.Fatal("a reading is kept in memory")
 		}
 	}
 	zero, _ := l.records(0)

@@ -9,3 +9,10 @@ func (m *ModelWaits) Waiting() int {
 
 // CompareAtOnce limits the number of rows that are compared in a view.
 func (v *Verifier) CompareAtOnce(rows int) { v.comparedAtOnce = rows }
+
+// Idle says whether nothing is being read, or kept of a reading.
+func (s *SharedReading) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.next)+len(s.latest) == 0
+}

@@ -150,6 +150,11 @@ func (r *partitionReading) run(ctx context.Context) {
 		r.end(m, err)
 	}
 	r.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest[r.partition] == r { // the members have much in memory
+		delete(s.latest, r.partition)
+	}
 }
 
 // awaitTurn waits for the members, for the partition's reading before, and for a
