@@ -106,7 +106,7 @@ func (s *Sampler) fresh() bool {
 func (s *Sampler) figures() figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := figures{Time: s.asked.UTC().Truncate(time.Millisecond), Ready: true, Checks: []check{}, DeadLetters: s.letters}
+	f := figures{Time: s.asked.UTC().Truncate(time.Millisecond), Ready: !s.asked.IsZero(), Checks: []check{}, DeadLetters: s.letters}
 	var now, before timedCounts
 	if n := len(s.counts); n > 0 {
 		now, before = s.counts[n-1], s.counts[0]

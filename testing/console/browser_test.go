@@ -135,6 +135,8 @@ func window(t *testing.T, s *servicetest.Service, width int) *tab {
 func (w *tab) listen(event any) {
 	var said string
 	switch event := event.(type) {
+	case *page.EventJavascriptDialogOpening:
+		said = "a dialog opens: " + event.Message
 	case *runtime.EventExceptionThrown:
 		said = event.ExceptionDetails.Text
 		if thrown := event.ExceptionDetails.Exception; thrown != nil {
@@ -264,10 +266,16 @@ const pictured = 1400
 // shot keeps a picture of the page.
 func (w *tab) shot(name string) {
 	w.t.Helper()
+	w.shotTo(name, pictured)
+}
+
+// shotTo keeps a picture of the page's top, down to a height.
+func (w *tab) shotTo(name string, height int) {
+	w.t.Helper()
 	ctx, end := context.WithTimeout(w.ctx, patience)
 	defer end()
 	beyond := true
-	clip := &page.Viewport{Width: value[float64](w, "innerWidth"), Height: value[float64](w, fmt.Sprintf("Math.max(innerHeight, Math.min(document.documentElement.scrollHeight, %d))", pictured)), Scale: 1}
+	clip := &page.Viewport{Width: value[float64](w, "innerWidth"), Height: value[float64](w, fmt.Sprintf("Math.min(Math.max(innerHeight, document.documentElement.scrollHeight), %d)", height)), Scale: 1}
 	got, err := chromedp.Run(ctx, func(ctx context.Context, _ *chromedp.Target) (page.CaptureScreenshotResult, error) {
 		return chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond, Clip: clip})
 	})

@@ -27,15 +27,21 @@ export async function show(root, at, signal) {
   const tables = h('div.grid');
   replace(root, pageHead('Overview', at.process.roles.join(' · '), live), health, tiles, charts, tables);
 
-  const draw = page(figures, { health, tiles, charts, tables }, signal);
+  const other = new AbortController(); // ends when the process has other parts
+  const ends = AbortSignal.any([signal, other.signal]);
+  const draw = page(figures, { health, tiles, charts, tables }, ends);
   const fill = () => { draw.figures(figures); draw.samples(samples); };
   fill();
 
   events('/api/overview/events', {
-    signal,
+    signal: ends,
     on: {
       sample: (fresh) => {
-        if (draw.parts !== parts(fresh.figures)) { show(root, at, signal); return; }
+        if (draw.parts !== parts(fresh.figures)) {
+          other.abort();
+          show(root, at, signal).catch(() => { /* the next visit tells */ });
+          return;
+        }
         figures = fresh.figures;
         add(samples, fresh.samples);
         fill();
@@ -46,7 +52,7 @@ export async function show(root, at, signal) {
       text(live, { open: 'Live', waiting: 'No answer, trying again', hidden: 'Paused' }[now]);
       if (now !== 'open') return;
       try { // whatever happened while nobody listened
-        samples = await get('/api/overview/samples', { signal });
+        samples = await get('/api/overview/samples', { signal: ends });
         fill();
       } catch { /* the stream has the rest */ }
     },
