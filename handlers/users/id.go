@@ -102,9 +102,11 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 	switch {
 	case plain:
 	case len(data) > 0 && data[0] == '"':
-		if err := json.Unmarshal(data, &text); err != nil {
+		var given string // text itself would need memory of its own
+		if err := json.Unmarshal(data, &given); err != nil {
 			return ErrID
 		}
+		text = given
 	default:
 		text = string(data)
 		if _, ok := ID(text).Number(); !ok {

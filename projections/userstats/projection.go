@@ -51,16 +51,19 @@ var Projection = &projection.Projection{
 // dayOf is the day of an event, in UTC.
 func dayOf(e *projection.Event) string { return e.Time.UTC().Format("2006-01-02") }
 
+// countKeys are the keys of all counts.
+var countKeys = []projection.RowKey{
+	{Table: tableCounts, Key: projection.Row{active}},
+	{Table: tableCounts, Key: projection.Row{inactive}},
+	{Table: tableCounts, Key: projection.Row{deleted}},
+}
+
 func keys(e projection.Event) []projection.RowKey {
 	if stateAfter(e.Data) == "" {
 		return nil
 	}
-	keys := []projection.RowKey{
-		{Table: tableUsers, Key: projection.Row{e.Stream}},
-		{Table: tableCounts, Key: projection.Row{active}},
-		{Table: tableCounts, Key: projection.Row{inactive}},
-		{Table: tableCounts, Key: projection.Row{deleted}},
-	}
+	keys := append(make([]projection.RowKey, 0, 5), countKeys...)
+	keys = append(keys, projection.RowKey{Table: tableUsers, Key: projection.Row{e.Stream}})
 	if _, created := e.Data.(*users.UserCreated); created {
 		keys = append(keys, projection.RowKey{Table: tableSignups, Key: projection.Row{dayOf(&e)}})
 	}

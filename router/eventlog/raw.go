@@ -64,11 +64,19 @@ func (m RawMessage) stream(partitions int32) (string, error) {
 // UTF-8, makes the record malformed: readers could differ.
 func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []byte), messageKey string) (_ []Header, malformed error) {
 	headers = slices.Grow(headers, len(from))
-	var passing strings.Builder // one text for all passing values
+	var passing, kept strings.Builder // one text each for all passing values, and for the values that outlive the record together
 	size := 0
 	for _, h := range from {
 		_, value := parts(h)
 		size += len(value)
+	}
+	part := func(of *strings.Builder, room int, value []byte) string {
+		if of.Cap() == 0 {
+			of.Grow(room)
+		}
+		before := of.Len()
+		of.Write(value)
+		return of.String()[before:]
 	}
 	for _, h := range from {
 		keyBytes, bytes := parts(h)
@@ -76,12 +84,9 @@ func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []
 		var value string
 		switch {
 		case isPassing(key):
-			if passing.Cap() == 0 {
-				passing.Grow(size)
-			}
-			before := passing.Len()
-			passing.Write(bytes)
-			value = passing.String()[before:]
+			value = part(&passing, size, bytes)
+		case key == HeaderCommandID || key == HeaderCommandHash:
+			value = part(&kept, outcomeText, bytes)
 		case key == HeaderSubject && string(bytes) == messageKey:
 			value = messageKey
 		case string(bytes) == specVersion:
@@ -107,6 +112,10 @@ func ReadHeaders[H any](headers []Header, from []H, parts func(H) (key, value []
 	}
 	return headers, malformed
 }
+
+// outcomeText is room for a command's id and hash in their usual lengths. An
+// outcome keeps both.
+const outcomeText = 36 + 64
 
 // isPassing reports whether a header's text is parsed and dropped, or lives no
 // longer than the record. Such values

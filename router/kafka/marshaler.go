@@ -36,7 +36,7 @@ func (CommandMarshaler) Marshal(v any) (*message.Message, error) {
 		return nil, notA[eventlog.Envelope](v)
 	}
 	var room [16]eventlog.Header
-	return newMessage(c.AppendHeaders(room[:0]), c.Body), nil
+	return newSending(c.AppendHeaders(room[:0]), c.Body), nil
 }
 
 // Unmarshal reads a message from [Kafka.CommandSubscription] into a
@@ -72,7 +72,7 @@ func (RecordMarshaler) Marshal(v any) (*message.Message, error) {
 		return nil, notA[eventlog.Record](v)
 	}
 	var room [16]eventlog.Header
-	return newMessage(r.AppendHeaders(room[:0]), r.Body), nil
+	return newSending(r.AppendHeaders(room[:0]), r.Body), nil
 }
 
 // Unmarshal reads a message of topic events into a *[eventlog.Record].

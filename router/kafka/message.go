@@ -189,13 +189,27 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 	return out, nil
 }
 
+// newMessage is a message for a handler, which acknowledges the message.
 // newMessage takes no memory of the headers.
 func newMessage(headers []eventlog.Header, body []byte) *message.Message {
 	msg := message.NewMessage("", body)
+	fillMessage(msg, headers)
+	return msg
+}
+
+// newSending is a message for a publisher. Nobody acknowledges the message, so
+// the channels of [message.NewMessage] are missing. newSending takes no memory of
+// the headers.
+func newSending(headers []eventlog.Header, body []byte) *message.Message {
+	msg := &message.Message{Payload: body}
+	fillMessage(msg, headers)
+	return msg
+}
+
+func fillMessage(msg *message.Message, headers []eventlog.Header) {
 	msg.Metadata = make(message.Metadata, len(headers))
 	for _, h := range headers {
 		msg.Metadata[h.Key] = h.Value
 	}
 	msg.UUID = msg.Metadata[eventlog.HeaderID]
-	return msg
 }

@@ -123,7 +123,7 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 		return err
 	}
 	accepted := f.gate(entries, streams)
-	var keys []projection.RowKey
+	keys := make([]projection.RowKey, 0, len(accepted))
 	for _, i := range accepted {
 		e := &entries[i]
 		if e.unreadable != nil {
