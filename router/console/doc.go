@@ -22,5 +22,10 @@
 //   - overview.go, sampler.go: how the process does, now and in the last 15
 //     minutes
 //   - log.go, tail.go: the records of the log as they come
+//   - streams.go: a stream's records, chain and states
+//   - send.go: a form for each command, and the command's way
+//   - trouble.go: parked commands, dead letters
+//   - models.go, verify.go: read models, and their proof; jobs.go: actions in the
+//     background
 //   - settings.go: the configuration in force, the build, topics and groups
 package console

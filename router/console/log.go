@@ -213,6 +213,7 @@ func (l *Log) show(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// notFound is the problem of something that is not there (404).
 func notFound(detail string) *web.Problem {
 	return &web.Problem{Slug: "not-found", Status: http.StatusNotFound, Title: "Not found", Detail: detail}
 }

@@ -75,7 +75,9 @@ func (s *commandService) run(ctx context.Context) error {
 		return err
 	}
 	s.stats.gateway.Store(gateway)
-	s.server.Serve(s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces), s.Log)
+	handler := s.metrics.Requests("commands", router, s.secure.public(s.secure.commands, router), s.traces)
+	s.takeCommands.Store(&handler)
+	s.server.Serve(handler, s.Log)
 	defer s.drainServer("command-service", s.server)
 	for err = errAnew; errors.Is(err, errAnew); {
 		err = s.handle(ctx)

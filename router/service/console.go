@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/console"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // newConsole makes the console of the process. A view whose part is nil is the
@@ -20,8 +22,11 @@ func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.S
 		Commands: browserURL(cfg, cfg.CommandService.PublicURL, cmp.Or(at.Commands, cfg.CommandService.Address)),
 		Queries:  browserURL(cfg, cfg.ReadAPI.PublicURL, cmp.Or(at.Queries, cfg.ReadAPI.Address)),
 	}
+	m.jobs = console.NewJobs()
+	m.commandTimes = lazyClient[*kafka.CommandReader]{open: m.kafka.CommandReader}
 	c.Views = []console.View{
 		{Name: "overview", Part: &console.Overview{Sampler: sampler}},
+		m.streamsView(), m.sendView(models), m.troubleView(), m.modelsView(models),
 		{Name: "log", Part: m.logView(models)},
 		{Name: "settings", Part: m.settingsView(cfg)},
 	}
@@ -39,6 +44,12 @@ func (m *Process) newConsole(cfg config.Config, at Addresses, sampler *console.S
 		c.Hosts = append(hostOf(cfg.Admin.PublicURL), "localhost")
 	}
 	return c
+}
+
+// closeConsole ends the jobs of the console, and closes its client of Kafka.
+func (m *Process) closeConsole(ctx context.Context) error {
+	m.jobs.Close()
+	return m.commandTimes.close(ctx)
 }
 
 func hostOf(text string) []string {

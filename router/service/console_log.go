@@ -49,8 +49,8 @@ func (m *Process) followLog(ctx context.Context, fn func([]eventlog.Record)) err
 // newest are up to n of the newest messages of a partition. Of large messages
 // there are fewer.
 func (s *modelStatus) newest(ctx context.Context, partition int32, n int) ([]console.RawRecord, error) {
-	reader := s.open(ctx)
-	if reader == nil {
+	reader, ok := s.log.get(ctx)
+	if !ok {
 		return nil, errNoReader
 	}
 	end, err := reader.End(ctx, partition)
@@ -76,8 +76,8 @@ func (s *modelStatus) newest(ctx context.Context, partition int32, n int) ([]con
 
 // rawAt is the message at an offset.
 func (s *modelStatus) rawAt(ctx context.Context, partition int32, offset int64) (console.RawRecord, error) {
-	reader := s.open(ctx)
-	if reader == nil {
+	reader, ok := s.log.get(ctx)
+	if !ok {
 		return console.RawRecord{}, errNoReader
 	}
 	raw, _, err := reader.Raw(ctx, partition, offset, rawBytes)

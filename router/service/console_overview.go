@@ -17,8 +17,8 @@ func (m *Process) sample(ctx context.Context, models *modelStatus) (sampler *con
 		Counts: m.metrics.Counts,
 		Facts:  func(ctx context.Context) telemetry.Facts { return m.facts(ctx, models) },
 		DeadLetters: func(ctx context.Context) (int64, error) {
-			reader := models.open(ctx)
-			if reader == nil {
+			reader, ok := models.log.get(ctx)
+			if !ok {
 				return 0, errNoReader
 			}
 			return reader.DeadLetters(ctx)

@@ -24,8 +24,10 @@
 //   - kafka.go, guard.go, logging.go: settings of the configuration for Kafka,
 //     HTTP and the log
 //   - shared_tail.go: the log tail of the process
-//   - console.go, console_overview.go, console_log.go, console_settings.go: the
-//     console on the admin address, and its views
+//   - console.go, console_overview.go, console_log.go, console_settings.go,
+//     console_views.go: the console on the admin address, and its views;
+//     console_post.go: commands of the console
+//   - lazy_client.go: a client of Kafka that opens when somebody needs the client
 //   - admin.go, metrics.go, projections_status.go: readiness, metrics, and GET
 //     /projections on the admin address; ready.go: the lines of the log about
 //     readiness

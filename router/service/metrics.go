@@ -168,8 +168,8 @@ func (s *modelStatus) ages(ctx context.Context) func(partition int32, offset int
 	return func(partition int32, offset int64) (time.Duration, bool) {
 		at := kafka.Place{Partition: partition, Offset: offset}
 		if _, ok := known[at]; !ok {
-			reader := s.open(ctx)
-			if reader == nil {
+			reader, ok := s.log.get(ctx)
+			if !ok {
 				return 0, false
 			}
 			record, err := reader.At(ctx, partition, offset)

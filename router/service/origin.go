@@ -43,8 +43,8 @@ func (s *readAPI) watchOrigin(ctx context.Context, status *modelStatus) {
 func (s *readAPI) origin(ctx context.Context, status *modelStatus) (known bool, other error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	reader := status.open(ctx)
-	if reader == nil {
+	reader, ok := status.log.get(ctx)
+	if !ok {
 		return false, nil
 	}
 	for _, p := range s.Service.projections() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -19,11 +18,11 @@ import (
 type modelStatus struct {
 	*Process
 	store readmodel.Generations // nil in a process without a store
+	log   lazyClient[*kafka.LogReader]
+}
 
-	mu      sync.Mutex
-	reader  *kafka.LogReader // nil until open has opened the reader
-	opening chan struct{}    // closed at the end of an attempt to open; nil between attempts
-	closed  bool
+func newModelStatus(m *Process, store readmodel.Generations) *modelStatus {
+	return &modelStatus{Process: m, store: store, log: lazyClient[*kafka.LogReader]{open: m.kafka.LogReader}}
 }
 
 const (
@@ -64,8 +63,8 @@ func (s *modelStatus) serve(w http.ResponseWriter, r *http.Request) error {
 func (s *modelStatus) ends(ctx context.Context) []int64 {
 	ctx, cancel := context.WithTimeout(ctx, endsTimeout)
 	defer cancel()
-	reader := s.open(ctx)
-	if reader == nil {
+	reader, ok := s.log.get(ctx)
+	if !ok {
 		return nil
 	}
 	ends := make([]int64, s.kafka.Partitions)
@@ -78,48 +77,4 @@ func (s *modelStatus) ends(ctx context.Context) []int64 {
 	return ends
 }
 
-// open returns the reader of the log, nil if the reader is not open in time.
-// Opening goes on in the background, because brokers that are away take longer
-// than a caller waits.
-func (s *modelStatus) open(ctx context.Context) *kafka.LogReader {
-	s.mu.Lock()
-	if s.reader == nil && s.opening == nil && !s.closed {
-		opening := make(chan struct{})
-		s.opening = opening
-		go func() {
-			defer close(opening)
-			reader, err := s.kafka.LogReader()
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.opening = nil
-			switch {
-			case err != nil: // the next caller tries again
-			case s.closed:
-				_ = reader.Close()
-			default:
-				s.reader = reader
-			}
-		}()
-	}
-	opening := s.opening
-	s.mu.Unlock()
-	if opening != nil {
-		select {
-		case <-opening:
-		case <-ctx.Done():
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reader
-}
-
-func (s *modelStatus) close(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	if s.reader == nil {
-		return nil
-	}
-	return s.reader.Close()
-}
+func (s *modelStatus) close(ctx context.Context) error { return s.log.close(ctx) }

@@ -50,9 +50,7 @@ func (s *readAPI) run(ctx context.Context) error {
 		ReadAfterTimeout: s.Config.ReadAPI.ReadAfterTimeout, Waits: &s.waits, Stopping: ctx.Done(),
 		Waited: s.metrics.ReadAfter,
 	}
-	reader.Outcome = func(ctx context.Context, stream, commandID string) (eventlog.Position, error) {
-		return commandstatus.Outcome(ctx, s.store, stream, commandID)
-	}
+	reader.Outcome = outcomeIn(s.store)
 	// Only the status of new commands needs Kafka.
 	finder := s.kafka.CommandFinder(s.kafka.Group("command-service"))
 	defer func() { _ = finder.Close() }()
@@ -83,6 +81,13 @@ func (s *readAPI) run(ctx context.Context) error {
 	looking.Wait()
 	s.drainServer("read-api", s.server)
 	return err
+}
+
+// outcomeIn looks up the outcomes of commands in a store.
+func outcomeIn(store readmodel.Store) func(ctx context.Context, stream, commandID string) (eventlog.Position, error) {
+	return func(ctx context.Context, stream, commandID string) (eventlog.Position, error) {
+		return commandstatus.Outcome(ctx, store, stream, commandID)
+	}
 }
 
 // checkStore reaches the store. A store from before v0.1.0 is a

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/kafka/embedded"
 	"github.com/millrace/millrace/router/readmodel"
@@ -48,6 +50,13 @@ type Process struct {
 	topicsOnce sync.Mutex
 	topics     *kafka.Topics
 	logTail    sharedTail
+	// takeCommands is the handler of the command service in this process, nil
+	// before the command service has started, and without one.
+	takeCommands atomic.Pointer[http.Handler]
+	// jobs are the actions of the console in the background. commandTimes looks up
+	// when commands came to Kafka.
+	jobs         *console.Jobs
+	commandTimes lazyClient[*kafka.CommandReader]
 }
 
 // Addresses are the addresses where a process listens, "" for a role that does
@@ -138,7 +147,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	if cfg.Has(config.CommandService) || cfg.Has(config.QueryService) {
 		m.health.add("kafka", m.kafka.Ping)
 	}
-	status := &modelStatus{Process: m, store: store}
+	status := newModelStatus(m, store)
 	defer m.shut("status of the read models", status.close)
 	m.metrics = newMetrics(m, status)
 	if m.traces, err = newTraces(ctx, m); err != nil {
@@ -168,6 +177,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	sampler, stopSampling := m.sample(ctx, status)
 	defer stopSampling()
 	c := m.newConsole(cfg, at, sampler, status, stopping)
+	defer m.shut("console", m.closeConsole)
 	admin.Serve(m.secure.admin(c, m.adminRoutes(status, c)), m.Log)
 	if err := m.checkTopics(ctx); err != nil {
 		return err

@@ -19,7 +19,10 @@ var arrows = []struct {
 		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
 		"router/telemetry", "router/web", "router/web/guard",
 	}},
-	{"router/console", []string{"router/aggregate", "router/config", "router/eventlog", "router/telemetry", "router/web", "router/web/guard"}},
+	{"router/console", []string{
+		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/kafka", "router/operations", "router/projection", "router/readmodel",
+		"router/strict", "router/telemetry", "router/web", "router/web/guard",
+	}},
 	{"router/operations", []string{"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/projection", "router/readmodel", "router/sqlstore"}},
 	{"projections/userlist", []string{"handlers/users", "router/projection", "router/query", "router/web"}},
 	{"projections/userstats", []string{"handlers/users", "router/aggregate", "router/projection", "router/query", "router/web"}},

@@ -9,7 +9,11 @@ import { field, loading, notice, pageHead, problem } from './components.js';
 // The navigation has the views that the process names.
 const all = [
   { name: 'overview', title: 'Overview', icon: 'M4 13h4l2-6 4 10 2-4h4' },
+  { name: 'streams', title: 'Streams', icon: 'M5 6h4v4H5zM15 6h4v4h-4zM5 15h4v4H5zM9 8h6M7 10v5' },
+  { name: 'send', title: 'Send', icon: 'M4 12l16-7-5 15-4-6zM11 14l9-9' },
   { name: 'log', title: 'Log', icon: 'M4 7h16M4 12h16M4 17h10' },
+  { name: 'trouble', title: 'Trouble', icon: 'M12 4l9 16H3zM12 10v4m0 3v.5' },
+  { name: 'models', title: 'Read models', icon: 'M5 6c0-3 14-3 14 0v12c0 3-14 3-14 0zM5 6c0 3 14 3 14 0M5 12c0 3 14 3 14 0' },
   { name: 'settings', title: 'Settings', icon: 'M4 8h9m4 0h3M4 16h3m4 0h9M15 5.5v5M9 13.5v5' },
 ];
 

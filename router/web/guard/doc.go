@@ -4,6 +4,7 @@
 //     accepted credentials.
 //   - cookie.go: the token of a page, in a cookie, and the pages that may show
 //     the cookie.
+//   - forward.go: the token of a caller, for a request to another address.
 //   - token.go: [Token], a static bearer token (RFC 6750), and [Scope].
 //   - jwt.go: [JWT], the JSON Web Tokens of one issuer (RFC 7519, RFC 8725).
 //   - keys.go, sources.go: [Keys], the issuer's public keys, from a file or from
