@@ -40,7 +40,7 @@ func look(s *Scenario, f faults, without rule, limit int) exploretest.Trial {
 func TestPromisesHold(t *testing.T) {
 	table := exploretest.NewTable(t)
 	for _, s := range scenarios() {
-		searches, limit := everyday, everydayLimit
+		searches, limit := everyday, exploretest.Limit(everydayLimit)
 		if *exploretest.Deep {
 			searches, limit = []faults{s.faults}, deepLimit
 		}
@@ -91,7 +91,7 @@ func TestSomeRulesAreForSafety(t *testing.T) {
 	table := exploretest.NewTable(t)
 	for _, mutant := range unneeded {
 		for _, name := range []string{"to and fro", "parked, requeued", "the second is taken"} {
-			s, f, limit := scenarioOf(t, name), faults{takeOvers: 1, resets: 1}, everydayLimit
+			s, f, limit := scenarioOf(t, name), faults{takeOvers: 1, resets: 1}, exploretest.Limit(everydayLimit)
 			if *exploretest.Deep {
 				f, limit = s.faults, deepLimit
 			}

@@ -40,7 +40,7 @@ func look(s *Scenario, f faults, without rule, limit int) exploretest.Trial {
 func TestPromisesHold(t *testing.T) {
 	table := exploretest.NewTable(t)
 	for _, s := range scenarios() {
-		searches, limit := everyday, everydayLimit
+		searches, limit := everyday, exploretest.Limit(everydayLimit)
 		if *exploretest.Deep {
 			searches, limit = []faults{s.faults}, deepLimit
 		}
@@ -96,7 +96,7 @@ func TestSomeRulesAreForSpeed(t *testing.T) {
 	table := exploretest.NewTable(t)
 	for _, mutant := range unneeded {
 		for _, name := range []string{"one stream", "a cause fails", "a new reaction"} {
-			s, f, limit := scenarioOf(t, name), faults{takeOvers: 1, panics: 1}, everydayLimit
+			s, f, limit := scenarioOf(t, name), faults{takeOvers: 1, panics: 1}, exploretest.Limit(everydayLimit)
 			if *exploretest.Deep {
 				f, limit = s.faults, deepLimit
 			}

@@ -16,6 +16,15 @@ import (
 // Deep says that each search goes to the end of its scenario.
 var Deep = flag.Bool("deep", false, "search every scenario with all its faults at once: minutes, and some gigabytes of memory")
 
+// Limit returns the number of states that a search may visit in a run of all
+// tests: fewer with -short, which runs with the race detector have.
+func Limit(states int) int {
+	if testing.Short() {
+		return states / 4
+	}
+	return states
+}
+
 // Fault is how often a fault may happen.
 type Fault struct {
 	Times uint8
