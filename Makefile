@@ -31,7 +31,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 COMPILE = go list -v -test -export -deps -f ''
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-all test-console test-real real-up real-down stack-test fuzz lint bench torture vuln clean
+.PHONY: help run build test test-all test-clients test-console test-real real-up real-down stack-test fuzz lint bench torture vuln clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ test-all: ## Run all tests of all modules, most with the race detector (OUTAGE=1
 	@$(COMPILE) ./router/service >/dev/null
 	$(BY_TEST) -- -parallel 4 -timeout 30m -run '^($(UNDER_LOAD))$$' ./router/service
 	for module in $(filter-out .,$(MODULES)); do (cd $$module && $(BY_PACKAGE) -- $(RACE) -count=1 -timeout 10m ./...) || exit 1; done
+
+test-clients: ## Generate the clients of docs/clients.md in Go, TypeScript and Python, and run them; Node.js and Python are installed if missing
+	@examples/clients/tools
+	@$(COMPILE) ./testing/guide ./app >/dev/null
+	CLIENTS_TEST=1 $(BY_TEST) -- -count=1 -timeout 10m -run '^TestClients$$' ./testing/guide
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)

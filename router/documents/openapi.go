@@ -115,7 +115,7 @@ func addRequests(schemas object, families []family) {
 			schemas[name] = object{
 				"type": "object",
 				"properties": object{
-					"type":            object{"const": c.wire},
+					"type":            object{"type": "string", "const": c.wire},
 					"payload":         ref(c.schema),
 					"id":              ref("CommandID"),
 					"expectedVersion": ref("ExpectedVersion"),
@@ -145,11 +145,11 @@ func eventUnion(schemas object, ending string, events []message, more object) ob
 	for _, e := range events {
 		properties := object{
 			"version":   ref("Version"),
-			"type":      object{"const": e.wire},
+			"type":      object{"type": "string", "const": e.wire},
 			"time":      ref("Time"),
 			"data":      ref(e.schema),
 			"commandId": ref("CommandID"),
-			"stale":     object{"const": true, "description": "There are later events that the read model can't apply."},
+			"stale":     object{"type": "boolean", "enum": []bool{true}, "description": "There are later events that the read model can't apply."},
 		}
 		required := []any{"version", "type", "time", "data", "commandId"}
 		for member, schema := range more {

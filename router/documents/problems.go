@@ -133,7 +133,7 @@ func problemResponse(status string, slugs []string, words map[string]string, mor
 		"description": strings.Join(texts, "; ") + ".",
 		"content": object{"application/problem+json": object{"schema": object{"allOf": []any{
 			ref("Problem"),
-			object{"properties": object{"type": object{"enum": types}, "status": object{"const": code}}},
+			object{"properties": object{"type": object{"type": "string", "enum": types}, "status": object{"type": "integer", "enum": []int{code}}}},
 		}}}},
 	}
 	if len(headers) > 0 {

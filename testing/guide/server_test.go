@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,7 +16,7 @@ import (
 )
 
 // serving are the commands that run until somebody stops the process.
-var serving = []string{"./hello", "go run .", "make run"}
+var serving = []string{"./hello", "go run .", "go run ./app", "make run"}
 
 // server is a running service.
 type server struct {
@@ -49,6 +50,10 @@ func (r *reader) serve(command string) error {
 	s.cmd.Dir = r.folder
 	s.cmd.Env = append(environ(), "MILLRACE_BROKER_ADDRESS=localhost:0", "MILLRACE_COMMAND_SERVICE_ADDRESS=localhost:0",
 		"MILLRACE_READ_API_ADDRESS=localhost:0", "MILLRACE_ADMIN_ADDRESS=localhost:0")
+	if command == "go run ./app" { // in the clone
+		s.cmd.Dir = r.checkout
+		s.cmd.Env = append(s.cmd.Env, "MILLRACE_DATA_DIR="+filepath.Join(r.folder, "data"))
+	}
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run starts a process of its own
 	if err := s.cmd.Start(); err != nil {
