@@ -28,6 +28,9 @@ type health struct {
 	// when the process was ready, or waited for Kafka or the store.
 	wasReady bool
 	well     time.Time
+	// last has the errors of the last check, of the time lastAt.
+	last   map[string]error
+	lastAt time.Time
 }
 
 type healthCheck struct {
@@ -87,6 +90,7 @@ func (h *health) check(ctx context.Context) map[string]error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.last, h.lastAt = failing, time.Now()
 	if len(failing) == 0 {
 		h.wasReady = true
 	}
@@ -94,6 +98,19 @@ func (h *health) check(ctx context.Context) map[string]error {
 		h.well = time.Now()
 	}
 	return failing
+}
+
+// recent returns the errors of the last check, if the check is not older than
+// two looks of sayReady, and otherwise checks. A check asks Kafka for the ends of
+// all partitions, once for each read model.
+func (h *health) recent(ctx context.Context) map[string]error {
+	h.mu.Lock()
+	last, fresh := h.last, !h.ending && time.Since(h.lastAt) < 2*readyPoll
+	h.mu.Unlock()
+	if fresh {
+		return last
+	}
+	return h.check(ctx)
 }
 
 // recovery is how long a process may take to become ready again after Kafka or

@@ -66,7 +66,7 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 	f := telemetry.Facts{Ready: map[string]bool{}, Waiting: map[string]string{}}
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		failing := m.health.check(ctx)
+		failing := m.health.recent(ctx)
 		for _, name := range m.health.names() {
 			f.Ready[name] = failing[name] == nil && failing["process"] == nil
 		}

@@ -29,7 +29,8 @@ export async function show(root, at, signal) {
       h('dt', 'Version'), h('dd', build.version),
       h('dt', 'Revision'), h('dd.mono', build.revision),
       h('dt', 'Go'), h('dd', build.goVersion),
-      h('dt', 'Roles'), h('dd', at.process.roles.join(', ')))),
+      h('dt', 'Roles'), h('dd', at.process.roles.join(', ')),
+      at.process.peers.length > 0 && [h('dt', 'Peers'), h('dd', at.process.peers.map((p) => h('a.peer', { href: p.url }, p.name)))])),
     kafka,
     card('Configuration in force',
       h('div.filters', field('Find a key', search), h('label.check', changed, ' Changed only')), rows));
