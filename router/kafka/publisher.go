@@ -72,7 +72,7 @@ type deliveredKey struct{}
 // calls the callback once, when the message is delivered or has failed. The
 // callback is not called if Publish returns an error.
 func whenDelivered(ctx context.Context, callback delivered) context.Context {
-	return context.WithValue(ctx, deliveredKey{}, callback)
+	return &sending{Context: ctx, callback: callback}
 }
 
 func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
@@ -118,11 +118,35 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 	return p, nil
 }
 
-// sending is a message under way, the context of the producer's record.
+// sending is a message under way: the context of the message, and then of the
+// producer's record.
 type sending struct {
 	context.Context
 	callback delivered
 	refused  error // the partitioner's
+}
+
+// Value implements [context.Context]: a sending finds itself in the message's
+// context.
+func (s *sending) Value(key any) any {
+	if key == (deliveredKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// sendingOf is the sending in a message's context: itself, if no other message
+// can have it and no context ends, and otherwise a copy.
+func sendingOf(msg *message.Message, only bool) *sending {
+	given, _ := msg.Context().Value(deliveredKey{}).(*sending)
+	if given != nil && only && given.Context == context.Background() {
+		return given
+	}
+	s := &sending{Context: context.Background()}
+	if given != nil {
+		s.callback = given.callback
+	}
+	return s
 }
 
 // Publish implements [message.Publisher].
@@ -142,8 +166,7 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 			return errFull
 		}
 		record.Partition = eventlog.PartitionOf(msg.Metadata[eventlog.HeaderSubject], p.partitions)
-		callback, _ := msg.Context().Value(deliveredKey{}).(delivered)
-		record.Context = &sending{Context: context.Background(), callback: callback}
+		record.Context = sendingOf(msg, len(msgs) == 1)
 		p.flows[record.Partition].begin()
 		p.results.Add(1)
 		p.client.TryProduce(record.Context, record, p.finish)

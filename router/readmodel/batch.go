@@ -84,6 +84,7 @@ type fold struct {
 	written    *written // names in the store; nil if unknown names must be looked up
 	guesses    bool     // a stream that begins in this batch is not looked up
 	parks      bool     // a stream was parked since the last flush
+	room       []stream
 }
 
 // stream is the state of a stream in a read model.
@@ -100,6 +101,16 @@ type stream struct {
 
 func newFold(p *projection.Projection, log *slog.Logger) *fold {
 	return &fold{projection: p, log: log, streams: map[string]*stream{}, rows: newRowSet(p)}
+}
+
+func (f *fold) newStream(name string) *stream {
+	if len(f.room) == 0 {
+		f.room = make([]stream, chunk)
+	}
+	s := &f.room[0]
+	f.room = f.room[1:]
+	s.name = name
+	return s
 }
 
 // stored looks up unknown heads and rows: a [Tx] or a [View].
@@ -157,7 +168,7 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 		}
 		s := f.streams[e.Stream]
 		if s == nil {
-			s = &stream{name: e.Stream}
+			s = f.newStream(e.Stream)
 			f.streams[e.Stream] = s
 			if _, first := s.gate.Accept(e.Record); first && f.guesses {
 				s.fresh = true // or the flush fails

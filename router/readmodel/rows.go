@@ -25,6 +25,7 @@ type tableRows struct {
 	rows    map[string]*workRow // by key
 	changed []*workRow
 	written *written // keys in the store; nil if unknown keys must be looked up
+	room    []workRow
 }
 
 // workRow is a row in memory. The row is nil if the store has no such row.
@@ -95,7 +96,7 @@ func (s *rowSet) fetch(ctx context.Context, from stored, keys []projection.RowKe
 		name := KeyText(key.Key)
 		at := t.rows[name]
 		if at == nil {
-			at = &workRow{key: key.Key, name: name}
+			at = t.new(name, key.Key)
 			t.rows[name] = at
 			if t.written.has(name) {
 				unknown[t] = append(unknown[t], key.Key)
@@ -113,6 +114,19 @@ func (s *rowSet) fetch(ctx context.Context, from stored, keys []projection.RowKe
 		}
 	}
 	return nil
+}
+
+// chunk is the number of rows, and of streams, that take memory together.
+const chunk = 16
+
+func (t *tableRows) new(name string, key projection.Row) *workRow {
+	if len(t.room) == 0 {
+		t.room = make([]workRow, chunk)
+	}
+	at := &t.room[0]
+	t.room = t.room[1:]
+	at.name, at.key = name, key
+	return at
 }
 
 // KeyText returns a text that is unique for the key.
@@ -181,7 +195,7 @@ func (s *rowSet) change(t *tableRows, key, row projection.Row) {
 	name := KeyText(key)
 	at := t.rows[name]
 	if at == nil {
-		at = &workRow{key: key, name: name}
+		at = t.new(name, key)
 		t.rows[name] = at
 	}
 	at.used = s.period

@@ -48,7 +48,7 @@ func (f form) members(given []member, at jsontext.Pointer, into any) (wrong []Fi
 			continue
 		default:
 			value := given[n].value
-			if f == written && slices.Contains(strings.Split(options, ","), "string") {
+			if f == written && options != "" && slices.Contains(strings.Split(options, ","), "string") {
 				value = unquoted(value)
 			}
 			wrong = append(wrong, f.member(value, at, known[i], fields.Field(i))...)
