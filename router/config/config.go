@@ -110,7 +110,7 @@ type CommandServiceConfig struct {
 	PublicURL      string        `yaml:"public_url" is:"url" help:"The URL of the command service for clients: the console sends commands there. Empty means command_service.address."`
 	MaxInFlight    int           `yaml:"max_in_flight" range:"1..1000000" help:"Commands on their way to Kafka at once; one more gets a 503."`
 	MaxUndecided   int           `yaml:"max_undecided" range:"1..10000000" help:"Commands that this process took and nobody has decided yet; one more gets a 503."`
-	AcceptShorter  bool          `yaml:"accept_shorter_log" help:"Decide although consumer groups, read models or snapshots prove that the log was longer. For one start, after an operator has restored an older log."`
+	AcceptShorter  bool          `yaml:"accept_shorter_log" help:"Decide although consumer groups, read models or the state store prove that the log was longer. For one start, after an operator has restored an older log."`
 	PublishTimeout time.Duration `yaml:"publish_timeout" range:"1ms..25s" help:"How long Kafka may take to hold a command before its client gets a 503."`
 }
 
@@ -204,6 +204,7 @@ type PostgresConfig struct {
 // HandlersConfig is the write side.
 type HandlersConfig struct {
 	OutcomesPerStream int `yaml:"outcomes_per_stream" range:"1..10000" help:"Outcomes remembered of each stream's last commands, for clients that send a command again."`
+	Memory            int `yaml:"memory" range:"33554432..1099511627776" help:"Bytes of memory for the state store: streams in use, and what is kept of the disk. The store itself is in data_dir."`
 }
 
 // TelemetryConfig is the telemetry that a process sends. Metrics are not sent:
@@ -256,7 +257,7 @@ func Default() Config {
 		Limits:          LimitsConfig{Burst: 100},
 		CORS:            CORSConfig{AllowedOrigins: []string{}},
 		Store:           StoreConfig{Driver: SQLite},
-		Handlers:        HandlersConfig{OutcomesPerStream: 128},
+		Handlers:        HandlersConfig{OutcomesPerStream: 128, Memory: 128 << 20},
 		Telemetry:       TelemetryConfig{Traces: TracesConfig{SampleRatio: 1}},
 		ShutdownTimeout: 10 * time.Second,
 	}

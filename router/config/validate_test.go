@@ -133,6 +133,7 @@ func TestValues(t *testing.T) {
 		{"read_api.public_url", []string{"", "http://localhost:3002", "https://example.org/api", "http://[::1]:1", "HTTPS://example.org"},
 			[]string{"localhost:3002", "/users", "ftp://x", "http://", "http://:80", "http:x", "http://x?", "http://x#", "http://x?a=b", "http://u:p@x", "http://x:port", "http://a b"}},
 		{"handlers.outcomes_per_stream", []string{"1", "10000"}, []string{"0", "10001"}},
+		{"handlers.memory", []string{"33554432", "1073741824"}, []string{"0", "33554431", "128MiB"}},
 		{"data_dir", []string{".", "a b", "/é"}, []string{"", "a\x00", "a\n"}},
 		{"store.sqlite.path", []string{"", "x.db"}, []string{"a\tb"}},
 		{"log.format", []string{"auto", "text", "json"}, []string{"", "JSON", "logfmt"}},

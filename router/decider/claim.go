@@ -63,15 +63,18 @@ func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, 
 }
 
 // claim begins a claim: the processor goes on with all streams whose deferred
-// commands may go on.
-func (p *processor) claim(c *claimed) {
+// commands may go on. An error says that the disk can't be trusted.
+func (p *processor) claim(c *claimed) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.release(p.claimed)
 	p.claimed = c
-	for name, s := range p.streams {
-		p.resume(name, s)
-	}
+	p.mu.Unlock()
+	// A stream that defers a command from here on resumes in the fold.
+	return p.eachDeferring(false, func(s *cachedStream) {
+		if p.claimed == c {
+			p.resume(s)
+		}
+	})
 }
 
 // take takes a command into the claim, and waits while the claim is full. The
@@ -81,24 +84,53 @@ func (p *processor) take(c *claimed, envelope eventlog.Envelope, command aggrega
 	if c.room.Acquire(c.claim.Context, 1) != nil {
 		return false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if command == nil { // a dead letter: only its turn is kept
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.takes(c, &envelope) {
+			return false
+		}
+		c.queue = append(c.queue, &job{envelope: envelope, done: true})
+		p.mark()
+		return true
+	}
+	s, err := p.hold(envelope.Stream, envelope.ID)
+	if err != nil {
+		p.brokenDown(c, err)
+		return false
+	}
+	defer p.letGo(s)
+	if !p.takes(c, &envelope) {
+		return false
+	}
+	j := &job{envelope: envelope, command: command, at: eventlog.CommandPosition{TopicID: c.topicID, Offset: envelope.Offset}}
+	c.queue = append(c.queue, j)
+	sp := p.speculationOf(s)
+	p.execute(sp, j)
+	p.advance(sp)
+	p.mark()
+	return true
+}
+
+// takes says whether a claim takes the command that came, and gives the place
+// of the command back if not.
+func (p *processor) takes(c *claimed, envelope *eventlog.Envelope) bool {
 	if p.claimed != c || c.closing || envelope.Offset <= c.last {
 		c.room.Release(1)
 		return false
 	}
 	c.last = envelope.Offset
-	j := &job{envelope: envelope, command: command, at: eventlog.CommandPosition{TopicID: c.topicID, Offset: envelope.Offset}}
-	c.queue = append(c.queue, j)
-	if command == nil { // a dead letter: only its turn is kept
-		j.done = true
-	} else {
-		sp := p.speculationOf(envelope.Stream)
-		p.execute(sp, j)
-		p.advance(envelope.Stream, sp)
-	}
-	p.mark()
 	return true
+}
+
+// brokenDown ends a claim of a partition whose disk can't be trusted: the command
+// that could not be taken must not be skipped.
+func (p *processor) brokenDown(c *claimed, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.room.Release(1)
+	p.release(c)
+	p.broken(err)
 }
 
 // mark moves the group's offset behind the jobs that are done, up to the
@@ -144,6 +176,9 @@ func (p *processor) release(c *claimed) {
 		return
 	}
 	p.claimed = nil
+	for _, sp := range c.speculations {
+		p.unpin(sp.cached)
+	}
 	close(c.released)
 	if c.retry != nil {
 		c.retry.Stop()

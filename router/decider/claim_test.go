@@ -22,7 +22,7 @@ func TestStaleClaimDoesNothing(t *testing.T) {
 		newClaim := func() *claimed {
 			claim := kafka.NewClaim(t.Context(), 0, func(next int64) { t.Errorf("marked %d", next) })
 			c := newClaimed(claim, "topic", func(_ *eventlog.Record, delivered func(error)) { failed = delivered })
-			p.claim(c)
+			noError(p.claim(c))
 			return c
 		}
 		stale := newClaim()

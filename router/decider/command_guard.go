@@ -192,7 +192,7 @@ func (g *CommandGuard) Refuse(why error) {
 func (g *CommandGuard) refusal() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.refused
+	return errors.Join(g.States.Refusal(), g.refused)
 }
 
 // Ready returns nil if all partitions take commands, and the reason otherwise.

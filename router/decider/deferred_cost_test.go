@@ -32,8 +32,8 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 			take := func(c eventlog.Envelope) {
 				log.take(t, p, c)
 				log.landAll(p)
-				if s := p.streams["user/u"]; s.outcomeIndex != nil && len(s.outcomeIndex) != len(s.outcomes) {
-					t.Fatalf("%d of %d outcomes have places", len(s.outcomeIndex), len(s.outcomes))
+				if r := &p.stream("user/u").outcomes; r.index != nil && len(r.index.last) < r.len() && len(r.index.clashes) == 0 {
+					t.Fatalf("%d of %d outcomes have places", len(r.index.last), r.len())
 				}
 			}
 			park := func(prefix string) {
@@ -43,10 +43,10 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 			}
 			take(tp.command("createUser", "u", "Ann", "0"))
 			taken["park"] = allocatedBy(func() { park("a") })
-			s := p.streams["user/u"]
-			for i := range s.outcomes {
-				if got := s.index(s.outcomes[i].CommandID); got != i {
-					t.Fatalf("outcome %d is found at %d", i, got)
+			s := p.stream("user/u")
+			for n := s.outcomes.from; n < s.outcomes.to; n++ {
+				if got, found := s.index(s.outcomes.at(n).CommandID); !found || got != n {
+					t.Fatalf("outcome %d is found at %d", n, got)
 				}
 			}
 			*mended = true
@@ -64,8 +64,8 @@ func TestDeferredCommandsCostTheSameEach(t *testing.T) {
 				t.Errorf("%d commands are still deferred", s.deferred.len())
 			}
 			take(tp.command("renameUser", "u", "Last", "last"))
-			if len(s.outcomes) != 16 || s.outcomeIndex != nil {
-				t.Errorf("in the end %d outcomes are remembered, with %d places", len(s.outcomes), len(s.outcomeIndex))
+			if s.outcomes.len() != 16 || s.outcomes.index != nil {
+				t.Errorf("in the end %d outcomes are remembered, with an index: %v", s.outcomes.len(), s.outcomes.index)
 			}
 		})
 		return taken
@@ -95,9 +95,14 @@ func TestFindingAmongManyDeferred(t *testing.T) {
 		return s
 	}
 	few, many := of(500), of(25_000)
+	index := func(s *stream, id string) int {
+		n, _ := s.index(id)
+		return int(n)
+	}
 	for name, find := range map[string]func(*stream) int{
-		"the last outcome":    func(s *stream) int { return s.index(s.outcomes[len(s.outcomes)-1].CommandID) },
-		"no outcome":          func(s *stream) int { return s.index("other") },
+		"the last outcome":    func(s *stream) int { return index(s, s.outcomes.at(s.outcomes.to-1).CommandID) },
+		"a middle outcome":    func(s *stream) int { return index(s, s.outcomes.at(s.outcomes.to/2).CommandID) },
+		"no outcome":          func(s *stream) int { return index(s, "other") },
 		"the first deferred":  func(s *stream) int { return s.indexDeferred(s.deferred.first.ID) },
 		"no deferred command": func(s *stream) int { return s.indexDeferred("other") },
 	} {
@@ -132,7 +137,8 @@ func TestDeferredBehindTheFirst(t *testing.T) {
 		"ended twice":  {eventlog.Record{Type: eventlog.TypeCommandUnchanged, CommandID: "before"}, "[0 false 1 false 2 false]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &stream{outcomes: []Outcome{{CommandID: "before"}}}
+			s := new(stream)
+			s.outcomes.add(Outcome{CommandID: "before"})
 			for i := range 3 {
 				r := eventlog.Record{Type: eventlog.TypeCommandQueued, CommandID: fmt.Sprint(i), Body: []byte(`{}`)}
 				o, err := s.apply(registry, &r)

@@ -25,7 +25,7 @@ func (l *slowLog) land(p *processor) {
 	next := l.waiting[0]
 	l.waiting = l.waiting[1:]
 	next()
-	p.fold(l.records[len(l.records)-1:])
+	noError(p.fold(l.records[len(l.records)-1:]))
 }
 
 // slowProcessor returns a processor with a claim, on a slow log.
@@ -39,8 +39,8 @@ func slowProcessor(t *testing.T, remember int) (*processor, *slowLog) {
 func slowProcessorOn(t *testing.T, states *StateStore, log *slowLog) *processor {
 	t.Helper()
 	p := states.processors[0]
-	p.fold(log.records)
-	p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", log.append))
+	noError(p.fold(log.records))
+	noError(p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", log.append)))
 	return p
 }
 
@@ -165,7 +165,7 @@ func TestDeferredCommandsFallTogether(t *testing.T) {
 	theirs.land(rival) // the requeue
 	theirs.land(rival) // 1 is parked again
 	for _, r := range log.records[len(log.records)-2:] {
-		ours.fold([]eventlog.Record{r})
+		noError(ours.fold([]eventlog.Record{r}))
 	}
 	if n := ours.claimed.deferred; n != 0 {
 		t.Errorf("%d deferred commands go on, and are parked", n)

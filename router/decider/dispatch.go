@@ -82,7 +82,10 @@ func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
 	c := newClaimed(claim, topicID, d.Append)
 	c.meter, c.tracer = d.Meter, d.Tracer
 	processor := d.States.processors[claim.Partition]
-	processor.claim(c)
+	if err := processor.claim(c); err != nil {
+		processor.broken(err)
+		return 0, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mailboxes[claim.Partition] = newMailbox(processor, c)

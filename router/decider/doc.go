@@ -17,12 +17,15 @@
 // The rest:
 //
 //	state_store.go  the state store: the processors of all partitions, and the log
+//	cache.go        streams in memory, and loading from disk
+//	write_back.go   batches of changed streams for the disk
+//	disk.go         the disk as the state store needs a disk, and the keys
+//	stream_value.go a stream, and outcomes, as bytes
+//	store_meta.go   does a store on disk fit the log?
+//	remembered.go   the outcomes that a stream remembers
 //	parking.go      parked and deferred commands, and the operator's commands
 //	unknown.go      commands and events that only another binary knows
 //	deferred.go     the queue of deferred commands
-//	refusals.go     the router's own refusals
-//	snapshot.go     one partition of the state store as bytes
-//	snapshots.go    snapshots on disk, for a fast start
 //	command_guard.go  the guard in front of topic commands: no offset is used twice
 //	trim.go         removal of old commands
 //	meter.go        counts for metrics

@@ -1,6 +1,7 @@
 package decider
 
 import (
+	"errors"
 	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
@@ -37,31 +38,43 @@ func (Unmetered) Appended(time.Duration, error) {}
 // DeadLettered implements [Meter].
 func (Unmetered) DeadLettered() {}
 
-// tally counts a partition's remembered outcomes, parked streams, deferred
-// commands, and streams that this binary can't read, or whose commands wait for
-// another binary.
-type tally struct{ outcomes, parked, deferred, stopped, waiting int }
+// tally counts a partition's streams, remembered outcomes, parked streams,
+// deferred commands, and streams that this binary can't read, or whose commands
+// wait for another binary. Broken streams can't be read for another reason than
+// an unknown event.
+type tally struct {
+	Streams, Outcomes, Parked, Deferred, Stopped, Broken, Waiting int
+}
 
 func (p *processor) tallyOf(s *stream) (t tally) {
+	if s == nil {
+		return t
+	}
+	t.Streams = 1
 	if s.parked {
-		t.parked = 1
+		t.Parked = 1
 	}
 	if s.unreadable != nil {
-		t.stopped = 1
+		t.Stopped = 1
+		if !errors.Is(s.unreadable, aggregate.ErrUnknownEvent) {
+			t.Broken = 1
+		}
 	}
 	if s.waitsFor(p.registry) != "" {
-		t.waiting = 1
+		t.Waiting = 1
 	}
-	t.deferred, t.outcomes = s.deferred.len(), len(s.outcomes)
+	t.Deferred, t.Outcomes = s.deferred.len(), s.outcomes.len()
 	return t
 }
 
 func (t *tally) move(from, to tally) {
-	t.outcomes += to.outcomes - from.outcomes
-	t.parked += to.parked - from.parked
-	t.deferred += to.deferred - from.deferred
-	t.stopped += to.stopped - from.stopped
-	t.waiting += to.waiting - from.waiting
+	t.Streams += to.Streams - from.Streams
+	t.Outcomes += to.Outcomes - from.Outcomes
+	t.Parked += to.Parked - from.Parked
+	t.Deferred += to.Deferred - from.Deferred
+	t.Stopped += to.Stopped - from.Stopped
+	t.Broken += to.Broken - from.Broken
+	t.Waiting += to.Waiting - from.Waiting
 }
 
 // Stats is the size of a state store.
@@ -74,6 +87,12 @@ type Stats struct {
 	Stopped  int // streams with a record that this binary can't read
 	Waiting  int // streams whose first deferred command waits for another binary
 	Ignored  int // records that don't count, folded since the start
+
+	Cached      int   // streams in memory
+	CachedBytes int   // their bytes, an estimate
+	Unwritten   int   // streams in memory that no batch has written yet
+	Hits        int64 // looks for streams that found all in memory, since the start
+	Misses      int64 // reads of a stream, or of older outcomes, from disk, since the start
 }
 
 // Stats returns the size of the state store now. The cost doesn't depend on
@@ -82,13 +101,18 @@ func (ss *StateStore) Stats() (s Stats) {
 	for _, p := range ss.processors {
 		p.mu.Lock()
 		s.Folded += p.folded.Next()
-		s.Streams += len(p.streams)
-		s.Outcomes += p.tally.outcomes
-		s.Parked += p.tally.parked
-		s.Deferred += p.tally.deferred
-		s.Stopped += p.tally.stopped
-		s.Waiting += p.tally.waiting
+		s.Streams += p.tally.Streams
+		s.Outcomes += p.tally.Outcomes
+		s.Parked += p.tally.Parked
+		s.Deferred += p.tally.Deferred
+		s.Stopped += p.tally.Stopped
+		s.Waiting += p.tally.Waiting
 		s.Ignored += p.ignored
+		s.Cached += len(p.streams)
+		s.CachedBytes += p.size
+		s.Unwritten += len(p.changed) + len(p.writing)
+		s.Hits += p.hits
+		s.Misses += p.misses
 		p.mu.Unlock()
 	}
 	return s

@@ -2,6 +2,7 @@ package decider
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -162,22 +163,22 @@ func (s *stream) resumes(registry *aggregate.Registry, commandID string) bool {
 // outcome. A speculation has no outcomes, but decides only the first deferred
 // command and new commands: repeats finds the others.
 func (s *stream) indexDeferred(commandID string) int {
-	switch {
-	case s.deferred == nil:
+	if s.deferred == nil {
 		return -1
-	case s.deferred.first.ID == commandID:
-		return 0
-	case s.index(commandID) < 0:
-		return -1
-	default:
-		return slices.IndexFunc(s.deferred.all(), func(d deferredCommand) bool { return d.ID == commandID })
 	}
+	if s.deferred.first.ID == commandID {
+		return 0
+	}
+	if _, known := s.index(commandID); !known {
+		return -1
+	}
+	return slices.IndexFunc(s.deferred.all(), func(d deferredCommand) bool { return d.ID == commandID })
 }
 
 // copied is a copy of the stream for a speculation, without outcomes.
 func (s *stream) copied() stream {
 	c := *s
-	c.outcomes, c.outcomeIndex, c.deferred = nil, nil, s.deferred.copied()
+	c.outcomes, c.deferred = remembered{}, s.deferred.copied()
 	return c
 }
 
@@ -199,6 +200,7 @@ func (s *stream) deferCommand(r *eventlog.Record) error {
 		s.changeDeferred(i, func(was *deferredCommand) { *was = d })
 	} else {
 		s.deferred = s.deferred.with(d)
+		s.deferredEnd++
 	}
 	return nil
 }
@@ -210,19 +212,27 @@ func (s *stream) release(commandID string) {
 	case i == 0: // the command that goes on is always the first
 		s.deferred = s.deferred.next()
 	default:
-		s.deferred = newDeferredQueue(slices.Delete(s.deferred.all(), i, i+1))
+		s.setDeferred(slices.Delete(s.deferred.all(), i, i+1))
 	}
+}
+
+// setDeferred replaces the queue. All deferred commands get new numbers, so all
+// are written to disk again.
+func (s *stream) setDeferred(all []deferredCommand) {
+	s.deferred = newDeferredQueue(all)
+	s.deferredEnd += uint64(len(all))
 }
 
 // changeDeferred changes the deferred command at i.
 func (s *stream) changeDeferred(i int, change func(*deferredCommand)) {
 	if i == 0 { // the command that was decided is always the first
 		change(&s.deferred.first)
+		s.deferred.firstChanged = true
 		return
 	}
 	all := s.deferred.all()
 	change(&all[i])
-	s.deferred = newDeferredQueue(all)
+	s.setDeferred(all)
 }
 
 // unpark folds a parkedRequeued or parkedDropped.
@@ -265,27 +275,30 @@ type DeferredCommand struct {
 // Parked lists the streams whose commands wait, by name, each with the first
 // command alone.
 func (ss *StateStore) Parked() []ParkedStream {
-	var list []ParkedStream
+	found := map[string]ParkedStream{}
 	for _, p := range ss.processors {
-		p.mu.Lock()
-		for name, s := range p.streams {
-			if of, waits := s.whatWaits(ss.registry, name, 1); waits {
-				list = append(list, of)
+		if err := p.eachDeferring(true, func(c *cachedStream) {
+			if of, waits := c.stream.whatWaits(ss.registry, c.name, 1); waits {
+				found[c.name] = of
 			}
+		}); err != nil {
+			p.broken(err)
 		}
-		p.mu.Unlock()
 	}
-	slices.SortFunc(list, func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
-	return list
+	return slices.SortedFunc(maps.Values(found), func(a, b ParkedStream) int { return strings.Compare(a.Stream, b.Stream) })
 }
 
 // ParkedStream returns a stream whose commands wait, with all commands, and false
 // if no command of the stream waits.
 func (ss *StateStore) ParkedStream(name string) (ParkedStream, bool) {
 	p := ss.processorOf(name)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.streams[name]; s != nil {
+	c, err := p.hold(name, "")
+	if err != nil {
+		p.broken(err)
+		return ParkedStream{}, false
+	}
+	defer p.letGo(c)
+	if s := c.stream; s != nil {
 		return s.whatWaits(ss.registry, name, s.deferred.len())
 	}
 	return ParkedStream{}, false

@@ -20,14 +20,18 @@ type processor struct {
 	registry *aggregate.Registry
 	remember int // outcomes of a stream
 	log      *slog.Logger
+	// broken is told why the disk can't be trusted.
+	broken func(error)
+	// partition is the number of the partition.
+	partition int32
 	// folded is the offset of the first record that is not folded. Only a
 	// holder of mu moves folded.
 	folded eventlog.Progress
 
-	mu      sync.Mutex
-	last    eventlog.Digest // of the record before folded
-	saved   int64           // the end of the last snapshot
-	streams map[string]*stream
+	mu    sync.Mutex
+	last  eventlog.Digest // of the record before folded
+	saved int64           // the end of the last batch
+	cache
 	// decided has for each topic commands the offset of the last command with an
 	// outcome in this partition.
 	// Every POST asks for the offset, so decided has a lock of its own, which is
@@ -37,6 +41,7 @@ type processor struct {
 	old       int64 // the end that the log had when the fold began
 	ignored   int   // folded records that don't count
 	tally     tally
+	wants     []want // room for fold
 	waiting   map[waitingFor][]*waiter
 	claimed   *claimed // nil while another process has the partition
 }
@@ -44,50 +49,71 @@ type processor struct {
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
 	return &processor{
 		registry: registry, remember: remember, log: log,
-		streams: map[string]*stream{}, waiting: map[waitingFor][]*waiter{},
+		cache: newCache(), waiting: map[waitingFor][]*waiter{},
 	}
 }
 
 // fold folds the next records of the partition. Records that are folded
-// already are skipped.
-func (p *processor) fold(records []eventlog.Record) {
+// already are skipped. An error says that the disk can't be trusted.
+func (p *processor) fold(records []eventlog.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := p.folded.Next()
+	wants := p.wants[:0]
 	for i := range records {
 		r := &records[i]
-		if r.Offset < next {
+		if r.Offset < next || r.Malformed != nil {
 			continue
 		}
-		next, p.last = r.Offset+1, r.Digest
-		if r.Malformed != nil {
-			p.ignored++
-			level := slog.LevelDebug // an old one: each start would tell of it again
-			if r.Offset >= p.old {
-				level = slog.LevelWarn
+		c := p.pin(r.Stream)
+		wants = append(wants, want{c, r.CommandID})
+		if r.Type == eventlog.TypeParkedDropped {
+			if body, err := decode[requeuedBody](r); err == nil {
+				wants = append(wants, want{p.pin(r.Stream), body.CommandID})
 			}
-			p.log.Log(context.Background(), level, "ignored a message that is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
-			continue
 		}
-		p.foldOne(r)
 	}
+	err := p.require(wants)
+	for i := range records {
+		if r := &records[i]; err == nil && r.Offset >= next {
+			next, p.last = r.Offset+1, r.Digest
+			p.foldOne(r)
+		}
+	}
+	for _, w := range wants {
+		p.unpin(w.cached)
+	}
+	clear(wants)
+	p.wants = wants[:0]
 	p.folded.Set(next)
+	if p.disk != nil && (len(p.changed) >= p.wakeAt || p.waits > p.budget/4) {
+		p.wake()
+	}
+	return err
 }
 
 // foldOne folds a record, tells the waiters of the record's command, and lets
 // the claim's commands go on.
 func (p *processor) foldOne(r *eventlog.Record) {
-	s := p.streams[r.Stream]
-	if s == nil {
-		s = new(stream)
+	if r.Malformed != nil {
+		p.ignored++
+		level := slog.LevelDebug // an old one: each start would tell of it again
+		if r.Offset >= p.old {
+			level = slog.LevelWarn
+		}
+		p.log.Log(context.Background(), level, "ignored a message that is no record", "partition", r.Partition, "offset", r.Offset, "reason", r.Malformed)
+		return
 	}
-	readable, before := s.unreadable == nil, p.tallyOf(s)
+	c := p.streams[r.Stream]
+	s := p.change(c)
+	readable, before := s.unreadable == nil, p.tallyOf(c.stream)
 	if !s.fold(p.registry, r, p.remember) {
 		p.ignored++
 		p.log.Debug("ignored a record whose sequence number another record has", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}
-	p.streams[r.Stream] = s
+	c.stream = s
+	p.hasChanged(c)
 	if r.Unreadable == nil {
 		p.decidedUpTo(r.CommandPosition)
 	}
@@ -99,7 +125,7 @@ func (p *processor) foldOne(r *eventlog.Record) {
 		p.tell(waitingFor{r.Stream, r.CommandID}, o)
 	}
 	if p.claimed != nil {
-		p.accepted(s, r)
+		p.accepted(c, r)
 	}
 }
 

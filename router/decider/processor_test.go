@@ -28,10 +28,13 @@ type service struct {
 	marked int64
 }
 
-// serve starts a service that has claimed the partition.
+// serve starts a service that has claimed the partition. The service has an
+// empty disk, and little memory.
 func serve(t *testing.T, log *fakeLog) *service {
 	t.Helper()
-	return serveWith(t, NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler)), log)
+	states := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+	states.KeepOn(newMemDisk(), 10_000, nil)
+	return serveWith(t, states, log)
 }
 
 // serveWith starts a service with this state store.
@@ -295,7 +298,7 @@ func TestExpectedVersion(t *testing.T) {
 	if want := "[userCreated@1 userRenamed@2 commandRefused@2 commandRefused@2]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	if o, _ := s.states.processors[0].streams["user/u"].outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
+	if o, _ := s.states.processors[0].stream("user/u").outcome("4"); o.Refusal == nil || o.Refusal.Slug != aggregate.SlugVersionMismatch {
 		t.Errorf("a create that expects no user was refused with %+v: the version comes before anything else", o.Refusal)
 	}
 }

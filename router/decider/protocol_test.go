@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestProcessorsFollowTheProtocol(t *testing.T) {
 		t.Run(scenario.Name, func(t *testing.T) {
 			for seed := range uint64(200) {
 				synctest.Test(t, func(t *testing.T) {
-					w := newWalk(t, scenario, binary)
+					w := newWalk(t, scenario, binary, seed)
 					for step := range protocol.Walk(scenario, seed) {
 						w.story = append(w.story, step.Text...)
 						if err := w.step(&step); err != nil {
@@ -48,6 +49,10 @@ type walk struct {
 	services [2]*walker
 	topic    uint8 // which of the two topics commands is there
 
+	// luck, if not nil, writes the state stores to disk now and then: then nothing
+	// stays in memory, and a crash loses what was written last.
+	luck *rand.Rand
+
 	log      []eventlog.Record
 	accepted []bool // by the gate, of the log's records
 	heads    map[string]eventlog.Head
@@ -58,6 +63,8 @@ type walk struct {
 // walker is one of two command services.
 type walker struct {
 	folded    int // records of the log
+	states    *StateStore
+	disk      *memDisk // nil for none
 	processor *processor
 	claimed   *claimed // nil before the first claim
 	marked    int
@@ -71,12 +78,16 @@ type sentRecord struct {
 	delivered func(error)
 }
 
-func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary) *walk {
+func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary, seed uint64) *walk {
 	w := &walk{
 		t: t, scenario: scenario, binary: binary,
 		heads: map[string]eventlog.Head{}, records: map[int]*eventlog.Record{0: {}},
 	}
+	if seed%2 == 1 {
+		w.luck = rand.New(rand.NewPCG(seed, 2))
+	}
 	for i := range w.services {
+		w.services[i] = new(walker)
 		w.restart(i)
 	}
 	w.claim(0, 0)
@@ -88,8 +99,35 @@ func (w *walk) restart(who int) {
 	if w.scenario.Handlers[who].New {
 		of = registry
 	}
-	p := newProcessor(of, int(w.scenario.Handlers[who].Remember), slog.New(slog.DiscardHandler))
-	w.services[who] = &walker{processor: p}
+	s := new(walker)
+	remember := int(w.scenario.Handlers[who].Remember)
+	if w.luck == nil {
+		s.states = NewStateStore(nil, of, 1, remember, slog.New(slog.DiscardHandler))
+	} else {
+		if s.disk = newMemDisk(); w.services[who].disk != nil {
+			s.disk = w.services[who].disk.crashed(func(writes int) int { return w.luck.IntN(writes + 1) })
+		}
+		s.states = diskOpened(w.t, of, remember, s.disk, 1)
+	}
+	s.processor = s.states.processors[0]
+	s.folded = int(s.processor.folded.Next())
+	w.services[who] = s
+}
+
+// write writes a state store to disk, perhaps.
+func (w *walk) write(s *walker) {
+	if w.luck == nil || w.luck.IntN(3) > 0 {
+		return
+	}
+	written(w.t, s.states)
+	if w.luck.IntN(4) == 0 {
+		_ = s.disk.Flush()
+	}
+	for _, c := range s.processor.streams {
+		if c.pins == 0 {
+			w.t.Fatalf("stream %s is in memory", c.name)
+		}
+	}
 }
 
 // step does the model's step, and compares.
@@ -130,6 +168,7 @@ func (w *walk) step(step *protocol.Step) error {
 	case protocol.Recreate:
 		w.topic = 1
 	}
+	w.write(w.services[step.Who])
 	return w.compare(step)
 }
 
@@ -184,7 +223,7 @@ func (w *walk) read(s *walker) {
 	if w.binary.Blind && strings.Contains(string(r.Body), newerName) {
 		r.Type = "userNewlyNamed"
 	}
-	s.processor.fold([]eventlog.Record{r})
+	noError(s.processor.fold([]eventlog.Record{r}))
 }
 
 // claim does the work of [Dispatcher.Cleanup] and [Dispatcher.Setup].
@@ -211,7 +250,7 @@ func (w *walk) claim(who, next int) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
 	})
 	s.claimed.maxDeferred = protocol.MaxDeferred
-	s.processor.claim(s.claimed)
+	noError(s.processor.claim(s.claimed))
 }
 
 // drop takes an append out of the air, and returns the append's callback.

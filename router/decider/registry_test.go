@@ -22,8 +22,8 @@ func registryOf(more ...func() aggregate.Command[users.User]) *aggregate.Registr
 }
 
 // nameOf is the name of a user in a state store, "" if there is no such user.
-func nameOf(streams map[string]*stream, name string) users.Name {
-	s := streams[name]
+func nameOf(p *processor, name string) users.Name {
+	s := p.stream(name)
 	if s == nil {
 		return ""
 	}

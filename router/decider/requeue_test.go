@@ -115,7 +115,7 @@ func TestParkedCommandsAreRequeuedInOrder(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	s.drain()
-	if name := nameOf(s.states.processors[0].streams, "user/u"); name != "Eve" {
+	if name := nameOf(s.states.processors[0], "user/u"); name != "Eve" {
 		t.Errorf("the user is called %s", name)
 	}
 }
@@ -136,7 +136,7 @@ func TestDroppedCommandLetsTheRestThrough(t *testing.T) {
 	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if o, _ := s.states.processors[0].streams["user/u"].outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
+	if o, _ := s.states.processors[0].stream("user/u").outcome("2"); o.Refusal == nil || o.Refusal.Slug != "command-dropped" {
 		t.Errorf("the dropped command's outcome is %+v", o)
 	}
 }

@@ -26,7 +26,8 @@ type job struct {
 // speculation is a stream's speculative state: what the stream will be once
 // the appends of the jobs are read back.
 type speculation struct {
-	stream   stream // without outcomes
+	cached   *cachedStream // pinned
+	stream   stream        // without outcomes
 	jobs     []*job
 	deferred int // jobs of deferred commands
 }
@@ -46,14 +47,14 @@ func (sp *speculation) typeOf(commandID string) string {
 
 // speculationOf is a stream's speculation. A new speculation begins with the
 // stream that the state store has.
-func (p *processor) speculationOf(name string) *speculation {
-	sp := p.claimed.speculations[name]
+func (p *processor) speculationOf(c *cachedStream) *speculation {
+	sp := p.claimed.speculations[c.name]
 	if sp == nil {
-		sp = new(speculation)
-		if s := p.streams[name]; s != nil {
-			sp.stream = s.copied()
+		sp = &speculation{cached: p.pin(c.name)}
+		if c.stream != nil {
+			sp.stream = c.stream.copied()
 		}
-		p.claimed.speculations[name] = sp
+		p.claimed.speculations[c.name] = sp
 	}
 	return sp
 }
@@ -84,8 +85,7 @@ func (p *processor) execute(sp *speculation, j *job) {
 	}
 	// The speculation folds the record as the state store will. Only the
 	// outcomes, which are many, stay out: repeats works out their fate.
-	sp.stream.outcomes = nil
-	sp.stream.fold(p.registry, j.record, 1)
+	sp.stream.fold(p.registry, j.record, 0)
 	j.forgets = !j.deferred && sp.stream.deferred == nil
 	if c.retry != nil {
 		j.failed = true // behind the failed appends, and sent with these
@@ -102,9 +102,9 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 		return true
 	}
 	known, behind := false, 0 // the outcomes behind the command's own
-	if s := p.streams[j.envelope.Stream]; s != nil {
-		if i := s.index(j.envelope.ID); i >= 0 {
-			known, behind = true, len(s.outcomes)-1-i
+	if s := sp.cached.stream; s != nil {
+		if n, found := s.index(j.envelope.ID); found {
+			known, behind = true, int(s.outcomes.to-1-n)
 		}
 	}
 	for _, earlier := range sp.jobs {
@@ -125,25 +125,25 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 
 // accepted lets the jobs of a stream go on, after the gate has accepted a
 // record of the stream.
-func (p *processor) accepted(s *stream, r *eventlog.Record) {
+func (p *processor) accepted(c *cachedStream, r *eventlog.Record) {
 	sp := p.claimed.speculations[r.Stream]
 	p.claimed.meter.Decided(sp.typeOf(r.CommandID), r)
 	if sp == nil {
-		p.resume(r.Stream, s)
+		p.resume(c)
 		return
 	}
 	if first := sp.jobs[0]; first.record == nil || first.record.Digest != r.Digest {
-		p.reexecute(sp, s)
+		p.reexecute(sp)
 	}
-	p.advance(r.Stream, sp)
+	p.advance(sp)
 	p.mark()
 }
 
 // reexecute decides all commands of a speculation again, after another
 // writer's record has taken the sequence number of the first.
-func (p *processor) reexecute(sp *speculation, s *stream) {
+func (p *processor) reexecute(sp *speculation) {
 	jobs := sp.jobs
-	*sp = speculation{stream: s.copied()}
+	*sp = speculation{cached: sp.cached, stream: sp.cached.stream.copied()}
 	for _, j := range jobs {
 		if j.deferred {
 			p.claimed.deferred--
@@ -156,18 +156,18 @@ func (p *processor) reexecute(sp *speculation, s *stream) {
 
 // resume goes on with a stream that has no speculation, if the stream's
 // deferred commands may go on.
-func (p *processor) resume(name string, s *stream) {
-	if s.resuming(p.registry) {
-		p.advance(name, p.speculationOf(name))
+func (p *processor) resume(c *cachedStream) {
+	if c.stream.resuming(p.registry) {
+		p.advance(p.speculationOf(c))
 	}
 }
 
 // advance completes the first jobs of a speculation whose commands have their
 // outcome, and executes the deferred commands that may go on, in order, as
 // many as there is room for. A command that is parked again stops the rest.
-func (p *processor) advance(name string, sp *speculation) {
+func (p *processor) advance(sp *speculation) {
 	c := p.claimed
-	for len(sp.jobs) > 0 && p.isDone(sp.jobs[0]) {
+	for len(sp.jobs) > 0 && p.isDone(sp) {
 		p.complete(sp)
 	}
 	for !c.closing && sp.stream.resuming(p.registry) && (c.deferred < c.maxDeferred || sp.deferred == 0) {
@@ -177,7 +177,8 @@ func (p *processor) advance(name string, sp *speculation) {
 		}
 	}
 	if len(sp.jobs) == 0 {
-		delete(c.speculations, name)
+		delete(c.speculations, sp.cached.name)
+		p.unpin(sp.cached)
 	}
 }
 
@@ -196,8 +197,8 @@ func (p *processor) resumeDeferred(sp *speculation, j *job) bool {
 
 // isDone says whether the state store has the outcome of the first job of a
 // speculation.
-func (p *processor) isDone(j *job) bool {
-	s := p.streams[j.envelope.Stream]
+func (p *processor) isDone(sp *speculation) bool {
+	j, s := sp.jobs[0], sp.cached.stream
 	if j.deferred {
 		return !s.resumes(p.registry, j.envelope.ID)
 	}

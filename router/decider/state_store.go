@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,66 +27,96 @@ type Log interface {
 	At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error)
 }
 
-// StateStore is the write side's fold of the whole log, in memory: for each
-// stream the head, the aggregate's state, and the outcomes of the last
-// commands. Each command service has a state store of the whole log, so any
-// command service can answer for any command.
+// StateStore is the write side's fold of the whole log: for each stream the
+// head, the aggregate's state, and the outcomes of the last commands. Each
+// command service has a state store of the whole log, so any command service can
+// answer for any command. The streams are on disk; streams in use are in memory
+// too.
 //
 // The state store reads the log beside Watermill. A fold belongs to no
 // consumer group, acks nothing and retries nothing, so a router has nothing to
 // do for the fold.
 type StateStore struct {
-	// Snapshots, if not nil, spare a restart the fold of the whole log.
-	Snapshots *Snapshots
+	// EventsID is the id of topic events. A store on disk belongs to one log.
+	EventsID string
+	// AcceptShorter removes a store on disk that has more of the log than there
+	// is. Otherwise such a store is a [kafka.ErrShorter].
+	AcceptShorter bool
+	// Disk has the streams. Without a disk, set by [StateStore.KeepOn], all streams
+	// are in memory, and a restart folds the whole log.
+	Disk Disk
 
 	log        Log
 	registry   *aggregate.Registry
 	remember   int // outcomes of a stream
 	logger     *slog.Logger
 	processors []*processor  // by partition
-	started    chan struct{} // closed when the snapshots are read
-	damage     sync.Map      // by partition: why the last read ended, if the partition is damaged
+	started    chan struct{} // closed when the store on disk is open
+	due        chan struct{} // asks for a batch
+	broken     chan error    // why the disk can't be trusted
+	unflushed  bool          // batches since the last flush
+	refusal    atomic.Pointer[error]
+	damage     sync.Map // by partition: why the last read ended, if the partition is damaged
 }
 
 // NewStateStore returns an empty state store of a log with so many partitions.
 // The state store keeps at most remember outcomes of each stream.
 func NewStateStore(log Log, registry *aggregate.Registry, partitions int32, remember int, logger *slog.Logger) *StateStore {
-	ss := &StateStore{log: log, registry: registry, remember: remember, logger: logger, started: make(chan struct{})}
+	ss := &StateStore{log: log, registry: registry, remember: remember, logger: logger, started: make(chan struct{}), due: make(chan struct{}, 1), broken: make(chan error, 1)}
 	for range partitions {
 		ss.processors = append(ss.processors, newProcessor(registry, remember, logger))
 	}
 	return ss
 }
 
+// KeepOn keeps the streams on disk, and about so many bytes of decoded streams in
+// memory. The function stood is told each time that a partition stood still for
+// the disk, and for how long; nil for none. KeepOn comes before all other calls.
+func (ss *StateStore) KeepOn(disk Disk, memory int64, stood func(time.Duration)) {
+	ss.Disk = disk
+	for i, p := range ss.processors {
+		p.disk, p.partition, p.budget = disk, int32(i), int(memory)/len(ss.processors)
+		p.due, p.wakeAt, p.stood = ss.due, max(writeAfter/len(ss.processors), 1), stood
+		p.broken = func(err error) {
+			select {
+			case ss.broken <- err:
+			default:
+			}
+		}
+	}
+}
+
 // Run folds the log as the log grows, until the context ends. While brokers
 // are away, Run waits and tries again. The error is [kafka.ErrOffsetGone] if
 // the log doesn't have the next record, and a [kafka.ErrShorter] too if the
 // state store has folded records that the log has lost: then the state store is
-// wrong. The error is [kafka.ErrShorter] if a snapshot has more of the log than
-// there is.
+// wrong. The error is [kafka.ErrShorter] if the store on disk has more of the log
+// than there is. Other errors say that the disk can't be trusted.
 func (ss *StateStore) Run(ctx context.Context) error {
-	if ss.Snapshots != nil {
-		began := time.Now()
-		records, err := ss.restore(ctx)
-		if errors.Is(err, kafka.ErrShorter) {
+	if ss.Disk != nil {
+		if err := ss.open(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // the context has ended
+			}
 			return err
 		}
-		if err != nil {
-			return nil //nolint:nilerr // the context has ended
-		}
-		if records > 0 {
-			ss.logger.Info("state store restored from its snapshots", "records", records, "after", time.Since(began).Round(time.Millisecond).String())
+		if folded := ss.Stats().Folded; folded > 0 {
+			ss.logger.Info("opened the state store", "records", folded)
 		}
 	}
 	close(ss.started)
-	folds, ctx := errgroup.WithContext(ctx)
-	if ss.Snapshots != nil {
-		folds.Go(func() error { ss.saveDue(ctx); return nil })
+	folds, folding := errgroup.WithContext(ctx)
+	if ss.Disk != nil {
+		folds.Go(func() error { return ss.writeBack(folding) })
 	}
 	for partition := range ss.processors {
-		folds.Go(func() error { return ss.follow(ctx, int32(partition)) })
+		folds.Go(func() error { return ss.follow(folding, int32(partition)) })
 	}
-	return folds.Wait()
+	err := folds.Wait()
+	if ss.Disk != nil && err == nil {
+		ss.writeLast()
+	}
+	return err
 }
 
 func (ss *StateStore) follow(ctx context.Context, partition int32) error {
@@ -97,10 +128,17 @@ func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 	}
 	for try := 0; ; try++ {
 		from := p.folded.Next()
+		var broken error
 		err := ss.log.Follow(ctx, partition, from, func(records []eventlog.Record) error {
-			p.fold(records)
-			return nil
+			if err := p.awaitRoom(ctx); err != nil {
+				return err
+			}
+			broken = p.fold(records)
+			return broken
 		})
+		if broken != nil {
+			return broken
+		}
 		if errors.Is(err, kafka.ErrDamaged) {
 			ss.damage.Store(partition, err)
 		} else {

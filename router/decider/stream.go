@@ -20,16 +20,14 @@ type stream struct {
 	decided eventlog.CommandPosition
 	// decidedBefore has the same position for each earlier topic commands, if
 	// the topic was deleted and created again. Few streams have any.
-	decidedBefore []eventlog.CommandPosition
-	// outcomes are the last outcomes, in the order of each command's first
-	// outcome.
-	outcomes []Outcome
-	// outcomeIndex has the index of each outcome by command id. There is an
-	// index only while deferred commands make the stream remember more outcomes
-	// than usual.
-	outcomeIndex map[string]int
+	decidedBefore  []eventlog.CommandPosition
+	earlierChanged bool // decidedBefore, since the last batch
+	// outcomes are the last outcomes.
+	outcomes remembered
 	// deferred are the parked command and the commands behind, nil for none.
-	deferred *deferredQueue
+	// The deferred commands have numbers on disk, and deferredEnd is the next.
+	deferred    *deferredQueue
+	deferredEnd uint64
 	// parked says that the first deferred command waits for an operator.
 	parked bool
 	// unreadable is the reason why this binary can't read the stream, or nil.
@@ -122,52 +120,52 @@ func applySafely(registry *aggregate.Registry, state any, name string, event agg
 // record, and only the id says that the command is decided, until a later
 // command of the stream has moved the last decided position.
 func (s *stream) remember(o Outcome, limit int) {
-	if s.outcomeIndex == nil && s.deferred != nil && len(s.outcomes) > limit {
-		s.outcomeIndex = make(map[string]int, 2*len(s.outcomes))
-		for i := range s.outcomes {
-			s.outcomeIndex[s.outcomes[i].CommandID] = i
-		}
-	}
-	if i := s.index(o.CommandID); i >= 0 {
-		s.outcomes[i] = o // a deferred command has ended, or is parked again
+	if limit == 0 { // a speculation
 		return
 	}
-	if excess := len(s.outcomes) + 1 - limit; s.deferred == nil && excess > 0 {
-		if excess == 1 {
-			s.outcomes = slices.Delete(s.outcomes, 0, 1)
-		} else { // deferred commands have let the outcomes grow
-			s.outcomes = slices.Clone(s.outcomes[excess:])
-		}
-		s.outcomeIndex = nil
+	if n, found := s.index(o.CommandID); found {
+		s.outcomes.replace(n, o) // a deferred command has ended, or is parked again
+		return
 	}
-	s.outcomes = append(s.outcomes, o)
-	if s.outcomeIndex != nil {
-		s.outcomeIndex[o.CommandID] = len(s.outcomes) - 1
+	s.outcomes.add(o)
+	if s.deferred == nil {
+		s.outcomes.keep(limit)
 	}
 }
 
 // knows reports whether a command has an outcome. A command that repeats an id
 // has the outcome of the first command with the id.
 func (s *stream) knows(commandID string, at eventlog.CommandPosition) bool {
-	return s != nil && (s.hasDecided(at) || s.index(commandID) >= 0)
+	if s == nil {
+		return false
+	}
+	if s.hasDecided(at) {
+		return true
+	}
+	_, found := s.index(commandID)
+	return found
 }
 
 // outcome returns the outcome of a command, if the stream remembers the outcome.
-func (s *stream) outcome(commandID string) (Outcome, bool) {
-	if i := s.index(commandID); i >= 0 {
-		return s.outcomes[i], true
+func (s *stream) outcome(commandID string) (o Outcome, found bool) {
+	if s == nil {
+		return o, false
 	}
-	return Outcome{}, false
+	n, found := s.index(commandID)
+	if !found {
+		return o, false
+	}
+	return *s.outcomes.at(n), true
 }
 
-func (s *stream) index(commandID string) int {
-	if s.outcomeIndex != nil {
-		if i, ok := s.outcomeIndex[commandID]; ok {
-			return i
-		}
-		return -1
+// index is the number of a command's outcome. The block that may have the
+// outcome must be in memory: see [processor.require].
+func (s *stream) index(commandID string) (n uint64, found bool) {
+	n, found, missing := s.outcomes.find(commandID)
+	if missing != nil {
+		panic(fmt.Sprintf("outcomes of command %q were not read from disk", commandID))
 	}
-	return slices.IndexFunc(s.outcomes, func(o Outcome) bool { return o.CommandID == commandID })
+	return n, found
 }
 
 // moveTo moves the last decided position. The position never goes back: a late
@@ -180,6 +178,7 @@ func (s *stream) moveTo(at eventlog.CommandPosition) {
 		// Not in place: speculations share the slice.
 		s.decidedBefore = slices.DeleteFunc(slices.Clone(s.decidedBefore), func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID })
 		s.decidedBefore = append(s.decidedBefore, was)
+		s.earlierChanged = true
 	}
 	s.decided = at
 }

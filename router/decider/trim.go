@@ -52,7 +52,11 @@ func (d *Dispatcher) isDead(envelope eventlog.Envelope, claim *kafka.Claim) bool
 // id has the outcome of the first command with the id.
 func (d *Dispatcher) isDecided(envelope eventlog.Envelope, topicID string) bool {
 	p := d.States.processors[envelope.Partition]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.streams[envelope.Stream].knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
+	c, err := p.hold(envelope.Stream, envelope.ID)
+	if err != nil {
+		p.broken(err)
+		return false
+	}
+	defer p.letGo(c)
+	return c.stream.knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
 }

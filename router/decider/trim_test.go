@@ -66,7 +66,7 @@ func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
 				next := tp.command("renameUser", "u", "Next", "next")
 				log.take(t, p, next)
 				log.landAll(p)
-				if n := len(p.streams["user/u"].outcomes); n != 2 {
+				if n := p.stream("user/u").outcomes.len(); n != 2 {
 					t.Errorf("%d outcomes are remembered, want 2", n)
 				}
 				wantAllDecided(t, log, 2, append(commands, next))

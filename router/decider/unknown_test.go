@@ -249,8 +249,8 @@ func FuzzHostileCommands(f *testing.F) {
 		if s.marked != 3 || len(log.accepted()[stream]) == 0 || len(log.accepted()["user/other"]) < 2 {
 			t.Fatalf("marked %d, and the log has %+v", s.marked, log.records)
 		}
-		for name, st := range s.processor.streams {
-			if st.unreadable != nil || st.parked {
+		for name, c := range s.processor.streams {
+			if st := c.stream; st.unreadable != nil || st.parked {
 				t.Errorf("%s: parked %v, %v", name, st.parked, st.unreadable)
 			}
 		}

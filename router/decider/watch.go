@@ -8,7 +8,10 @@ type waitingFor struct{ stream, commandID string }
 // waiter gets a command's outcomes from the fold. The fold calls tell under
 // the processor's lock, so tell must not wait. The result says whether the
 // waiter wants more outcomes.
-type waiter struct{ tell func(Outcome) (more bool) }
+type waiter struct {
+	tell   func(Outcome) (more bool)
+	cached *cachedStream // pinned
+}
 
 // Watch is a wait for a command's outcomes, without polling.
 type Watch struct {
@@ -47,14 +50,17 @@ func (ss *StateStore) Expect(streamName, commandID string, decided func()) *Watc
 
 func (ss *StateStore) wait(streamName, commandID string, tell func(Outcome) bool) *Watch {
 	p := ss.processorOf(streamName)
-	w := &Watch{processor: p, who: waitingFor{streamName, commandID}, waiter: &waiter{tell}}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.streams[streamName]; s != nil {
-		if o, ok := s.outcome(commandID); ok && !tell(o) {
-			return w
-		}
+	w := &Watch{processor: p, who: waitingFor{streamName, commandID}, waiter: &waiter{tell: tell}}
+	c, err := p.hold(streamName, commandID)
+	if err != nil {
+		p.broken(err) // and nobody tells the waiter
+		return w
 	}
+	defer p.letGo(c)
+	if o, ok := c.stream.outcome(commandID); ok && !tell(o) {
+		return w
+	}
+	w.waiter.cached = p.pin(streamName)
 	p.waiting[w.who] = append(p.waiting[w.who], w.waiter)
 	return w
 }
@@ -63,12 +69,13 @@ func (ss *StateStore) wait(streamName, commandID string, tell func(Outcome) bool
 // outcome.
 func (ss *StateStore) Outcome(streamName, commandID string) (Outcome, bool) {
 	p := ss.processorOf(streamName)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.streams[streamName]; s != nil {
-		return s.outcome(commandID)
+	c, err := p.hold(streamName, commandID)
+	if err != nil {
+		p.broken(err)
+		return Outcome{}, false
 	}
-	return Outcome{}, false
+	defer p.letGo(c)
+	return c.stream.outcome(commandID)
 }
 
 // Waiting counts the waits for outcomes.
@@ -94,13 +101,20 @@ func (w *Watch) Close() bool {
 		return false
 	}
 	p.setWaiting(w.who, slices.Delete(p.waiting[w.who], i, i+1))
+	p.unpin(w.waiter.cached)
 	return true
 }
 
 // tell hands an outcome to all waiters of a command.
 func (p *processor) tell(who waitingFor, o Outcome) {
 	if waiting := p.waiting[who]; len(waiting) > 0 {
-		p.setWaiting(who, slices.DeleteFunc(waiting, func(w *waiter) bool { return !w.tell(o) }))
+		p.setWaiting(who, slices.DeleteFunc(waiting, func(w *waiter) bool {
+			if w.tell(o) {
+				return false
+			}
+			p.unpin(w.cached)
+			return true
+		}))
 	}
 }
 

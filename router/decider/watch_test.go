@@ -54,7 +54,7 @@ func TestThousandsWait(t *testing.T) {
 			if len(p.waiting) != test.commands {
 				t.Errorf("%d commands are waited for, want %d", len(p.waiting), test.commands)
 			}
-			p.fold(records)
+			noError(p.fold(records))
 			if got := runtime.NumGoroutine(); got > goroutines {
 				t.Errorf("%d goroutines more", got-goroutines)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/web"
 )
 
@@ -132,8 +133,18 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	defer k.close(s.Log)
 
+	store, err := statestore.Open(statestore.Options{Dir: s.Config.StateDir(), Memory: int64(s.Config.Handlers.Memory / 2), Log: s.Log})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			s.Log.Warn("close the state store", "error", err)
+		}
+	}()
 	states := decider.NewStateStore(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
-	states.Snapshots = &decider.Snapshots{Dir: s.Config.StateDir(), EventsID: topics.EventsID, AcceptShorter: s.Config.CommandService.AcceptShorter}
+	states.EventsID, states.AcceptShorter = topics.EventsID, s.Config.CommandService.AcceptShorter
+	states.KeepOn(store, int64(s.Config.Handlers.Memory/2), nil)
 	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
 	dispatcher.Commands = k.commands
@@ -182,6 +193,8 @@ func (s *commandService) handle(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-statesDone:
 		statesDone <- nil
+	case <-store.Failed():
+		err = store.Err()
 	case why := <-anew:
 		s.Log.Warn("deciding anew", "reason", why)
 		guard.Refuse(why)

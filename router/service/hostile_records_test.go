@@ -82,7 +82,7 @@ func TestMarkersStopNobody(t *testing.T) {
 	logged := len(all.stderr.String())
 	check(3)
 	// A start doesn't tell of old records that don't count.
-	s.waitForMetrics(all, "millrace_state_ignored_records 1") // the others are below the snapshot
+	s.waitForMetrics(all, "millrace_state_ignored_records 1") // the state store has folded the others
 	if again := strings.Count(all.stderr.String()[logged:], "ignored a message that is no record"); again > 1 {
 		t.Errorf("%d lines after the restart", again)
 	}

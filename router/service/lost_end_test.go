@@ -159,7 +159,7 @@ func TestCommandsMadeAnew(t *testing.T) {
 	}
 }
 
-// Half of topic events is gone, and so are the snapshots: the read models' groups
+// Half of topic events is gone, and so is the state store: the read models' groups
 // prove that the log was longer. Nobody decides, unless an operator says so.
 func TestEventsLoseTheirEnd(t *testing.T) {
 	t.Parallel()
@@ -180,7 +180,9 @@ func TestEventsLoseTheirEnd(t *testing.T) {
 	}
 	dir := s.shared["data_dir"]
 	cutSegments(t, dir, "events", func(size int64) int64 { return size / 2 })
-	removeSnapshots(t, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "state")); err != nil {
+		t.Fatal(err)
+	}
 	s.broker.set = s.broker.set.with(settings{"broker.address": s.broker.at.Broker})
 	s.broker.start()
 	s.commandService.launch()
@@ -192,17 +194,4 @@ func TestEventsLoseTheirEnd(t *testing.T) {
 	}
 	s.commandService.set = s.commandService.set.with(settings{"command_service.accept_shorter_log": "true"})
 	s.commandService.start()
-}
-
-func removeSnapshots(t *testing.T, dir string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".snapshot") {
-			return os.Remove(path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

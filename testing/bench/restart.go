@@ -14,7 +14,7 @@ import (
 )
 
 // restart measures a process with many users: the time from the start until the
-// process is ready, from snapshots of the state store and from the log alone; the
+// process is ready, from the state store on disk and from the log alone; the
 // memory of the state store for a user; and the memory of the idle process.
 func restart(ctx context.Context, b *bench) (rows []row, err error) {
 	err = inFolder(func(dir string) error {
@@ -22,7 +22,7 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		if err != nil {
 			return err
 		}
-		fromSnapshots, restarted, err := startTime(ctx, dir)
+		fromDisk, restarted, err := startTime(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func restart(ctx context.Context, b *bench) (rows []row, err error) {
 		}
 		users := fmt.Sprintf(", %d users", b.users)
 		rows = []row{
-			{"restart from snapshots" + users, fmt.Sprintf("%.2f s", fromSnapshots), fmt.Sprintf("from the log %.2f s", fromLog), fromSnapshots / fromLog, goal{}},
+			{"restart from the state store" + users, fmt.Sprintf("%.2f s", fromDisk), fmt.Sprintf("from the log %.2f s", fromLog), fromDisk / fromLog, goal{}},
 			{"memory of the idle process" + users, megabytes(filled), named("after a restart", megabytes(restarted)), filled / restarted, goal{}},
 			{"memory of the state store a user", fmt.Sprintf("%.0f bytes", (with-without)/float64(b.users)), "", 0, goal{}},
 		}

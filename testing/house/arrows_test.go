@@ -17,7 +17,7 @@ var arrows = []struct {
 	{"router/service", []string{
 		"router/aggregate", "router/config", "router/console", "router/decider", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
 		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
-		"router/telemetry", "router/web", "router/web/guard",
+		"router/statestore", "router/telemetry", "router/web", "router/web/guard",
 	}},
 	{"router/console", []string{
 		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/kafka", "router/operations", "router/projection", "router/readmodel",

@@ -59,7 +59,7 @@ var wrecks = []wreck{
 	}},
 	{kind: "events lose a tail", files: func(w *wreckage, _ string) (string, error) {
 		if w.rng.IntN(2) == 0 {
-			if err := damage.RemoveSnapshots(w.cluster.dir); err != nil {
+			if err := damage.RemoveStates(w.cluster.dir); err != nil {
 				return "", err
 			}
 		}

@@ -148,12 +148,16 @@ func Copy(from, to string) error {
 	})
 }
 
-// RemoveSnapshots removes the snapshots of a command service's state.
-func RemoveSnapshots(dir string) error {
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".snapshot") {
-			return os.Remove(path)
-		}
+// RemoveStates removes the state stores of all command services in a folder.
+func RemoveStates(dir string) error {
+	states, err := filepath.Glob(filepath.Join(dir, "*", "data", "state"))
+	if err != nil {
 		return err
-	})
+	}
+	for _, state := range states {
+		if err := os.RemoveAll(state); err != nil {
+			return err
+		}
+	}
+	return nil
 }

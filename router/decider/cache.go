@@ -1,0 +1,357 @@
+package decider
+
+import (
+	"container/list"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+)
+
+// cachedStream is a stream in memory, decoded. The processor's lock guards all
+// fields.
+//
+// A stream leaves memory only while nobody uses it and all of it is on disk: it
+// is not pinned, has not changed since the last batch, and no batch with it is
+// under way.
+type cachedStream struct {
+	name string
+	// stream is nil if the log has no record of the stream, and while the stream
+	// is not loaded.
+	stream *stream
+	loaded bool
+	// pins counts who uses the stream: takes, folds, look-ups, waiters, and a
+	// speculation.
+	pins int
+	// changed says that the stream has changed since the last batch, and writing
+	// that a batch with the stream is under way.
+	changed, writing bool
+	// frozen says that a batch shares the stream: the next change makes a copy.
+	frozen bool
+	disk   onDisk
+	state  int // bytes of the encoded state
+	size   int // bytes, as far as the cache knows
+
+	unused *list.Element // in processor.unused, nil for a stream that is used
+}
+
+// want is a stream that somebody needs in memory, and with the stream the
+// outcome of a command, "" for none.
+type want struct {
+	cached    *cachedStream
+	commandID string
+}
+
+// cache is the streams of a partition that are in memory. Without a disk, all
+// streams stay in memory.
+type cache struct {
+	disk    Disk // nil for none
+	opened  bool // the disk fits the log
+	budget  int  // bytes
+	streams map[string]*cachedStream
+	unused  *list.List // streams that may leave memory, the last used first
+	changed []*cachedStream
+	writing []frozenStream // the batch under way
+	// wakeAt is the number of changed streams that make a batch due, due asks for
+	// the batch, and room, if not nil, is closed after the batch.
+	wakeAt int
+	due    chan<- struct{}
+	room   chan struct{}
+	stood  func(time.Duration) // told how long the partition stood still, or nil
+	size   int                 // bytes of all streams in memory
+	waits  int                 // bytes of the streams that wait for a batch, or are in a batch
+	hits   int64
+	misses int64
+}
+
+func newCache() cache {
+	return cache{streams: map[string]*cachedStream{}, unused: list.New()}
+}
+
+// stream is a stream in memory, nil for a stream without records.
+func (p *processor) stream(name string) *stream {
+	if c := p.streams[name]; c != nil {
+		return c.stream
+	}
+	return nil
+}
+
+// notOnDisk are the streams in memory that may differ from the disk.
+func (p *processor) notOnDisk() iter.Seq[*cachedStream] {
+	if p.disk == nil {
+		return maps.Values(p.streams)
+	}
+	return func(yield func(*cachedStream) bool) {
+		for _, c := range p.changed {
+			if !yield(c) {
+				return
+			}
+		}
+		for _, f := range p.writing {
+			if !yield(f.cached) {
+				return
+			}
+		}
+	}
+}
+
+// pin keeps a stream in memory. The stream may have to be loaded: see require.
+func (p *processor) pin(name string) *cachedStream {
+	c := p.streams[name]
+	if c == nil {
+		c = &cachedStream{name: name, loaded: p.disk == nil}
+		p.streams[name] = c
+		p.resize(c)
+	}
+	if c.unused != nil {
+		p.unused.Remove(c.unused)
+		c.unused = nil
+	}
+	c.pins++
+	return c
+}
+
+// unpin lets a stream leave memory, unless somebody else needs it there.
+func (p *processor) unpin(c *cachedStream) {
+	c.pins--
+	p.settle(c)
+}
+
+// settle makes a stream that nobody uses ready to leave memory.
+func (p *processor) settle(c *cachedStream) {
+	switch {
+	case c.pins > 0 || c.changed || c.writing || c.unused != nil:
+		return
+	case c.stream == nil:
+		p.evict(c)
+		return
+	case p.disk == nil:
+		return
+	}
+	c.stream.outcomes.drop()
+	p.resize(c)
+	c.unused = p.unused.PushFront(c)
+	for p.size > p.budget && p.unused.Len() > 0 {
+		p.evict(p.unused.Back().Value.(*cachedStream)) //nolint:errcheck // unused has no others
+	}
+}
+
+func (p *processor) evict(c *cachedStream) {
+	if c.unused != nil {
+		p.unused.Remove(c.unused)
+		c.unused = nil
+	}
+	delete(p.streams, c.name)
+	p.size -= c.size
+}
+
+// hold pins a stream, and takes the lock with the stream and the outcome of a
+// command in memory. The caller unpins the stream and releases the lock. After
+// an error the caller has neither the stream nor the lock.
+func (p *processor) hold(name, commandID string) (*cachedStream, error) {
+	p.mu.Lock()
+	c := p.pin(name)
+	if err := p.require([]want{{c, commandID}}); err != nil {
+		p.unpin(c)
+		p.mu.Unlock()
+		return nil, err
+	}
+	return c, nil
+}
+
+// letGo ends a hold.
+func (p *processor) letGo(c *cachedStream) {
+	p.unpin(c)
+	p.mu.Unlock()
+}
+
+// require loads what is missing of pinned streams. The lock is held, but not
+// while the disk is read: on return all is in memory at the same time.
+func (p *processor) require(wants []want) error {
+	if p.disk == nil || !p.opened {
+		return nil
+	}
+	missed := false
+	for {
+		var reads []read
+		for _, w := range wants {
+			if !w.cached.loaded {
+				reads = append(reads, read{cached: w.cached})
+			} else if s := w.cached.stream; s != nil && w.commandID != "" {
+				if _, _, missing := s.outcomes.find(w.commandID); missing != nil {
+					reads = append(reads, read{cached: w.cached, block: missing})
+				}
+			}
+		}
+		if len(reads) == 0 {
+			if !missed {
+				p.hits++
+			}
+			return nil
+		}
+		missed = true
+		reads = slices.CompactFunc(reads, func(a, b read) bool { return a.same(b) })
+		p.misses += int64(len(reads))
+		p.mu.Unlock()
+		err := p.readAll(reads)
+		p.mu.Lock()
+		if err != nil {
+			return err
+		}
+		for i := range reads {
+			if err := p.install(&reads[i]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// resize counts a stream's bytes again.
+func (p *processor) resize(c *cachedStream) {
+	size := c.bytes()
+	p.size += size - c.size
+	if c.changed || c.writing {
+		p.waits += size - c.size
+	}
+	c.size = size
+}
+
+// The sizes are estimates of what the runtime allocates.
+const (
+	cachedBytes  = 400 // a cachedStream with its places in map and list, and a stream
+	outcomeBytes = 200
+	blockBytes   = 120
+)
+
+func (c *cachedStream) bytes() int {
+	size := cachedBytes + 2*len(c.name)
+	if s := c.stream; s != nil {
+		r := &s.outcomes
+		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size()
+	}
+	return size
+}
+
+// read is one look at the disk: for a whole stream, or for a block of outcomes.
+type read struct {
+	cached *cachedStream
+	block  *uint64 // nil for the stream
+
+	stream   *stream // as read, nil for a stream without records
+	state    int
+	disk     onDisk
+	outcomes []Outcome // as read, nil if the block is not there
+}
+
+func (r read) same(as read) bool {
+	return r.cached == as.cached && (r.block == nil) == (as.block == nil) && (r.block == nil || *r.block == *as.block)
+}
+
+// readAll reads from disk. The lock is not held.
+func (p *processor) readAll(reads []read) (err error) {
+	for i := range reads {
+		if r := &reads[i]; r.block != nil {
+			r.outcomes, err = p.readOutcomes(r.cached.name, *r.block)
+		} else {
+			err = p.readWhole(r)
+		}
+		if err != nil {
+			return fmt.Errorf("read stream %q from the state store's disk: %w", reads[i].cached.name, err)
+		}
+	}
+	return nil
+}
+
+func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
+	data, err := p.disk.Get(numberedKey(nil, p.partition, kindOutcomes, name, block))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	return readBlock(data, p.registry, p.partition)
+}
+
+// readWhole reads a stream. While the stream is not loaded, nobody changes the
+// stream, so all its keys fit each other.
+func (p *processor) readWhole(r *read) error {
+	name := r.cached.name
+	data, err := p.disk.Get(streamKey(nil, p.partition, kindStream, name))
+	if err != nil || data == nil {
+		return err
+	}
+	h, err := readStream(data, p.registry, name, p.partition)
+	if err != nil {
+		return err
+	}
+	s := h.stream
+	if h.earlier {
+		if data, err = p.disk.Get(streamKey(nil, p.partition, kindEarlier, name)); err != nil {
+			return err
+		}
+		if s.decidedBefore, err = readEarlier(data); err != nil {
+			return err
+		}
+	}
+	if h.deferred > 0 {
+		if err := p.readQueue(name, s, h.deferred); err != nil {
+			return err
+		}
+	}
+	if err := p.readPrints(name, &s.outcomes); err != nil {
+		return err
+	}
+	r.stream, r.state, r.disk = s, h.state, s.onDisk()
+	return nil
+}
+
+// readQueue reads the deferred commands of a stream.
+func (p *processor) readQueue(name string, s *stream, count uint64) error {
+	from := numberedKey(nil, p.partition, kindDeferred, name, s.deferredEnd-count)
+	to := numberedKey(nil, p.partition, kindDeferred, name, s.deferredEnd)
+	var all []deferredCommand
+	if err := p.disk.Scan(from, to, func(_, value []byte) error {
+		d, err := readDeferred(value)
+		all = append(all, d)
+		return err
+	}); err != nil {
+		return err
+	}
+	if uint64(len(all)) != count {
+		return fmt.Errorf("%w: %d deferred commands of %d", errValue, len(all), count)
+	}
+	s.deferred = newDeferredQueue(all)
+	return nil
+}
+
+// readPrints reads the fingerprints that the stream's value doesn't have.
+func (p *processor) readPrints(name string, r *remembered) error {
+	older := len(r.blocks) - printedBlocks
+	for i := range older {
+		outcomes, err := p.readOutcomes(name, r.firstBlock()+uint64(i))
+		if err != nil {
+			return err
+		}
+		if outcomes == nil {
+			return fmt.Errorf("%w: a block of outcomes is not there", errValue)
+		}
+		r.blocks[i].print(outcomes)
+	}
+	return nil
+}
+
+// install puts into memory what was read, unless somebody else was first. The
+// lock is held again. Nobody has changed the stream on disk meanwhile, because
+// the stream was pinned.
+func (p *processor) install(r *read) error {
+	c := r.cached
+	switch {
+	case r.block == nil && !c.loaded:
+		c.loaded, c.stream, c.state, c.disk = true, r.stream, r.state, r.disk
+	case r.block != nil && r.outcomes != nil:
+		c.stream.outcomes.restore(*r.block, r.outcomes)
+	case r.block != nil && c.stream.outcomes.has(*r.block):
+		return fmt.Errorf("%w: a block of outcomes of stream %q is not there", errValue, c.name)
+	}
+	p.resize(c)
+	return nil
+}
