@@ -273,6 +273,7 @@ func (w *tab) shot(name string) {
 // shotTo keeps a picture of the page's top, down to a height.
 func (w *tab) shotTo(name string, height int) {
 	w.t.Helper()
+	w.settle()
 	ctx, end := context.WithTimeout(w.ctx, patience)
 	defer end()
 	beyond := true
@@ -288,6 +289,14 @@ func (w *tab) shotTo(name string, height int) {
 	}
 	if err != nil {
 		w.t.Errorf("picture %s: %v", name, err)
+	}
+}
+
+// settle waits until no colour changes any more.
+func (w *tab) settle() {
+	w.t.Helper()
+	for deadline := time.Now().Add(3 * time.Second); value[int](w, "document.getAnimations().length") > 0 && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -19,11 +19,11 @@ func TestPicturesOfTheReadme(t *testing.T) {
 	w := open(t, s, "#/overview", wide)
 	time.Sleep(75 * time.Second)
 	w.shotTo("readme-overview", 720)
+	w.dark()
 	w.visit("#/log")
 	w.shows("commandRefused")
 	w.click("button", "Pause")
 	w.run("document.querySelectorAll('.records summary')[2].click()")
 	w.shows("ce_commandhash")
-	w.dark()
 	w.shotTo("readme-log", 720)
 }
