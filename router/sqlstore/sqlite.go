@@ -86,7 +86,7 @@ func openSQLiteFile(ctx context.Context, path string, limits walLimits) (*Store,
 	if err != nil {
 		return nil, err
 	}
-	s.wal, err = startWAL(sqliteDSN(name, sqliteParameters+sqliteFile+"&_busy_timeout="+walBusy), path+"-wal", s.write, limits)
+	s.wal, err = startWAL(sqliteDSN(name, sqliteParameters+sqliteFile+"&_busy_timeout="+walBusy), path+"-wal", s.write, s.read, limits)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

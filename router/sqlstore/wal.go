@@ -17,12 +17,14 @@ type walLimits struct {
 	pages int
 	// bytes is the largest size of the WAL's file. A larger file is cut.
 	bytes int64
+	// rest is the time without commits after which the page caches are freed.
+	rest time.Duration
 }
 
 // sqliteWAL: a checkpoint every 32 MiB, and a file of at most 64 MiB. The file
 // is larger only while a reader keeps its view, or while a transaction writes
 // more.
-var sqliteWAL = walLimits{pages: 8192, bytes: 64 << 20}
+var sqliteWAL = walLimits{pages: 8192, bytes: 64 << 20, rest: 15 * time.Second}
 
 const (
 	// walEvery is the shortest time between two looks at the WAL, and walLast
@@ -42,7 +44,8 @@ const (
 type wal struct {
 	walLimits
 	file    string
-	write   *pool   // the connection of the updates
+	write   *pool // the connection of the updates
+	read    *pool
 	db      *sql.DB // the connection of the checkpoints
 	written chan struct{}
 	cancel  context.CancelFunc
@@ -51,12 +54,12 @@ type wal struct {
 
 // startWAL keeps the WAL of a database small until close. dsn is of a
 // connection for checkpoints.
-func startWAL(dsn, file string, write *pool, limits walLimits) (*wal, error) {
+func startWAL(dsn, file string, write, read *pool, limits walLimits) (*wal, error) {
 	connector, err := sqlitedriver.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	w := &wal{walLimits: limits, file: file, write: write, db: sql.OpenDB(connector), written: make(chan struct{}, 1)}
+	w := &wal{walLimits: limits, file: file, write: write, read: read, db: sql.OpenDB(connector), written: make(chan struct{}, 1)}
 	w.db.SetMaxOpenConns(1)
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
@@ -80,17 +83,23 @@ func (w *wal) close() error {
 }
 
 // run looks at the WAL after commits. As long as the WAL is too large, run looks
-// again without commits: a reader may have kept its view.
+// again without commits: a reader may have kept its view. Some time after the
+// last commit, run frees the page caches.
 func (w *wal) run(ctx context.Context) {
 	pause := walEvery
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
+	var rest <-chan time.Time
 	for large := false; ; {
 		if large {
 			pause = min(2*pause, walLast)
 		} else {
 			select {
 			case <-w.written:
+			case <-rest:
+				w.freeCaches(ctx)
+				rest = nil
+				continue
 			case <-ctx.Done():
 				return
 			}
@@ -103,6 +112,25 @@ func (w *wal) run(ctx context.Context) {
 			return
 		}
 		large = !w.shrink(ctx)
+		rest = time.After(w.rest)
+	}
+}
+
+// freeCaches frees the page caches of the idle connections.
+func (w *wal) freeCaches(ctx context.Context) {
+	for _, db := range []*sql.DB{w.write.DB, w.read.DB, w.db} {
+		var conns []*sql.Conn
+		for range db.Stats().Idle { // each connection once
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				break
+			}
+			conns = append(conns, conn)
+			_, _ = conn.ExecContext(ctx, "PRAGMA shrink_memory") // the next update reports a broken connection
+		}
+		for _, conn := range conns {
+			_ = conn.Close() // back to the pool
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func longRead() (limits walLimits, updates int, reads time.Duration) {
 	if os.Getenv("FULL") != "" {
 		return sqliteWAL, 200_000, 5 * time.Minute
 	}
-	return walLimits{pages: 256, bytes: 2 << 20}, 2000, 0
+	return walLimits{pages: 256, bytes: 2 << 20, rest: time.Hour}, 2000, 0
 }
 
 func walSize(t *testing.T, path string) int64 {
@@ -116,7 +117,7 @@ func sqliteReader(t *testing.T, path string) *Store {
 // short reads.
 func TestTheWALStartsAgainUnderUpdates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "read.db")
-	limits := walLimits{pages: 64, bytes: 1 << 20}
+	limits := walLimits{pages: 64, bytes: 1 << 20, rest: time.Hour}
 	s, err := openSQLiteFile(t.Context(), path, limits)
 	opened(t, s, err)
 	p := people()
@@ -147,4 +148,47 @@ func TestTheWALStartsAgainUnderUpdates(t *testing.T) {
 	}
 	close(stop)
 	<-reading
+}
+
+// freeCaches gives the memory of SQLite's page caches back.
+func TestCachesAreFreed(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("needs Linux's /proc")
+	}
+	limits := sqliteWAL
+	limits.rest = time.Hour
+	s, err := openSQLiteFile(t.Context(), filepath.Join(t.TempDir(), "read.db"), limits)
+	opened(t, s, err)
+	p := people()
+	prepared(t, s, p)
+	for n := range 8 { // 80 MB, of which the cache keeps 32
+		var rows []projection.Row
+		for i := range 10_000 {
+			row := person(fmt.Sprint(n*10_000 + i))
+			row[1] = strings.Repeat("x", 1000)
+			rows = append(rows, row)
+		}
+		put(t, s, p, "person", rows...)
+	}
+	debug.FreeOSMemory()
+	full := resident(t)
+	s.wal.freeCaches(t.Context())
+	if rest := resident(t); rest > full-16<<20 {
+		t.Errorf("%d MiB at first, and %d at rest", full>>20, rest>>20)
+	}
+}
+
+// resident is the resident memory of this process that belongs to no file.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(status), "RssAnon:")
+	var kilobytes int64
+	if _, err := fmt.Sscan(text, &kilobytes); err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
 }
