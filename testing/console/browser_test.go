@@ -22,7 +22,7 @@ import (
 	"github.com/millrace/millrace/router/service/servicetest"
 )
 
-func TestMain(m *testing.M) { servicetest.Main(m, domain) }
+func TestMain(m *testing.M) { servicetest.Main(m, inTrouble(domain)) }
 
 const (
 	// inTarget is set by make test-console, which installs a Chromium.

@@ -41,7 +41,8 @@ export async function show(root, at, signal) {
   };
   await fill();
 
-  let states = '';
+  let states = null;
+  let later = 0;
   const shown = new Map(); // the cards of jobs, by id
   events('/api/read-models/events', {
     signal,
@@ -55,7 +56,11 @@ export async function show(root, at, signal) {
         const cards = jobs.map((j) => shown.get(j.id).element);
         if (cards.some((c, i) => jobsBox.children[i] !== c) || jobsBox.children.length !== cards.length) replace(jobsBox, cards);
         const now = jobs.map((j) => j.id + j.state).join();
-        if (states && now !== states) fill();
+        if (states !== null && now !== states) {
+          fill();
+          clearTimeout(later); // a rebuild makes its generation a moment after its beginning
+          if (jobs.some((j) => j.state === 'running')) later = setTimeout(() => signal.aborted || fill(), 800);
+        }
         states = now;
       },
     },

@@ -80,7 +80,7 @@ const words = { 200: 'Succeeded', 202: 'Accepted', 400: 'Invalid', 500: 'Parked 
 
 function shown(a) {
   const tone = a.status < 300 ? 'ok' : a.status < 500 ? 'warn' : 'bad';
-  const stream = a.stream.split('/');
+  const stream = (a.stream ?? '').split('/');
   const to = `#/streams/${encodeURIComponent(stream[0])}/${encodeURIComponent(stream.slice(1).join('/'))}`;
   return [
     card('Answer',

@@ -127,8 +127,8 @@ function waiting(c, n) {
     h('div.row', badge(`${n}.`, n === 1 ? 'bad' : 'mute'), h('strong', c.type), h('span.mute', `accepted ${ago(c.time)}`), h('span.mono', c.id), copy(c.id)),
     h('p.reason', c.reason),
     c.expectedVersion !== undefined && h('p.mute', `expects version ${c.expectedVersion}`),
-    c.payload === undefined ? h('pre.text', { tabindex: 0 }, c.text || 'empty') : json(c.payload, 'Payload'),
-    c.stack && h('details.more', { open: n === 1 }, h('summary', 'Stack'), h('pre.text', { tabindex: 0, role: 'region', 'aria-label': 'Stack' }, c.stack)));
+    c.payload === undefined ? h('pre.text', { tabindex: 0 }, c.text || 'empty') : json(c.payload, `Payload ${n}`),
+    c.stack && h('details.more', { open: n === 1 }, h('summary', 'Stack'), h('pre.text', { tabindex: 0, role: 'region', 'aria-label': `Stack ${n}` }, c.stack)));
 }
 
 function released(r) {
