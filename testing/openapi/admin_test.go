@@ -1,6 +1,8 @@
 package openapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -136,4 +138,26 @@ func (c *contract) finished(job answer) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	c.t.Errorf("job %d does not end", of.ID)
+}
+
+// A command of the console has the rights of the caller's token, and no others.
+func TestSendWithTheCallersToken(t *testing.T) {
+	t.Parallel()
+	both := sha256.Sum256([]byte("both-horse-battery-staple-correct"))
+	s := start(t, "auth.tokens="+tokens+",both:commands+operate:"+hex.EncodeToString(both[:]))
+	admin := newContract(t, s.Admin, printed(t))
+	for token, want := range map[string]string{adminToken: `"status":403,`, "Bearer both-horse-battery-staple-correct": `"status":200,`} {
+		header := headers("Content-Type", "application/json", "Authorization", token)
+		got := admin.ask(call{"POST", "/api/send", "/api/send", header, `{"command":` + createAlice + `,"wait":10}`, false, 200})
+		if !strings.Contains(got.body, want) || strings.Contains(want, "200") != strings.Contains(got.body, `"step":"visible","readModel":"users"`) {
+			t.Errorf("%s: %s", token, got)
+		}
+	}
+	for header, status := range map[string]int{"": 401, shopToken: 403} {
+		refused := headers("Content-Type", "application/json")
+		if header != "" {
+			refused.Set("Authorization", header)
+		}
+		admin.ask(call{"POST", "/api/send", "/api/send", refused, `{"command":` + createAlice + `}`, false, status})
+	}
 }

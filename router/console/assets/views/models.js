@@ -2,7 +2,7 @@
 
 import { events, get, post } from '../api.js';
 import { badge, card, confirm, empty, loading, notice, pageHead, problem, progress, table, toast } from '../components.js';
-import { h, replace } from '../dom.js';
+import { h, replace, text } from '../dom.js';
 import { ago, count, duration, number, time } from '../format.js';
 
 export async function show(root, at, signal) {
@@ -41,6 +41,8 @@ export async function show(root, at, signal) {
   };
   await fill();
 
+  const earlierBox = h('div.view');
+  const earlierJobs = h('details.more', h('summary', ''), earlierBox);
   let states = null;
   let later = 0;
   const shown = new Map(); // the cards of jobs, by id
@@ -53,8 +55,13 @@ export async function show(root, at, signal) {
           if (shown.has(j.id)) shown.get(j.id).set(j);
           else shown.set(j.id, job(j, signal));
         }
-        const cards = jobs.map((j) => shown.get(j.id).element);
-        if (cards.some((c, i) => jobsBox.children[i] !== c) || jobsBox.children.length !== cards.length) replace(jobsBox, cards);
+        // The jobs that run, and the last that has ended; the others on demand.
+        const ended = jobs.filter((j) => j.state !== 'running');
+        const cards = jobs.filter((j) => j.state === 'running' || j === ended[0]).map((j) => shown.get(j.id).element);
+        const earlier = ended.slice(1);
+        text(earlierJobs.firstChild, count(earlier.length, 'earlier job'));
+        fillWith(earlierBox, earlier.map((j) => shown.get(j.id).element));
+        fillWith(jobsBox, earlier.length > 0 ? [...cards, earlierJobs] : cards);
         const now = jobs.map((j) => j.id + j.state).join();
         if (states !== null && now !== states) {
           fill();
@@ -65,6 +72,11 @@ export async function show(root, at, signal) {
       },
     },
   });
+}
+
+// fillWith puts nodes in a box, unless the box has just these nodes.
+function fillWith(box, nodes) {
+  if (nodes.length !== box.children.length || nodes.some((n, i) => box.children[i] !== n)) replace(box, nodes);
 }
 
 const stateTones = { live: 'ok', building: 'info', ready: 'info', old: 'mute' };
