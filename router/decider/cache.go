@@ -2,6 +2,7 @@ package decider
 
 import (
 	"container/list"
+	"context"
 	"fmt"
 	"iter"
 	"maps"
@@ -204,6 +205,37 @@ func (p *processor) require(wants []want) error {
 				return err
 			}
 		}
+	}
+}
+
+// awaitRoom waits while too many changes wait for a batch. The error is the
+// context's.
+func (p *processor) awaitRoom(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		if p.disk == nil || p.waits <= p.budget/2 && len(p.changed) < maxChanged {
+			p.mu.Unlock()
+			return nil
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		p.wake()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wake asks for a batch at once.
+func (p *processor) wake() {
+	select {
+	case p.due <- struct{}{}:
+	default:
 	}
 }
 

@@ -2,8 +2,11 @@ package decider
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+
+	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
@@ -87,3 +90,81 @@ func decode[T any](r *eventlog.Record) (body T, err error) {
 func (o Outcome) Position() string {
 	return eventlog.EncodePosition(eventlog.Position{o.Partition: o.Offset + 1})
 }
+
+// The bits of the first byte of an outcome on disk.
+const (
+	outcomeKind    = 7 // the bits of the kind
+	outcomeUUID    = 8
+	outcomeHash    = 16
+	outcomeRefused = 32
+)
+
+// appendOutcome writes an outcome. The partition follows from the key.
+func appendOutcome(out []byte, o *Outcome) []byte {
+	flags := byte(o.Kind)
+	id, isUUID := uuidOf(o.CommandID)
+	hash, isHash := hashOf(o.CommandHash)
+	if isUUID {
+		flags |= outcomeUUID
+	}
+	if isHash {
+		flags |= outcomeHash
+	}
+	if o.Refusal != nil {
+		flags |= outcomeRefused
+	}
+	out = append(out, flags)
+	if isUUID {
+		out = append(out, id[:]...)
+	} else {
+		out = appendText(out, o.CommandID)
+	}
+	if isHash {
+		out = append(out, hash[:]...)
+	} else {
+		out = appendText(out, o.CommandHash)
+	}
+	out = binary.AppendUvarint(out, o.Version)
+	out = binary.AppendUvarint(out, uint64(o.Offset))
+	if o.Refusal != nil {
+		out = appendText(appendText(out, o.Refusal.Slug), o.Refusal.Detail)
+	}
+	return out
+}
+
+// uuidOf reads a UUID in its usual form: lower case, with dashes.
+func uuidOf(text string) (id uuid.UUID, ok bool) {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return id, false
+	}
+	return id, unhex(id[:4], text[:8]) && unhex(id[4:6], text[9:13]) && unhex(id[6:8], text[14:18]) &&
+		unhex(id[8:10], text[19:23]) && unhex(id[10:], text[24:])
+}
+
+func hashOf(text string) (hash eventlog.Digest, ok bool) {
+	return hash, len(text) == 2*len(hash) && unhex(hash[:], text)
+}
+
+// unhex reads hexadecimal digits in lower case, so the bytes make the same text
+// again. The text has two digits for each byte of out.
+func unhex(out []byte, text string) bool {
+	for i := range out {
+		high, low := digits[text[2*i]], digits[text[2*i+1]]
+		if high|low > 15 {
+			return false
+		}
+		out[i] = high<<4 | low
+	}
+	return true
+}
+
+// digits has the value of each digit, and 255 for other characters.
+var digits = func() (values [256]byte) {
+	for c := range values {
+		values[c] = 255
+	}
+	for i, c := range "0123456789abcdef" {
+		values[c] = byte(i)
+	}
+	return values
+}()

@@ -120,63 +120,6 @@ func appendPosition(out []byte, p eventlog.CommandPosition) []byte {
 	return binary.AppendUvarint(out, uint64(p.Offset))
 }
 
-const (
-	outcomeKind    = 7 // the bits of the kind
-	outcomeUUID    = 8
-	outcomeHash    = 16
-	outcomeRefused = 32
-)
-
-// appendOutcome writes an outcome. The partition follows from the key.
-func appendOutcome(out []byte, o *Outcome) []byte {
-	flags := byte(o.Kind)
-	id, isUUID := uuidOf(o.CommandID)
-	hash, isHash := hashOf(o.CommandHash)
-	if isUUID {
-		flags |= outcomeUUID
-	}
-	if isHash {
-		flags |= outcomeHash
-	}
-	if o.Refusal != nil {
-		flags |= outcomeRefused
-	}
-	out = append(out, flags)
-	if isUUID {
-		out = append(out, id[:]...)
-	} else {
-		out = appendText(out, o.CommandID)
-	}
-	if isHash {
-		out = append(out, hash[:]...)
-	} else {
-		out = appendText(out, o.CommandHash)
-	}
-	out = binary.AppendUvarint(out, o.Version)
-	out = binary.AppendUvarint(out, uint64(o.Offset))
-	if o.Refusal != nil {
-		out = appendText(appendText(out, o.Refusal.Slug), o.Refusal.Detail)
-	}
-	return out
-}
-
-// uuidOf reads a UUID in its usual form.
-func uuidOf(text string) (id uuid.UUID, ok bool) {
-	if len(text) != 36 || text[14] < '1' || text[14] > '9' { // most other texts
-		return id, false
-	}
-	id, err := uuid.Parse(text)
-	return id, err == nil && id.String() == text
-}
-
-func hashOf(text string) (hash eventlog.Digest, ok bool) {
-	if len(text) != 2*len(hash) {
-		return hash, false
-	}
-	_, err := hex.Decode(hash[:], []byte(text))
-	return hash, err == nil && hash.String() == text
-}
-
 var errValue = errors.New("the value does not have the form that this binary writes")
 
 // streamHead is a stream as its value has the stream. Deferred commands, the

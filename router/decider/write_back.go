@@ -164,37 +164,6 @@ func (p *processor) stoodStill(since time.Time) {
 	}
 }
 
-// awaitRoom waits while too many changes wait for a batch. The error is the
-// context's.
-func (p *processor) awaitRoom(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		if p.disk == nil || p.waits <= p.budget/2 && len(p.changed) < maxChanged {
-			p.mu.Unlock()
-			return nil
-		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room := p.room
-		p.mu.Unlock()
-		p.wake()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// wake asks for a batch at once.
-func (p *processor) wake() {
-	select {
-	case p.due <- struct{}{}:
-	default:
-	}
-}
-
 // writeBack writes batches until the context ends. The error says why the store
 // can't go on.
 func (ss *StateStore) writeBack(ctx context.Context) error {
@@ -243,7 +212,8 @@ func (ss *StateStore) writeLast() {
 // disk takes them. The error says why the changes can't be written at all.
 func (ss *StateStore) writeBatch(ctx context.Context) (written bool, err error) {
 	var cuts []*cut
-	var batch batch
+	batch := &ss.batch
+	batch.reset()
 	for _, p := range ss.processors {
 		c := p.cut()
 		if c == nil {
@@ -304,6 +274,18 @@ type batch struct {
 }
 
 type change struct{ key, value []byte }
+
+// maxBatchRoom bounds the room that is kept for the next batch, in bytes.
+const maxBatchRoom = 4 << 20
+
+// reset makes the batch empty, and keeps the room.
+func (b *batch) reset() {
+	clear(b.changes)
+	b.changes, b.bytes = b.changes[:0], b.bytes[:0]
+	if cap(b.bytes) > maxBatchRoom {
+		*b = batch{}
+	}
+}
 
 func (b *batch) all() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
