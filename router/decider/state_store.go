@@ -114,8 +114,12 @@ func (ss *StateStore) Run(ctx context.Context) error {
 		folds.Go(func() error { return ss.follow(folding, int32(partition)) })
 	}
 	err := folds.Wait()
-	if ss.Disk != nil && err == nil {
+	switch {
+	case ss.Disk == nil:
+	case err == nil:
 		ss.writeLast()
+	case errors.Is(err, errValue):
+		ss.noteDamage(err)
 	}
 	return err
 }

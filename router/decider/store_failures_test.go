@@ -114,3 +114,28 @@ func TestDamagedDisk(t *testing.T) {
 		})
 	}
 }
+
+// A value that is no value ends the state store, and the next start folds anew.
+func TestDamagedValue(t *testing.T) {
+	log, disk := richLog(t), newMemDisk()
+	restarted(t, log, disk, 128, nil)
+	key := string(streamKey(nil, 0, kindStream, "user/u1"))
+	disk.rows[key] = disk.rows[key][:10]
+	ss := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+	ss.EventsID = "id"
+	ss.KeepOn(disk, 1, nil)
+	ended := make(chan error, 1)
+	go func() { ended <- ss.Run(t.Context()) }()
+	if err := ss.CatchUp(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ss.Outcome("user/u1", "c1")
+	if err := <-ended; !errors.Is(err, errValue) {
+		t.Fatalf("the state store ended with %v", err)
+	}
+	ss, said := restarted(t, log, disk, 128, nil)
+	if !strings.Contains(said, "removed the state store on disk") || !strings.Contains(said, "user/u1") {
+		t.Error(said)
+	}
+	wantSame(t, ss.processors[0], folded(t, log.records, 128))
+}

@@ -18,13 +18,14 @@ import (
 // storeMeta says what a store on disk is made of. A store of another log, format
 // or fold is removed, and folded anew.
 type storeMeta struct {
-	Format     int    `json:"format"`     // [storeFormat]
-	Fold       string `json:"fold"`       // of the aggregates, see [aggregate.Registry.FoldVersion]
-	EventsID   string `json:"eventsId"`   // of topic events
-	Partitions int    `json:"partitions"` // of topic events
-	Remember   int    `json:"remember"`   // outcomes that each stream could keep
-	Commands   string `json:"commands"`   // the types that the binary knew, for counts
-	Build      string `json:"build"`      // of the binary
+	Format     int    `json:"format"`           // [storeFormat]
+	Fold       string `json:"fold"`             // of the aggregates, see [aggregate.Registry.FoldVersion]
+	EventsID   string `json:"eventsId"`         // of topic events
+	Partitions int    `json:"partitions"`       // of topic events
+	Remember   int    `json:"remember"`         // outcomes that each stream could keep
+	Commands   string `json:"commands"`         // the types that the binary knew, for counts
+	Build      string `json:"build"`            // of the binary
+	Damage     string `json:"damage,omitempty"` // a value that was no value, found by an earlier process
 }
 
 // partitionMeta says how far a partition is folded.
@@ -133,6 +134,9 @@ func (ss *StateStore) readMeta() (*storeMeta, []partitionMeta, error) {
 	if m.Format != storeFormat {
 		return nil, nil, foldsAnew("its format is %d, and this binary's %d", m.Format, storeFormat)
 	}
+	if m.Damage != "" {
+		return nil, nil, foldsAnew("%s", m.Damage)
+	}
 	for i := range metas {
 		data, err := ss.Disk.Get(keyPrefix(nil, int32(i), kindMeta))
 		if err != nil {
@@ -220,6 +224,18 @@ func (ss *StateStore) writeMeta(ctx context.Context, m storeMeta) error {
 		return err
 	}
 	return ss.insist(ctx, ss.Disk.Flush)
+}
+
+// noteDamage lets the next start remove the store, because a value on disk can't
+// be read.
+func (ss *StateStore) noteDamage(why error) {
+	m := ss.metaNow()
+	m.Damage = why.Error()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := ss.writeMeta(ended, m); err != nil {
+		ss.logger.Error("can't note that the state store is damaged; delete its folder", "error", err)
+	}
 }
 
 // countWaiting counts again which streams wait for another binary: this binary
