@@ -9,7 +9,8 @@
 // # From the command line to the roles
 //
 //   - registered.go: the Domain, and the check of all parts
-//   - run.go: Main, signals, exit codes; collector.go: the garbage collector
+//   - run.go: Main, signals, exit codes; garbage.go, collector.go: the garbage
+//     collector, under load and at rest
 //   - cli.go: the command line; completion.go, version.go, progress.go: the
 //     completion scripts, --version, the progress bar
 //   - serve.go: a process: addresses, roles, start and stop
@@ -37,6 +38,7 @@
 //
 //   - setup.go, health.go: prepare topics and tables; ask /readyz
 //   - log_copy.go: the log with another number of partitions
+//   - state.go: export and import of the state store
 //   - tools.go: the store and the log that a tool works on
 //   - operate.go, parked.go, dead_letters.go: parked commands, dead letters
 //   - read_models.go: a session with store and log; projections_list.go,

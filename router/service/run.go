@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -18,10 +17,8 @@ func Main(d Domain) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go giveBack(ctx)
-	kept := ballast()
-	code := run(d, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
-	runtime.KeepAlive(kept)
-	return code
+	defer boundGarbage()()
+	return run(d, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 }
 
 // The exit codes.
