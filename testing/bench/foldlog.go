@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
@@ -32,6 +35,7 @@ type foldLog struct {
 	heads map[string]eventlog.Head
 	ends  [partitions]int64
 	n     int
+	first int // the first user of fill
 }
 
 func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
@@ -62,15 +66,17 @@ func (l *foldLog) next(of int) *eventlog.Record {
 	if l.n < of {
 		kind = "userCreated"
 	}
-	id := strconv.Itoa(user * 7919 % of) // in no order
+	id := strconv.Itoa(l.first + user*7919%of) // in no order
 	stream := users.Aggregate.Stream(id)
 	head := l.heads[stream]
 	r := &eventlog.Record{
 		Type: kind, Stream: stream, Seq: head.Seq + 1, Prev: head.Digest, Version: head.Version + 1,
-		Time: time.Now(), CommandID: "c-" + strconv.Itoa(l.n), CommandHash: "of no use here",
+		Time: time.Now(), CommandID: uuid.Must(uuid.NewV7()).String(),
 		CommandPosition: eventlog.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: int64(l.n)},
 		Body:            fmt.Appendf(nil, `{"id":%s,"name":"Name %d"}`, id, l.n),
 	}
+	hash := sha256.Sum256(r.Body)
+	r.CommandHash = hex.EncodeToString(hash[:])
 	r.Partition = eventlog.PartitionOf(stream, partitions)
 	r.Offset = l.ends[r.Partition]
 	r.Seal()

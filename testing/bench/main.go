@@ -52,6 +52,7 @@ var measures = []measure{
 	{"reads", 3, reads},
 	{"restart", 1, restart},
 	{"rebuild", 3, rebuild},
+	{"state", 3, state},
 }
 
 func main() {

@@ -20,17 +20,30 @@ func millrace(settings ...string) contender {
 	}}
 }
 
+// shippedBinary is bin/millrace.
+func shippedBinary() (string, error) { return filepath.Abs(filepath.Join("bin", "millrace")) }
+
 // startMillrace starts bin/millrace.
 func startMillrace(ctx context.Context, dir string, settings ...string) (*target, error) {
-	binary, err := filepath.Abs(filepath.Join("bin", "millrace"))
+	binary, err := shippedBinary()
 	if err != nil {
 		return nil, err
 	}
 	return startBuild(ctx, dir, binary, settings...)
 }
 
-// startBuild starts a build of Millrace, from an absolute path.
+// startBuild starts a build of Millrace, from an absolute path, and waits until the
+// process is ready.
 func startBuild(ctx context.Context, dir, binary string, settings ...string) (*target, error) {
+	t, err := startUnready(ctx, dir, binary, settings...)
+	if err != nil {
+		return nil, err
+	}
+	return t, ready(ctx, t.urls["admin"])
+}
+
+// startUnready starts a build of Millrace, and waits for nothing.
+func startUnready(ctx context.Context, dir, binary string, settings ...string) (*target, error) {
 	args := []string{"--set", "log.level=error"}
 	for _, address := range []string{"broker", "command_service", "read_api", "admin"} {
 		args = append(args, "--set", address+".address=localhost:0")
@@ -47,9 +60,6 @@ func startBuild(ctx context.Context, dir, binary string, settings ...string) (*t
 	process, urls, err := startProcess(ctx, dir, "Try:", binary, args...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (make build first)", err)
-	}
-	if err := ready(ctx, urls["admin"]); err != nil {
-		return nil, err
 	}
 	return &target{
 		urls: urls, commands: urls["commands"] + "/commands", queries: urls["queries"], metrics: urls["admin"] + "/metrics",
