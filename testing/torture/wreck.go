@@ -45,7 +45,8 @@ type wreck struct {
 	kind string
 	// files damages the files of the broker while no broker runs, and says how.
 	files func(w *wreckage, copied string) (string, error)
-	// topics damages topics while all runs.
+	// topics damages topics while all runs, or the state store while the broker
+	// runs.
 	topics func(w *wreckage) error
 	// refuses: the services must refuse. Otherwise the services must go on,
 	// unless may is set.
@@ -65,9 +66,17 @@ var wrecks = []wreck{
 		}
 		return damage.Cut(w.rng, w.files(), eventlog.TopicEvents)
 	}, refuses: true},
+	{kind: "the state store is damaged", topics: func(w *wreckage) error {
+		return w.withoutState(func(dir string) error {
+			did, err := damage.State(w.rng, dir)
+			w.say("  %s", did)
+			return err
+		})
+	}},
 	{kind: "commands are deleted", topics: (*wreckage).deleted},
 	{kind: "more partitions", topics: (*wreckage).morePartitions, refuses: true},
 	{kind: "commands are made anew", topics: (*wreckage).anew},
+	{kind: "the state store is gone", topics: func(w *wreckage) error { return w.withoutState(damage.RemoveStates) }},
 	{kind: "commands are an older copy", files: func(w *wreckage, copied string) (string, error) {
 		return "the copy of the round's begin", damage.Older(w.files(), copied, eventlog.TopicCommands)
 	}},

@@ -265,3 +265,35 @@ func (w *wreckage) takesNothing(ctx context.Context) error {
 		return nil
 	})
 }
+
+// deletedNext are the words of a service that ends because a read has found damage
+// in the state store.
+const deletedNext = "will be deleted at the next start"
+
+// withoutState ends the services, damages their state store, and starts the
+// services. A read may find the damage later: then the services end with a line,
+// and their next start folds the log anew.
+func (w *wreckage) withoutState(harm func(dir string) error) error {
+	if err := w.end(w.services, w.rng.IntN(2) == 0); err != nil {
+		return err
+	}
+	if err := errors.Join(harm(w.services.dir), w.services.start()); err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 2*decideIn)
+	defer stop()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for pause(ctx, 200*time.Millisecond) {
+			if log, err := os.ReadFile(w.services.logFile()); w.services.pid() == 0 && err == nil && strings.Contains(string(log[w.logged:]), deletedNext) {
+				_ = w.services.start() // the traffic below fails otherwise
+				return
+			}
+		}
+	}()
+	err := w.traffic(ctx)
+	stop()
+	<-watched
+	return err
+}

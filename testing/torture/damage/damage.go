@@ -148,16 +148,67 @@ func Copy(from, to string) error {
 	})
 }
 
-// RemoveStates removes the state stores of all command services in a folder.
+// RemoveStates removes the state stores of command services, below a folder.
 func RemoveStates(dir string) error {
-	states, err := filepath.Glob(filepath.Join(dir, "*", "data", "state"))
-	if err != nil {
+	return eachState(dir, os.RemoveAll)
+}
+
+// State harms a file of each state store below a folder, and says how: the file is
+// cut, changed, or gone.
+func State(rng *rand.Rand, dir string) (string, error) {
+	var did []string
+	err := eachState(dir, func(state string) error {
+		what, err := harmOne(rng, state)
+		did = append(did, what)
 		return err
+	})
+	if err == nil && len(did) == 0 {
+		err = fmt.Errorf("%w: no state store in %s", ErrNothing, dir)
 	}
-	for _, state := range states {
-		if err := os.RemoveAll(state); err != nil {
+	return strings.Join(did, ", "), err
+}
+
+// eachState does something to the folders of state stores.
+func eachState(dir string, do func(state string) error) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() || entry.Name() != "state" {
 			return err
 		}
+		if err := do(path); err != nil {
+			return err
+		}
+		return fs.SkipDir
+	})
+}
+
+// harmOne harms one of the files with content.
+func harmOne(rng *rand.Rand, dir string) (string, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return "", err
 	}
-	return nil
+	rng.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if len(content) == 0 {
+			continue
+		}
+		at, name := rng.IntN(len(content)), filepath.Base(path)
+		switch rng.IntN(4) {
+		case 0:
+			return fmt.Sprintf("%s cut at byte %d of %d", name, at, len(content)), os.Truncate(path, int64(at))
+		case 1:
+			content[at] ^= 1 << rng.IntN(8)
+			return fmt.Sprintf("a bit of byte %d of %d of %s", at, len(content), name), os.WriteFile(path, content, 0o600)
+		case 2:
+			clear(content[at:])
+			return fmt.Sprintf("zeros from byte %d of %d of %s", at, len(content), name), os.WriteFile(path, content, 0o600)
+		default:
+			return name + " gone", os.Remove(path)
+		}
+	}
+	return "", fmt.Errorf("%w: %s is empty", ErrNothing, dir)
 }

@@ -88,3 +88,36 @@ func TestDamage(t *testing.T) {
 		}
 	}
 }
+
+// A state store has a file less, or a file with other bytes.
+func TestDamagedState(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		dir := t.TempDir()
+		state := filepath.Join(dir, "services", "data", "state")
+		if err := os.MkdirAll(state, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		for name, content := range map[string]string{"LOCK": "", "000004.sst": "xxxxxxxxxx", "MANIFEST-000001": "xxxxxxxxxx"} {
+			if err := os.WriteFile(filepath.Join(state, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		did, err := State(rand.New(rand.NewPCG(seed, 0)), dir)
+		whole := 0
+		for _, name := range []string{"000004.sst", "MANIFEST-000001"} {
+			if content, err := os.ReadFile(filepath.Join(state, name)); err == nil && string(content) == "xxxxxxxxxx" {
+				whole++
+			}
+		}
+		if err != nil || whole != 1 {
+			t.Fatalf("seed %d: %s, %v: %d files are whole", seed, did, err, whole)
+		}
+		if err := RemoveStates(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(state); err == nil {
+			t.Fatal("the state store is still there")
+		}
+	}
+}
