@@ -120,6 +120,28 @@ func (p *processor) open(m *partitionMeta) {
 	p.folded.Set(m.Next)
 }
 
+// Fits returns how many records a store on disk has folded, or the error why this
+// state store would not use the store on disk: [kafka.ErrShorter] if the store has
+// more of the log than there is.
+func (ss *StateStore) Fits(ctx context.Context, disk Disk) (folded int64, err error) {
+	ss.Disk = disk
+	was, metas, err := ss.readMeta()
+	if err != nil {
+		return 0, err
+	}
+	if was == nil {
+		return 0, foldsAnew("it is empty")
+	}
+	now := ss.metaNow()
+	if err := ss.check(ctx, was, &now, metas); err != nil {
+		return 0, err
+	}
+	for _, m := range metas {
+		folded += m.Next
+	}
+	return folded, nil
+}
+
 // readMeta reads what the store on disk says of itself, nil for an empty store.
 func (ss *StateStore) readMeta() (*storeMeta, []partitionMeta, error) {
 	metas := make([]partitionMeta, len(ss.processors))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/kafka/connection"
 	"github.com/millrace/millrace/router/web"
@@ -150,6 +151,9 @@ func (m *Process) adminRoutes(status *modelStatus, c *console.Console) *mux.Rout
 	routes.Handle("/metrics", m.metrics.Handler(m.Log)).Methods(http.MethodGet, http.MethodHead)
 	if status.store != nil {
 		status.routes(routes)
+	}
+	if m.Config.Has(config.CommandService) {
+		routes.HandleFunc(statePath, m.exportState).Methods(http.MethodGet, http.MethodHead)
 	}
 	c.Routes(routes)
 	return routes

@@ -34,6 +34,7 @@ type cli struct {
 	DeadLetters deadLettersCmd `cmd:"" help:"The messages that can't be decoded."`
 	Projections projectionsCmd `cmd:"" help:"The read models."`
 	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or repair them; exit 1 for a difference."`
+	State       stateCmd       `cmd:"" help:"The state store of a command service."`
 	Log         logCmd         `cmd:"" help:"The log."`
 	Setup       setupCmd       `cmd:"" help:"Make or check the topics and the tables, and end. Each role does the same at its start."`
 	Health      healthCmd      `cmd:"" help:"Ask whether the service on this machine is ready; exit 1 if not."`

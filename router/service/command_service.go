@@ -144,7 +144,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	}()
 	states := decider.NewStateStore(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
 	states.EventsID, states.AcceptShorter = topics.EventsID, s.Config.CommandService.AcceptShorter
-	states.KeepOn(store, int64(s.Config.Handlers.Memory/2), nil)
+	states.KeepOn(store, int64(s.Config.Handlers.Memory/2), s.metrics.WriteSide().StoodStill)
 	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
 	dispatcher.Meter = s.metrics.WriteSide()
 	dispatcher.Commands = k.commands
@@ -166,6 +166,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	s.status.Store(&status)
 	s.states.Store(states)
 	s.stats.states.Store(states)
+	s.stats.store.Store(store)
 	s.stats.dispatcher.Store(dispatcher)
 	s.guard.Store(guard)
 
@@ -209,7 +210,11 @@ func (s *commandService) handle(ctx context.Context) error {
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
 	stopStates()
-	return errors.Join(shorter(err), <-statesDone)
+	stopped := <-statesDone
+	if failed := store.Err(); failed != nil {
+		return failed // all other errors follow from this one
+	}
+	return errors.Join(shorter(err), stopped)
 }
 
 // checkLength returns an error if somebody has read more of the log than there

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/readmodel"
+	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/telemetry"
 )
 
@@ -23,6 +24,7 @@ type stats struct {
 	gateway    atomic.Pointer[gateway.Gateway]
 	states     atomic.Pointer[decider.StateStore]
 	dispatcher atomic.Pointer[decider.Dispatcher]
+	store      atomic.Pointer[statestore.Store]
 }
 
 func newMetrics(m *Process, models *modelStatus) *telemetry.Metrics {
@@ -87,6 +89,9 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 		ends := models.ends(ctx)
 		if states != nil {
 			f.State = stateFacts(states.Stats(), ends)
+			if store := m.stats.store.Load(); store != nil {
+				f.Disk = diskFacts(store.Stats())
+			}
 		}
 		if models.store != nil {
 			f.ReadModels = models.facts(ctx, ends)
@@ -99,7 +104,10 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 // stateFacts are the facts of a state store, with the lag behind the ends of the
 // log. Without the ends there is no lag.
 func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
-	facts := &telemetry.State{Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped, Waiting: s.Waiting, Ignored: s.Ignored}
+	facts := &telemetry.State{
+		Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped, Waiting: s.Waiting, Ignored: s.Ignored,
+		Cached: s.Cached, CachedBytes: s.CachedBytes, Unwritten: s.Unwritten, Hits: s.Hits, Misses: s.Misses,
+	}
 	if ends != nil {
 		lag := -s.Folded
 		for _, end := range ends {
@@ -109,6 +117,14 @@ func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
 		facts.Lag = &lag
 	}
 	return facts
+}
+
+// diskFacts are the facts of the state store's disk.
+func diskFacts(s statestore.Stats) *telemetry.StateDisk {
+	return &telemetry.StateDisk{
+		Full: s.Full, Bytes: s.DiskBytes, CacheBytes: s.CacheBytes + s.MemtableBytes, BlockHits: s.Hits, BlockReads: s.Misses,
+		Written: s.Written, Compacted: s.Read, Debt: s.Debt, Levels: s.Levels, Stalls: s.Stalls, Stalled: s.Stalled,
+	}
 }
 
 // facts are the facts of the read models. A read model that the store can't tell

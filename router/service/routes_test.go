@@ -25,7 +25,7 @@ import (
 func routers(t *testing.T) map[string]*mux.Router {
 	t.Helper()
 	type generations = readmodel.Generations // which has a method of its name
-	m := &Process{Service: registeredDomain(t), Log: slog.New(slog.DiscardHandler), health: new(health), kafka: new(kafka.Kafka)}
+	m := &Process{Service: registeredDomain(t), Config: config.Default(), Log: slog.New(slog.DiscardHandler), health: new(health), kafka: new(kafka.Kafka)}
 	status := &modelStatus{Process: m, store: struct{ generations }{}}
 	m.metrics = newMetrics(m, status)
 	m.secure.operators = &guard.Guard{Callers: new(guard.Callers)}

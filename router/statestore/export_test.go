@@ -18,7 +18,7 @@ func importInto(dir string, export []byte, check func(*statestore.Store) error) 
 	if check == nil {
 		check = func(*statestore.Store) error { return nil }
 	}
-	return statestore.Import(statestore.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)}, bytes.NewReader(export), check)
+	return statestore.Import(statestore.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)}, false, bytes.NewReader(export), check)
 }
 
 func exportOf(t *testing.T, s *statestore.Store) []byte {
@@ -57,6 +57,11 @@ func TestExport(t *testing.T) {
 		t.Errorf("an import into a folder with a store: %v", err)
 	}
 	expect(t, s, map[string]string{"a": "not flushed", "b": "2"})
+	check(t, s.Write(changes(map[string]string{"c": "3"})))
+	check(t, s.Flush())
+	check(t, statestore.Import(statestore.Options{Dir: filepath.Join(dir, "new"), Log: slog.New(slog.DiscardHandler)}, true, bytes.NewReader(exportOf(t, s)), func(*statestore.Store) error { return nil }))
+	copied, _ = open(t, filepath.Join(dir, "new"), nil)
+	expect(t, copied, map[string]string{"a": "not flushed", "b": "2", "c": "3"})
 	for _, remains := range []string{"old/exporting", "new/importing", "new/damaged"} {
 		if _, err := os.Stat(filepath.Join(dir, remains)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", remains, err)

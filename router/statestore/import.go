@@ -24,11 +24,11 @@ var (
 // importFolder holds the files of an import until the files are complete.
 const importFolder = "importing"
 
-// Import makes the store of a folder from an export. check looks at the new
-// store before the store takes its place: the error of check ends the import, and
-// leaves the folder without a store. The error is [ErrInUse], [ErrNotEmpty] or
-// [ErrNotExport], the file system's, or check's.
-func Import(o Options, export io.Reader, check func(*Store) error) (err error) {
+// Import makes the store of a folder from an export, and deletes the store that
+// the folder has, if replace is set. check looks at the new store before the new
+// store takes its place. After an error the folder is as before. The error is
+// [ErrInUse], [ErrNotEmpty] or [ErrNotExport], the file system's, or check's.
+func Import(o Options, replace bool, export io.Reader, check func(*Store) error) (err error) {
 	s := newStore(o)
 	if err := s.takeLock(); err != nil {
 		return err
@@ -37,8 +37,10 @@ func Import(o Options, export io.Reader, check func(*Store) error) (err error) {
 	if err := s.removeRemains(); err != nil {
 		return err
 	}
-	if err := s.mustBeEmpty(); err != nil {
-		return err
+	if !replace {
+		if err := s.mustBeEmpty(); err != nil {
+			return err
+		}
 	}
 	dir := s.fs.PathJoin(o.Dir, importFolder)
 	defer func() { err = errors.Join(err, s.fs.RemoveAll(dir)) }()
@@ -62,7 +64,7 @@ func (s *Store) mustBeEmpty() error {
 			return fmt.Errorf("%w in %s", ErrNotEmpty, s.options.Dir)
 		}
 	}
-	return s.removeFiles("an import was not complete")
+	return nil
 }
 
 // checked opens a store whose files have just been extracted.
@@ -77,14 +79,18 @@ func checked(o Options, check func(*Store) error) error {
 	return errors.Join(check(s), s.Close())
 }
 
-// moveFrom moves files into the store's folder. The store is marked meanwhile, so
-// that a killed process leaves no half of a store.
+// moveFrom moves files into the store's folder, in place of the files that are
+// there. The store is marked meanwhile, so that a killed process leaves no half of
+// a store.
 func (s *Store) moveFrom(dir string) error {
 	names, err := s.fs.List(dir)
 	if err != nil {
 		return err
 	}
 	if err := s.failed.setMark("an import was not complete"); err != nil {
+		return err
+	}
+	if err := s.remove(func(name string) bool { return name != "LOCK" && name != markFile && name != importFolder }); err != nil {
 		return err
 	}
 	for _, name := range names {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,6 +18,7 @@ type Facts struct {
 	Gateway    *Gateway
 	Processors *Processors
 	State      *State
+	Disk       *StateDisk
 	ReadModels []ReadModel
 }
 
@@ -37,6 +39,27 @@ type State struct {
 	Stopped  int    // streams with a record that this binary can't read
 	Waiting  int    // streams whose first deferred command waits for another binary
 	Ignored  int    // records that don't count
+
+	Cached      int   // streams in memory
+	CachedBytes int   // their memory, an estimate
+	Unwritten   int   // streams whose changes are not on disk yet
+	Hits        int64 // looks for streams that found all in memory
+	Misses      int64 // reads of streams, or of older outcomes, from disk
+}
+
+// StateDisk has the numbers of the state store's disk.
+type StateDisk struct {
+	Full       bool
+	Bytes      int64 // of all files
+	CacheBytes int64 // memory of the block cache and the memtables
+	BlockHits  int64 // blocks found in the block cache
+	BlockReads int64 // blocks read from disk
+	Written    int64 // bytes written by flushes and compactions
+	Compacted  int64 // bytes read by compactions
+	Debt       int64 // bytes that compactions have yet to write
+	Levels     int   // tables that a read may look into
+	Stalls     int64 // writes that waited for compactions
+	Stalled    time.Duration
 }
 
 // ReadModel has the numbers of one read model in the store.
@@ -61,6 +84,15 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("millrace_"+name, help, labels, nil)
 }
 
+// totals are the facts that only grow while the process runs.
+var totals = map[*prometheus.Desc]bool{}
+
+func total(name, help string) *prometheus.Desc {
+	desc := gauge(name, help)
+	totals[desc] = true
+	return desc
+}
+
 var (
 	ready               = gauge("ready", "Whether a check of /readyz passes (1) or not (0).", "check")
 	inFlight            = gauge("gateway_in_flight_commands", "Commands on their way to Kafka.")
@@ -77,6 +109,22 @@ var (
 	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
 	stateWaiting        = gauge("state_waiting_streams", "Streams whose commands wait for a binary that knows the first command's type, or the stream's events.")
 	stateIgnored        = gauge("state_ignored_records", "Records of the log that don't count, as this process has folded since its start: messages that are no records, and records that came too late.")
+	stateCached         = gauge("state_cached_streams", "Streams of the state store in memory.")
+	stateCachedBytes    = gauge("state_cached_bytes", "Memory of the streams in memory, an estimate.")
+	stateUnwritten      = gauge("state_unwritten_streams", "Streams whose changes are not on disk yet.")
+	stateHits           = total("state_cache_hits_total", "Looks for streams that found all in memory.")
+	stateMisses         = total("state_cache_misses_total", "Reads of a stream, or of older outcomes, from the state store's disk.")
+	diskFull            = gauge("state_disk_full", "Whether the state store's disk is full (1): commands are refused.")
+	diskBytes           = gauge("state_disk_bytes", "Size of the state store's files.")
+	diskCache           = gauge("state_disk_cache_bytes", "Memory of the state store's block cache and memtables.")
+	diskBlockHits       = total("state_disk_block_hits_total", "Blocks of the state store's files found in the block cache.")
+	diskBlockReads      = total("state_disk_block_reads_total", "Blocks read from the state store's files.")
+	diskWritten         = total("state_disk_written_bytes_total", "Bytes that the state store has written to its files, compactions included.")
+	diskCompacted       = total("state_disk_compacted_bytes_total", "Bytes that compactions of the state store have read.")
+	diskDebt            = gauge("state_disk_compaction_debt_bytes", "Bytes that compactions of the state store have yet to write.")
+	diskLevels          = gauge("state_disk_levels", "Tables that a read of the state store may look into.")
+	diskStalls          = total("state_disk_stalls_total", "Batches of the state store that waited for flushes or compactions.")
+	diskStalled         = total("state_disk_stalled_seconds_total", "How long batches of the state store have waited for flushes or compactions.")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
@@ -85,7 +133,8 @@ var (
 	allFacts            = []*prometheus.Desc{
 		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
 		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
-		stateIgnored,
+		stateIgnored, stateCached, stateCachedBytes, stateUnwritten, stateHits, stateMisses,
+		diskFull, diskBytes, diskCache, diskBlockHits, diskBlockReads, diskWritten, diskCompacted, diskDebt, diskLevels, diskStalls, diskStalled,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -107,7 +156,11 @@ func (c *factCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	for _, f := range c.facts(ctx).list() {
-		metrics <- prometheus.MustNewConstMetric(f.desc, prometheus.GaugeValue, f.value, f.of...)
+		kind := prometheus.GaugeValue
+		if totals[f.desc] {
+			kind = prometheus.CounterValue
+		}
+		metrics <- prometheus.MustNewConstMetric(f.desc, kind, f.value, f.of...)
 	}
 }
 
@@ -138,9 +191,17 @@ func (f Facts) list() (all []fact) {
 		add(stateStopped, float64(s.Stopped))
 		add(stateWaiting, float64(s.Waiting))
 		add(stateIgnored, float64(s.Ignored))
+		add(stateCached, float64(s.Cached))
+		add(stateCachedBytes, float64(s.CachedBytes))
+		add(stateUnwritten, float64(s.Unwritten))
+		add(stateHits, float64(s.Hits))
+		add(stateMisses, float64(s.Misses))
 		if s.Lag != nil {
 			add(stateLag, float64(*s.Lag))
 		}
+	}
+	if d := f.Disk; d != nil {
+		all = append(all, d.list()...)
 	}
 	for _, m := range f.ReadModels {
 		add(modelGeneration, float64(m.Generation), m.Name)
@@ -156,4 +217,17 @@ func (f Facts) list() (all []fact) {
 		}
 	}
 	return all
+}
+
+func (d *StateDisk) list() []fact {
+	full := 0.0
+	if d.Full {
+		full = 1
+	}
+	return []fact{
+		{diskFull, full, nil}, {diskBytes, float64(d.Bytes), nil}, {diskCache, float64(d.CacheBytes), nil},
+		{diskBlockHits, float64(d.BlockHits), nil}, {diskBlockReads, float64(d.BlockReads), nil},
+		{diskWritten, float64(d.Written), nil}, {diskCompacted, float64(d.Compacted), nil}, {diskDebt, float64(d.Debt), nil},
+		{diskLevels, float64(d.Levels), nil}, {diskStalls, float64(d.Stalls), nil}, {diskStalled, d.Stalled.Seconds(), nil},
+	}
 }

@@ -25,7 +25,8 @@ func everything(context.Context) Facts {
 		Ready:      map[string]bool{"kafka": true, "store": false},
 		Gateway:    &Gateway{InFlight: 1, MaxInFlight: 2, Undecided: 3, MaxUndecided: 4},
 		Processors: &Processors{Partitions: 12, Commands: 5},
-		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8, Ignored: 4},
+		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8, Ignored: 4, Cached: 9, Unwritten: 10, Hits: 11, Misses: 12},
+		Disk:       &StateDisk{Full: true, Bytes: 13, Written: 14, Debt: 15, Stalls: 16, Stalled: 1500 * time.Millisecond},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -79,6 +80,9 @@ func TestFacts(t *testing.T) {
 		`millrace_processor_partitions 12`, `millrace_processor_commands 5`,
 		`millrace_state_streams 6`, `millrace_state_outcomes 7`, `millrace_state_lag_records 3`,
 		`millrace_state_parked_streams 1`, `millrace_state_deferred_commands 2`, `millrace_state_stopped_streams 1`, `millrace_state_waiting_streams 8`, `millrace_state_ignored_records 4`,
+		`millrace_state_cached_streams 9`, `millrace_state_unwritten_streams 10`, `millrace_state_cache_hits_total 11`, `millrace_state_cache_misses_total 12`,
+		`# TYPE millrace_state_cache_hits_total counter`, `millrace_state_disk_full 1`, `millrace_state_disk_bytes 13`, `millrace_state_disk_written_bytes_total 14`,
+		`millrace_state_disk_compaction_debt_bytes 15`, `millrace_state_disk_stalls_total 16`, `millrace_state_disk_stalled_seconds_total 1.5`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,
 		`millrace_read_model_parked_streams{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,

@@ -17,6 +17,7 @@ type WriteSide struct {
 	appended    prometheus.Histogram
 	failed      prometheus.Counter
 	deadLetters prometheus.Counter
+	standstill  prometheus.Histogram
 }
 
 // otherType stands for an unknown command type, such as the type in a record
@@ -68,6 +69,10 @@ func newWriteSide(r prometheus.Registerer, types []string) *WriteSide {
 		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_dead_letters_total", Help: "Messages that can't be decoded, moved to topic dead-letters.",
 		}),
+		standstill: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "millrace_state_standstill_seconds", Buckets: []float64{.00001, .0001, .0005, .001, .0025, .005, .01, .02, .05, .1, .5},
+			Help: "How long a partition stood still, each time that changed streams were frozen for the disk, or became clean.",
+		}),
 	}
 	for _, name := range append(types[:len(types):len(types)], otherType) {
 		w.accepted[name] = accepted.WithLabelValues(name)
@@ -76,7 +81,7 @@ func newWriteSide(r prometheus.Registerer, types []string) *WriteSide {
 			w.decided[name][i] = decided.WithLabelValues(name, outcome)
 		}
 	}
-	r.MustRegister(accepted, decided, w.outcome, w.appended, w.failed, w.deadLetters)
+	r.MustRegister(accepted, decided, w.outcome, w.appended, w.failed, w.deadLetters, w.standstill)
 	return w
 }
 
@@ -110,3 +115,7 @@ func (w *WriteSide) Appended(took time.Duration, err error) {
 
 // DeadLettered counts a dead letter.
 func (w *WriteSide) DeadLettered() { w.deadLetters.Inc() }
+
+// StoodStill measures how long a partition stood still for the state store's
+// disk.
+func (w *WriteSide) StoodStill(took time.Duration) { w.standstill.Observe(took.Seconds()) }
