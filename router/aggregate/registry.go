@@ -34,8 +34,9 @@ var (
 	}
 	reservedSlugs = []string{
 		"certificate-required", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",
-		"insufficient-scope", "internal", "invalid-request", "method-not-allowed", "not-found", "not-parked", "not-scheduled", "overloaded",
-		"too-large", "too-many-requests", "unauthorized", "unavailable", "unsupported-media-type", "version-mismatch",
+		"cross-site", "insufficient-scope", "internal", "invalid-request", "method-not-allowed", "not-found", "not-parked",
+		"not-scheduled", "overloaded", "too-large", "too-many-jobs", "too-many-requests", "unauthorized", "unavailable", "unknown-host",
+		"unsupported-media-type", "version-mismatch",
 	}
 )
 

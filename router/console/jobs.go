@@ -89,7 +89,7 @@ func (j *Jobs) start(kind string, models []string, do func(ctx context.Context, 
 		}
 	}
 	if underWay == maxJobs {
-		return Job{}, &web.Problem{Slug: "busy", Status: http.StatusConflict, Title: "Busy", Detail: "other jobs run; wait for the end of one, or cancel one"}
+		return Job{}, &web.Problem{Slug: "too-many-jobs", Status: http.StatusConflict, Title: "Too many jobs", Detail: "other jobs run; wait for the end of one, or cancel one"}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	j.last++

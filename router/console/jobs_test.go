@@ -98,7 +98,7 @@ func TestJobsHaveLimits(t *testing.T) {
 		}
 	}
 	var problem *web.Problem
-	if _, err := j.start("rebuild", nil, long); !errors.As(err, &problem) || problem.Slug != "busy" || problem.Status != 409 {
+	if _, err := j.start("rebuild", nil, long); !errors.As(err, &problem) || problem.Slug != "too-many-jobs" || problem.Status != 409 {
 		t.Errorf("one job too many: %v", err)
 	}
 	j.Close()
