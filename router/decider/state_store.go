@@ -51,6 +51,7 @@ type StateStore struct {
 	remember   int // outcomes of a stream
 	logger     *slog.Logger
 	processors []*processor  // by partition
+	folds      []int32       // the partitions that Run folds
 	started    chan struct{} // closed when the store on disk is open
 	due        chan struct{} // asks for a batch
 	broken     chan error    // why the disk can't be trusted
@@ -64,10 +65,18 @@ type StateStore struct {
 // The state store keeps at most remember outcomes of each stream.
 func NewStateStore(log Log, registry *aggregate.Registry, partitions int32, remember int, logger *slog.Logger) *StateStore {
 	ss := &StateStore{log: log, registry: registry, remember: remember, logger: logger, started: make(chan struct{}), due: make(chan struct{}, 1), broken: make(chan error, 1)}
-	for range partitions {
+	for partition := range partitions {
 		ss.processors = append(ss.processors, newProcessor(registry, remember, logger))
+		ss.folds = append(ss.folds, partition)
 	}
 	return ss
+}
+
+// FoldOnly makes Run fold the partition of one stream alone: the state store
+// then knows the streams of that partition. FoldOnly comes before Run, and is for
+// a state store without a disk.
+func (ss *StateStore) FoldOnly(streamName string) {
+	ss.folds = []int32{eventlog.PartitionOf(streamName, int32(len(ss.processors)))}
 }
 
 // KeepOn keeps the streams on disk, and about so many bytes of decoded streams in
@@ -110,8 +119,8 @@ func (ss *StateStore) Run(ctx context.Context) error {
 	if ss.Disk != nil {
 		folds.Go(func() error { return ss.writeBack(folding) })
 	}
-	for partition := range ss.processors {
-		folds.Go(func() error { return ss.follow(folding, int32(partition)) })
+	for _, partition := range ss.folds {
+		folds.Go(func() error { return ss.follow(folding, partition) })
 	}
 	err := folds.Wait()
 	switch {
@@ -196,19 +205,29 @@ func (ss *StateStore) CatchUp(ctx context.Context, partition int32) error {
 	}
 }
 
+// CatchUpAll is CatchUp for all partitions that Run folds.
+func (ss *StateStore) CatchUpAll(ctx context.Context) error {
+	for _, partition := range ss.folds {
+		if err := ss.CatchUp(ctx, partition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // damageEvery is the time after which CatchUp looks whether the partition can be
 // read at all.
 const damageEvery = time.Second
 
-// Progress counts the records of the log that the state store has folded, and
-// all records that the log has now.
+// Progress counts the records that the state store has folded, and all records
+// that the log has now, in the partitions that Run folds.
 func (ss *StateStore) Progress(ctx context.Context) (folded, all int64, err error) {
-	for i, p := range ss.processors {
-		end, err := ss.log.End(ctx, int32(i))
+	for _, partition := range ss.folds {
+		end, err := ss.log.End(ctx, partition)
 		if err != nil {
 			return 0, 0, err
 		}
-		folded += p.folded.Next()
+		folded += ss.processors[partition].folded.Next()
 		all += end
 	}
 	return folded, all, nil

@@ -18,8 +18,9 @@ type operator struct {
 }
 
 // operate folds the log to the end, shows the progress, and runs a function with
-// the states.
-func operate(in *invocation, do func(context.Context, *operator) error) error {
+// the states. For one stream, operate folds the stream's partition alone; "" is
+// for all streams.
+func operate(in *invocation, stream string, do func(context.Context, *operator) error) error {
 	cfg, err := in.load()
 	if err != nil {
 		return err
@@ -44,6 +45,9 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 	}
 	defer func() { _ = reader.Close() }()
 	states := decider.NewStateStore(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	if stream != "" {
+		states.FoldOnly(stream)
+	}
 	var folding sync.WaitGroup
 	folding.Go(func() {
 		if err := states.Run(ctx); err != nil {
@@ -54,25 +58,17 @@ func operate(in *invocation, do func(context.Context, *operator) error) error {
 		cancel(nil)
 		folding.Wait()
 	}()
-	if err := readLog(ctx, cancel, in.stderr, states, kafka.Partitions); err != nil {
+	if err := readLog(ctx, cancel, in.stderr, states); err != nil {
 		return why(ctx, err)
 	}
 	return do(ctx, &operator{&operations.Parked{States: states, Kafka: kafka, CommandsID: topics.CommandsID}, in.stdout})
 }
 
 // readLog waits until the log is folded, and shows the progress.
-func readLog(ctx context.Context, giveUp context.CancelCauseFunc, stderr io.Writer, states *decider.StateStore, partitions int32) error {
+func readLog(ctx context.Context, giveUp context.CancelCauseFunc, stderr io.Writer, states *decider.StateStore) error {
 	caughtUp, fold := make(chan error, 1), watchStall(ctx, stderr, giveUp)
 	fold.move(0, 1) // at least one record, until the log says how many
-	go func() {
-		for partition := range partitions {
-			if err := states.CatchUp(ctx, partition); err != nil {
-				caughtUp <- err
-				return
-			}
-		}
-		caughtUp <- nil
-	}()
+	go func() { caughtUp <- states.CatchUpAll(ctx) }()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -20,7 +20,7 @@ type parkedListCmd struct{}
 
 // Run lists the streams whose commands wait.
 func (parkedListCmd) Run(in *invocation) error {
-	return operate(in, func(_ context.Context, o *operator) error {
+	return operate(in, "", func(_ context.Context, o *operator) error {
 		parked := o.List()
 		if len(parked) == 0 {
 			fmt.Fprintln(o.stdout, "nothing is parked")
@@ -42,7 +42,7 @@ type parkedShowCmd struct {
 
 // Run shows a parked stream.
 func (c parkedShowCmd) Run(in *invocation) error {
-	return operate(in, func(_ context.Context, o *operator) error {
+	return operate(in, c.Stream, func(_ context.Context, o *operator) error {
 		p, err := o.Stream(c.Stream)
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ type parkedRequeueCmd struct {
 
 // Run requeues a stream, and prints the outcome of the parked command.
 func (c parkedRequeueCmd) Run(in *invocation) error {
-	return operate(in, func(ctx context.Context, o *operator) error {
+	return operate(in, c.Stream, func(ctx context.Context, o *operator) error {
 		return o.released(o.Requeue(ctx, c.Stream))
 	})
 }
@@ -75,7 +75,7 @@ type parkedDropCmd struct {
 
 // Run drops a parked command.
 func (c parkedDropCmd) Run(in *invocation) error {
-	return operate(in, func(ctx context.Context, o *operator) error {
+	return operate(in, c.Stream, func(ctx context.Context, o *operator) error {
 		return o.released(o.Drop(ctx, c.Stream, c.Command))
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +23,9 @@ const (
 	hostileAfter = 2 * time.Second
 	// hostilePace is the pause between two hostile writes, on average.
 	hostilePace = 120 * time.Millisecond
-	// dropTimeout is the longest time until no command of an unknown type waits.
-	dropTimeout = 60 * time.Second
+	// dropTimeout is the longest time until no command of an unknown type waits. A
+	// list folds the whole log, and each drop a partition, beside all clients.
+	dropTimeout = 2 * time.Minute
 	// markersIn is the longest time of a restart, and of a rebuild, behind markers.
 	markersIn = 60 * time.Second
 )
@@ -111,13 +113,18 @@ func (i *intruder) drop(ctx context.Context) error {
 			return nil
 		}
 		var drops sync.WaitGroup
-		for _, p := range all {
-			drops.Go(func() { _, _ = i.cluster.parked(ctx, "drop", p.user, p.command) }) // the list says whether it helped
+		failed := make([]error, len(all))
+		for n, p := range all {
+			drops.Go(func() {
+				if _, err := i.cluster.parked(ctx, "drop", p.user, p.command); err != nil {
+					failed[n] = fmt.Errorf("drop %s: %s", p.user, lastLine(err.Error()))
+				}
+			})
 		}
 		drops.Wait()
 		dropped += len(all)
 		if why = err; err == nil {
-			why = fmt.Errorf("%d hostile streams wait", len(all))
+			why = errors.Join(slices.Insert(failed, 0, fmt.Errorf("%d hostile streams wait", len(all)))...)
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
