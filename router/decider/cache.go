@@ -195,11 +195,8 @@ func (p *processor) require(wants []want) error {
 		reads = slices.CompactFunc(reads, func(a, b read) bool { return a.same(b) })
 		p.misses += int64(len(reads))
 		p.mu.Unlock()
-		err := p.readAll(reads)
+		p.readAll(reads)
 		p.mu.Lock()
-		if err != nil {
-			return err
-		}
 		for i := range reads {
 			if err := p.install(&reads[i]); err != nil {
 				return err
@@ -274,6 +271,7 @@ type read struct {
 	state    int
 	disk     onDisk
 	outcomes []Outcome // as read, nil if the block is not there
+	err      error
 }
 
 func (r read) same(as read) bool {
@@ -281,18 +279,14 @@ func (r read) same(as read) bool {
 }
 
 // readAll reads from disk. The lock is not held.
-func (p *processor) readAll(reads []read) (err error) {
+func (p *processor) readAll(reads []read) {
 	for i := range reads {
 		if r := &reads[i]; r.block != nil {
-			r.outcomes, err = p.readOutcomes(r.cached.name, *r.block)
+			r.outcomes, r.err = p.readOutcomes(r.cached.name, *r.block)
 		} else {
-			err = p.readWhole(r)
-		}
-		if err != nil {
-			return fmt.Errorf("read stream %q from the state store's disk: %w", reads[i].cached.name, err)
+			r.err = p.readWhole(r)
 		}
 	}
-	return nil
 }
 
 func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
@@ -304,7 +298,9 @@ func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
 }
 
 // readWhole reads a stream. While the stream is not loaded, nobody changes the
-// stream, so all its keys fit each other.
+// stream, so all its keys fit each other. If somebody else is first to load the
+// stream, a batch may come between two keys, and nobody needs the result: see
+// install.
 func (p *processor) readWhole(r *read) error {
 	name := r.cached.name
 	data, err := p.disk.Get(streamKey(nil, p.partition, kindStream, name))
@@ -371,18 +367,23 @@ func (p *processor) readPrints(name string, r *remembered) error {
 	return nil
 }
 
-// install puts into memory what was read, unless somebody else was first. The
-// lock is held again. Nobody has changed the stream on disk meanwhile, because
-// the stream was pinned.
+// install puts into memory what was read, unless somebody else was first: then
+// what was read, and the error, may be of a stream that has changed since. The
+// lock is held again. As long as nobody was first, nobody has changed the stream
+// on disk, because the stream was pinned.
 func (p *processor) install(r *read) error {
 	c := r.cached
 	switch {
-	case r.block == nil && !c.loaded:
+	case r.block == nil && c.loaded, r.block != nil && !c.stream.outcomes.lacks(*r.block):
+		return nil
+	case r.err != nil:
+		return fmt.Errorf("read stream %q from the state store's disk: %w", c.name, r.err)
+	case r.block == nil:
 		c.loaded, c.stream, c.state, c.disk = true, r.stream, r.state, r.disk
-	case r.block != nil && r.outcomes != nil:
-		c.stream.outcomes.restore(*r.block, r.outcomes)
-	case r.block != nil && c.stream.outcomes.has(*r.block):
+	case r.outcomes == nil:
 		return fmt.Errorf("%w: a block of outcomes of stream %q is not there", errValue, c.name)
+	default:
+		c.stream.outcomes.restore(*r.block, r.outcomes)
 	}
 	p.resize(c)
 	return nil

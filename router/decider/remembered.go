@@ -189,14 +189,16 @@ func (r *remembered) has(number uint64) bool {
 	return first <= number && number-first < uint64(len(r.blocks))
 }
 
+// lacks says whether a block of this number is remembered, and on disk only.
+func (r *remembered) lacks(number uint64) bool {
+	return r.has(number) && r.blocks[number-r.firstBlock()].outcomes == nil
+}
+
 // restore puts a block that was read from disk in its place, unless the block is
 // in memory again, or forgotten.
 func (r *remembered) restore(number uint64, outcomes []Outcome) {
-	if !r.has(number) {
-		return
-	}
-	if block := r.blocks[number-r.firstBlock()]; block.outcomes == nil {
-		block.outcomes = outcomes
+	if r.lacks(number) {
+		r.blocks[number-r.firstBlock()].outcomes = outcomes
 		r.loaded++
 	}
 }

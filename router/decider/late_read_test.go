@@ -1,0 +1,54 @@
+package decider
+
+import "testing"
+
+// hookedDisk calls a function once, before a scan.
+type hookedDisk struct {
+	Disk
+	beforeScan func()
+}
+
+func (d *hookedDisk) Scan(from, to []byte, fn func(key, value []byte) error) error {
+	if do := d.beforeScan; do != nil {
+		d.beforeScan = nil
+		do()
+	}
+	return d.Disk.Scan(from, to, fn)
+}
+
+// A look-up that reads a stream from disk finds the keys of two moments if the
+// fold loads, changes and writes the stream meanwhile. The look-up then takes
+// the stream of the fold, and the store is not damaged.
+func TestLookUpWhileTheFoldWrites(t *testing.T) {
+	mended := withBrokenRule(t)
+	p, log := slowProcessor(t, 128)
+	tp := new(topic)
+	log.take(t, p, tp.command("createUser", "u", "Ann", "one"), tp.command("breakUser", "u", "Bob", "two"), tp.command("renameUser", "u", "Cid", "three"))
+	log.landAll(p)
+	parked := len(log.records)
+	*mended = true
+	log.take(t, p, tp.command("requeueParked", "u", "", "four"))
+	log.landAll(p)
+
+	disk := &hookedDisk{Disk: newMemDisk()}
+	before := diskOpened(t, registry, 128, disk, 10_000)
+	noError(before.processors[0].fold(log.records[:parked]))
+	written(t, before)
+	after := diskOpened(t, registry, 128, disk, 10_000)
+	disk.beforeScan = func() {
+		noError(after.processors[0].fold(log.records[parked:]))
+		written(t, after)
+	}
+	o, known := after.Outcome("user/u", "three")
+	if disk.beforeScan != nil {
+		t.Fatal("the look-up read no deferred commands")
+	}
+	if !known || o.Kind != Succeeded {
+		t.Errorf("the outcome is %+v, %v", o, known)
+	}
+	select {
+	case err := <-after.broken:
+		t.Errorf("the disk is said to be broken: %v", err)
+	default:
+	}
+}
