@@ -381,7 +381,9 @@ func (p *processor) install(r *read) error {
 	case r.block == nil:
 		c.loaded, c.stream, c.state, c.disk = true, r.stream, r.state, r.disk
 	case r.outcomes == nil:
-		return fmt.Errorf("%w: a block of outcomes of stream %q is not there", errValue, c.name)
+		o := &c.stream.outcomes // the numbers say whether a batch could have removed the block
+		return fmt.Errorf("%w: block %d of outcomes of stream %q is not there; the stream has outcomes %d to %d, and on disk blocks from %d on (changed %t, writing %t)",
+			errValue, *r.block, c.name, o.from, o.to, c.disk.firstBlock, c.changed, c.writing)
 	default:
 		c.stream.outcomes.restore(*r.block, r.outcomes)
 	}

@@ -1,6 +1,10 @@
 package decider
 
-import "testing"
+import (
+	"errors"
+	"strings"
+	"testing"
+)
 
 // hookedDisk calls a function once, before a scan.
 type hookedDisk struct {
@@ -50,5 +54,36 @@ func TestLookUpWhileTheFoldWrites(t *testing.T) {
 	case err := <-after.broken:
 		t.Errorf("the disk is said to be broken: %v", err)
 	default:
+	}
+}
+
+// A block of outcomes that is not on disk is damage, and the error has the
+// numbers that say whether a batch could have removed the block.
+func TestLostBlock(t *testing.T) {
+	t.Parallel()
+	log := newFakeLog()
+	s := serve(t, log)
+	s.take(manyCommands(1, 40)...)
+	s.drain()
+	s.stop()
+	disk := newMemDisk()
+	before := diskOpened(t, registry, 128, disk, 10_000)
+	noError(before.processors[0].fold(log.records))
+	written(t, before)
+	delete(disk.rows, string(numberedKey(nil, 0, kindOutcomes, "user/u0", 1)))
+	after := diskOpened(t, registry, 128, disk, 10_000)
+	if _, known := after.Outcome("user/u0", "c3"); !known {
+		t.Error("the outcome of a block that is there is unknown")
+	}
+	if _, known := after.Outcome("user/u0", "c20"); known {
+		t.Error("an outcome is known, and not on disk")
+	}
+	select {
+	case err := <-after.broken:
+		if !errors.Is(err, errValue) || !strings.Contains(err.Error(), `block 1 of outcomes of stream "user/u0" is not there; the stream has outcomes 0 to 40`) {
+			t.Errorf("the disk is broken: %v", err)
+		}
+	default:
+		t.Error("nobody is told that a block is lost")
 	}
 }
