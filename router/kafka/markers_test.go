@@ -124,14 +124,18 @@ func bareMarkers(t *testing.T, k *Kafka, topic string, n int) {
 	}
 	defer func() { _ = client.Close() }()
 	id := "transaction-" + uuid.NewString()
-	coordinator, err := client.TransactionCoordinator(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	producer, err := coordinator.InitProducerID(&sarama.InitProducerIDRequest{Version: 2, TransactionalID: &id, TransactionTimeout: time.Minute})
-	if err != nil || producer.Err != sarama.ErrNoError {
-		t.Fatal(err, producer)
-	}
+	var coordinator *sarama.Broker
+	var producer *sarama.InitProducerIDResponse
+	eventually(t, "the coordinator of the transaction is known", func() bool { // not at once on a new cluster
+		if err := client.RefreshTransactionCoordinator(id); err != nil {
+			return false
+		}
+		if coordinator, err = client.TransactionCoordinator(id); err != nil {
+			return false
+		}
+		producer, err = coordinator.InitProducerID(&sarama.InitProducerIDRequest{Version: 2, TransactionalID: &id, TransactionTimeout: time.Minute})
+		return err == nil && producer.Err == sarama.ErrNoError
+	})
 	for range n {
 		eventually(t, "the transaction before has ended", func() bool {
 			added, err := coordinator.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
