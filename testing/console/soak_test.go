@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -61,13 +62,17 @@ func TestOpenPagesStaySmall(t *testing.T) {
 			_, err := chromedp.Call(ctx, heapprofiler.CollectGarbage, cdp.Empty{})
 			return err
 		}))
-		_, text, _ := strings.Cut(s.Ask(http.MethodGet, s.Admin+"/metrics", "").Body, "\ngo_goroutines ")
-		line, _, _ := strings.Cut(text, "\n")
-		goroutines, err := strconv.Atoi(line)
-		if err != nil {
-			t.Fatal(err)
+		least := math.MaxInt // requests under way have goroutines too
+		for range 20 {
+			_, text, _ := strings.Cut(s.Ask(http.MethodGet, s.Admin+"/metrics", "").Body, "\ngo_goroutines ")
+			line, _, _ := strings.Cut(text, "\n")
+			goroutines, err := strconv.Atoi(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			least = min(least, goroutines)
 		}
-		return size{value[int](w, "performance.memory.usedJSHeapSize"), value[int](w, "document.querySelectorAll('*').length"), goroutines}
+		return size{value[int](w, "performance.memory.usedJSHeapSize"), value[int](w, "document.querySelectorAll('*').length"), least}
 	}
 	time.Sleep(30 * time.Second)
 	first := map[*tab]size{overview: measure(overview), log: measure(log)}
