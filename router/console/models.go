@@ -160,11 +160,7 @@ func (m *Models) parked(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	query, err := queryOf(r, "after", "limit")
-	if err != nil {
-		return err
-	}
-	limit, err := number(query, "limit", defaultPage, maxPage)
+	query, limit, err := pageOf(r)
 	if err != nil {
 		return err
 	}

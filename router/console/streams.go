@@ -164,6 +164,15 @@ func withoutQuery(serve func(http.ResponseWriter, *http.Request) error) func(htt
 	}
 }
 
+// pageOf reads which page of a list a request asks for: the query has after, and
+// the limit of the page.
+func pageOf(r *http.Request) (query url.Values, limit int64, err error) {
+	if query, err = queryOf(r, "after", "limit"); err == nil {
+		limit, err = number(query, "limit", defaultPage, maxPage)
+	}
+	return query, limit, err
+}
+
 // number reads a number of the query from 0 to most.
 func number(query url.Values, name string, otherwise, most int64) (int64, error) {
 	if !query.Has(name) {

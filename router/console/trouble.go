@@ -67,11 +67,7 @@ func waitingOf(d *decider.DeferredCommand) waiting {
 
 // list answers with a page of the streams whose commands wait, by name.
 func (t *Trouble) list(w http.ResponseWriter, r *http.Request) error {
-	query, err := queryOf(r, "after", "limit")
-	if err != nil {
-		return err
-	}
-	limit, err := number(query, "limit", defaultPage, maxPage)
+	query, limit, err := pageOf(r)
 	if err != nil {
 		return err
 	}
@@ -235,11 +231,7 @@ func letterOf(d *kafka.DeadLetter) letter {
 
 // letters answers with a page of the dead letters, by partition and offset.
 func (t *Trouble) letters(w http.ResponseWriter, r *http.Request) error {
-	query, err := queryOf(r, "after", "limit")
-	if err != nil {
-		return err
-	}
-	limit, err := number(query, "limit", defaultPage, maxPage)
+	query, limit, err := pageOf(r)
 	if err != nil {
 		return err
 	}
