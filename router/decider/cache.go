@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/millrace/millrace/router/decider/keys"
 )
 
 // cachedStream is a stream in memory, decoded. The processor's lock guards all
@@ -290,7 +292,7 @@ func (p *processor) readAll(reads []read) {
 }
 
 func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
-	data, err := p.disk.Get(numberedKey(nil, p.partition, kindOutcomes, name, block))
+	data, err := p.disk.Get(keys.Numbered(nil, p.partition, keys.Outcomes, name, block))
 	if err != nil || data == nil {
 		return nil, err
 	}
@@ -303,7 +305,7 @@ func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
 // install.
 func (p *processor) readWhole(r *read) error {
 	name := r.cached.name
-	data, err := p.disk.Get(streamKey(nil, p.partition, kindStream, name))
+	data, err := p.disk.Get(keys.OfStream(nil, p.partition, keys.Stream, name))
 	if err != nil || data == nil {
 		return err
 	}
@@ -313,7 +315,7 @@ func (p *processor) readWhole(r *read) error {
 	}
 	s := h.stream
 	if h.earlier {
-		if data, err = p.disk.Get(streamKey(nil, p.partition, kindEarlier, name)); err != nil {
+		if data, err = p.disk.Get(keys.OfStream(nil, p.partition, keys.Earlier, name)); err != nil {
 			return err
 		}
 		if s.decidedBefore, err = readEarlier(data); err != nil {
@@ -334,8 +336,8 @@ func (p *processor) readWhole(r *read) error {
 
 // readQueue reads the deferred commands of a stream.
 func (p *processor) readQueue(name string, s *stream, count uint64) error {
-	from := numberedKey(nil, p.partition, kindDeferred, name, s.deferredEnd-count)
-	to := numberedKey(nil, p.partition, kindDeferred, name, s.deferredEnd)
+	from := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd-count)
+	to := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd)
 	var all []deferredCommand
 	if err := p.disk.Scan(from, to, func(_, value []byte) error {
 		d, err := readDeferred(value)

@@ -9,13 +9,14 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/observe"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
 
 const (
-	// maxInProcessor bounds the commands of one partition that are under way.
-	maxInProcessor = 1024
+	// MaxUnderWay bounds the commands of one partition that are under way.
+	MaxUnderWay = 1024
 	// maxDeferredInProcessor bounds the deferred commands of one partition that
 	// are under way besides. Each stream may have one in any case.
 	maxDeferredInProcessor = 256
@@ -36,8 +37,8 @@ type claimed struct {
 	// append sends a record to the log, and calls delivered when the producer
 	// knows whether Kafka holds the record. append returns at once.
 	append func(r *eventlog.Record, delivered func(error))
-	meter  Meter
-	tracer Tracer // nil for none
+	meter  observe.Meter
+	tracer observe.Tracer // nil for none
 
 	room    *semaphore.Weighted // a place for each command under way
 	unacked atomic.Int64        // appends that have neither succeeded nor failed
@@ -55,8 +56,8 @@ type claimed struct {
 func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, func(error))) *claimed {
 	return &claimed{
 		claim: claim, topicID: topicID, append: send,
-		meter:    Unmetered{},
-		room:     semaphore.NewWeighted(maxInProcessor),
+		meter:    observe.Unmetered{},
+		room:     semaphore.NewWeighted(MaxUnderWay),
 		released: make(chan struct{}),
 		last:     -1, speculations: map[string]*speculation{}, maxDeferred: maxDeferredInProcessor,
 	}

@@ -3,6 +3,8 @@ package decider
 import (
 	"errors"
 	"slices"
+
+	"github.com/millrace/millrace/router/decider/keys"
 )
 
 // deferredQueue is the deferred commands of a stream, at least one. The cost of
@@ -138,8 +140,8 @@ func (p *processor) eachDeferring(parked bool, fn func(*cachedStream)) error {
 	if err := p.eachNamed(names, fn); err != nil || !onDisk {
 		return err
 	}
-	prefix := keyPrefix(nil, p.partition, kindWaiting)
-	for from, to := prefix, behind(prefix); from != nil; {
+	prefix := keys.Prefix(nil, p.partition, keys.Waiting)
+	for from, to := prefix, keys.Behind(prefix); from != nil; {
 		var names []string
 		start := from
 		from = nil

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/observe"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/logging"
@@ -36,10 +37,10 @@ type Dispatcher struct {
 	// when the producer knows whether Kafka holds the record.
 	Append func(r *eventlog.Record, delivered func(error))
 	Log    *slog.Logger
-	// Meter counts commands and outcomes; [Unmetered] by default.
-	Meter Meter
+	// Meter counts commands and outcomes; [observe.Unmetered] by default.
+	Meter observe.Meter
 	// Tracer, if not nil, traces commands.
-	Tracer Tracer
+	Tracer observe.Tracer
 	// Commands, if not nil, is topic commands. A claim of a topic of which the
 	// log has no record starts at the oldest command, because the group's offset
 	// may be of an earlier topic with the same name.
@@ -56,7 +57,7 @@ type Dispatcher struct {
 // NewDispatcher returns a dispatcher without partitions.
 func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, error), states *StateStore, send func(*eventlog.Record, func(error)), log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
-		Kafka: kafka, TopicID: topicID, States: states, Append: send, Log: log, Meter: Unmetered{},
+		Kafka: kafka, TopicID: topicID, States: states, Append: send, Log: log, Meter: observe.Unmetered{},
 		mailboxes: map[int32]*mailbox{},
 	}
 }
@@ -233,4 +234,55 @@ func (d *Dispatcher) claims() map[int32]*mailbox {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.mailboxes)
+}
+
+// mailbox brings a claim's commands to the partition processor, on a goroutine
+// of its own: a decision needs a deep stack. Watermill starts a goroutine for
+// each message, and the stack of each would have to grow.
+type mailbox struct {
+	processor *processor
+	claimed   *claimed
+	came      chan arrival
+	ended     chan struct{}
+}
+
+// arrival is a command that came, with the parameters of [processor.take].
+type arrival struct {
+	envelope eventlog.Envelope
+	command  aggregate.AnyCommand
+}
+
+func newMailbox(p *processor, c *claimed) *mailbox {
+	m := &mailbox{processor: p, claimed: c, came: make(chan arrival), ended: make(chan struct{})}
+	go m.run()
+	return m
+}
+
+// run ends with the claim. Commands that run doesn't take then are not marked.
+func (m *mailbox) run() {
+	defer close(m.ended)
+	gone := m.claimed.claim.Context.Done()
+	for {
+		select {
+		case a := <-m.came:
+			m.processor.take(m.claimed, a.envelope, a.command)
+		case <-gone:
+			return
+		}
+	}
+}
+
+// put hands a command over, and waits while the processor is full.
+func (m *mailbox) put(envelope eventlog.Envelope, command aggregate.AnyCommand) {
+	select {
+	case m.came <- arrival{envelope, command}:
+	case <-m.ended:
+	}
+}
+
+// close waits until the mailbox has ended, and then for the commands under way
+// until the context ends. The result counts the commands that are left.
+func (m *mailbox) close(ctx context.Context) (left int) {
+	<-m.ended
+	return m.processor.close(ctx, m.claimed)
 }

@@ -3,8 +3,8 @@
 //
 // A command goes this way:
 //
-//	dispatch.go     Watermill's router brings the command to the partition's mailbox
-//	mailbox.go      the mailbox hands the command to the partition processor
+//	dispatch.go     Watermill's router brings the command to the partition's mailbox,
+//	                which hands the command to the partition processor
 //	claim.go        the processor takes the command into its claim, and marks the offset at the end
 //	speculation.go  the command executes on top of the stream's speculative state
 //	decide.go       the aggregate decides, and the outcome becomes a record
@@ -19,17 +19,17 @@
 //	state_store.go  the state store: the processors of all partitions, and the log
 //	cache.go        streams in memory, and loading from disk
 //	write_back.go   batches of changed streams for the disk
-//	disk.go         the disk as the state store needs a disk, and the keys
 //	stream_value.go a stream, and outcomes, as bytes
 //	store_meta.go   does a store on disk fit the log?
 //	remembered.go   the outcomes that a stream remembers
 //	parking.go      parked and deferred commands, and the operator's commands
 //	unknown.go      commands and events that only another binary knows
 //	deferred.go     the queue of deferred commands
-//	command_guard.go  the guard in front of topic commands: no offset is used twice
 //	trim.go         removal of old commands
-//	meter.go        counts for metrics
-//	tracer.go       spans for traces
+//	stats.go        sizes for metrics
+//	keys            the keys on disk
+//	observe         what metrics and traces need to know
+//	commandguard    the guard in front of topic commands: no offset is used twice
 //
 // The rules of the domain are in the aggregates. Package testing/protocol checks
 // the protocol of processors and state stores by search.

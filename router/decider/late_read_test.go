@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/router/decider/keys"
 )
 
 // hookedDisk calls a function once, before a scan.
@@ -70,7 +72,7 @@ func TestLostBlock(t *testing.T) {
 	before := diskOpened(t, registry, 128, disk, 10_000)
 	noError(before.processors[0].fold(log.records))
 	written(t, before)
-	delete(disk.rows, string(numberedKey(nil, 0, kindOutcomes, "user/u0", 1)))
+	delete(disk.rows, string(keys.Numbered(nil, 0, keys.Outcomes, "user/u0", 1)))
 	after := diskOpened(t, registry, 128, disk, 10_000)
 	if _, known := after.Outcome("user/u0", "c3"); !known {
 		t.Error("the outcome of a block that is there is unknown")

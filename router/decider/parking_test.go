@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
+	"github.com/millrace/millrace/router/decider/observe"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
@@ -104,7 +105,7 @@ func TestSpeculationHasItsOwnDeferredCommands(t *testing.T) {
 
 // deaths counts dead letters.
 type deaths struct {
-	Unmetered
+	observe.Unmetered
 	n int
 }
 

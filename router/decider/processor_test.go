@@ -307,17 +307,17 @@ func TestExpectedVersion(t *testing.T) {
 func TestFullProcessorHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog()
-		waiting := make(chan func(), 2*maxInProcessor)
+		waiting := make(chan func(), 2*MaxUnderWay)
 		s := serve(t, log)
 		s.claimed.append = func(r *eventlog.Record, delivered func(error)) {
 			waiting <- func() { log.append(r, delivered) }
 		}
-		commands := manyCommands(10, maxInProcessor+1)
-		s.take(commands[:maxInProcessor]...)
+		commands := manyCommands(10, MaxUnderWay+1)
+		s.take(commands[:MaxUnderWay]...)
 		entered := make(chan struct{})
 		go func() {
 			defer close(entered)
-			s.take(commands[maxInProcessor])
+			s.take(commands[MaxUnderWay])
 		}()
 		synctest.Wait()
 		select {
@@ -327,7 +327,7 @@ func TestFullProcessorHoldsBack(t *testing.T) {
 		}
 		(<-waiting)()
 		<-entered
-		for range maxInProcessor {
+		for range MaxUnderWay {
 			(<-waiting)()
 		}
 		s.drain()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,29 @@ type Log interface {
 	Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error
 	// At returns the record at an offset.
 	At(ctx context.Context, partition int32, offset int64) (eventlog.Record, error)
+}
+
+// Disk is an ordered store of keys and values, compared byte by byte: the state
+// store's streams on disk. Gets and Scans may come at any time from many
+// goroutines; Write, Flush and Clear come from one goroutine.
+//
+// An error of Get or Scan ends the state store: what is on disk can't be trusted.
+type Disk interface {
+	// Get returns a key's value, nil if there is none. The caller owns the value.
+	Get(key []byte) (value []byte, err error)
+	// Scan calls fn for each key with from <= key < to, in order, as of one moment.
+	// key and value are valid until fn returns. An error of fn ends the scan, and
+	// is the error of Scan.
+	Scan(from, to []byte, fn func(key, value []byte) error) error
+	// Write applies changes: all, or after an error none. A nil value deletes the
+	// key. Gets and Scans see the changes once Write has returned. A crash keeps
+	// all changes of the first Writes, and nothing of the others.
+	Write(changes iter.Seq2[[]byte, []byte]) error
+	// Flush returns once no crash loses anything that was written. After an error
+	// the caller tries again.
+	Flush() error
+	// Clear removes everything, for good.
+	Clear() error
 }
 
 // StateStore is the write side's fold of the whole log: for each stream the

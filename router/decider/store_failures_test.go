@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millrace/millrace/router/decider/keys"
 )
 
 // While the disk is full, commands are refused, but commands under way are
@@ -24,7 +26,6 @@ func TestFullDisk(t *testing.T) {
 				ss := NewStateStore(log, registry, 1, 128, slog.New(slog.NewTextHandler(&said, nil)))
 				ss.KeepOn(disk, 40_000, nil)
 				s := serveWith(t, ss, log)
-				guard := &CommandGuard{States: ss}
 				full := true
 				disk.mu.Lock()
 				disk.fail = func(what string) error {
@@ -43,8 +44,8 @@ func TestFullDisk(t *testing.T) {
 					s.take(commands[100:]...)
 				}()
 				time.Sleep(time.Minute)
-				if err := guard.Ready(); !errors.Is(err, syscall.ENOSPC) {
-					t.Errorf("the guard is ready: %v", err)
+				if err := ss.Refusal(); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("commands are not refused: %v", err)
 				}
 				stats := ss.Stats()
 				if stats.Folded == 0 || stats.Folded == 1000 || stats.Unwritten == 0 {
@@ -59,7 +60,7 @@ func TestFullDisk(t *testing.T) {
 				<-taken
 				s.drain()
 				time.Sleep(2 * time.Minute) // the writer may be waiting for its next try
-				if err := guard.Ready(); err != nil {
+				if err := ss.Refusal(); err != nil {
 					t.Errorf("the guard is not ready: %v", err)
 				}
 				s.stop()
@@ -119,7 +120,7 @@ func TestDamagedDisk(t *testing.T) {
 func TestDamagedValue(t *testing.T) {
 	log, disk := richLog(t), newMemDisk()
 	restarted(t, log, disk, 128, nil)
-	key := string(streamKey(nil, 0, kindStream, "user/u1"))
+	key := string(keys.OfStream(nil, 0, keys.Stream, "user/u1"))
 	disk.rows[key] = disk.rows[key][:10]
 	ss := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
 	ss.EventsID = "id"

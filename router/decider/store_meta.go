@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
@@ -145,7 +146,7 @@ func (ss *StateStore) Fits(ctx context.Context, disk Disk) (folded int64, err er
 // readMeta reads what the store on disk says of itself, nil for an empty store.
 func (ss *StateStore) readMeta() (*storeMeta, []partitionMeta, error) {
 	metas := make([]partitionMeta, len(ss.processors))
-	data, err := ss.Disk.Get(metaKey)
+	data, err := ss.Disk.Get(keys.Store)
 	if err != nil || data == nil {
 		return nil, metas, err
 	}
@@ -160,7 +161,7 @@ func (ss *StateStore) readMeta() (*storeMeta, []partitionMeta, error) {
 		return nil, nil, foldsAnew("%s", m.Damage)
 	}
 	for i := range metas {
-		data, err := ss.Disk.Get(keyPrefix(nil, int32(i), kindMeta))
+		data, err := ss.Disk.Get(keys.Prefix(nil, int32(i), keys.Meta))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -241,7 +242,7 @@ func (ss *StateStore) writeMeta(ctx context.Context, m storeMeta) error {
 	if err != nil {
 		return fmt.Errorf("encode what the state store is made of: %w", err)
 	}
-	b := batch{changes: []change{{metaKey, data}}}
+	b := batch{changes: []change{{keys.Store, data}}}
 	if err := ss.insist(ctx, func() error { return ss.Disk.Write(b.all()) }); err != nil {
 		return err
 	}

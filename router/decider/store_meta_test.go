@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
@@ -86,7 +87,7 @@ func TestRestartFoldsOnlyWhatCameSince(t *testing.T) {
 func changeMeta(t *testing.T, disk *memDisk, change func(*storeMeta)) {
 	t.Helper()
 	var m storeMeta
-	if err := json.Unmarshal(disk.rows[string(metaKey)], &m); err != nil {
+	if err := json.Unmarshal(disk.rows[string(keys.Store)], &m); err != nil {
 		t.Fatal(err)
 	}
 	change(&m)
@@ -94,7 +95,7 @@ func changeMeta(t *testing.T, disk *memDisk, change func(*storeMeta)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk.rows[string(metaKey)] = data
+	disk.rows[string(keys.Store)] = data
 }
 
 func TestStoresThatDontFitAreFoldedAnew(t *testing.T) {
@@ -111,11 +112,11 @@ func TestStoresThatDontFitAreFoldedAnew(t *testing.T) {
 		"another log":             {meta(func(m *storeMeta) { m.EventsID = "x" }), 128, "of another log"},
 		"another partition count": {meta(func(m *storeMeta) { m.Partitions = 12 }), 128, "of another log"},
 		"too few outcomes":        {meta(func(m *storeMeta) { m.Remember = 127 }), 128, "keeps 127 outcomes a stream, and handlers.outcomes_per_stream is 128"},
-		"no text":                 {func(_ *testing.T, d *memDisk, _ *fakeLog) { d.rows[string(metaKey)] = []byte("{") }, 128, "what it is made of"},
+		"no text":                 {func(_ *testing.T, d *memDisk, _ *fakeLog) { d.rows[string(keys.Store)] = []byte("{") }, 128, "what it is made of"},
 		"the log has another end": {func(_ *testing.T, _ *memDisk, log *fakeLog) { log.records[len(log.records)-1].Digest[0] ^= 1 }, 128, "the log has another record at its end"},
 		"the log lost its tail":   {func(_ *testing.T, _ *memDisk, log *fakeLog) { log.records = log.records[:len(log.records)-5] }, 128, "ahead of the log"},
 		"a stream that stopped, and another build": {func(t *testing.T, d *memDisk, _ *fakeLog) {
-			key := keyPrefix(nil, 0, kindMeta)
+			key := keys.Prefix(nil, 0, keys.Meta)
 			d.rows[string(key)] = bytes.Replace(d.rows[string(key)], []byte(`"Broken":0`), []byte(`"Broken":3`), 1)
 			changeMeta(t, d, func(m *storeMeta) { m.Build = "older" })
 		}, 128, "3 streams have a record that could not be read"},

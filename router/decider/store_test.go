@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
@@ -71,9 +72,9 @@ func allStreams(t *testing.T, p *processor) map[string]plainStream {
 		}
 	}
 	if p.disk != nil {
-		prefix := keyPrefix(nil, p.partition, kindStream)
+		prefix := keys.Prefix(nil, p.partition, keys.Stream)
 		var names []string
-		if err := p.disk.Scan(prefix, behind(prefix), func(key, _ []byte) error {
+		if err := p.disk.Scan(prefix, keys.Behind(prefix), func(key, _ []byte) error {
 			names = append(names, string(key[len(prefix):]))
 			return nil
 		}); err != nil {
@@ -113,14 +114,14 @@ func wantSame(t *testing.T, got, want *processor) {
 // wantNoRemains fails if the disk has keys that no stream needs.
 func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 	t.Helper()
-	got := map[keyKind]int{}
+	got := map[keys.Kind]int{}
 	for key := range disk.rows {
-		if key != string(metaKey) {
-			got[keyKind(key[5])]++
+		if key != string(keys.Store) {
+			got[keys.Kind(key[5])]++
 		}
 	}
-	want := map[keyKind]int{kindMeta: 1}
-	add := func(kind keyKind, n int) {
+	want := map[keys.Kind]int{keys.Meta: 1}
+	add := func(kind keys.Kind, n int) {
 		if n > 0 {
 			want[kind] += n
 		}
@@ -131,11 +132,11 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 			t.Fatal(err)
 		}
 		s := c.stream
-		add(kindStream, 1)
-		add(kindOutcomes, len(s.outcomes.blocks))
-		add(kindDeferred, s.deferred.len())
-		add(kindWaiting, min(s.deferred.len(), 1))
-		add(kindEarlier, min(len(s.decidedBefore), 1))
+		add(keys.Stream, 1)
+		add(keys.Outcomes, len(s.outcomes.blocks))
+		add(keys.Deferred, s.deferred.len())
+		add(keys.Waiting, min(s.deferred.len(), 1))
+		add(keys.Earlier, min(len(s.decidedBefore), 1))
 		p.letGo(c)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -67,8 +68,8 @@ func TestGoldenValues(t *testing.T) {
 		Envelope: eventlog.Envelope{Partition: 3, ID: "c", Type: "renameUser", Stream: "user/u", Time: time.UnixMilli(5).UTC(), Hash: aHash, Body: []byte(`{"id":"u"}`)},
 		At:       eventlog.CommandPosition{TopicID: aTopic, Offset: 9}, Reason: "why", Stack: "stack", Dropped: true,
 	}))
-	fmt.Fprintf(&out, "stream key\n%s", hex.Dump(streamKey(nil, 3, kindStream, "user/u")))
-	fmt.Fprintf(&out, "outcomes key\n%s", hex.Dump(numberedKey(nil, 3, kindOutcomes, "user/u", 2)))
+	fmt.Fprintf(&out, "stream key\n%s", hex.Dump(keys.OfStream(nil, 3, keys.Stream, "user/u")))
+	fmt.Fprintf(&out, "outcomes key\n%s", hex.Dump(keys.Numbered(nil, 3, keys.Outcomes, "user/u", 2)))
 	const file = "testdata/values.golden"
 	if *update {
 		if err := os.WriteFile(file, []byte(out.String()), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/kafka"
 )
 
@@ -317,14 +318,14 @@ func (b *batch) add(c *cut) error {
 	if err != nil {
 		return fmt.Errorf("encode the state store's offsets: %w", err)
 	}
-	b.changes = append(b.changes, change{keyPrefix(nil, c.processor.partition, kindMeta), meta})
+	b.changes = append(b.changes, change{keys.Prefix(nil, c.processor.partition, keys.Meta), meta})
 	return nil
 }
 
 func (b *batch) addStream(p *processor, f *frozenStream) (err error) {
 	name, s, is := f.cached.name, f.stream, f.stream.onDisk()
 	from := len(b.bytes)
-	b.bytes = streamKey(b.bytes, p.partition, kindStream, name)
+	b.bytes = keys.OfStream(b.bytes, p.partition, keys.Stream, name)
 	middle := len(b.bytes)
 	if b.bytes, err = appendStream(b.bytes, p.registry, name, s); err != nil {
 		return err
@@ -334,17 +335,17 @@ func (b *batch) addStream(p *processor, f *frozenStream) (err error) {
 	for i, block := range s.outcomes.blocks {
 		if !block.written {
 			from := len(b.bytes)
-			b.bytes = numberedKey(b.bytes, p.partition, kindOutcomes, name, is.firstBlock+uint64(i))
+			b.bytes = keys.Numbered(b.bytes, p.partition, keys.Outcomes, name, is.firstBlock+uint64(i))
 			middle := len(b.bytes)
 			b.bytes = appendBlock(b.bytes, block.outcomes)
 			b.put(from, middle)
 		}
 	}
 	for n := f.was.firstBlock; n < is.firstBlock; n++ {
-		b.remove(numberedKey(nil, p.partition, kindOutcomes, name, n))
+		b.remove(keys.Numbered(nil, p.partition, keys.Outcomes, name, n))
 	}
 	if s.earlierChanged {
-		b.changes = append(b.changes, change{streamKey(nil, p.partition, kindEarlier, name), appendEarlier(nil, s.decidedBefore)})
+		b.changes = append(b.changes, change{keys.OfStream(nil, p.partition, keys.Earlier, name), appendEarlier(nil, s.decidedBefore)})
 	}
 	b.addDeferred(p, f, is)
 	return nil
@@ -354,12 +355,12 @@ func (b *batch) addStream(p *processor, f *frozenStream) (err error) {
 func (b *batch) addDeferred(p *processor, f *frozenStream, is onDisk) {
 	name := f.cached.name
 	for n := f.was.deferredFrom; n < min(f.was.deferredTo, is.deferredFrom); n++ {
-		b.remove(numberedKey(nil, p.partition, kindDeferred, name, n))
+		b.remove(keys.Numbered(nil, p.partition, keys.Deferred, name, n))
 	}
 	if q := f.stream.deferred; q != nil {
 		put := func(n uint64, d *deferredCommand) {
 			if n >= f.was.deferredTo || n == is.deferredFrom && q.firstChanged {
-				b.changes = append(b.changes, change{numberedKey(nil, p.partition, kindDeferred, name, n), encodeDeferred(d)})
+				b.changes = append(b.changes, change{keys.Numbered(nil, p.partition, keys.Deferred, name, n), encodeDeferred(d)})
 			}
 		}
 		put(is.deferredFrom, &q.first)
@@ -368,7 +369,7 @@ func (b *batch) addDeferred(p *processor, f *frozenStream, is onDisk) {
 		}
 	}
 	if is.waiting != f.was.waiting {
-		key := streamKey(nil, p.partition, kindWaiting, name)
+		key := keys.OfStream(nil, p.partition, keys.Waiting, name)
 		if is.waiting == noneWaits {
 			b.remove(key)
 		} else {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/decider/observe"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/web"
@@ -45,9 +46,9 @@ type Gateway struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	// Meter, if not nil, counts commands.
-	Meter decider.Meter
+	Meter observe.Meter
 	// Tracer, if not nil, traces commands.
-	Tracer decider.Tracer
+	Tracer observe.Tracer
 
 	inFlight   *limit // sends under way
 	undecided  *limit // commands without an outcome
@@ -60,7 +61,7 @@ type Gateway struct {
 // Routes adds POST /commands to the router. Routes must be called once.
 func (g *Gateway) Routes(r *mux.Router) {
 	if g.Meter == nil {
-		g.Meter = decider.Unmetered{}
+		g.Meter = observe.Unmetered{}
 	}
 	g.inFlight = newLimit(g.MaxInFlight)
 	g.undecided, g.imported = newLimit(g.MaxUndecided), newLimit((g.MaxUndecided+1)/2)

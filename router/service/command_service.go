@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/decider/commandguard"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/kafka"
@@ -28,7 +29,7 @@ type commandService struct {
 	*Process
 	server *web.Server
 
-	guard  atomic.Pointer[decider.CommandGuard]        // nil until Kafka is reached
+	guard  atomic.Pointer[commandguard.Guard]          // nil until Kafka is reached
 	states atomic.Pointer[decider.StateStore]          // nil until Kafka is reached
 	status atomic.Pointer[func(context.Context) error] // why the dispatcher is not ready
 }
@@ -241,9 +242,10 @@ func shorter(err error) error {
 }
 
 // newGuard returns a guard whose partitions are shut.
-func (s *commandService) newGuard(topics kafka.Topics, states *decider.StateStore, k writeSide) *decider.CommandGuard {
-	guard := &decider.CommandGuard{
-		States: states, TopicID: topics.CommandsID, Commands: k.commands, Send: k.bus.Post, Fill: s.kafka.FillCommands, Log: s.Log,
+func (s *commandService) newGuard(topics kafka.Topics, states *decider.StateStore, k writeSide) *commandguard.Guard {
+	guard := &commandguard.Guard{
+		States: states, Partitions: s.kafka.Partitions, Margin: decider.MaxUnderWay, TopicID: topics.CommandsID,
+		Commands: k.commands, Send: k.bus.Post, Fill: s.kafka.FillCommands, Log: s.Log,
 		Committed: func(ctx context.Context) (map[int32]int64, error) {
 			return s.kafka.CommittedOffsets(ctx, s.kafka.Group("command-service"), eventlog.TopicCommands)
 		},

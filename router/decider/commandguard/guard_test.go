@@ -1,4 +1,4 @@
-package decider
+package commandguard
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
+const fillMargin = 1000
+
 // guardedTopic is one partition of topic commands, which may lose its end.
 type guardedTopic struct {
 	mu        sync.Mutex
@@ -19,6 +21,15 @@ type guardedTopic struct {
 	filled    int64
 	committed int64
 }
+
+// states is a state store that has decided so many commands.
+type states int64
+
+func (states) CatchUp(context.Context, int32) error { return nil }
+
+func (decided states) LastDecided(int32, string) int64 { return int64(decided) - 1 }
+
+func (states) Refusal() error { return nil }
 
 func (g *guardedTopic) Range(context.Context, int32) (first, end int64, err error) {
 	g.mu.Lock()
@@ -50,15 +61,10 @@ func (g *guardedTopic) cut(end int64) {
 
 // guarding runs a guard over a topic, of which the log has decided all commands
 // below decided.
-func guarding(t *testing.T, topic *guardedTopic, decided int64) *CommandGuard {
+func guarding(t *testing.T, topic *guardedTopic, decided int64) *Guard {
 	t.Helper()
-	ss := NewStateStore(newFakeLog(), registry, 1, 128, slog.New(slog.DiscardHandler))
-	close(ss.started)
-	if decided > 0 {
-		ss.processors[0].decidedUpTo(eventlog.CommandPosition{TopicID: "t", Offset: decided - 1})
-	}
-	g := &CommandGuard{
-		States: ss, TopicID: "t", Commands: topic, Send: topic.send, Fill: topic.fill, Log: slog.New(slog.DiscardHandler),
+	g := &Guard{
+		States: states(decided), Partitions: 1, Margin: fillMargin, TopicID: "t", Commands: topic, Send: topic.send, Fill: topic.fill, Log: slog.New(slog.DiscardHandler),
 		Committed: func(context.Context) (map[int32]int64, error) { return map[int32]int64{0: topic.committed}, nil },
 	}
 	g.Start()
@@ -73,7 +79,7 @@ func guarding(t *testing.T, topic *guardedTopic, decided int64) *CommandGuard {
 	return g
 }
 
-func (g *CommandGuard) try() (at int64, err error) {
+func (g *Guard) try() (at int64, err error) {
 	g.Post(&eventlog.Envelope{Stream: "user/1"}, func(place eventlog.CommandPlace, e error) { at, err = place.Offset, e })
 	return at, err
 }

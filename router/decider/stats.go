@@ -2,41 +2,9 @@ package decider
 
 import (
 	"errors"
-	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
-	"github.com/millrace/millrace/router/eventlog"
 )
-
-// Meter counts commands and outcomes. The methods must not wait, and must cost
-// next to nothing: Decided is called under a partition processor's lock.
-type Meter interface {
-	// Accepted counts a command of a client, once Kafka holds the command.
-	Accepted(commandType string)
-	// Decided counts the outcome of a command: an accepted record in a partition
-	// that this process has claimed. The type is "" if the command has not come
-	// to this process.
-	Decided(commandType string, outcome *eventlog.Record)
-	// Appended counts an append that has succeeded or failed.
-	Appended(took time.Duration, err error)
-	// DeadLettered counts a message that went to the dead letters.
-	DeadLettered()
-}
-
-// Unmetered is a [Meter] that counts nothing.
-type Unmetered struct{}
-
-// Accepted implements [Meter].
-func (Unmetered) Accepted(string) {}
-
-// Decided implements [Meter].
-func (Unmetered) Decided(string, *eventlog.Record) {}
-
-// Appended implements [Meter].
-func (Unmetered) Appended(time.Duration, error) {}
-
-// DeadLettered implements [Meter].
-func (Unmetered) DeadLettered() {}
 
 // tally counts a partition's streams, remembered outcomes, parked streams,
 // deferred commands, and streams that this binary can't read, or whose commands

@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/millrace/millrace/router/decider/observe"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
 // tape is a meter with a memory.
 type tape struct {
-	Unmetered
+	observe.Unmetered
 	mu      sync.Mutex
 	decided []string
 	appends map[bool]int // by success

@@ -1,4 +1,4 @@
-package decider
+package commandguard
 
 import (
 	"context"
@@ -15,15 +15,30 @@ import (
 const (
 	// guardEvery is the time between two looks at the end of a partition.
 	guardEvery = time.Second
-	// fillMargin is added to the offsets that fillers take. A processor may have
-	// sent records of commands behind the last known position, up to
-	// maxInProcessor, and Kafka may take these records late.
-	fillMargin = maxInProcessor
 	// maxFill bounds the fillers of one partition.
 	maxFill = 1_000_000
 )
 
-// CommandGuard stands between the gateway and topic commands. The guard sends a
+// States is the state store.
+type States interface {
+	// CatchUp returns once the state store has folded a partition up to the
+	// partition's end at the time of the call.
+	CatchUp(ctx context.Context, partition int32) error
+	// LastDecided is the offset of a partition's last command with an outcome, -1
+	// for none. topicID is the id of topic commands.
+	LastDecided(partition int32, topicID string) int64
+	// Refusal says why the state store takes no commands, nil if it does.
+	Refusal() error
+}
+
+// CommandLog is topic commands.
+type CommandLog interface {
+	// Range returns the offset of a partition's first command, and the offset
+	// after the last command.
+	Range(ctx context.Context, partition int32) (first, end int64, err error)
+}
+
+// Guard stands between the gateway and topic commands. The guard sends a
 // command only if the command gets an offset that no command had before in this
 // topic: rule 5 takes a command at an offset that was used before for a decided
 // command. A partition of topic commands may lose its end: by a power cut, or if
@@ -34,8 +49,14 @@ const (
 // group's offset. If topic commands ends before, the guard appends fillers up
 // to there. While the guard is open, the guard looks at the end every second,
 // and at the offset of each sent command.
-type CommandGuard struct {
-	States   *StateStore
+type Guard struct {
+	States     States
+	Partitions int32 // of topic commands
+	// Margin is added to the offsets that fillers take: how many commands a
+	// partition processor has under way. A processor may have sent records of
+	// commands behind the last known position, and Kafka may take these records
+	// late.
+	Margin   int64
 	TopicID  string // of topic commands
 	Commands CommandLog
 	// Send sends a command to topic commands, as [kafka.CommandBus.Post] does.
@@ -66,15 +87,15 @@ var ErrNotSent = errors.New("the command was not sent")
 var errNotFolded = errors.New("topic events is not read to its end yet")
 
 // Start makes all partitions shut, until Run opens the partitions.
-func (g *CommandGuard) Start() {
-	g.partitions = make([]guarded, len(g.States.processors))
+func (g *Guard) Start() {
+	g.partitions = make([]guarded, g.Partitions)
 	for i := range g.partitions {
 		g.partitions[i].shut, g.partitions[i].look = errNotFolded, make(chan struct{}, 1)
 	}
 }
 
 // Run opens the partitions, and looks at their ends, until the context ends.
-func (g *CommandGuard) Run(ctx context.Context) {
+func (g *Guard) Run(ctx context.Context) {
 	var looks sync.WaitGroup
 	for partition := range g.partitions {
 		looks.Go(func() { g.watch(ctx, int32(partition)) })
@@ -82,7 +103,7 @@ func (g *CommandGuard) Run(ctx context.Context) {
 	looks.Wait()
 }
 
-func (g *CommandGuard) watch(ctx context.Context, partition int32) {
+func (g *Guard) watch(ctx context.Context, partition int32) {
 	p := &g.partitions[partition]
 	tick := time.NewTicker(guardEvery)
 	defer tick.Stop()
@@ -105,7 +126,7 @@ func (g *CommandGuard) watch(ctx context.Context, partition int32) {
 
 // check looks at the end of a partition, and opens, shuts or fills the
 // partition.
-func (g *CommandGuard) check(ctx context.Context, partition int32) error {
+func (g *Guard) check(ctx context.Context, partition int32) error {
 	p := &g.partitions[partition]
 	open, need := p.state()
 	committed := map[int32]int64{}
@@ -142,7 +163,7 @@ func (g *CommandGuard) check(ctx context.Context, partition int32) error {
 	}
 	p.close(need, why)
 	g.Log.Warn("topic commands has lost its end; filling the partition, so that no offset is used again", "partition", partition, "end", end, "used", need)
-	if err := g.Fill(ctx, partition, need+fillMargin-end); err != nil {
+	if err := g.Fill(ctx, partition, need+g.Margin-end); err != nil {
 		return err
 	}
 	p.again()
@@ -156,8 +177,8 @@ func reused(partition int32, end, used int64) error {
 
 // Post sends a command, if the command's partition is open; otherwise the callback
 // gets an [ErrNotSent]. The callback gets an error too if Kafka gave the command an offset that was used before.
-func (g *CommandGuard) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
-	partition := eventlog.PartitionOf(c.Stream, int32(len(g.partitions)))
+func (g *Guard) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
+	partition := eventlog.PartitionOf(c.Stream, g.Partitions)
 	p := &g.partitions[partition]
 	least, err := p.least()
 	if err = errors.Join(g.refusal(), err); err != nil {
@@ -180,7 +201,7 @@ func (g *CommandGuard) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlac
 }
 
 // Refuse refuses all commands for a reason, until Refuse is called with nil.
-func (g *CommandGuard) Refuse(why error) {
+func (g *Guard) Refuse(why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if why != nil && g.refused == nil {
@@ -189,14 +210,14 @@ func (g *CommandGuard) Refuse(why error) {
 	g.refused = why
 }
 
-func (g *CommandGuard) refusal() error {
+func (g *Guard) refusal() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return errors.Join(g.States.Refusal(), g.refused)
 }
 
 // Ready returns nil if all partitions take commands, and the reason otherwise.
-func (g *CommandGuard) Ready() error {
+func (g *Guard) Ready() error {
 	if err := g.refusal(); err != nil {
 		return err
 	}
