@@ -212,7 +212,7 @@ func (p *processor) require(wants []want) error {
 func (p *processor) awaitRoom(ctx context.Context) error {
 	for {
 		p.mu.Lock()
-		if p.disk == nil || p.waits <= p.budget/2 && len(p.changed) < maxChanged {
+		if p.disk == nil || p.waits <= p.budget/2 && len(p.changed) < maxChanged && len(p.notes.unwritten) < maxIgnored {
 			p.mu.Unlock()
 			return nil
 		}

@@ -21,6 +21,7 @@
 //	write_back.go   batches of changed streams for the disk
 //	stream_value.go a stream, and outcomes, as bytes
 //	store_meta.go   does a store on disk fit the log?
+//	ignored.go      which records count, for readers behind the fold
 //	remembered.go   the outcomes that a stream remembers
 //	parking.go      parked and deferred commands, and the operator's commands
 //	unknown.go      commands and events that only another binary knows

@@ -40,6 +40,7 @@ type processor struct {
 	decidedMu sync.Mutex
 	old       int64 // the end that the log had when the fold began
 	ignored   int   // folded records that don't count
+	notes     ignoredNotes
 	tally     tally
 	wants     []want // room for fold
 	waiting   map[waitingFor][]*waiter
@@ -96,7 +97,7 @@ func (p *processor) fold(records []eventlog.Record) error {
 // the claim's commands go on.
 func (p *processor) foldOne(r *eventlog.Record) {
 	if r.Malformed != nil {
-		p.ignored++
+		p.ignore(r)
 		level := slog.LevelDebug // an old one: each start would tell of it again
 		if r.Offset >= p.old {
 			level = slog.LevelWarn
@@ -108,7 +109,7 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	s := p.change(c)
 	readable, before := s.unreadable == nil, p.tallyOf(c.stream)
 	if !s.fold(p.registry, r, p.remember) {
-		p.ignored++
+		p.ignore(r)
 		p.log.Debug("ignored a record whose sequence number another record has", "stream", r.Stream, "seq", r.Seq, "partition", r.Partition, "offset", r.Offset)
 		return
 	}

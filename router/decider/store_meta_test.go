@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -107,7 +108,7 @@ func TestStoresThatDontFitAreFoldedAnew(t *testing.T) {
 		remember int
 		says     string
 	}{
-		"another format":          {meta(func(m *storeMeta) { m.Format++ }), 128, "its format is 2, and this binary's 1"},
+		"another format":          {meta(func(m *storeMeta) { m.Format++ }), 128, fmt.Sprintf("its format is %d, and this binary's %d", storeFormat+1, storeFormat)},
 		"another fold":            {meta(func(m *storeMeta) { m.Fold = "x" }), 128, "level=INFO msg=\"removed the state store on disk; folding the log anew\""},
 		"another log":             {meta(func(m *storeMeta) { m.EventsID = "x" }), 128, "of another log"},
 		"another partition count": {meta(func(m *storeMeta) { m.Partitions = 12 }), 128, "of another log"},

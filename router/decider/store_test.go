@@ -106,6 +106,9 @@ func wantSame(t *testing.T, got, want *processor) {
 	if diff := cmp.Diff(want.tally, got.tally); diff != "" {
 		t.Fatalf("the counts differ from a fold of the log (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(allIgnored(t, want), allIgnored(t, got)); diff != "" {
+		t.Fatalf("the notes of ignored records differ from a fold of the log (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff(want.decided, got.decided); diff != "" || want.last != got.last || want.folded.Next() != got.folded.Next() {
 		t.Fatalf("at offset %d, not %d (-want +got):\n%s", got.folded.Next(), want.folded.Next(), diff)
 	}
@@ -139,6 +142,7 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 		add(keys.Earlier, min(len(s.decidedBefore), 1))
 		p.letGo(c)
 	}
+	add(keys.Ignored, len(allIgnored(t, p)))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("keys on disk (-want +got):\n%s", diff)
 	}

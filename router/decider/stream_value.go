@@ -19,7 +19,7 @@ import (
 // storeFormat is the number of the layout of keys and values, and of the fold of
 // a record. A change of [stream.fold] or of this file needs another number: a
 // store of another format is folded anew.
-const storeFormat = 1
+const storeFormat = 2
 
 // printedBlocks bounds the blocks whose fingerprints are in a stream's value.
 // More are read from the blocks: only deferred commands make a stream remember

@@ -87,6 +87,7 @@ type cut struct {
 	processor *processor
 	meta      partitionMeta
 	streams   []frozenStream
+	ignored   []int64 // offsets
 }
 
 // frozenStream is a changed stream as at the cut.
@@ -107,7 +108,7 @@ func (p *processor) cut() *cut {
 		return nil
 	}
 	p.saved = next
-	c := &cut{processor: p, meta: p.metaNow(next), streams: make([]frozenStream, 0, len(p.changed))}
+	c := &cut{processor: p, meta: p.metaNow(next), ignored: p.notes.cut(), streams: make([]frozenStream, 0, len(p.changed))}
 	for _, s := range p.changed {
 		c.streams = append(c.streams, frozenStream{s, s.stream, s.disk})
 		s.disk = s.stream.onDisk()
@@ -129,7 +130,7 @@ func (c *cut) committed() {
 	p := c.processor
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.writing = nil
+	p.writing, p.notes.writing = nil, nil
 	if p.room != nil {
 		close(p.room)
 		p.room = nil
@@ -314,6 +315,7 @@ func (b *batch) add(c *cut) error {
 			return err
 		}
 	}
+	b.addIgnored(c.processor.partition, c.ignored)
 	meta, err := json.Marshal(c.meta)
 	if err != nil {
 		return fmt.Errorf("encode the state store's offsets: %w", err)

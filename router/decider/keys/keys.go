@@ -11,6 +11,7 @@
 //	'p' partition 'd' stream n     deferred command n of a stream
 //	'p' partition 'e' stream       the last commands of earlier topics commands
 //	'p' partition 'w' stream       the stream has deferred commands
+//	'p' partition 'i' offset       the gate ignored the record of topic events
 package keys
 
 import (
@@ -29,6 +30,7 @@ const (
 	Deferred Kind = 'd'
 	Earlier  Kind = 'e'
 	Waiting  Kind = 'w'
+	Ignored  Kind = 'i'
 )
 
 // Store is the key of what the store is made of.
@@ -50,6 +52,20 @@ func OfStream(key []byte, partition int32, kind Kind, stream string) []byte {
 func Numbered(key []byte, partition int32, kind Kind, stream string, n uint64) []byte {
 	key = binary.AppendUvarint(Prefix(key, partition, kind), uint64(len(stream)))
 	return binary.BigEndian.AppendUint64(append(key, stream...), n)
+}
+
+// OfOffset is a key of a kind that a record of topic events has.
+func OfOffset(partition int32, kind Kind, offset int64) []byte {
+	return binary.BigEndian.AppendUint64(Prefix(nil, partition, kind), uint64(offset))
+}
+
+// Offset is the offset in a key of [OfOffset]. ok is false for another key.
+func Offset(key []byte) (offset int64, ok bool) {
+	at := len(key) - 8
+	if at != len(Prefix(nil, 0, Ignored)) {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint64(key[at:])), true
 }
 
 // Behind is the first key that doesn't begin with a prefix. The prefix must have
