@@ -69,6 +69,7 @@ func (m *model) accepts(s *stream, d digest) bool {
 // fold folds a record that the gate accepts, with this binary.
 func (m *model) fold(s *stream, d digest, b *Binary) {
 	r := &m.records[d]
+	c := &m.Commands[r.command]
 	s.head, s.seq, s.version = d, s.seq+1, r.version
 	topic, offset := m.positionOf(r.command)
 	m.moveTo(s, topic, offset+1)
@@ -104,9 +105,11 @@ func (m *model) fold(s *stream, d digest, b *Binary) {
 			s.exists, s.name = true, r.name
 		}
 	}
-	c := &m.Commands[r.command]
-	if r.kind != scheduled && s.unschedule(r.command) && m.off(endKeeps) {
-		m.forget(s, b.Remember)
+	if r.kind != scheduled && s.unschedule(r.command) {
+		s.outcomeLast(c.ID)
+		if m.off(endKeeps) {
+			m.forget(s, b.Remember)
+		}
 	}
 	if c.Cause > 0 && (readable || !m.off(fenceBlind)) {
 		s.fence.Fold(c.fence(), 0)
@@ -251,13 +254,19 @@ func (m *model) outcome(s *stream, command uint8, b *Binary) (k kind, name uint8
 	case c.operators():
 		return refused, 0
 	case s.parked, s.deferred.n > 0 && !m.off(queueBehind):
-		if m.unknown(command, b) {
-			return queued, unknownType
-		}
-		return queued, 0
+		return m.behindDeferred(command, b)
 	default:
 		return m.decision(s, command, b)
 	}
+}
+
+// behindDeferred is the outcome of a command that queues behind deferred
+// commands.
+func (m *model) behindDeferred(command uint8, b *Binary) (k kind, name uint8) {
+	if m.unknown(command, b) {
+		return queued, unknownType
+	}
+	return queued, 0
 }
 
 // resumed is the outcome of a deferred command.

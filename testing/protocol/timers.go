@@ -46,6 +46,15 @@ func (s *stream) cancel(i int) {
 	}
 }
 
+// outcomeLast makes an outcome the last: the place of a scheduled command among
+// the outcomes is the place of its end.
+func (s *stream) outcomeLast(id uint8) {
+	if i := slices.Index(s.outcomes.all(), id); i >= 0 {
+		s.outcomes.remove(i)
+		s.outcomes.add(id)
+	}
+}
+
 // forget evicts the oldest outcomes, but none of a scheduled command.
 func (m *model) forget(s *stream, limit uint8) {
 	kept := func(id uint8) bool {
@@ -96,7 +105,7 @@ func (m *model) duly(s *stream, command uint8, b *Binary) (k kind, name uint8) {
 	case s.scheduled.items[i].cancelled && !m.off(cancelMarks):
 		return refused, isCancelled
 	case s.deferred.n > 0 && !m.off(dueQueued):
-		return queued, 0
+		return m.behindDeferred(command, b)
 	default:
 		return m.decision(s, command, b)
 	}
