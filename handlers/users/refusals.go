@@ -9,6 +9,7 @@ var (
 	ErrDeleted         = &aggregate.Refusal{Slug: "user-deleted", Detail: "the user is deleted, and the id is never used again", Kind: aggregate.Gone}
 	ErrAlreadyInactive = &aggregate.Refusal{Slug: "user-already-inactive", Detail: "the user is inactive already"}
 	ErrAlreadyActive   = &aggregate.Refusal{Slug: "user-already-active", Detail: "the user is active already"}
+	ErrEmailTaken      = &aggregate.Refusal{Slug: "email-taken", Detail: "another user has this email address"}
 )
 
 // mustExist refuses a command about an absent or deleted user.

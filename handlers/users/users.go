@@ -1,5 +1,5 @@
 // Package users is the aggregate "user": the state of a user, and the rules of
-// five commands. The package is pure (no clock, no random numbers, no I/O) and
+// six commands. The package is pure (no clock, no random numbers, no I/O) and
 // imports nothing but the contract.
 //
 // A command and the event of the command share a file with the name of the
@@ -26,6 +26,7 @@ var Definition = aggregate.Definition[User]{
 		func() aggregate.Command[User] { return new(DeactivateUser) },
 		func() aggregate.Command[User] { return new(ReactivateUser) },
 		func() aggregate.Command[User] { return new(DeleteUser) },
+		func() aggregate.Command[User] { return new(ChangeEmail) },
 	},
 	Events: []func() aggregate.Event[User]{
 		func() aggregate.Event[User] { return new(UserCreated) },
@@ -33,8 +34,10 @@ var Definition = aggregate.Definition[User]{
 		func() aggregate.Event[User] { return new(UserDeactivated) },
 		func() aggregate.Event[User] { return new(UserReactivated) },
 		func() aggregate.Event[User] { return new(UserDeleted) },
+		func() aggregate.Event[User] { return new(UserEmailChanged) },
 	},
-	Refusals: []*aggregate.Refusal{ErrExists, ErrNotFound, ErrDeleted, ErrAlreadyInactive, ErrAlreadyActive},
+	Refusals: []*aggregate.Refusal{ErrExists, ErrNotFound, ErrDeleted, ErrAlreadyInactive, ErrAlreadyActive, ErrEmailTaken},
+	Claims:   func(u User) []aggregate.Claim { return u.Email.claims() },
 }
 
 // Status says where a user is in life.
@@ -54,4 +57,5 @@ const (
 type User struct {
 	Name   Name   `json:"name,omitempty"`
 	Status Status `json:"status"`
+	Email  Email  `json:"email,omitempty"`
 }

@@ -31,6 +31,7 @@ func TestDecide(t *testing.T) {
 		deactivate = DeactivateUser{ID: id}
 		reactivate = ReactivateUser{ID: id}
 		del        = DeleteUser{ID: id}
+		email      = ChangeEmail{ID: id, Email: "Alice@example.org"}
 	)
 	tests := []struct {
 		given history
@@ -44,6 +45,7 @@ func TestDecide(t *testing.T) {
 		{given: absent, when: deactivate, no: ErrNotFound},
 		{given: absent, when: reactivate, no: ErrNotFound},
 		{given: absent, when: del, no: ErrNotFound},
+		{given: absent, when: email, no: ErrNotFound},
 
 		{given: active, when: create, no: ErrExists, after: isActive},
 		{given: active, when: rename, then: UserRenamed{ID: id, Name: "Bob"}, after: User{Name: "Bob", Status: Active}},
@@ -51,6 +53,7 @@ func TestDecide(t *testing.T) {
 		{given: active, when: deactivate, then: UserDeactivated{ID: id}, after: isInactive},
 		{given: active, when: reactivate, no: ErrAlreadyActive, after: isActive},
 		{given: active, when: del, then: UserDeleted{ID: id}, after: isDeleted},
+		{given: active, when: email, then: UserEmailChanged(email), after: User{Name: "Alice", Status: Active, Email: "Alice@example.org"}},
 
 		{given: inactive, when: create, no: ErrExists, after: isInactive},
 		{given: inactive, when: rename, then: UserRenamed{ID: id, Name: "Bob"}, after: User{Name: "Bob", Status: Inactive}},
@@ -58,12 +61,14 @@ func TestDecide(t *testing.T) {
 		{given: inactive, when: deactivate, no: ErrAlreadyInactive, after: isInactive},
 		{given: inactive, when: reactivate, then: UserReactivated{ID: id}, after: isActive},
 		{given: inactive, when: del, then: UserDeleted{ID: id}, after: isDeleted},
+		{given: inactive, when: email, then: UserEmailChanged(email), after: User{Name: "Alice", Status: Inactive, Email: "Alice@example.org"}},
 
 		{given: deleted, when: create, no: ErrDeleted, after: isDeleted},
 		{given: deleted, when: rename, no: ErrDeleted, after: isDeleted},
 		{given: deleted, when: deactivate, no: ErrDeleted, after: isDeleted},
 		{given: deleted, when: reactivate, no: ErrDeleted, after: isDeleted},
 		{given: deleted, when: del, no: ErrDeleted, after: isDeleted},
+		{given: deleted, when: email, no: ErrDeleted, after: isDeleted},
 	}
 	for _, test := range tests {
 		name := "absent"
@@ -97,6 +102,25 @@ func TestLife(t *testing.T) {
 		When(CreateUser{ID: id, Name: "Alice"}).ThenRefused(ErrDeleted)
 }
 
+// A user holds one email address, without case, until the user has another one or
+// is gone.
+func TestEmailLife(t *testing.T) {
+	const id = "1"
+	claim := func(value string) aggregate.Claim {
+		return aggregate.Claim{Name: "email", Value: value, Refusal: ErrEmailTaken}
+	}
+	alice := aggregatetest.Given(t, Aggregate, UserCreated{ID: id, Name: "Alice"}).ThenClaims().
+		When(ChangeEmail{ID: id, Email: "Alice@Example.org"}).Then(UserEmailChanged{ID: id, Email: "Alice@Example.org"}).
+		ThenClaims(claim("alice@example.org"))
+	alice.When(ChangeEmail{ID: id, Email: "Alice@Example.org"}).ThenUnchanged()
+	alice.When(ChangeEmail{ID: id, Email: "alice@example.org"}).Then(UserEmailChanged{ID: id, Email: "alice@example.org"}).
+		ThenClaims(claim("alice@example.org")).
+		When(ChangeEmail{ID: id, Email: "b@example.org"}).Then(UserEmailChanged{ID: id, Email: "b@example.org"}).
+		ThenClaims(claim("b@example.org")).
+		When(ChangeEmail{ID: id}).Then(UserEmailChanged{ID: id}).ThenClaims()
+	alice.When(DeleteUser{ID: id}).Then(UserDeleted{ID: id}).ThenClaims()
+}
+
 // Slugs and kinds are on the wire, and never change.
 func TestRefusals(t *testing.T) {
 	var got []string
@@ -106,7 +130,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v has no detail", refusal)
 		}
 	}
-	want := "user-exists Conflict, user-not-found NotFound, user-deleted Gone, user-already-inactive Conflict, user-already-active Conflict"
+	want := "user-exists Conflict, user-not-found NotFound, user-deleted Gone, user-already-inactive Conflict, user-already-active Conflict, email-taken Conflict"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -124,6 +148,8 @@ var eventBodies = []struct {
 	{&UserRenamed{ID: "9007199254740991", Name: "Bob"}, "userRenamed", `{"id":9007199254740991,"name":"Bob"}`},
 	{&UserDeactivated{ID: "0"}, "userDeactivated", `{"id":0}`},
 	{&UserReactivated{ID: "9007199254740992"}, "userReactivated", `{"id":"9007199254740992"}`},
+	{&UserEmailChanged{ID: "1", Email: "Alice@example.org"}, "userEmailChanged", `{"id":1,"email":"Alice@example.org"}`},
+	{&UserEmailChanged{ID: "1"}, "userEmailChanged", `{"id":1,"email":""}`},
 	{&UserDeleted{ID: "alice@example.org"}, "userDeleted", `{"id":"alice@example.org"}`},
 }
 
@@ -171,9 +197,10 @@ func encode(t *testing.T, v any) string {
 // The state as the state store keeps the state.
 func TestStateBody(t *testing.T) {
 	for want, user := range map[string]User{
-		`{"status":0}`:                {},
-		`{"name":"<Zoë>","status":1}`: {Name: "<Zoë>", Status: Active},
-		`{"status":3}`:                {Status: Deleted},
+		`{"status":0}`:                          {},
+		`{"name":"<Zoë>","status":1}`:           {Name: "<Zoë>", Status: Active},
+		`{"status":3}`:                          {Status: Deleted},
+		`{"name":"A","status":1,"email":"a@b"}`: {Name: "A", Status: Active, Email: "a@b"},
 	} {
 		if body, err := Aggregate.EncodeState(user); err != nil || string(body) != want {
 			t.Errorf("%+v is %s, %v, want %s", user, body, err, want)
@@ -227,10 +254,10 @@ func TestTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(registry.CommandTypes(), " "), "createUser renameUser deactivateUser reactivateUser deleteUser"; got != want {
+	if got, want := strings.Join(registry.CommandTypes(), " "), "createUser renameUser deactivateUser reactivateUser deleteUser changeEmail"; got != want {
 		t.Errorf("commands %s, want %s", got, want)
 	}
-	if got, want := strings.Join(Aggregate.EventTypes(), " "), "userCreated userRenamed userDeactivated userReactivated userDeleted"; got != want {
+	if got, want := strings.Join(Aggregate.EventTypes(), " "), "userCreated userRenamed userDeactivated userReactivated userDeleted userEmailChanged"; got != want {
 		t.Errorf("events %s, want %s", got, want)
 	}
 	if Aggregate.Stream("1") != "user/1" || Aggregate.Plural() != "users" {

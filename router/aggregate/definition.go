@@ -53,8 +53,14 @@ type Definition[S any] struct {
 	// Version goes up when Apply, S or an upcast makes another state of the
 	// events that are there: stored states are made anew then.
 	Version int
-	// Refusals are all refusals that Decide returns, by slug and kind. The detail
-	// of a returned refusal may say more.
+	// Claims names the values of a state that no other stream may hold at the same
+	// time, such as an email address. Nil: nothing is unique. A command whose event would
+	// add a value waits until the router has taken the value; the value is given
+	// back once the state no longer holds the value. Claims is pure. With another
+	// rule of comparison, Version goes up.
+	Claims func(S) []Claim
+	// Refusals are all refusals that Decide returns or a claim has, by slug and
+	// kind. The detail of a returned refusal may say more.
 	Refusals []*Refusal
 	// Upcasts turn events of earlier releases into today's.
 	Upcasts []Upcast

@@ -8,6 +8,7 @@
 //
 //	definition.go    what a team writes: Command, Event, Definition
 //	refusal.go       a command's "no"
+//	claim.go         values that no two streams may hold at the same time
 //	upcast.go        old events in today's form
 //	type.go          an aggregate as the router has it: without the type of its state
 //	event_body.go    the body of an event, written and read

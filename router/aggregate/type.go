@@ -40,6 +40,7 @@ type Type struct {
 	decide      func(state any, c AnyCommand) (AnyEvent, error)
 	apply       func(state any, e AnyEvent) any
 	decodeState func(body []byte) (any, error)
+	claims      func(state any) []Claim // nil for none
 
 	wrong error // with the definition
 }
@@ -69,6 +70,9 @@ func Of[S any](d Definition[S]) *Type {
 	}
 	if t.parseID == nil {
 		t.parseID = parseAnyID
+	}
+	if d.Claims != nil {
+		t.claims = func(state any) []Claim { return d.Claims(stateOf[S](state, d.Name)) }
 	}
 	t.wrong = t.checkNames()
 	if len(d.Commands) == 0 {
@@ -179,7 +183,7 @@ func (t *Type) checkRefusal(c AnyCommand, err error) error {
 		return err
 	case no == nil:
 		return fmt.Errorf("command %s returns a nil %T as its error: an error of no type says that nothing is wrong", c.Type(), no)
-	case !slices.ContainsFunc(t.refusals, func(r *Refusal) bool { return r.Slug == no.Slug && r.Kind == no.Kind }):
+	case !t.hasRefusal(no):
 		return fmt.Errorf("command %s refuses with %q (%s), which is not among the refusals of aggregate %s", c.Type(), no.Slug, no.Kind, t.name)
 	}
 	return err

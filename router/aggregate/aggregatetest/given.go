@@ -75,6 +75,7 @@ func (h *History) and(given aggregate.AnyEvent) *History {
 	if again := h.encode(h.of.Apply(h.decode(before), event)); !bytes.Equal(again, after) {
 		h.fail("event %s, applied twice to one state, makes %s and %s", h.text(event), after, again)
 	}
+	next.checkClaims()
 	for _, other := range next.events {
 		applyAside(h.of, h.state, other)
 		if now := h.encode(state); !bytes.Equal(now, after) {
