@@ -62,6 +62,25 @@ func NewRegistry(types ...*Type) (*Registry, error) {
 	return r, nil
 }
 
+// With returns a registry that also has the router's own aggregates. Whoever
+// decides, or folds the log, asks the registry with both; clients are told of
+// the team's aggregates only. The names of the router's own are reserved, so
+// nothing is there twice.
+func (r *Registry) With(own ...*Type) (*Registry, error) {
+	both := &Registry{types: append(slices.Clone(r.types), own...), byName: maps.Clone(r.byName), commands: maps.Clone(r.commands)}
+	for _, t := range own {
+		if t.wrong != nil {
+			return nil, fmt.Errorf("aggregate %q: %w", t.name, t.wrong)
+		}
+		both.byName[t.name] = t
+		for _, create := range t.commands {
+			both.commands[create().Type()] = commandType{t, create}
+		}
+	}
+	both.fold = both.foldVersion()
+	return both, nil
+}
+
 func (r *Registry) add(t *Type, plurals, events, slugs map[string]string) error {
 	if t.wrong != nil {
 		return t.wrong

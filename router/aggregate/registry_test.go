@@ -227,3 +227,32 @@ func TestFoldVersion(t *testing.T) {
 		t.Error("what no fold sees makes another version")
 	}
 }
+
+// The router's own aggregates stand beside the team's in a second registry, and
+// the first doesn't change.
+func TestWith(t *testing.T) {
+	t.Parallel()
+	team, err := NewRegistry(Of(jars()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := pots()
+	own.Name, own.Commands = "reaction", []func() Command[jar]{asking("parkCause")}
+	both, err := team.With(Of(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, of := both.NewCommand("parkCause"); of == nil || both.Type("reaction") != of || both.OfCommand("putCoins") == nil {
+		t.Error("the second registry doesn't know all aggregates")
+	}
+	if _, of := team.NewCommand("parkCause"); of != nil || team.Type("reaction") != nil || len(team.Types()) != 1 {
+		t.Error("the first registry knows the router's own aggregate")
+	}
+	if both.FoldVersion() == team.FoldVersion() {
+		t.Error("both registries have the same fold version")
+	}
+	own.Commands = nil
+	if _, err := team.With(Of(own)); err == nil || err.Error() != `aggregate "reaction": there are no commands` {
+		t.Error(err)
+	}
+}

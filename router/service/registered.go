@@ -14,11 +14,12 @@ import (
 	"github.com/millrace/millrace/router/query"
 	"github.com/millrace/millrace/router/query/commandstatus"
 	"github.com/millrace/millrace/router/query/history"
+	"github.com/millrace/millrace/router/reaction"
 	"github.com/millrace/millrace/router/sqlstore"
 )
 
-// Domain is the part of a service that a team writes: aggregates and read
-// models.
+// Domain is the part of a service that a team writes: aggregates, read models
+// and reactions.
 type Domain struct {
 	// Title is the service's name in the help, in the banner, and in the OpenAPI and
 	// AsyncAPI documents. The default is "Millrace".
@@ -28,6 +29,8 @@ type Domain struct {
 	// Models are the read models. The router adds the history and the command
 	// status of every aggregate.
 	Models []query.Model
+	// Reactions answer records with commands: processes over several aggregates.
+	Reactions []*reaction.Reaction
 	// Try is shown in the banner.
 	Try Try
 }
@@ -71,6 +74,9 @@ func (d Domain) register() (*registered, error) {
 		return nil, err
 	}
 	if err := query.Check(d.Models, registry); err != nil {
+		return nil, err
+	}
+	if err := reaction.Check(d.Reactions, registry); err != nil {
 		return nil, err
 	}
 	for _, m := range d.Models {

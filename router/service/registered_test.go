@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/reaction"
 )
 
 func TestCheck(t *testing.T) {
@@ -27,5 +28,10 @@ func TestCheck(t *testing.T) {
 	const want = `read model "names": table "longlong`
 	if err := d.Check(); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at most 63 are possible") {
 		t.Errorf("%v, want %s…", err, want)
+	}
+	d = domain
+	d.Reactions = []*reaction.Reaction{{Name: "greeting"}}
+	if err := d.Check(); err == nil || err.Error() != `reaction "greeting": React is nil` {
+		t.Error(err)
 	}
 }

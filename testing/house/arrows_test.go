@@ -18,6 +18,7 @@ var arrows = []struct {
 		"router/aggregate", "router/config", "router/console", "router/decider", "router/decider/commandguard", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
 		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
 		"router/statestore", "router/telemetry", "router/web", "router/web/guard",
+		"router/reaction",
 	}},
 	{"router/console", []string{
 		"router/aggregate", "router/config", "router/decider", "router/documents", "router/eventlog", "router/kafka", "router/operations", "router/projection", "router/readmodel",
@@ -42,6 +43,8 @@ var arrows = []struct {
 	{"router/scaffold", []string{"router/aggregate", "router/eventlog"}},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
+	{"router/reaction/reactiontest", []string{"router/aggregate", "router/reaction"}},
+	{"router/reaction", []string{"router/aggregate"}},
 	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
 	{"router/projection", []string{"router/aggregate", "router/eventlog"}},
 	{"router/web/guard", []string{"router/logging", "router/web"}},
@@ -58,7 +61,7 @@ var arrows = []struct {
 }
 
 // standardLibrary are the packages without imports from other modules.
-var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest", "router/logging", "router/scaffold"}
+var standardLibrary = []string{"handlers/users", "router/aggregate", "router/aggregate/aggregatetest", "router/logging", "router/reaction", "router/reaction/reactiontest", "router/scaffold"}
 
 // domains are the folders of the domains. Only some files may import a domain.
 var domains = []string{"handlers/", "projections/"}
