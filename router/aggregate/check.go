@@ -17,6 +17,9 @@ var (
 // of any aggregate.
 func IsMessageType(text string) bool { return messageForm.MatchString(text) }
 
+// IsName reports whether a text can be the name of an aggregate or a reaction.
+func IsName(text string) bool { return nameForm.MatchString(text) }
+
 // IsStream reports whether a text can be the name of a stream of any aggregate.
 func IsStream(text string) bool {
 	name, id, ok := SplitStream(text)

@@ -27,10 +27,14 @@ type commandType struct {
 var (
 	reservedNames    = []string{"reaction", "unique"}
 	reservedPlurals  = []string{"changes", "commands", "healthz", "livez", "openapi.json", "reactions", "readyz", "stats"}
-	reservedCommands = []string{"cancelScheduled", "dropParked", "requeueParked"}
-	reservedEvents   = []string{
-		"causeParked", "causeRetried", "causeSkipped", "commandParked", "commandQueued", "commandRefused", "commandScheduled",
-		"commandUnchanged", "parkedDropped", "parkedRequeued", "valueReleased", "valueTaken",
+	reservedCommands = []string{
+		"answerClaim", "cancelScheduled", "dropParked", "giveClaim", "noteProgress", "parkCause", "requeueParked", "retryCause",
+		"skipCause", "startReaction", "takeClaim",
+	}
+	reservedEvents = []string{
+		"causeParked", "causeRetried", "causeSkipped", "claimAnswered", "commandClaiming", "commandParked", "commandQueued",
+		"commandRefused", "commandScheduled", "commandUnchanged", "parkedDropped", "parkedRequeued", "reactionProgressed",
+		"reactionStarted", "scheduledCancelled", "valueReleased", "valueTaken",
 	}
 	reservedSlugs = []string{
 		"certificate-required", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",

@@ -1,6 +1,7 @@
 package decider
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -49,7 +50,8 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
-	if err == nil || r.Unreadable == nil && eventlog.IsEvent(r.Type) { // headers are enough for the outcome of an event
+	// Headers are enough for the outcome of an event, and of a record of another binary.
+	if err == nil || r.Unreadable == nil && (eventlog.IsEvent(r.Type) || errors.Is(err, aggregate.ErrUnknownEvent)) {
 		s.remember(outcome, remember)
 	}
 	return true
@@ -87,6 +89,9 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 		return o, s.deferCommand(r)
 	case eventlog.TypeParkedRequeued, eventlog.TypeParkedDropped:
 		return o, s.unpark(r)
+	case eventlog.TypeCommandScheduled, eventlog.TypeCommandClaiming, eventlog.TypeScheduledCancelled, eventlog.TypeClaimAnswered:
+		o.Kind = Queued
+		return o, fmt.Errorf("%w %q", aggregate.ErrUnknownEvent, r.Type) // this binary knows the name alone
 	default:
 		s.release(r.CommandID)
 		event, err := registry.DecodeEvent(r.Stream, r.Type, r.Body)

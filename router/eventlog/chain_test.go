@@ -32,6 +32,10 @@ func TestAccept(t *testing.T) {
 		{TypeCommandQueued, 2},
 		{TypeParkedRequeued, 2},
 		{TypeParkedDropped, 2},
+		{TypeCommandScheduled, 2},
+		{TypeScheduledCancelled, 2},
+		{TypeCommandClaiming, 2},
+		{TypeClaimAnswered, 2},
 		{"eventOfANewerBinary", 3},
 	} {
 		r := sealed(head, step.recordType, "{}")

@@ -4,6 +4,7 @@
 //   - headers.go: the names of headers, topics and outcomes.
 //   - limits.go: the limits by which every outcome fits topic events.
 //   - envelope.go: an [Envelope], a command on its way to a decision.
+//   - origin.go: an [Origin], the reaction and the [Cause] behind a command.
 //   - record.go: a [Record], the outcome of one command and an entry of the log.
 //   - raw.go: a [RawMessage], a Kafka record before decoding, from any client.
 //   - limits.go: the limits by which every outcome fits the log.

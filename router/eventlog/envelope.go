@@ -32,6 +32,11 @@ type Envelope struct {
 	// ExpectedVersion is the stream's version before the command (0: the stream
 	// must not exist); nil allows any version.
 	ExpectedVersion *uint64
+	// NotBefore is the earliest time of the decision, to the millisecond
+	// (ce_notbefore). The zero value is now.
+	NotBefore time.Time `json:",omitzero"`
+	// Origin says which reaction sent the command. A client's command has none.
+	Origin *Origin `json:",omitempty"`
 
 	// Body is the payload, JSON.
 	Body []byte
@@ -45,7 +50,7 @@ type Envelope struct {
 var commandNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:command"))
 
 // Headers returns the command's headers in Kafka.
-func (e *Envelope) Headers() []Header { return e.AppendHeaders(make([]Header, 0, mostHeaders)) }
+func (e *Envelope) Headers() []Header { return e.AppendHeaders(make([]Header, 0, usualHeaders)) }
 
 // AppendHeaders appends the headers of [Envelope.Headers].
 func (e *Envelope) AppendHeaders(to []Header) []Header {
@@ -63,6 +68,10 @@ func (e *Envelope) AppendHeaders(to []Header) []Header {
 	if e.ExpectedVersion != nil {
 		to = append(to, Header{HeaderExpectedVersion, strconv.FormatUint(*e.ExpectedVersion, 10)})
 	}
+	if !e.NotBefore.IsZero() {
+		to = append(to, Header{HeaderNotBefore, FormatTime(e.NotBefore)})
+	}
+	to = e.Origin.appendHeaders(to)
 	if e.Trace != "" {
 		to = append(to, Header{HeaderTraceParent, e.Trace})
 	}
@@ -93,7 +102,7 @@ func DecodeEnvelope(raw RawMessage, partitions int32) (Envelope, error) {
 	if e.Hash = raw.Get(HeaderCommandHash); e.Hash == "" {
 		return e, fmt.Errorf("no %s", HeaderCommandHash)
 	}
-	if e.Time, err = parseTime(raw.Get(HeaderTime)); err != nil {
+	if e.Time, err = parseTime(HeaderTime, raw.Get(HeaderTime)); err != nil {
 		return e, err
 	}
 	if text, given := raw.lookup(HeaderExpectedVersion); given {
@@ -103,5 +112,11 @@ func DecodeEnvelope(raw RawMessage, partitions int32) (Envelope, error) {
 		}
 		e.ExpectedVersion = &version
 	}
-	return e, nil
+	if text, given := raw.lookup(HeaderNotBefore); given {
+		if e.NotBefore, err = parseTime(HeaderNotBefore, text); err != nil {
+			return e, err
+		}
+	}
+	e.Origin, err = raw.origin()
+	return e, err
 }

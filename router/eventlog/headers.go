@@ -17,7 +17,19 @@ const (
 	HeaderCommandHash     = "ce_commandhash"
 	HeaderCommandPosition = "ce_commandposition"
 	HeaderExpectedVersion = "ce_expectedversion"
-	HeaderContentType     = "content-type"
+	// Of a command that waits for a time.
+	HeaderNotBefore = "ce_notbefore"
+	// Of the commands of reactions, and of the records of these commands.
+	HeaderReaction     = "ce_reaction"
+	HeaderCause        = "ce_cause"
+	HeaderCauseSubject = "ce_causesubject"
+	HeaderDepth        = "ce_depth"
+	HeaderOpen         = "ce_open"
+	// Of records that ask for claims, or give claims back.
+	HeaderAsks     = "ce_asks"
+	HeaderReleases = "ce_releases"
+
+	HeaderContentType = "content-type"
 	// HeaderTraceParent is the header of W3C Trace Context, outside of the digest.
 	HeaderTraceParent = "traceparent"
 )
@@ -42,12 +54,16 @@ const (
 // The outcomes other than events. Such an outcome takes a sequence number in the
 // stream and keeps the stream's version.
 const (
-	TypeCommandRefused   = "commandRefused"
-	TypeCommandUnchanged = "commandUnchanged"
-	TypeCommandParked    = "commandParked"
-	TypeCommandQueued    = "commandQueued"
-	TypeParkedRequeued   = "parkedRequeued"
-	TypeParkedDropped    = "parkedDropped"
+	TypeCommandRefused     = "commandRefused"
+	TypeCommandUnchanged   = "commandUnchanged"
+	TypeCommandParked      = "commandParked"
+	TypeCommandQueued      = "commandQueued"
+	TypeCommandScheduled   = "commandScheduled"
+	TypeCommandClaiming    = "commandClaiming"
+	TypeParkedRequeued     = "parkedRequeued"
+	TypeParkedDropped      = "parkedDropped"
+	TypeScheduledCancelled = "scheduledCancelled"
+	TypeClaimAnswered      = "claimAnswered"
 )
 
 // The reasons in a commandQueued of a command that waits for another binary.
@@ -73,7 +89,8 @@ const FillerType = "filler"
 func IsEvent(recordType string) bool {
 	switch recordType {
 	case TypeCommandRefused, TypeCommandUnchanged, TypeCommandParked, TypeCommandQueued,
-		TypeParkedRequeued, TypeParkedDropped:
+		TypeCommandScheduled, TypeCommandClaiming,
+		TypeParkedRequeued, TypeParkedDropped, TypeScheduledCancelled, TypeClaimAnswered:
 		return false
 	default:
 		return true

@@ -122,7 +122,8 @@ const outcomeText = 36 + 64
 // share one string; a value that somebody keeps would keep the whole string.
 func isPassing(key string) bool {
 	switch key {
-	case HeaderID, HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition:
+	case HeaderID, HeaderSeq, HeaderPrev, HeaderVersion, HeaderTime, HeaderCommandPosition,
+		HeaderNotBefore, HeaderCause, HeaderDepth, HeaderOpen, HeaderAsks, HeaderReleases:
 		return true
 	default:
 		return false
@@ -158,6 +159,22 @@ func headerKey(key []byte) string {
 		return HeaderCommandPosition
 	case HeaderExpectedVersion:
 		return HeaderExpectedVersion
+	case HeaderNotBefore:
+		return HeaderNotBefore
+	case HeaderReaction:
+		return HeaderReaction
+	case HeaderCause:
+		return HeaderCause
+	case HeaderCauseSubject:
+		return HeaderCauseSubject
+	case HeaderDepth:
+		return HeaderDepth
+	case HeaderOpen:
+		return HeaderOpen
+	case HeaderAsks:
+		return HeaderAsks
+	case HeaderReleases:
+		return HeaderReleases
 	case HeaderContentType:
 		return HeaderContentType
 	case HeaderTraceParent:

@@ -33,6 +33,16 @@ type Record struct {
 	CommandHash     string          // ce_commandhash: the hash of the command
 	CommandPosition CommandPosition // ce_commandposition: the command's place in topic commands
 
+	// Origin says which reaction sent the command. The record of a client's
+	// command has none.
+	Origin *Origin
+	// Asks are the streams of the claims that the command waits for (ce_asks, a
+	// JSON array, absent for none).
+	Asks []string
+	// Releases are the streams of the claims that this record gives back
+	// (ce_releases, a JSON array, absent for none).
+	Releases []string
+
 	// Body is JSON: the event's data, or the reason for another outcome.
 	Body []byte
 
@@ -89,15 +99,16 @@ var recordNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:millrace:recor
 func (r *Record) Seal() {
 	var seq [20]byte
 	r.ID = nameID(recordNamespace, r.Stream, r.CommandID, string(strconv.AppendUint(seq[:0], r.Seq, 10)))
-	var room [mostHeaders]Header
+	var room [usualHeaders]Header
 	r.Digest = digestOf(r.AppendHeaders(room[:0]), r.Body)
 }
 
-// mostHeaders is the largest number of headers of a command or a record.
-const mostHeaders = 14
+// usualHeaders is the largest number of headers of a client's command or its
+// record.
+const usualHeaders = 14
 
 // Headers returns the record's headers in Kafka.
-func (r *Record) Headers() []Header { return r.AppendHeaders(make([]Header, 0, mostHeaders)) }
+func (r *Record) Headers() []Header { return r.AppendHeaders(make([]Header, 0, usualHeaders)) }
 
 // AppendHeaders appends the headers of [Record.Headers]. One text has all values
 // that are made here.
@@ -134,7 +145,9 @@ func (r *Record) AppendHeaders(to []Header) []Header {
 	if r.Trace != "" {
 		to = append(to, Header{HeaderTraceParent, r.Trace})
 	}
-	return to
+	to = r.Origin.appendHeaders(to)
+	to = appendList(to, HeaderAsks, r.Asks)
+	return appendList(to, HeaderReleases, r.Releases)
 }
 
 // texts are some texts in one string.
@@ -221,14 +234,23 @@ func (r *Record) readRest(raw RawMessage) (err error) {
 	if v := raw.Get(HeaderSpecVersion); v != specVersion {
 		return fmt.Errorf("%s %q: want %s", HeaderSpecVersion, v, specVersion)
 	}
-	if r.Time, err = parseTime(raw.Get(HeaderTime)); err != nil {
+	if r.Time, err = parseTime(HeaderTime, raw.Get(HeaderTime)); err != nil {
 		return err
 	}
 	if r.CommandID = raw.Get(HeaderCommandID); r.CommandID == "" {
 		return fmt.Errorf("no %s", HeaderCommandID)
 	}
 	r.CommandHash = raw.Get(HeaderCommandHash)
-	r.CommandPosition, err = ParseCommandPosition(raw.Get(HeaderCommandPosition))
+	if r.CommandPosition, err = ParseCommandPosition(raw.Get(HeaderCommandPosition)); err != nil {
+		return err
+	}
+	if r.Origin, err = raw.origin(); err != nil {
+		return err
+	}
+	if r.Asks, err = raw.list(HeaderAsks); err != nil {
+		return err
+	}
+	r.Releases, err = raw.list(HeaderReleases)
 	return err
 }
 
@@ -239,14 +261,14 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 // ce_time, of answers and of the rows of read models.
 func FormatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// parseTime reads the form of FormatTime. Any other form is an error.
-func parseTime(text string) (time.Time, error) {
+// parseTime reads a header of the form of FormatTime. Any other form is an error.
+func parseTime(key, text string) (time.Time, error) {
 	if len(text) == len(timeLayout) && shapeOf(text) == shapeOf(timeLayout) {
 		if t, err := time.Parse(time.RFC3339Nano, text); err == nil { // this layout has a fast path
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s %q: want RFC 3339 in UTC with milliseconds", HeaderTime, text)
+	return time.Time{}, fmt.Errorf("%s %q: want RFC 3339 in UTC with milliseconds", key, text)
 }
 
 // shapeOf returns a time's text with every digit replaced by 0.

@@ -42,6 +42,7 @@ func FuzzDecodeCommand(f *testing.F) {
 	for _, c := range goldenCommands {
 		f.Add(golden(f, c.Type), int32(0))
 	}
+	f.Add(golden(f, "renameUserByReaction"), int32(0))
 	f.Add([]byte("key: \n\n"), int32(-1))
 	f.Add(append([]byte("key: user/1\n_millrace_malformed: a"), bytes.TrimPrefix(golden(f, "createUser"), []byte("key: user/1"))...), int32(0))
 	f.Add([]byte("key: 1\nce_subject: 1\nce_type: a\nce_type: b\n\n{}"), int32(3))

@@ -82,28 +82,7 @@ func TestRecordOnTheWire(t *testing.T) {
 				CommandPosition: eventlog.CommandPosition{TopicID: commandsTopicID, Offset: int64(41 + i)},
 				Body:            []byte(entry.body),
 			}
-			want.Seal()
-			if got := want.Digest.String(); got != entry.digest {
-				t.Errorf("digest %s, want %s", got, entry.digest)
-			}
-			msg, err := RecordMarshaler{}.Marshal(&want)
-			if diff := cmp.Diff(string(golden(t, entry.recordType)), onTheWire(t, msg, err)); diff != "" {
-				t.Errorf("written (-want +got):\n%s", diff)
-			}
-			from := kafkaMessage(golden(t, entry.recordType))
-			from.Offset = 1000 + int64(i)
-			got := eventlog.DecodeRecord(rawFromKafka(from), partitions)
-			var through eventlog.Record
-			if err := (RecordMarshaler{partitions}).Unmarshal(received(t, from), &through); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(got, through); diff != "" {
-				t.Errorf("(-straight +Watermill):\n%s", diff)
-			}
-			want.Partition, want.Offset = eventlog.PartitionOf("user/1", partitions), from.Offset
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("read (-want +got):\n%s", diff)
-			}
+			got := sameOnTheWire(t, entry.recordType, want, entry.digest)
 			next, ok := head.Accept(&got)
 			if !ok {
 				t.Fatalf("not accepted after %+v", head)
@@ -111,6 +90,38 @@ func TestRecordOnTheWire(t *testing.T) {
 			head = next
 		})
 	}
+}
+
+// sameOnTheWire seals a record, compares the record with a golden file in both
+// directions, and returns the record as read.
+func sameOnTheWire(t *testing.T, file string, want eventlog.Record, digest string) eventlog.Record {
+	t.Helper()
+	want.Seal()
+	if got := want.Digest.String(); got != digest {
+		t.Errorf("digest %s, want %s", got, digest)
+	}
+	msg, err := RecordMarshaler{}.Marshal(&want)
+	if diff := cmp.Diff(string(golden(t, file)), onTheWire(t, msg, err)); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
+	}
+	from := kafkaMessage(golden(t, file))
+	from.Offset = 1000 + int64(want.Seq)
+	got := eventlog.DecodeRecord(rawFromKafka(from), partitions)
+	var through eventlog.Record
+	if err := (RecordMarshaler{partitions}).Unmarshal(received(t, from), &through); err != nil {
+		t.Fatal(err)
+	}
+	if got.Unreadable != nil {
+		t.Fatal(got.Unreadable)
+	}
+	if diff := cmp.Diff(got, through); diff != "" {
+		t.Errorf("(-straight +Watermill):\n%s", diff)
+	}
+	want.Partition, want.Offset = eventlog.PartitionOf(want.Stream, partitions), from.Offset
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+	return got
 }
 
 func TestDecodeRecordMalformed(t *testing.T) {
@@ -167,6 +178,8 @@ func TestDecodeRecordUnreadable(t *testing.T) {
 		"command position with a zero": func(m *sarama.ConsumerMessage) { set(m, "ce_commandposition", commandsTopicID+"/042") },
 		"negative command position":    func(m *sarama.ConsumerMessage) { set(m, "ce_commandposition", commandsTopicID+"/-1") },
 		"command position of three":    func(m *sarama.ConsumerMessage) { set(m, "ce_commandposition", commandsTopicID+"/42/1") },
+		"no list of claims":            func(m *sarama.ConsumerMessage) { set(m, "ce_asks", "unique/email/a1") },
+		"no list to give back":         func(m *sarama.ConsumerMessage) { set(m, "ce_releases", "[]") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := kafkaMessage(golden(t, "userRenamed"))
@@ -222,6 +235,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	for _, entry := range goldenRecords {
 		f.Add(golden(f, entry.recordType), int32(0))
 	}
+	f.Add(golden(f, "userRenamedByReaction"), int32(0))
+	f.Add(golden(f, "commandRefusedWithClaims"), int32(0))
 	f.Add([]byte("key: \nce_seq: 1\nce_seq: 2\n\n"), int32(-1))
 	f.Add([]byte("key: 1\nce_subject: 1\nce_type: a\nce_seq: 9223372036854775807\nce_version: 0\nce_prev: \n\n"), int32(3))
 	f.Add([]byte(""), int32(0))

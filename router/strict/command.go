@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,14 +74,35 @@ func Join(wrong []FieldError) error {
 // CheckEnvelope checks what the sender chooses in the headers of a command.
 func CheckEnvelope(e *eventlog.Envelope) error {
 	switch {
+	case e.Origin != nil:
+		if err := checkOrigin(e); err != nil {
+			return err
+		}
 	case !IsCommandID(e.ID):
 		return fmt.Errorf("%s %s", eventlog.HeaderCommandID, CommandIDDetail)
+	}
+	switch {
 	case !aggregate.IsMessageType(e.Type):
 		return fmt.Errorf("%s can't be the type of a command", eventlog.HeaderType)
 	case !aggregate.IsStream(e.Stream):
 		return fmt.Errorf("%s can't be the name of a stream", eventlog.HeaderSubject)
 	case e.ExpectedVersion != nil && *e.ExpectedVersion > maxVersion:
 		return fmt.Errorf("%s %s", eventlog.HeaderExpectedVersion, VersionDetail)
+	}
+	return nil
+}
+
+// checkOrigin checks what a reaction chooses in the headers of a command.
+func checkOrigin(e *eventlog.Envelope) error {
+	switch {
+	case !aggregate.IsName(e.Origin.Reaction):
+		return fmt.Errorf("%s can't be the name of a reaction", eventlog.HeaderReaction)
+	case e.ID != e.Origin.CommandID():
+		return fmt.Errorf("%s must be %q, by the reaction and the cause", eventlog.HeaderCommandID, e.Origin.CommandID())
+	case !aggregate.IsStream(e.Origin.Subject):
+		return fmt.Errorf("%s can't be the name of a stream", eventlog.HeaderCauseSubject)
+	case slices.ContainsFunc(e.Origin.Open, func(stream string) bool { return !aggregate.IsStream(stream) }):
+		return fmt.Errorf("%s has a text that can't be the name of a stream", eventlog.HeaderOpen)
 	}
 	return nil
 }

@@ -119,3 +119,31 @@ func TestCheckEnvelope(t *testing.T) {
 		}
 	}
 }
+
+// An id of the router itself comes only with the reaction and the cause that the
+// id names.
+func TestCheckEnvelopeOfAReaction(t *testing.T) {
+	const id = "@pack-up:t:3:7:1"
+	right := eventlog.Origin{Reaction: "pack-up", Cause: eventlog.Cause{TopicID: "t", Partition: 3, Offset: 7, N: 1}, Subject: "box/b", Depth: 1, Open: []string{"box/c"}}
+	for _, test := range []struct {
+		id     string
+		change func(*eventlog.Origin)
+		right  bool
+	}{
+		{id, func(*eventlog.Origin) {}, true},
+		{"a", func(*eventlog.Origin) {}, false},
+		{"@pack-up:t:3:7:2", func(*eventlog.Origin) {}, false},
+		{"@pack up:t:3:7:1", func(o *eventlog.Origin) { o.Reaction = "pack up" }, false},
+		{id, func(o *eventlog.Origin) { o.Subject = "box" }, false},
+		{id, func(o *eventlog.Origin) { o.Open = []string{"c"} }, false},
+	} {
+		origin := right
+		test.change(&origin)
+		if err := CheckEnvelope(&eventlog.Envelope{ID: test.id, Type: "packBox", Stream: "box/a", Origin: &origin}); (err == nil) != test.right {
+			t.Errorf("%s, %+v: %v", test.id, origin, err)
+		}
+	}
+	if err := CheckEnvelope(&eventlog.Envelope{ID: id, Type: "packBox", Stream: "box/a"}); err == nil {
+		t.Errorf("%s is taken from a client", id)
+	}
+}
