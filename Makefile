@@ -7,7 +7,7 @@ GOLANGCI_LINT         := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The module at the top, and the modules below. The dependencies of a module below don't come along
 # when somebody imports Millrace.
-MODULES := . examples/hello testing/console testing/openapi testing/torture
+MODULES := . examples/bank examples/hello testing/console testing/openapi testing/torture
 
 # gotestsum prints a line for each package or test that is done, shows the whole output of a failed
 # test, and lists the failed tests again at the end.

@@ -46,19 +46,24 @@ func (r *reader) checkCode() {
 	}
 }
 
-// The example's README shows the answers of the example.
-func TestHello(t *testing.T) {
+// The READMEs of the examples show the answers of the examples.
+func TestExamples(t *testing.T) {
 	t.Parallel()
-	hello := filepath.Join(t.TempDir(), "hello")
-	if err := os.CopyFS(hello, os.DirFS(filepath.Join(top, "examples", "hello"))); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"bank", "hello"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := filepath.Join(t.TempDir(), name)
+			if err := os.CopyFS(folder, os.DirFS(filepath.Join(top, "examples", name))); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(filepath.Join(folder, "data")); err != nil { // of somebody who tried the example
+				t.Fatal(err)
+			}
+			r := newReader(t, folder)
+			r.must("go mod edit -replace github.com/millrace/millrace=../millrace")
+			r.follow(filepath.Join(top, "examples", name, "README.md"))
+		})
 	}
-	if err := os.RemoveAll(filepath.Join(hello, "data")); err != nil { // of somebody who tried the example
-		t.Fatal(err)
-	}
-	r := newReader(t, hello)
-	r.must("go mod edit -replace github.com/millrace/millrace=../millrace")
-	r.follow(filepath.Join(top, "examples", "hello", "README.md"))
 }
 
 // block is a fence of a document.

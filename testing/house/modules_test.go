@@ -10,7 +10,7 @@ import (
 )
 
 // nested are the modules below the top, by folder.
-var nested = []string{"examples/hello", "testing/console", "testing/openapi", "testing/torture"}
+var nested = []string{"examples/bank", "examples/hello", "testing/console", "testing/openapi", "testing/torture"}
 
 // heavy are modules for nested modules only: another team's module that imports
 // Millrace must not get heavy modules.

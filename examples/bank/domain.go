@@ -1,0 +1,19 @@
+package main
+
+import (
+	"example.com/bank/handlers/accounts"
+	"example.com/bank/handlers/transfers"
+	"example.com/bank/projections/balances"
+	"example.com/bank/projections/statements"
+	"example.com/bank/projections/transferlist"
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/service"
+)
+
+// domain is everything that this service is made of.
+var domain = service.Domain{
+	Title:      "Bank",
+	Aggregates: []*aggregate.Type{accounts.Aggregate, transfers.Aggregate},
+	Models:     []query.Model{balances.Model, statements.Model, transferlist.Model},
+}
