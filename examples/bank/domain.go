@@ -6,8 +6,10 @@ import (
 	"example.com/bank/projections/balances"
 	"example.com/bank/projections/statements"
 	"example.com/bank/projections/transferlist"
+	"example.com/bank/reactions/transferring"
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/reaction"
 	"github.com/millrace/millrace/router/service"
 )
 
@@ -16,4 +18,5 @@ var domain = service.Domain{
 	Title:      "Bank",
 	Aggregates: []*aggregate.Type{accounts.Aggregate, transfers.Aggregate},
 	Models:     []query.Model{balances.Model, statements.Model, transferlist.Model},
+	Reactions:  []*reaction.Reaction{transferring.Reaction},
 }

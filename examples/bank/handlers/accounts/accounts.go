@@ -30,7 +30,8 @@ var Aggregate = aggregate.Of(aggregate.Definition[Account]{
 		func() aggregate.Event[Account] { return new(MoneyPaidBack) },
 		func() aggregate.Event[Account] { return new(AccountClosed) },
 	},
-	Refusals: []*aggregate.Refusal{ErrExists, ErrNotFound, ErrClosed, ErrFull, ErrNoMoney, ErrNotEmpty},
+	Claims:   claims,
+	Refusals: []*aggregate.Refusal{ErrExists, ErrNumberTaken, ErrNotFound, ErrClosed, ErrFull, ErrNoMoney, ErrNotEmpty},
 })
 
 // Account is the state of an account: everything that the next decision depends
@@ -51,12 +52,21 @@ const (
 	Closed
 )
 
+// claims says that an open account holds its number, and no other account does.
+func claims(a Account) []aggregate.Claim {
+	if a.Status != Open {
+		return nil
+	}
+	return []aggregate.Claim{{Name: "account-number", Value: string(a.Number), Refusal: ErrNumberTaken}}
+}
+
 // The refusals of accounts.
 var (
-	ErrExists   = &aggregate.Refusal{Slug: "account-exists", Detail: "the account exists already"}
-	ErrNotFound = &aggregate.Refusal{Slug: "account-not-found", Detail: "there is no such account", Kind: aggregate.NotFound}
-	ErrClosed   = &aggregate.Refusal{Slug: "account-closed", Detail: "the account is closed"}
-	ErrFull     = &aggregate.Refusal{Slug: "account-full", Detail: "a deposit must not raise the balance above 1000000000000000 cents"}
-	ErrNoMoney  = &aggregate.Refusal{Slug: "insufficient-funds", Detail: "the balance is below the amount"}
-	ErrNotEmpty = &aggregate.Refusal{Slug: "account-not-empty", Detail: "an account is closed when its balance is zero"}
+	ErrNumberTaken = &aggregate.Refusal{Slug: "number-taken", Detail: "another account has the number"}
+	ErrExists      = &aggregate.Refusal{Slug: "account-exists", Detail: "the account exists already"}
+	ErrNotFound    = &aggregate.Refusal{Slug: "account-not-found", Detail: "there is no such account", Kind: aggregate.NotFound}
+	ErrClosed      = &aggregate.Refusal{Slug: "account-closed", Detail: "the account is closed"}
+	ErrFull        = &aggregate.Refusal{Slug: "account-full", Detail: "a deposit must not raise the balance above 1000000000000000 cents"}
+	ErrNoMoney     = &aggregate.Refusal{Slug: "insufficient-funds", Detail: "the balance is below the amount"}
+	ErrNotEmpty    = &aggregate.Refusal{Slug: "account-not-empty", Detail: "an account is closed when its balance is zero"}
 )

@@ -28,6 +28,13 @@ func TestOpenAccount(t *testing.T) {
 	given(t, opened, closed).When(open).ThenRefused(accounts.ErrExists)
 }
 
+// An open account holds its number; a closed account gives the number back.
+func TestNumber(t *testing.T) {
+	given(t).ThenClaims()
+	given(t, opened).ThenClaims(aggregate.Claim{Name: "account-number", Value: "DE021203", Refusal: accounts.ErrNumberTaken})
+	given(t, opened, closed).ThenClaims()
+}
+
 func TestDeposit(t *testing.T) {
 	deposit := accounts.Deposit{ID: "alice", Amount: 1000}
 	given(t, opened).When(deposit).Then(ten).When(deposit).Then(ten).
