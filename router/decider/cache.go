@@ -259,7 +259,7 @@ func (c *cachedStream) bytes() int {
 	size := cachedBytes + 2*len(c.name)
 	if s := c.stream; s != nil {
 		r := &s.outcomes
-		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size()
+		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size() + s.fences.Size()
 	}
 	return size
 }

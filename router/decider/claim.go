@@ -95,7 +95,7 @@ func (p *processor) take(c *claimed, envelope eventlog.Envelope, command aggrega
 		p.mark()
 		return true
 	}
-	s, err := p.hold(envelope.Stream, envelope.ID)
+	s, err := p.hold(envelope.Stream, rememberedID(envelope.ID, envelope.Origin))
 	if err != nil {
 		p.brokenDown(c, err)
 		return false

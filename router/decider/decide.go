@@ -50,6 +50,7 @@ func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, r
 		CommandID:       envelope.ID,
 		CommandHash:     envelope.Hash,
 		CommandPosition: at,
+		Origin:          envelope.Origin,
 		Body:            body,
 	}
 	if eventlog.IsEvent(recordType) {

@@ -23,6 +23,7 @@
 //	store_meta.go   does a store on disk fit the log?
 //	ignored.go      which records count, for readers behind the fold
 //	remembered.go   the outcomes that a stream remembers
+//	fence           the repetitions among the commands of reactions
 //	parking.go      parked and deferred commands, and the operator's commands
 //	unknown.go      commands and events that only another binary knows
 //	deferred.go     the queue of deferred commands

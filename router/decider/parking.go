@@ -161,13 +161,17 @@ func (s *stream) resumes(registry *aggregate.Registry, commandID string) bool {
 // deferred. A command that goes on is the first. For others, indexDeferred asks
 // the outcomes before a search through the queue: each deferred command has an
 // outcome. A speculation has no outcomes, but decides only the first deferred
-// command and new commands: repeats finds the others.
+// command and new commands: repeats finds the others. Of the router's own
+// commands only the first is found: the fence finds the others.
 func (s *stream) indexDeferred(commandID string) int {
 	if s.deferred == nil {
 		return -1
 	}
 	if s.deferred.first.ID == commandID {
 		return 0
+	}
+	if strings.HasPrefix(commandID, eventlog.MachineIDPrefix) {
+		return -1
 	}
 	if _, known := s.index(commandID); !known {
 		return -1
@@ -192,7 +196,7 @@ func (s *stream) deferCommand(r *eventlog.Record) error {
 	d := deferredCommand{
 		Envelope: eventlog.Envelope{
 			Partition: r.Partition, ID: r.CommandID, Type: body.CommandType, Stream: r.Stream,
-			Time: r.Time, Hash: r.CommandHash, ExpectedVersion: body.ExpectedVersion, Body: body.Payload,
+			Time: r.Time, Hash: r.CommandHash, ExpectedVersion: body.ExpectedVersion, Origin: r.Origin, Body: body.Payload,
 		},
 		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
 	}

@@ -67,7 +67,7 @@ func (p *processor) fold(records []eventlog.Record) error {
 			continue
 		}
 		c := p.pin(r.Stream)
-		wants = append(wants, want{c, r.CommandID})
+		wants = append(wants, want{c, rememberedID(r.CommandID, r.Origin)})
 		if r.Type == eventlog.TypeParkedDropped {
 			if body, err := decode[requeuedBody](r); err == nil {
 				wants = append(wants, want{p.pin(r.Stream), body.CommandID})
@@ -122,8 +122,10 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	if readable && s.unreadable != nil {
 		p.log.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
 	}
-	if o, ok := s.outcome(r.CommandID); ok {
-		p.tell(waitingFor{r.Stream, r.CommandID}, o)
+	if r.Origin == nil { // nobody waits for a reaction's command
+		if o, ok := s.outcome(r.CommandID); ok {
+			p.tell(waitingFor{r.Stream, r.CommandID}, o)
+		}
 	}
 	if p.claimed != nil {
 		p.accepted(c, r)

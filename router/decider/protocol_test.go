@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/testing/protocol"
+	"github.com/millrace/millrace/testing/protocol/fence"
 )
 
 // Package protocol is a model of the processor, and a search for faults in the
@@ -191,7 +192,7 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 	body := EncodeBody(command)
 	_, offset := w.scenario.PositionOf(uint8(at))
 	envelope := eventlog.Envelope{
-		Offset: int64(offset), ID: idText(c.ID), Type: command.Type(), Stream: name,
+		Offset: int64(offset), ID: idOfWalkers(&c), Type: command.Type(), Stream: name, Origin: originOf(&c),
 		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
 	}
 	if c.Expects > 0 {
@@ -202,6 +203,32 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 }
 
 func idText(id uint8) string { return fmt.Sprint("id", id) }
+
+// originOf is the origin of a reaction's command, nil for a client's. The two
+// cause streams are 0 and 1.
+func originOf(c *protocol.Command) *eventlog.Origin {
+	if c.Cause == 0 {
+		return nil
+	}
+	stream := func(n uint8) string { return users.Aggregate.Stream(fmt.Sprint("cause", n)) }
+	o := &eventlog.Origin{
+		Reaction: "walk", Cause: eventlog.Cause{TopicID: "events", Offset: int64(c.Cause), N: 1}, Subject: stream(c.CauseStream), Depth: 1,
+	}
+	for n := range uint8(fence.Streams) {
+		if c.Open&fence.Bit(n) != 0 {
+			o.Open = append(o.Open, stream(n))
+		}
+	}
+	return o
+}
+
+// idOfWalkers is the id of a command, by the cause if the command has one.
+func idOfWalkers(c *protocol.Command) string {
+	if origin := originOf(c); origin != nil {
+		return origin.CommandID()
+	}
+	return idText(c.ID)
+}
 
 // land puts a record into the log.
 func (w *walk) land(step *protocol.Step) error {
@@ -288,7 +315,7 @@ func (w *walk) same(got *eventlog.Record, want protocol.Append) error {
 	c := w.scenario.Commands[want.Command]
 	known := w.records[want.ID]
 	switch {
-	case got.Stream != users.Aggregate.Stream(fmt.Sprint(c.User)), got.CommandID != idText(c.ID), got.Seq != uint64(want.Seq), got.Version != uint64(want.Version):
+	case got.Stream != users.Aggregate.Stream(fmt.Sprint(c.User)), got.CommandID != idOfWalkers(&c), got.Seq != uint64(want.Seq), got.Version != uint64(want.Version):
 	case got.Prev != w.records[want.Prev].Digest:
 	case known == nil || known.Digest == got.Digest:
 		w.records[want.ID] = got

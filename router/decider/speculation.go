@@ -101,6 +101,9 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 	if sp.stream.hasDecided(j.at) {
 		return true
 	}
+	if j.envelope.Origin != nil { // the speculation has the fence
+		return sp.stream.fences.Repeats(j.envelope.Origin)
+	}
 	known, behind := false, 0 // the outcomes behind the command's own
 	if s := sp.cached.stream; s != nil {
 		if n, found := s.index(j.envelope.ID); found {
@@ -109,7 +112,7 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 	}
 	for _, earlier := range sp.jobs {
 		switch {
-		case earlier.record == nil, earlier.deferred: // no outcome of another command
+		case earlier.record == nil, earlier.deferred, earlier.envelope.Origin != nil: // no outcome of another client's command
 			continue
 		case earlier.envelope.ID == j.envelope.ID:
 			known, behind = true, 0
@@ -202,7 +205,7 @@ func (p *processor) isDone(sp *speculation) bool {
 	if j.deferred {
 		return !s.resumes(p.registry, j.envelope.ID)
 	}
-	return s.knows(j.envelope.ID, j.at)
+	return s.knows(&j.envelope, j.at)
 }
 
 // complete takes the first job off a speculation.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/fence"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -29,6 +30,8 @@ type stream struct {
 	// The deferred commands have numbers on disk, and deferredEnd is the next.
 	deferred    *deferredQueue
 	deferredEnd uint64
+	// fences know the repetitions among the commands of reactions.
+	fences fence.Fences
 	// parked says that the first deferred command waits for an operator.
 	parked bool
 	// unreadable is the reason why this binary can't read the stream, or nil.
@@ -43,15 +46,18 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 		return false
 	}
 	s.head = head
-	if r.Unreadable == nil {
+	if r.Unreadable == nil { // headers are enough for both
 		s.moveTo(r.CommandPosition)
+		s.fences = s.fences.Fold(r.Origin)
 	}
 	outcome, err := s.apply(registry, r)
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
-	// Headers are enough for the outcome of an event, and of a record of another binary.
-	if err == nil || r.Unreadable == nil && (eventlog.IsEvent(r.Type) || errors.Is(err, aggregate.ErrUnknownEvent)) {
+	// Headers are enough for the outcome of an event, and of a record of another
+	// binary. Outcomes under a fence take no place among those of clients.
+	blind := r.Unreadable == nil && (eventlog.IsEvent(r.Type) || errors.Is(err, aggregate.ErrUnknownEvent))
+	if (err == nil || blind) && r.Origin == nil {
 		s.remember(outcome, remember)
 	}
 	return true
@@ -139,16 +145,30 @@ func (s *stream) remember(o Outcome, limit int) {
 }
 
 // knows reports whether a command has an outcome. A command that repeats an id
-// has the outcome of the first command with the id.
-func (s *stream) knows(commandID string, at eventlog.CommandPosition) bool {
+// has the outcome of the first command with the id. Of a reaction's command not
+// the id is asked but the fence: a late command finds the fence, however many
+// outcomes later.
+func (s *stream) knows(envelope *eventlog.Envelope, at eventlog.CommandPosition) bool {
 	if s == nil {
 		return false
 	}
-	if s.hasDecided(at) {
+	if s.hasDecided(at) || s.fences.Repeats(envelope.Origin) {
 		return true
 	}
-	_, found := s.index(commandID)
+	if envelope.Origin != nil {
+		return false
+	}
+	_, found := s.index(envelope.ID)
 	return found
+}
+
+// rememberedID is the id by which a stream remembers the outcome of a command:
+// none for a reaction's command, which has a fence.
+func rememberedID(commandID string, origin *eventlog.Origin) string {
+	if origin != nil {
+		return ""
+	}
+	return commandID
 }
 
 // outcome returns the outcome of a command, if the stream remembers the outcome.

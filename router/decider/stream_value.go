@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/fence"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -33,6 +34,7 @@ const (
 	hasUnknown             // because of an event that this binary doesn't know
 	hasEarlier             // there are decided commands of earlier topics commands
 	hasNumbers             // there are deferred commands, or were
+	hasFences              // there are commands of reactions
 )
 
 // stopped is why this binary can't read a stream, as read from disk.
@@ -51,7 +53,7 @@ func (e *stopped) Is(target error) bool { return e.unknown && target == aggregat
 // are unsigned varints, and a text has its length in front.
 func appendStream(out []byte, registry *aggregate.Registry, name string, st *stream) ([]byte, error) {
 	flags := bit(hasParked, st.parked) | bit(hasStopped, st.unreadable != nil) | bit(hasUnknown, errors.Is(st.unreadable, aggregate.ErrUnknownEvent)) |
-		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0)
+		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0)
 	out = binary.AppendUvarint(out, flags)
 	out = binary.AppendUvarint(out, st.head.Seq)
 	out = binary.AppendUvarint(out, st.head.Version)
@@ -71,6 +73,9 @@ func appendStream(out []byte, registry *aggregate.Registry, name string, st *str
 	if flags&hasNumbers != 0 {
 		out = binary.AppendUvarint(out, st.deferredEnd)
 		out = binary.AppendUvarint(out, uint64(st.deferred.len()))
+	}
+	if flags&hasFences != 0 {
+		out = appendText(out, string(st.fences.Append(nil)))
 	}
 	return appendRemembered(out, &st.outcomes), nil
 }
@@ -158,6 +163,11 @@ func readStream(data []byte, registry *aggregate.Registry, name string, partitio
 	if flags&hasNumbers != 0 {
 		st.deferredEnd = in.number(math.MaxInt64)
 		h.deferred = in.number(st.deferredEnd)
+	}
+	if flags&hasFences != 0 {
+		if st.fences, err = fence.Read(in.bytes()); err != nil {
+			return h, fmt.Errorf("%w: %w", errValue, err)
+		}
 	}
 	in.remembered(&st.outcomes, partition)
 	return h, in.end()

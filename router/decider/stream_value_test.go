@@ -48,14 +48,20 @@ func goldenStreams() map[string]*stream {
 		decidedBefore: []eventlog.CommandPosition{{TopicID: "earlier", Offset: 1}},
 		unreadable:    fmt.Errorf("record 3: %w", aggregate.ErrUnknownEvent),
 	}
-	return map[string]*stream{"usual": usual, "many": many, "parked": parked, "empty": {}}
+	fenced := &stream{head: eventlog.Head{Seq: 2, Version: 2}}
+	for offset := range int64(2) {
+		fenced.fences = fenced.fences.Fold(&eventlog.Origin{
+			Reaction: "greeter", Cause: eventlog.Cause{TopicID: aTopic, Partition: 3, Offset: 300 + offset, N: 2}, Subject: "user/a", Open: []string{"user/b"},
+		})
+	}
+	return map[string]*stream{"usual": usual, "many": many, "parked": parked, "fenced": fenced, "empty": {}}
 }
 
 // The bytes on disk change with storeFormat only.
 func TestGoldenValues(t *testing.T) {
 	streams := goldenStreams()
 	var out strings.Builder
-	for _, name := range []string{"usual", "many", "parked", "empty"} {
+	for _, name := range []string{"usual", "many", "parked", "fenced", "empty"} {
 		value, err := appendStream(nil, registry, "user/u", streams[name])
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +108,7 @@ func TestValuesRoundTrip(t *testing.T) {
 		if errors.Is(got.unreadable, aggregate.ErrUnknownEvent) != errors.Is(s.unreadable, aggregate.ErrUnknownEvent) || fmt.Sprint(got.unreadable) != fmt.Sprint(s.unreadable) {
 			t.Errorf("%s: stopped by %v, not %v", name, got.unreadable, s.unreadable)
 		}
-		if diff := cmp.Diff([]any{s.head, s.state, s.decided}, []any{got.head, got.state, got.decided}); diff != "" {
+		if diff := cmp.Diff([]any{s.head, s.state, s.decided, s.fences}, []any{got.head, got.state, got.decided, got.fences}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		for n := s.outcomes.from; n < s.outcomes.to; n++ {

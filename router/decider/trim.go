@@ -49,14 +49,15 @@ func (d *Dispatcher) isDead(envelope eventlog.Envelope, claim *kafka.Claim) bool
 }
 
 // isDecided reports whether a command has an outcome. A command that repeats an
-// id has the outcome of the first command with the id.
+// id has the outcome of the first command with the id, and a reaction's command
+// that the fence knows is decided.
 func (d *Dispatcher) isDecided(envelope eventlog.Envelope, topicID string) bool {
 	p := d.States.processors[envelope.Partition]
-	c, err := p.hold(envelope.Stream, envelope.ID)
+	c, err := p.hold(envelope.Stream, rememberedID(envelope.ID, envelope.Origin))
 	if err != nil {
 		p.broken(err)
 		return false
 	}
 	defer p.letGo(c)
-	return c.stream.knows(envelope.ID, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
+	return c.stream.knows(&envelope, eventlog.CommandPosition{TopicID: topicID, Offset: envelope.Offset})
 }

@@ -25,9 +25,8 @@
 // TestProcessorsFollowTheProtocol in router/decider leads real processors along
 // random walks, and fails unless the processors append the same records and
 // mark the same offsets at each step. So the results of a search hold for the
-// code. The scenarios of planned.go are about commands of reactions, scheduled
-// commands, and commands that wait for a claim. These rules have no code yet, so
-// no processor follows them.
+// code. The scenarios of planned.go are about scheduled commands, and commands that
+// wait for a claim. These rules have no code yet, so no processor follows them.
 //
 // Two models of their own stand beside the processor's: package reactions has
 // the process that sends a reaction's commands, and package claims has values

@@ -1,84 +1,9 @@
 package protocol
 
-// planned returns the scenarios of what processors don't do yet: commands of
-// reactions, and scheduled commands.
+// planned returns the scenarios of what processors don't do yet: scheduled
+// commands, and commands that wait for a claim.
 func planned() []*Scenario {
 	return []*Scenario{
-		{
-			Name: "late sends",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1, Cause: 1},
-				{Verb: Create, ID: 1, Name: 1, Cause: 1},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 2},
-				{Verb: Rename, ID: 3, Name: 3},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 2},
-			},
-			Handlers: [2]Binary{forgetful, forgetful},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "sends in an upgrade",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 1},
-				{Verb: Rename, ID: 3, Name: 3, Cause: 2},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 1},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "sends, and unknown events",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1, Cause: 1},
-				{Verb: Novel, ID: 2, Name: 2, Cause: 2},
-				{Verb: Create, ID: 1, Name: 1, Cause: 1},
-				{Verb: Novel, ID: 2, Name: 2, Cause: 2},
-			},
-			Handlers: [2]Binary{{Remember: 3, Blind: true}, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "a reaction among clients",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 1},
-				{Verb: Create, ID: 1, Name: 1},
-				{Verb: Rename, ID: 3, Name: 3, Cause: 2},
-			},
-			Handlers: [2]Binary{forgetful, forgetful},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "sends to a parked stream",
-			Commands: []Command{
-				{Verb: Touchy, ID: 1, Name: 1, Cause: 1},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 2},
-				{Verb: Touchy, ID: 1, Name: 1, Cause: 1},
-				{Verb: Requeue, ID: 3},
-				{Verb: Rename, ID: 2, Name: 2, Cause: 2},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 1, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "open causes",
-			Commands: []Command{
-				{Verb: Create, ID: 1, Name: 2, Cause: 2, CauseStream: 1, Open: 1},
-				{Verb: Rename, ID: 2, Name: 1, Cause: 1, Open: 1},
-				{Verb: Rename, ID: 2, Name: 1, Cause: 1, Open: 1},
-				{Verb: Rename, ID: 3, Name: 3, Cause: 3, CauseStream: 1},
-				{Verb: Rename, ID: 2, Name: 1, Cause: 1, Open: 1},
-			},
-			Handlers: [2]Binary{forgetful, forgetful},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
 		{
 			Name: "a claim",
 			Commands: []Command{
