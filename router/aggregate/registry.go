@@ -39,7 +39,7 @@ var (
 	reservedSlugs = []string{
 		"certificate-required", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",
 		"cross-site", "insufficient-scope", "internal", "invalid-request", "method-not-allowed", "not-found", "not-parked",
-		"not-scheduled", "overloaded", "too-large", "too-many-jobs", "too-many-requests", "unauthorized", "unavailable", "unknown-host",
+		"not-scheduled", "overloaded", "too-large", "too-many-jobs", "too-many-open", "too-many-requests", "unauthorized", "unavailable", "unknown-host",
 		"unsupported-media-type", "version-mismatch",
 	}
 )
@@ -180,6 +180,12 @@ func (r *Registry) CommandTypes() []string {
 func SplitStream(stream string) (name, id string, ok bool) {
 	name, id, ok = strings.Cut(stream, "/")
 	return name, id, ok && name != "" && id != ""
+}
+
+// IsRouters reports whether a stream is one of the router's own.
+func IsRouters(stream string) bool {
+	name, _, _ := strings.Cut(stream, "/")
+	return slices.Contains(reservedNames, name)
 }
 
 // OfStream is the aggregate of a stream, and the id. The aggregate is nil if

@@ -37,6 +37,8 @@ type cachedStream struct {
 	size   int // bytes, as far as the cache knows
 
 	unused *list.Element // in processor.unused, nil for a stream that is used
+
+	followers []*follower // each pins the stream
 }
 
 // want is a stream that somebody needs in memory, and with the stream the

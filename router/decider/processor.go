@@ -119,6 +119,11 @@ func (p *processor) foldOne(r *eventlog.Record) {
 		p.decidedUpTo(r.CommandPosition)
 	}
 	p.tally.move(before, p.tallyOf(s))
+	if eventlog.IsEvent(r.Type) {
+		for _, f := range c.followers {
+			f.tell(s.told())
+		}
+	}
 	if readable && s.unreadable != nil {
 		p.log.Error("stream stopped", "stream", r.Stream, "error", s.unreadable)
 	}

@@ -1,6 +1,9 @@
 package decider
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // waitingFor is a command whose outcomes somebody waits for.
 type waitingFor struct{ stream, commandID string }
@@ -65,6 +68,19 @@ func (ss *StateStore) wait(streamName, commandID string, tell func(Outcome) bool
 	return w
 }
 
+// Await waits for the first outcome of a command that the state store knows, or
+// until the context ends.
+func (ss *StateStore) Await(ctx context.Context, streamName, commandID string) (Outcome, error) {
+	w := ss.Watch(streamName, commandID)
+	defer w.Close()
+	select {
+	case o := <-w.C:
+		return o, nil
+	case <-ctx.Done():
+		return Outcome{}, ctx.Err()
+	}
+}
+
 // Outcome returns the outcome of a command, if the state store knows the
 // outcome.
 func (ss *StateStore) Outcome(streamName, commandID string) (Outcome, bool) {
@@ -125,3 +141,50 @@ func (p *processor) setWaiting(who waitingFor, waiting []*waiter) {
 	}
 	p.waiting[who] = waiting
 }
+
+// StreamState is a stream's state after a record.
+type StreamState struct {
+	Version uint64
+	// State is the aggregate's state, nil for the zero value.
+	State any
+	// Unreadable says why this binary can't read the stream, nil if it can.
+	Unreadable error
+}
+
+// follower is told of each new state of a stream.
+type follower struct{ tell func(StreamState) }
+
+// Follow tells of a stream's state: at once, and then after each event of the
+// stream, in order, until stop is called. Follow calls tell while the fold
+// waits, so tell must not wait. The stream stays in memory.
+func (ss *StateStore) Follow(streamName string, tell func(StreamState)) (stop func()) {
+	p := ss.processorOf(streamName)
+	c, err := p.hold(streamName, "")
+	if err != nil {
+		p.broken(err) // and nobody is told
+		return func() {}
+	}
+	defer p.letGo(c)
+	f := &follower{tell}
+	tell(c.stream.told())
+	p.pin(streamName)
+	c.followers = append(c.followers, f)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		c.followers = slices.DeleteFunc(c.followers, func(other *follower) bool { return other == f })
+		p.unpin(c)
+	}
+}
+
+// told is the stream's state, as followers are told.
+func (s *stream) told() StreamState {
+	if s == nil {
+		return StreamState{}
+	}
+	return StreamState{s.head.Version, s.state, s.unreadable}
+}
+
+// FoldedTo is the offset of the first record of a partition that the state store
+// has not folded.
+func (ss *StateStore) FoldedTo(partition int32) int64 { return ss.processors[partition].folded.Next() }

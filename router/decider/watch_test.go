@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/millrace/millrace/handlers/users"
@@ -23,6 +24,42 @@ func TestWatchTellsOfOutcomes(t *testing.T) {
 	defer known.Close()
 	if o := <-known.C; o.Version != 1 {
 		t.Errorf("told %+v of what is known", o)
+	}
+}
+
+// A follower is told of the state that is, and of the state after each event.
+func TestFollow(t *testing.T) {
+	log, tp := newFakeLog(), new(topic)
+	s := serve(t, log)
+	s.take(tp.command("createUser", "u", "Ann", "1"))
+	if _, err := s.states.Await(t.Context(), "user/u", "1"); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan StreamState, 10)
+	stop := s.states.Follow("user/u", func(state StreamState) { told <- state })
+	s.take(tp.command("createUser", "u", "Bob", "2")) // refused
+	s.take(tp.command("renameUser", "u", "Eve", "3"))
+	if _, err := s.states.Await(t.Context(), "user/u", "3"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s.take(tp.command("renameUser", "u", "Joe", "4"))
+	if _, err := s.states.Await(t.Context(), "user/u", "4"); err != nil {
+		t.Fatal(err)
+	}
+	close(told)
+	var names []string
+	for state := range told {
+		user, ok := state.State.(users.User)
+		names = append(names, fmt.Sprint(state.Version, " ", user.Name, ok, state.Unreadable))
+	}
+	if want := []string{"1 Anntrue <nil>", "2 Evetrue <nil>"}; !slices.Equal(names, want) {
+		t.Errorf("told %q, want %q", names, want)
+	}
+	never := make(chan StreamState, 1)
+	s.states.Follow("user/new", func(state StreamState) { never <- state })()
+	if state := <-never; state != (StreamState{}) {
+		t.Errorf("told %+v of a new stream", state)
 	}
 }
 

@@ -14,10 +14,6 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 // reservedNames are the names of the router's own reactions.
 var reservedNames = []string{"unique"}
 
-// MaxDepth is the largest number of reactions behind each other: a command that
-// would be deeper parks the stream of its record.
-const MaxDepth = 64
-
 // MaxCommands is the largest number of commands that one record can cause.
 const MaxCommands = 1000
 

@@ -35,6 +35,9 @@ var arrows = []struct {
 	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging", "router/projection"}},
 	{"router/gateway", []string{"router/aggregate", "router/decider", "router/decider/observe", "router/eventlog", "router/logging", "router/strict", "router/web"}},
 	{"router/decider/commandguard", []string{"router/eventlog", "router/kafka"}},
+	{"router/reaction/runner", []string{
+		"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/reaction", "router/reaction/checkpoint", "router/strict",
+	}},
 	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict"}},
 	{"router/strict", []string{"router/aggregate", "router/eventlog"}},
 	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
@@ -43,6 +46,7 @@ var arrows = []struct {
 	{"router/scaffold", []string{"router/aggregate", "router/eventlog"}},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
+	{"router/reaction/checkpoint", []string{"router/aggregate", "router/eventlog"}},
 	{"router/reaction/reactiontest", []string{"router/aggregate", "router/reaction"}},
 	{"router/reaction", []string{"router/aggregate"}},
 	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
