@@ -35,7 +35,9 @@ func (s *Store) Hold(ctx context.Context, p *projection.Projection, fn func(read
 	if err != nil {
 		return fail(err)
 	}
-	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}, &view{dialect: s.dialect, model: m, tx: tx, checkpoints: checkpoints}); err != nil {
+	// What fn parks, the view shows.
+	v := &view{dialect: s.dialect, model: m, tx: tx, checkpoints: checkpoints, parked: true}
+	if err := fn(&batch{dialect: s.dialect, model: m, tx: tx}, v); err != nil {
 		return err
 	}
 	if err := tx.commit(ctx); err != nil {

@@ -68,7 +68,7 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	m.moveAtOnce = d.moveAtOnceText(m, "live")
 	m.fill = d.moveText(m, "NOT live")
 	m.updates = append(append(m.updates, m.move, m.moveAtOnce, m.fill, savepoint, rollbackToSavepoint), m.heads.updates()...)
-	m.checkpoints = checkpointsWhere(and(m.scope.conditions()))
+	m.checkpoints = checkpointsWhere(d, p.Name, and(m.scope.conditions()))
 	m.holds = "SELECT holds FROM generations WHERE " + and(m.scope.conditions())
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"
 	m.begin = fmt.Sprintf("INSERT INTO checkpoints (%s, partition, next_offset, digest, live) VALUES (%s, $1, 0, $2, $3)",
@@ -76,9 +76,13 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	return m, nil
 }
 
-// checkpointsWhere is a query for checkpoints, by partition.
-func checkpointsWhere(condition string) string {
-	return "SELECT generation, partition, next_offset, digest FROM checkpoints WHERE " + condition + " ORDER BY partition"
+// checkpointsWhere is a query for a read model's checkpoints, by partition. The
+// first checkpoint says whether any stream of the generation is parked.
+func checkpointsWhere(d dialect, projection, condition string) string {
+	return "SELECT generation, partition, next_offset, digest," +
+		" CASE WHEN partition = 0 THEN EXISTS (SELECT 1 FROM heads " + d.byIndex("heads_parked") +
+		" WHERE projection = '" + projection + "' AND generation = checkpoints.generation AND parked <> '') ELSE FALSE END" +
+		" FROM checkpoints WHERE " + condition + " ORDER BY partition"
 }
 
 func (m *model) table(name string) (*table, error) {

@@ -20,11 +20,12 @@ type pool struct {
 	mu       sync.RWMutex
 	prepared map[string]*sql.Stmt // by text; nil if the driver prepares by itself
 
-	// direct, if not nil, has the texts that the transactions prepare by
-	// themselves: the pool is SQLite's writer. The statements are short, and are
-	// not interrupted. The context is checked before each statement only,
-	// because the driver would start a goroutine for each statement.
+	// direct, if not nil, has the texts that the connections prepare by
+	// themselves: the pool is SQLite's. The statements are short, and are not
+	// interrupted. The context is checked before each statement only, because
+	// the driver would start a goroutine for each statement.
 	direct map[string]bool
+	reads  bool // the pool is of SQLite's readers
 	// committed, if not nil, is called after each commit.
 	committed func()
 }
@@ -145,10 +146,11 @@ type session interface {
 // transaction runs statements, prepared if possible.
 type transaction struct {
 	session
-	tx         *sql.Tx        // nil for SQLite's writer
-	direct     *sql.Conn      // of SQLite's writer
-	ended      bool           // of SQLite's writer: the connection is back in the pool
-	keeps      map[string]any // of SQLite's writer: what the updates keep, by generation
+	tx         *sql.Tx            // nil for SQLite
+	direct     *sql.Conn          // of SQLite
+	ended      bool               // of SQLite: the connection is back in the pool
+	forget     context.CancelFunc // of SQLite's readers: closes rows; nil without rows
+	keeps      map[string]any     // of SQLite's writer: what the updates keep, by generation
 	pool       *pool
 	unprepared []string // queries that ran unprepared
 	// shared, if not nil, is the context of all statements of a shared
@@ -183,8 +185,8 @@ func (t *transaction) rows(ctx context.Context, text string, args []any, of *tab
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	err = t.direct.Raw(func(conn any) (err error) {
-		all, err = conn.(*writerConn).rows(text, args, of) //nolint:errcheck // the pool's own
+	err = t.raw(func(conn *directConn) (err error) {
+		all, err = conn.rows(text, args, of)
 		return err
 	})
 	return all, ended(ctx, err)
@@ -198,7 +200,9 @@ func (t *transaction) query(ctx context.Context, text string, args ...any) (rows
 	if stmt := t.pool.statement(text); stmt != nil {
 		rows, err = t.tx.StmtContext(during, stmt).QueryContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
-		t.unprepared = append(t.unprepared, text)
+		if !t.pool.allowed(text) {
+			t.unprepared = append(t.unprepared, text)
+		}
 		rows, err = t.QueryContext(during, text, args...)
 	}
 	return rows, ended(ctx, err)
@@ -212,7 +216,19 @@ func (t *transaction) during(ctx context.Context) (context.Context, error) {
 	if t.direct == nil {
 		return ctx, nil
 	}
-	return context.WithoutCancel(ctx), ctx.Err()
+	if !t.pool.reads {
+		return context.WithoutCancel(ctx), ctx.Err()
+	}
+	// Rows that nobody closes would keep the connection.
+	ctx, cancel := context.WithCancel(ctx)
+	before := t.forget
+	t.forget = func() {
+		cancel()
+		if before != nil {
+			before()
+		}
+	}
+	return ctx, nil
 }
 
 func (t *transaction) commit(ctx context.Context) error {

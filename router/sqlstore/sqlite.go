@@ -130,11 +130,15 @@ func openSQLite(ctx context.Context, d sqlite, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := openPool(ctx, dsn+"&_query_only=1", sqliteReaders, itself)
+	var read *pool
+	read, err = openPool(ctx, dsn+"&_query_only=1", sqliteReaders, func(c driver.Connector) driver.Connector {
+		return readerConnector{c, func(text string) bool { return read.allowed(text) }}
+	})
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	write.direct = map[string]bool{} // after its beginning, an update waits for nothing
+	read.direct, read.reads = map[string]bool{}, true
 	return &Store{dialect: d, write: write, read: read}, nil
 }
 

@@ -1,14 +1,18 @@
 package sqlstore
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/router/readmodel"
 )
 
 func TestSQLiteKeepsWhatItHas(t *testing.T) {
@@ -91,17 +95,64 @@ func TestSQLitePreparesWhatIsAskedAgain(t *testing.T) {
 	store := prepared(t, sqliteDatabase(t)(), p)
 	const query = "SELECT id FROM people_person_1 ORDER BY id"
 	ids(t, store, p)
-	stmt := store.read.statement(query)
+	ids(t, store, p)
+	stmt := preparedReading(t, store)[query]
 	if stmt == nil {
 		t.Error("it isn't prepared")
 	}
 	for i := range maxPrepared + 1 {
-		ask[string](t, store, p, fmt.Sprintf("SELECT id FROM {person} WHERE age = %d", i))
+		query := fmt.Sprintf("SELECT id FROM {person} WHERE age = %d", i)
+		ask[string](t, store, p, query)
+		ask[string](t, store, p, query)
 	}
-	if n := len(store.read.prepared); n != maxPrepared {
+	statements := preparedReading(t, store)
+	// A connection also prepares BEGIN and ROLLBACK.
+	if n := len(statements); n > maxPrepared+2 || n < maxPrepared {
 		t.Errorf("%d statements", n)
 	}
-	if store.read.statement(query) != stmt {
+	if statements[query] != stmt {
 		t.Error("it was prepared again")
+	}
+}
+
+// preparedReading has the prepared statements of the connection that reads while
+// no other does.
+func preparedReading(t *testing.T, store *Store) map[string]driver.Stmt {
+	t.Helper()
+	tx, err := store.read.begin(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.rollback()
+	var statements map[string]driver.Stmt
+	if err := tx.raw(func(conn *directConn) error {
+		statements = maps.Clone(conn.statements)
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	return statements
+}
+
+// A query may leave its rows open: the end of the view closes the rows.
+func TestAViewEndsWithOpenRows(t *testing.T) {
+	p := people()
+	store := prepared(t, sqliteDatabase(t)(), p)
+	put(t, store, p, "person", person("1"), person("2"))
+	for range 2 * sqliteReaders {
+		if err := store.View(t.Context(), p, func(v readmodel.View) error {
+			for range 2 {
+				rows, err := v.Query(t.Context(), "SELECT id FROM {person}") //nolint:sqlclosecheck // left open
+				if err != nil {
+					return err
+				}
+				if !rows.Next() || rows.Err() != nil {
+					t.Error("no row", rows.Err())
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -21,6 +21,7 @@ type Store struct {
 	write   *pool
 	read    *pool
 	models  sync.Map // modelKey: *model
+	live    sync.Map // *projection.Projection: the query for the live checkpoints
 	// rebuilding has the names of the read models that a rebuild of this store
 	// has locked.
 	rebuilding sync.Map

@@ -24,9 +24,7 @@ type table struct {
 
 	get, delete string
 	getOne      string // get for one key, "" for none
-	// For heads only: the parked heads among the keys, and a probe for any
-	// parked head.
-	getParked, anyParked string
+	getParked   string // for heads only: the parked heads among the keys
 	// puts are INSERTs for several numbers of rows, the largest first and 1
 	// last. A single INSERT for 0 rows takes any number. inserts, for heads
 	// only, are puts that skip rows whose key is there.
@@ -109,8 +107,6 @@ func headsOf(d dialect, scope scope) *table {
 	t.key = t.columns[:1]
 	t.write(d)
 	t.inserts = t.insertsOr(d, "NOTHING")
-	t.anyParked = fmt.Sprintf("SELECT 1 FROM %s %s WHERE %s AND parked <> '' LIMIT 1",
-		t.name, d.byIndex("heads_parked"), and(scope.conditions()))
 	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
 		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), d.where(t))
 	return t

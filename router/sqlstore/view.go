@@ -14,7 +14,11 @@ import (
 // View implements [readmodel.Store]. Views and updates don't wait for each
 // other, except in memory: there an update waits until fn returns.
 func (s *Store) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
-	return s.view(ctx, p, checkpointsWhere("projection = '"+p.Name+"' AND live"), fn)
+	text, ok := s.live.Load(p)
+	if !ok {
+		text, _ = s.live.LoadOrStore(p, checkpointsWhere(s.dialect, p.Name, "projection = '"+p.Name+"' AND live"))
+	}
+	return s.view(ctx, p, text.(string), fn) //nolint:errcheck // nothing else is in there
 }
 
 // view gives a view of the generation whose checkpoints a query returns. If the
@@ -50,7 +54,7 @@ func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints 
 	}
 	defer tx.rollback() // nothing was written
 	v := &view{dialect: s.dialect, tx: tx}
-	if v.checkpoints, err = readCheckpoints(ctx, tx, checkpoints); err != nil {
+	if v.checkpoints, v.parked, err = checkpointsAndParked(ctx, tx, checkpoints); err != nil {
 		if s.dialect.isMissing(err) {
 			err = readmodel.ErrNotPrepared
 		}
@@ -72,25 +76,60 @@ func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints 
 }
 
 func readCheckpoints(ctx context.Context, tx *transaction, query string) ([]readmodel.Checkpoint, error) {
+	all, _, err := checkpointsAndParked(ctx, tx, query)
+	return all, err
+}
+
+// checkpointsAndParked reads checkpoints, and whether any stream is parked.
+func checkpointsAndParked(ctx context.Context, tx *transaction, query string) (all []readmodel.Checkpoint, parked bool, err error) {
+	if tx.pool.allowed(query) {
+		return tx.checkpointsDirect(ctx, query)
+	}
 	rows, err := tx.query(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer rows.Close()
-	var all []readmodel.Checkpoint
 	for rows.Next() {
 		var c readmodel.Checkpoint
 		var digest []byte
-		if err := rows.Scan(&c.Generation, &c.Partition, &c.Next, &digest); err != nil {
-			return nil, err
+		var some bool
+		if err := rows.Scan(&c.Generation, &c.Partition, &c.Next, &digest, &some); err != nil {
+			return nil, false, err
 		}
 		if c.Digest, err = digestOf(digest); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		all = append(all, c)
+		all, parked = append(all, c), parked || some
 	}
-	return all, rows.Err()
+	return all, parked, rows.Err()
 }
+
+// checkpointsDirect is checkpointsAndParked of a prepared query.
+func (t *transaction) checkpointsDirect(ctx context.Context, query string) (all []readmodel.Checkpoint, parked bool, err error) {
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
+	all = make([]readmodel.Checkpoint, 0, usualPartitions)
+	err = t.raw(func(conn *directConn) error {
+		return conn.each(query, nil, 5, func(values []driver.Value) (err error) {
+			var numbers [5]int64
+			for i, value := range values {
+				numbers[i], _ = value.(int64)
+			}
+			digest, _ := values[3].([]byte)
+			c := readmodel.Checkpoint{Generation: int(numbers[0]), Partition: int32(numbers[1]), Next: numbers[2]}
+			if c.Digest, err = digestOf(digest); err == nil {
+				all, parked = append(all, c), parked || numbers[4] != 0
+			}
+			return err
+		})
+	})
+	return all, parked, ended(ctx, err)
+}
+
+// usualPartitions is room for checkpoints.
+const usualPartitions = 12
 
 // definition returns the generation's definition.
 func (m *model) definition(ctx context.Context, tx *transaction) (string, error) {
@@ -133,6 +172,7 @@ type view struct {
 	model       *model
 	tx          *transaction
 	checkpoints []readmodel.Checkpoint // at the start of the view
+	parked      bool                   // whether any stream is parked
 }
 
 var _ readmodel.View = (*view)(nil)
@@ -165,21 +205,11 @@ func (v *view) Heads(ctx context.Context, streams []string) (map[string]readmode
 
 // Parked implements [readmodel.View].
 func (v *view) Parked(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
-	some, err := v.anyParked(ctx)
-	if err != nil || !some { // false nearly always
-		return nil, err
+	if !v.parked { // nearly always
+		return nil, nil
 	}
 	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
 	return b.headsBy(ctx, v.model.heads.getParked, streams)
-}
-
-func (v *view) anyParked(ctx context.Context) (bool, error) {
-	rows, err := v.tx.query(ctx, v.model.heads.anyParked)
-	if err != nil {
-		return false, fmt.Errorf("read %s: %w", v.model.heads.name, err)
-	}
-	defer rows.Close()
-	return rows.Next(), rows.Err()
 }
 
 // Rows implements [readmodel.View].
