@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/readmodel"
 )
@@ -36,7 +35,7 @@ func (rd *Reader) Find(w http.ResponseWriter, r *http.Request, p *projection.Pro
 	if err != nil {
 		return found, err
 	}
-	err = rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*readPoint, error) {
+	err = rd.answer(w, r, p, after, func(ctx context.Context, after *awaited) (*readPoint, error) {
 		l := &lookup{table: table, key: key, stream: stream, after: after, done: make(chan struct{})}
 		rd.lookups.add(rd.Store, p, l)
 		select {
@@ -55,7 +54,7 @@ type lookup struct {
 	table  string
 	key    projection.Row
 	stream string
-	after  *eventlog.Awaited // nil without Read-After
+	after  *awaited // nil without Read-After
 
 	done  chan struct{} // closed when the fields below are set
 	found Found

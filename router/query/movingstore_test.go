@@ -68,6 +68,13 @@ func (v movingView) Heads(_ context.Context, streams []string) (map[string]readm
 	return heads, nil
 }
 
+func (v movingView) Parked(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
+	if v.head.Parked == "" {
+		return nil, nil
+	}
+	return v.Heads(ctx, streams)
+}
+
 var anyModel = &projection.Projection{Name: "any"}
 
 // decide moves the head of a stream, as a fold does with an outcome.

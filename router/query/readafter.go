@@ -16,9 +16,17 @@ import (
 
 const headerReadAfter = "Read-After"
 
+// awaited is what a query waits for.
+type awaited struct {
+	eventlog.Awaited
+	// decided means that the position is past the command's outcome. Then the
+	// command's stream must not be parked, and the stream's head is not read.
+	decided bool
+}
+
 // parseReadAfter is the position or the command in Read-After, nil without the
 // header. A malformed token is a [web.Problem] of 400.
-func parseReadAfter(h http.Header) (*eventlog.Awaited, error) {
+func parseReadAfter(h http.Header) (*awaited, error) {
 	values := h.Values(headerReadAfter)
 	if len(values) == 0 {
 		return nil, nil
@@ -27,7 +35,7 @@ func parseReadAfter(h http.Header) (*eventlog.Awaited, error) {
 	if len(values) == 1 {
 		after, err := eventlog.ParseAwaited(values[0])
 		if err == nil {
-			return &after, nil
+			return &awaited{Awaited: after}, nil
 		}
 		detail = err.Error()
 	}
@@ -50,16 +58,21 @@ const maxMoved = 3
 // lookAfter looks at a read model until the read model includes a position or a
 // command's outcome, and returns the read point. If the read model is too late,
 // the error is a [web.Problem] of 503.
-func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*readPoint, error)) (at *readPoint, err error) {
+func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after *awaited, look func(context.Context, *awaited) (*readPoint, error)) (at *readPoint, err error) {
 	patience, cancel := context.WithTimeout(ctx, rd.ReadAfterTimeout)
 	defer cancel()
+	m, began := rd.waits().Of(rd.Store, p), time.Now()
 	var behind time.Time // the begin of the wait
 	defer func() {
 		if rd.Waited != nil && !behind.IsZero() {
 			rd.Waited(time.Since(behind), errors.Is(err, errTooLate))
 		}
 	}()
-	for woken, moved := false, 0; ; {
+	after, woken := rd.awaitNew(patience, m, after)
+	if woken {
+		behind = began
+	}
+	for moved := 0; ; {
 		at, err = look(ctx, after)
 		if !errors.Is(err, errBehind) {
 			return at, err
@@ -67,7 +80,6 @@ func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after
 		if behind.IsZero() {
 			behind = time.Now()
 		}
-		m := rd.waits().Of(rd.Store, p)
 		m.Seen(at.checkpoints, woken)
 		next, err := rd.await(patience, m, after, at.checkpoints)
 		if errors.Is(err, errMoved) {
@@ -84,23 +96,49 @@ func (rd *Reader) lookAfter(ctx context.Context, p *projection.Projection, after
 	}
 }
 
+// expectFirst is how long a query waits for a command that is probably not
+// decided yet, before the first view.
+const expectFirst = 20 * time.Millisecond
+
+// awaitNew waits for a command that is probably not decided yet, so that a query
+// needs one view and not two. awaitNew returns what the first view must include,
+// and whether the command is decided.
+func (rd *Reader) awaitNew(ctx context.Context, m *readmodel.ModelWaits, after *awaited) (_ *awaited, decided bool) {
+	if after.Command == nil || !m.Projection.IsOf(after.Command.Stream) {
+		return after, false
+	}
+	next, decided := m.AwaitNew(ctx, rd.Stopping, after.Command, expectFirst)
+	return after.decidedBefore(next), decided
+}
+
 // await waits until the read model seems to include the awaited position or
 // command. await returns what the next view must include. seen is the
 // checkpoints of the last view.
-func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *eventlog.Awaited, seen []readmodel.Checkpoint) (*eventlog.Awaited, error) {
+func (rd *Reader) await(ctx context.Context, m *readmodel.ModelWaits, after *awaited, seen []readmodel.Checkpoint) (*awaited, error) {
 	for partition, next := range after.Position {
 		if !m.Await(ctx, rd.Stopping, partition, next) {
 			return nil, errTooLate
 		}
 	}
-	if after.Command == nil {
+	if after.Command == nil || after.decided {
 		return after, nil
 	}
-	position, err := rd.awaitCommand(ctx, m, after.Command, seen)
-	if position != nil {
-		after = &eventlog.Awaited{Position: after.Position.Max(position)}
+	return rd.awaitCommand(ctx, m, after, seen)
+}
+
+// past is the awaited position, and another one, without the command.
+func (a *awaited) past(position eventlog.Position) *awaited {
+	return &awaited{Awaited: eventlog.Awaited{Position: a.Position.Max(position)}}
+}
+
+// decidedBefore is the awaited command with a checkpoint that includes the
+// outcome, 0 if unknown.
+func (a *awaited) decidedBefore(next int64) *awaited {
+	if next == 0 {
+		return a
 	}
-	return after, err
+	position := eventlog.Position{a.Command.Partition: next}
+	return &awaited{Awaited: eventlog.Awaited{Position: a.Position.Max(position), Command: a.Command}, decided: true}
 }
 
 var errTooLate = web.Unavailable("the read model has not come so far yet")
@@ -112,30 +150,38 @@ const askFirst = 50 * time.Millisecond
 // awaitCommand waits for a command's outcome. A command that repeats the id of
 // an earlier command makes no record, so the head of the stream never decides
 // the command. But the position of the earlier command's outcome may be known:
-// then awaitCommand returns the position.
-func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, c *eventlog.SentCommand, seen []readmodel.Checkpoint) (eventlog.Position, error) {
+// then the next view must include the position.
+func (rd *Reader) awaitCommand(ctx context.Context, m *readmodel.ModelWaits, after *awaited, seen []readmodel.Checkpoint) (*awaited, error) {
+	c := after.Command
 	if !m.Projection.IsOf(c.Stream) {
-		return rd.awaitOutcome(ctx, c)
+		position, err := rd.awaitOutcome(ctx, c)
+		if position != nil {
+			after = after.past(position)
+		}
+		return after, err
 	}
-	next := readmodel.PositionOf(seen)[c.Partition]
+	last := readmodel.PositionOf(seen)[c.Partition]
 	for pause := askFirst; ; pause *= 2 {
 		slice, cancel := context.WithTimeout(ctx, pause)
-		decided, moved := m.AwaitCommand(slice, rd.Stopping, c, next)
+		next, decided, moved := m.AwaitCommand(slice, rd.Stopping, c, last)
 		cancel()
-		next = math.MaxInt64 // the engine has woken this waiter, or will
+		last = math.MaxInt64 // the engine has woken this waiter, or will
 		switch {
 		case moved:
 			return nil, errMoved
 		case decided:
-			return nil, nil
+			return after.decidedBefore(next), nil
 		case ctx.Err() != nil || rd.stopping():
 			return nil, errTooLate
 		case rd.Outcome == nil:
 			continue
 		}
 		position, err := rd.Outcome(ctx, c.Stream, c.ID)
-		if position != nil || err != nil {
-			return position, err
+		if err != nil {
+			return nil, err
+		}
+		if position != nil {
+			return after.past(position), nil
 		}
 	}
 }
@@ -192,7 +238,7 @@ func (rd *Reader) stopping() bool {
 
 // view opens a view of a read model, checks that the view includes the awaited
 // position, and calls read.
-func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) (at *readPoint, err error) {
+func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *awaited, read func(context.Context, readmodel.View) error) (at *readPoint, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readmodel.ReadTimeout)
 	defer cancel()
 	err = rd.Store.View(ctx, p, func(view readmodel.View) (err error) {
@@ -202,10 +248,11 @@ func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eve
 		}
 		at = readPointOf(checkpoints)
 		if after != nil {
-			view = wholeView{view}
-			if err := includes(ctx, view, checkpoints, after); err != nil {
+			whole := wholeView{view}
+			if err := includes(ctx, whole, checkpoints, after); err != nil {
 				return err
 			}
+			view = whole
 		}
 		return read(ctx, view)
 	})
@@ -213,11 +260,16 @@ func (rd *Reader) view(ctx context.Context, p *projection.Projection, after *eve
 }
 
 // includes returns errBehind if a view lacks the awaited position or command.
-func includes(ctx context.Context, view readmodel.View, at []readmodel.Checkpoint, after *eventlog.Awaited) error {
+func includes(ctx context.Context, view wholeView, at []readmodel.Checkpoint, after *awaited) error {
 	if !readmodel.PositionOf(at).Covers(after.Position) {
 		return errBehind
 	}
-	if c := after.Command; c != nil {
+	c := after.Command
+	if c != nil && after.decided {
+		_, err := view.Parked(ctx, []string{c.Stream})
+		return err
+	}
+	if c != nil {
 		head, err := view.Head(ctx, c.Stream)
 		if err == nil && !head.HasDecided(c.CommandPosition) {
 			err = errBehind

@@ -86,11 +86,11 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, p *projection.Pro
 // ReadAgain is a second [Reader.Read] for the same answer, of a view that
 // includes this position.
 func (rd *Reader) ReadAgain(w http.ResponseWriter, r *http.Request, p *projection.Projection, after eventlog.Position, read func(context.Context, readmodel.View) error) error {
-	return rd.read(w, r, p, &eventlog.Awaited{Position: after}, read)
+	return rd.read(w, r, p, &awaited{Awaited: eventlog.Awaited{Position: after}}, read)
 }
 
-func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *eventlog.Awaited, read func(context.Context, readmodel.View) error) error {
-	return rd.answer(w, r, p, after, func(ctx context.Context, after *eventlog.Awaited) (*readPoint, error) {
+func (rd *Reader) read(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *awaited, read func(context.Context, readmodel.View) error) error {
+	return rd.answer(w, r, p, after, func(ctx context.Context, after *awaited) (*readPoint, error) {
 		return rd.view(ctx, p, after, read)
 	})
 }
@@ -106,7 +106,7 @@ func readPointOf(checkpoints []readmodel.Checkpoint) *readPoint {
 }
 
 // answer looks at a read model as [Reader.Read] says.
-func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *eventlog.Awaited, look func(context.Context, *eventlog.Awaited) (*readPoint, error)) (err error) {
+func (rd *Reader) answer(w http.ResponseWriter, r *http.Request, p *projection.Projection, after *awaited, look func(context.Context, *awaited) (*readPoint, error)) (err error) {
 	var at *readPoint
 	if after == nil {
 		at, err = look(r.Context(), nil)

@@ -262,7 +262,7 @@ func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 // done reports a committed batch to the waiters and to the group.
 func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer, folded *fold) {
 	e := b.engine
-	e.Waits.folded(e.Store, e.Projection, moves, folded)
+	e.Waits.folded(e.Store, e.Projection, batch.entries, moves, folded)
 	for i, pc := range consumers {
 		to := moves[i].To
 		pc.at = to

@@ -3,8 +3,6 @@ package readmodel
 import (
 	"container/heap"
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -56,26 +54,35 @@ func (w *Waits) own(store Store, p *projection.Projection, partition int32, owne
 	m := w.Of(store, p)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.partition(partition).owned = owned
+	at := m.partition(partition)
+	at.owned, at.last = owned, eventlog.CommandPosition{}
 	if !owned && m.polling {
 		m.hasten()
 	}
 }
 
-// folded reports a committed batch of an engine of this process: the checkpoints
-// and the heads.
-func (w *Waits) folded(store Store, p *projection.Projection, moves []Move, f *fold) {
+// folded reports a committed batch of an engine of this process: the records, the
+// checkpoints and the heads.
+func (w *Waits) folded(store Store, p *projection.Projection, entries []entry, moves []Move, f *fold) {
 	if w == nil || f == nil {
 		return
 	}
 	m := w.Of(store, p)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for i := range entries {
+		at := m.partition(entries[i].Partition)
+		if c := entries[i].CommandPosition; c.TopicID != at.last.TopicID || c.Offset > at.last.Offset {
+			at.last = c
+		}
+	}
+	next := make(eventlog.Position, len(moves))
 	for i := range moves {
 		to := &moves[i].To
+		next[to.Partition] = to.Next
 		m.wake(m.partition(to.Partition), to.Next)
 	}
-	m.decided(func(stream string) (head StreamHead) {
+	m.decided(next, func(stream string) (head StreamHead) {
 		if s := f.streams[stream]; s != nil {
 			head = s.at
 		}
@@ -119,6 +126,8 @@ type partitionWaits struct {
 	heap  waiters
 
 	commands int // number of commands with waiters
+	// last is the last command among the records folded since the claim.
+	last eventlog.CommandPosition
 }
 
 func (m *ModelWaits) partition(n int32) *partitionWaits {
@@ -214,36 +223,6 @@ func (m *ModelWaits) leave(at *partitionWaits, w *waiter) {
 		heap.Remove(&at.heap, w.index)
 		m.waiting--
 	}
-}
-
-// AwaitCommand waits until a command is decided, the command's stream is
-// parked, the context ends, or the service stops. decided is true in the first
-// two cases. If the partition is past seen, the checkpoint of the caller's last
-// view, AwaitCommand doesn't wait, and moved is true: the command may be decided
-// since.
-func (m *ModelWaits) AwaitCommand(ctx context.Context, stopping <-chan struct{}, c *eventlog.SentCommand, seen int64) (decided, moved bool) {
-	w := &commandWaiter{command: c, woken: make(chan struct{})}
-	m.mu.Lock()
-	at := m.partition(c.Partition)
-	if at.next > seen {
-		m.mu.Unlock()
-		return false, true
-	}
-	at.commands++
-	m.commands[w] = true
-	m.look(at)
-	m.mu.Unlock()
-	decided = m.woken(ctx, stopping, w.woken, func() {
-		m.forget(w)
-		m.waiting--
-	})
-	return decided, false
-}
-
-func (m *ModelWaits) forget(w *commandWaiter) {
-	delete(m.commands, w)
-	m.partition(w.command.Partition).commands--
-	m.tidy(w.command.Partition)
 }
 
 // tidy forgets an unknown partition without waiters: clients can name
@@ -365,30 +344,7 @@ func (m *ModelWaits) ask() (moved bool, err error) {
 		return false, err
 	}
 	m.mu.Lock()
-	m.decided(func(stream string) StreamHead { return heads[stream] })
+	m.decided(PositionOf(checkpoints), func(stream string) StreamHead { return heads[stream] })
 	m.mu.Unlock()
 	return m.Seen(checkpoints, false), nil
-}
-
-// streams returns the streams of the awaited commands.
-func (m *ModelWaits) streams() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	seen := make(map[string]bool, len(m.commands))
-	for w := range m.commands {
-		seen[w.command.Stream] = true
-	}
-	return slices.Collect(maps.Keys(seen))
-}
-
-// decided notes heads, and wakes the waiters of decided commands.
-func (m *ModelWaits) decided(headOf func(stream string) StreamHead) {
-	for w := range m.commands {
-		head := headOf(w.command.Stream)
-		if head.Parked != "" || head.HasDecided(w.command.CommandPosition) {
-			m.forget(w)
-			m.waiting--
-			close(w.woken)
-		}
-	}
 }

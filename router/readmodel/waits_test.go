@@ -40,7 +40,7 @@ func TestWaitsForPartitionsThatAreNotThere(t *testing.T) {
 			if m.Await(ctx, nil, 100+partition, 1) {
 				t.Errorf("partition %d has come to 1", 100+partition)
 			}
-			if decided, _ := m.AwaitCommand(ctx, nil, &eventlog.SentCommand{Stream: "1", ID: "c", CommandPlace: eventlog.CommandPlace{
+			if _, decided, _ := m.AwaitCommand(ctx, nil, &eventlog.SentCommand{Stream: "1", ID: "c", CommandPlace: eventlog.CommandPlace{
 				Partition: 200 + partition, CommandPosition: eventlog.CommandPosition{TopicID: "t"},
 			}}, 0); decided {
 				t.Errorf("a command in partition %d was decided", 200+partition)
