@@ -8,10 +8,10 @@
 // names (names.go), and keeps the definition of its rows (definition.go).
 //
 // Statements run in transactions of a pool of connections (pool.go). A dialect
-// (dialect.go) hides the differences between SQLite (sqlite.go), where updates
-// have a connection of their own (writer.go) that keeps values between updates
-// (kept.go), writers of several processes take turns (turns.go) and the WAL is
-// kept small (wal.go), and PostgreSQL (postgres.go, postgres_tls.go), perhaps
+// (dialect.go) hides the differences between SQLite (sqlite.go), where statements
+// go past database/sql (direct.go), updates have a connection of their own
+// (writer.go) that keeps values between updates (kept.go), writers of several
+// processes take turns (turns.go) and the WAL is kept small (wal.go), and PostgreSQL (postgres.go, postgres_tls.go), perhaps
 // behind a pooler (pooler.go). A store of a newer binary is refused if needed
 // columns are gone (newer.go).
 //

@@ -159,13 +159,18 @@ type transaction struct {
 }
 
 func (t *transaction) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
+	if t.pool.allowed(text) {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		result, err = t.execDirect(text, args)
+		return result, ended(ctx, err)
+	}
 	during, err := t.during(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if t.pool.allowed(text) {
-		result, err = t.execDirect(text, args)
-	} else if stmt := t.pool.statement(text); stmt != nil {
+	if stmt := t.pool.statement(text); stmt != nil {
 		result, err = t.tx.StmtContext(during, stmt).ExecContext(during, args...) //nolint:sqlclosecheck // the transaction does
 	} else {
 		result, err = t.ExecContext(during, text, args...)

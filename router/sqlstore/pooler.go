@@ -15,6 +15,9 @@ var ErrPooler = errors.New("a pooler between here and PostgreSQL keeps no prepar
 // pooled gives the errors of lost prepared statements the remedy. PostgreSQL
 // reports a statement that is there already (42P05) or is not there (26000).
 func pooled(err error) error {
+	if err == nil {
+		return nil
+	}
 	var failed *pgconn.PgError
 	if errors.As(err, &failed) && (failed.Code == "42P05" || failed.Code == "26000") && !errors.Is(err, ErrPooler) {
 		return fmt.Errorf("%w: %w", ErrPooler, err)

@@ -324,8 +324,10 @@ func (t *sharedTx) next() *sharedUpdate {
 // the end of the transaction.
 func (t *sharedTx) add(u *sharedUpdate) bool {
 	t.now = u
-	// A statement that hangs would hang for all.
-	u.stop = context.AfterFunc(u.ctx, func() { time.AfterFunc(sharedPatience, t.cancel) })
+	u.stop = func() bool { return true }
+	if t.tx.direct == nil { // a statement that hangs would hang for all
+		u.stop = context.AfterFunc(u.ctx, func() { time.AfterFunc(sharedPatience, t.cancel) })
+	}
 	alone := len(t.in) == 0
 	if !alone {
 		if _, err := t.tx.exec(context.Background(), savepoint); err != nil {

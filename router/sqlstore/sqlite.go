@@ -233,8 +233,12 @@ func (sqlite) moveText(m *model, whose string) string {
 }
 
 func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
-	for _, move := range moves {
-		result, err := tx.exec(ctx, text, move.To.Next, move.To.Digest[:], move.From.Partition, move.From.Next, move.From.Digest[:])
+	args := make([]any, 5)
+	for i := range moves {
+		move := &moves[i]
+		args[0], args[1] = move.To.Next, move.To.Digest[:]
+		args[2], args[3], args[4] = int64(move.From.Partition), move.From.Next, move.From.Digest[:]
+		result, err := tx.exec(ctx, text, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -351,8 +355,10 @@ func (sqlite) put(ctx context.Context, tx *transaction, t *table, puts []putText
 	return written, nil
 }
 
+var readOnly = &sql.TxOptions{ReadOnly: true}
+
 func (d sqlite) oneWriter() bool { return d.lockPath != "" }
 
 func (sqlite) writes() *sql.TxOptions { return nil }
-func (sqlite) reads() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
+func (sqlite) reads() *sql.TxOptions  { return readOnly }
 func (sqlite) probe() string          { return "PRAGMA schema_version" }

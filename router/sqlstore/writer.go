@@ -76,16 +76,16 @@ func (p *pool) beginDirect(ctx context.Context, updates bool) (*transaction, err
 		return nil, err
 	}
 	t := &transaction{session: conn, direct: conn, pool: p}
-	begin := beginWriting
 	if p.reads {
-		begin = beginReading
+		if err := t.control(context.Background(), beginReading); err != nil { // waits for nothing
+			t.rollback()
+			return nil, err
+		}
+		return t, nil
 	}
-	if err := t.control(ctx, begin); err != nil {
+	if err := t.control(ctx, beginWriting); err != nil {
 		t.rollback() // the statement may have worked in spite of the context's end
 		return nil, err
-	}
-	if p.reads {
-		return t, nil
 	}
 	if err := t.recall(updates); err != nil {
 		t.rollback()
