@@ -3,6 +3,7 @@ module github.com/millrace/millrace/testing/torture
 go 1.26.0
 
 require (
+	example.com/bank v0.0.0
 	github.com/IBM/sarama v1.61.1
 	github.com/Shopify/toxiproxy/v2 v2.12.0
 	github.com/anishathalye/porcupine v1.3.1
@@ -71,4 +72,7 @@ require (
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 )
 
-replace github.com/millrace/millrace => ../..
+replace (
+	example.com/bank => ../../examples/bank
+	github.com/millrace/millrace => ../..
+)
