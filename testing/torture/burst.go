@@ -32,7 +32,7 @@ func (c *client) burst(u *user) {
 			if !c.read(u, history.ReadSent, func() string { return all[i].Position }) {
 				break
 			}
-			shared = c.history.now()
+			shared = c.Now()
 			for j := range all[:i+1] {
 				if all[j].Result() == history.Accepted {
 					all[j].Shared = shared
@@ -41,7 +41,7 @@ func (c *client) burst(u *user) {
 		}
 	}
 	for i := range all {
-		c.history.add(all[i])
+		c.recorder.add(all[i])
 	}
 	for _, o := range all {
 		if o.Result() == history.Unknown {
@@ -53,12 +53,12 @@ func (c *client) burst(u *user) {
 // sendBurst sends one request with a command a line, and notes the result of each
 // command.
 func (c *client) sendBurst(all []history.Operation) []history.Operation {
-	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
+	ctx, cancel := context.WithTimeout(context.Background(), history.AnswerIn)
 	defer cancel()
 	to := c.commands[c.rng.IntN(len(c.commands))]
 	var body bytes.Buffer
 	for i := range all {
-		all[i].Client, all[i].Instance, all[i].Call = c.number, to.name, c.history.now()
+		all[i].Client, all[i].Instance, all[i].Call = c.number, to.name, c.Now()
 		body.Write(encode(&all[i]))
 		body.WriteByte('\n')
 	}
@@ -69,7 +69,7 @@ func (c *client) sendBurst(all []history.Operation) []history.Operation {
 			return err
 		}
 		request.Header.Set("Content-Type", "application/x-ndjson")
-		response, err := c.http.Do(request)
+		response, err := c.HTTP.Do(request)
 		if err != nil {
 			return err
 		}
@@ -78,12 +78,12 @@ func (c *client) sendBurst(all []history.Operation) []history.Operation {
 			if err := readLine(&all[answered], lines.Bytes()); err != nil {
 				return err
 			}
-			all[answered].Return = c.history.now()
+			all[answered].Return = c.Now()
 		}
 		return nil
 	}()
 	for i := answered; i < len(all); i++ {
-		all[i].Return = c.history.now()
+		all[i].Return = c.Now()
 		if err != nil {
 			all[i].Error = err.Error()
 		}
@@ -104,7 +104,7 @@ func readLine(o *history.Operation, line []byte) error {
 		return err
 	}
 	if result.Problem != nil {
-		o.HTTP, o.Slug = result.Problem.Status, slug(result.Problem.Type)
+		o.HTTP, o.Slug = result.Problem.Status, history.SlugOf(result.Problem.Type)
 		return nil
 	}
 	o.HTTP, o.Position = http.StatusAccepted, result.Position // the client waits for no outcome

@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
 const (
-	// answerIn is how long a client waits for an answer.
-	answerIn = 12 * time.Second
 	// giveUp is how long a client sends a command again while the outcome is
 	// unknown.
 	giveUp = 45 * time.Second
@@ -25,13 +20,13 @@ const (
 
 // client sends commands and reads, one after the other.
 type client struct {
+	history.Asker
 	number   int
 	rng      *rand.Rand
-	http     *http.Client
 	commands []*process
 	queries  []*process
 	users    *population
-	history  *recorder
+	recorder *recorder
 	poisons  bool // the client sends commands that can't be decided
 	sent     int
 	last     *history.Operation // the last command with an outcome
@@ -108,7 +103,7 @@ func (c *client) command(u *user, o history.Operation) {
 // try sends a command once.
 func (c *client) try(u *user, o history.Operation) history.Operation {
 	to := c.commands[c.rng.IntN(len(c.commands))]
-	o.Client, o.Instance, o.Call = c.number, to.name, c.history.now()
+	o.Client, o.Instance, o.Call = c.number, to.name, c.Now()
 	header := http.Header{"Content-Type": {"application/json"}}
 	if o.Waits {
 		header.Set("Prefer", fmt.Sprintf("wait=%d", u.patience()))
@@ -117,29 +112,29 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 		Version  uint64 `json:"version"`
 		Position string `json:"position"`
 	}
-	c.send(&o, http.MethodPost, to.url+"/commands", header, string(encode(&o)), &answer)
+	c.Ask(&o, http.MethodPost, to.url+"/commands", header, string(encode(&o)), &answer)
 	switch o.Result() {
 	case history.Succeeded:
 		o.Version, o.Position = answer.Version, answer.Position
 		u.tell(o.Position, o.Version)
 		u.parked(false)
-		o.Return = c.history.now()
+		o.Return = c.Now()
 		o.Shared = o.Return
 	case history.Accepted:
 		u.parked(c.poisons && o.Waits) // perhaps: the client doesn't know
 		if c.read(u, history.ReadSent, func() string { return o.Position }) {
-			o.Shared = c.history.now()
+			o.Shared = c.Now()
 		}
 	case history.Refused:
 		u.parked(false)
 		if c.status(u, &o) {
-			o.Shared = c.history.now()
+			o.Shared = c.Now()
 		}
 	case history.Parked:
 		u.parked(true)
 		c.status(u, &o) // the operator may have requeued or dropped the command by now
 	}
-	c.history.add(o)
+	c.recorder.add(o)
 	return o
 }
 
@@ -149,7 +144,7 @@ func (c *client) try(u *user, o history.Operation) history.Operation {
 func (c *client) read(u *user, kind string, after func() string) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
-		o := history.Operation{Client: c.number, Instance: to.name, Kind: kind, User: u.id, Call: c.history.now()}
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: kind, User: u.id, Call: c.Now()}
 		o.After = after()
 		header := http.Header{}
 		if o.After != "" {
@@ -160,14 +155,14 @@ func (c *client) read(u *user, kind string, after func() string) bool {
 			Name    string `json:"name"`
 			Active  bool   `json:"active"`
 		}
-		c.send(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id), header, "", &answer)
+		c.Ask(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id), header, "", &answer)
 		known := o.Result() != history.Unknown
 		if known {
 			o.Version, o.ReadName, o.Active = answer.Version, answer.Name, answer.Active
 			u.tell(o.Position, o.Version)
-			o.Return = c.history.now()
+			o.Return = c.Now()
 		}
-		c.history.add(o)
+		c.recorder.add(o)
 		if known || kind != history.ReadSent {
 			return known
 		}
@@ -182,7 +177,7 @@ func (c *client) read(u *user, kind string, after func() string) bool {
 func (c *client) status(u *user, command *history.Operation) bool {
 	for range 3 {
 		to := c.queries[c.rng.IntN(len(c.queries))]
-		o := history.Operation{Client: c.number, Instance: to.name, Kind: history.Status, User: u.id, CommandID: command.CommandID, Call: c.history.now()}
+		o := history.Operation{Client: c.number, Instance: to.name, Kind: history.Status, User: u.id, CommandID: command.CommandID, Call: c.Now()}
 		var answer struct {
 			Status  string `json:"status"`
 			Version uint64 `json:"version"`
@@ -190,18 +185,18 @@ func (c *client) status(u *user, command *history.Operation) bool {
 				Type string `json:"type"`
 			} `json:"problem"`
 		}
-		c.send(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id)+"/commands/"+url.PathEscape(o.CommandID), nil, "", &answer)
+		c.Ask(&o, http.MethodGet, to.url+"/users/"+url.PathEscape(u.id)+"/commands/"+url.PathEscape(o.CommandID), nil, "", &answer)
 		o.Slug, o.Version = answer.Status, answer.Version
 		if answer.Status == string(history.Refused) {
-			o.Slug = slug(answer.Problem.Type)
+			o.Slug = history.SlugOf(answer.Problem.Type)
 		}
 		known := o.HTTP == http.StatusOK && answer.Status != string(history.Accepted) &&
 			(command.Result() != history.Refused || answer.Status == string(history.Refused))
 		if known {
 			u.tell(o.Position, 0)
-			o.Return = c.history.now()
+			o.Return = c.Now()
 		}
-		c.history.add(o)
+		c.recorder.add(o)
 		if known {
 			return true
 		}
@@ -209,45 +204,3 @@ func (c *client) status(u *user, command *history.Operation) bool {
 	}
 	return false
 }
-
-// send sends a request, and notes the answer.
-func (c *client) send(o *history.Operation, method, url string, header http.Header, body string, answer any) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
-	defer cancel()
-	defer func() { o.Return = c.history.now() }()
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		o.Error = err.Error()
-		return
-	}
-	for key, values := range header {
-		request.Header[key] = values
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		o.Error = err.Error()
-		return
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		o.Error = err.Error()
-		return
-	}
-	o.Position = response.Header.Get("Position")
-	problem := struct {
-		Type string `json:"type"`
-	}{}
-	into := any(&problem)
-	if response.StatusCode < 300 {
-		into = answer
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		o.Error = err.Error()
-		return
-	}
-	o.HTTP, o.Slug = response.StatusCode, slug(problem.Type)
-}
-
-// slug is the last part of a problem's type.
-func slug(problemType string) string { return strings.TrimPrefix(problemType, "urn:millrace:problem:") }

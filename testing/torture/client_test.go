@@ -29,7 +29,8 @@ func TestAReadBeginsBeforeItLooksWhatToAskAfter(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"version":1}`))}, nil
 	})
 	c := &client{
-		rng: rand.New(rand.NewPCG(1, 2)), http: &http.Client{Transport: answers}, history: h,
+		rng: rand.New(rand.NewPCG(1, 2)), recorder: h,
+		Asker:   history.Asker{HTTP: &http.Client{Transport: answers}, Now: h.now},
 		queries: []*process{{name: "read-api", url: "http://read-api"}},
 	}
 	var looked time.Duration

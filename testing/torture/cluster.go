@@ -36,6 +36,7 @@ type plan struct {
 	dir      string
 	broker   string // embedded, faulty or kafka
 	store    string // sqlite or postgres
+	service  service
 }
 
 // startCluster starts a cluster, and waits until all processes are ready.
@@ -45,6 +46,7 @@ func startCluster(ctx context.Context, p plan) (*cluster, error) {
 		// Long enough for answers, and shorter than most faults.
 		"command_service.publish_timeout": "5s",
 	}}
+	maps.Copy(c.common, p.service.set)
 	if err := c.startServers(ctx); err != nil {
 		return c, err
 	}
@@ -216,7 +218,7 @@ func (c *cluster) verify(ctx context.Context, elsewhere int) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	out, failed := c.command(ctx, c.verifier, "verify").CombinedOutput()
-	if err := proof(string(out), failed, elsewhere); err != nil {
+	if err := c.service.proof(string(out), failed, elsewhere); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(c.dir, "verify.txt"), out, 0o600)

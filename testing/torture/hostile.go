@@ -91,7 +91,7 @@ func (i *intruder) finish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, markersIn)
 	defer cancel()
-	if out, err := i.cluster.command(ctx, i.cluster.binary, "projections", "rebuild", readModels[0]).CombinedOutput(); err != nil {
+	if out, err := i.cluster.command(ctx, i.cluster.binary, "projections", "rebuild", shipped.models[0]).CombinedOutput(); err != nil {
 		return fmt.Errorf("a rebuild behind the last markers: %w\n%s", err, out)
 	}
 	i.say("all is ready, and rebuilt, behind the last markers")
@@ -150,7 +150,7 @@ var (
 // proof is an error unless app verify has proven all read models. Beside records
 // in other partitions than their streams', verify must find as many of them, and
 // no difference.
-func proof(out string, failed error, elsewhere int) error {
+func (s service) proof(out string, failed error, elsewhere int) error {
 	wrong := func(what string) error { return errors.Join(fmt.Errorf("%s\n%s", what, out), failed) }
 	want := "proven"
 	if elsewhere > 0 {
@@ -160,7 +160,7 @@ func proof(out string, failed error, elsewhere int) error {
 		return wrong(fmt.Sprintf("with %d records in other partitions than their streams':", elsewhere))
 	}
 	all := verdicts.FindAllStringSubmatch(out, -1)
-	if len(all) != len(readModels) {
+	if len(all) != len(s.models) {
 		return wrong(fmt.Sprintf("%d verdicts:", len(all)))
 	}
 	for _, verdict := range all {

@@ -10,7 +10,7 @@ import (
 func TestProof(t *testing.T) {
 	t.Parallel()
 	output := func(verdict, elsewhere string) (out string) {
-		for _, model := range readModels {
+		for _, model := range shipped.models {
 			out += model + ": " + verdict + ", in 4ms\n  log       9 records: 9 accepted, 0 ignored\n" + elsewhere
 		}
 		return out
@@ -31,7 +31,7 @@ func TestProof(t *testing.T) {
 		"proven in spite of elsewhere": {output("proven", ""), nil, 1, false},
 		"failed":                       {"no broker", failed, 0, false},
 	} {
-		if err := proof(test.out, test.failed, test.elsewhere); (err == nil) != test.ok {
+		if err := shipped.proof(test.out, test.failed, test.elsewhere); (err == nil) != test.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

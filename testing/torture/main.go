@@ -49,6 +49,7 @@ type options struct {
 	mixed    bool
 	poison   bool
 	hostile  bool
+	bank     bool
 	damage   int
 	mutant   string
 	keep     bool
@@ -71,6 +72,7 @@ func main() {
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, with other records, as in a rolling upgrade")
 	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops")
 	flag.BoolVar(&o.hostile, "hostile", true, "write hostile records into the topics meanwhile: unknown types, wrong envelopes, garbage, aborted transactions")
+	flag.BoolVar(&o.bank, "bank", false, "torture examples/bank instead of the users: accounts with unique numbers, transfers by a reaction, timers and a public topic")
 	flag.IntVar(&o.damage, "damage", 0, "instead of traffic and faults: so many rounds of damage to the files of the embedded broker, and to topics")
 	flag.StringVar(&o.mutant, "mutant", "", "break a rule first: a patch of testdata/mutants, such as no-gate")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data of a run without violations")
@@ -111,8 +113,11 @@ func run(ctx context.Context, o options) (code int, err error) {
 		length = o.quota + " of each role"
 	}
 	fmt.Printf("torture: seed %d, %s, %d clients, broker %s, store %s\n", o.seed, length, o.clients, o.broker, o.store)
-	p := plan{dir: dir, broker: o.broker, store: o.store}
-	if p.verifier, err = build(ctx, top, dir, "millrace"); err != nil {
+	p := plan{dir: dir, broker: o.broker, store: o.store, service: shipped}
+	if o.bank {
+		p.service = bankService
+	}
+	if p.verifier, err = p.build(ctx, top, "millrace"); err != nil {
 		return 1, err
 	}
 	p.binary = p.verifier
@@ -124,13 +129,13 @@ func run(ctx context.Context, o options) (code int, err error) {
 		names = append(names, "mutants/"+o.mutant)
 	}
 	if len(names) > 0 {
-		if p.binary, err = buildPatched(ctx, dir, names...); err != nil {
+		if p.binary, err = p.buildPatched(ctx, names...); err != nil {
 			return 1, err
 		}
 	}
 	p.other = p.binary
 	if o.mixed {
-		if p.other, err = buildPatched(ctx, dir, append(names, mixed)...); err != nil {
+		if p.other, err = p.buildPatched(ctx, append(names, mixed)...); err != nil {
 			return 1, err
 		}
 	}
@@ -154,6 +159,9 @@ func run(ctx context.Context, o options) (code int, err error) {
 		},
 	}
 	op := newOperator(c, o.seed, n.say)
+	if o.bank {
+		return tormentBank(ctx, c, n, op, o)
+	}
 	torment(ctx, c, n, op, o)
 	if err := ctx.Err(); err != nil {
 		return 1, err
@@ -179,8 +187,9 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	all := make([]*client, o.clients)
 	for i := range all {
 		all[i] = &client{
-			number: i, rng: rand.New(rand.NewPCG(o.seed, uint64(i))), http: &http.Client{Transport: transport},
-			commands: c.of(commandService), queries: c.of(readAPI), users: us, history: h, poisons: o.poison,
+			Asker:  history.Asker{HTTP: &http.Client{Transport: transport}, Now: h.now},
+			number: i, rng: rand.New(rand.NewPCG(o.seed, uint64(i))),
+			commands: c.of(commandService), queries: c.of(readAPI), users: us, recorder: h, poisons: o.poison,
 		}
 		clients.Go(func() { all[i].run(serve) })
 	}
@@ -234,36 +243,24 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	if err != nil {
 		return 1, err
 	}
-	var broken []history.Violation
-	add := func(rule, detail string) { broken = append(broken, history.Violation{Rule: rule, Detail: detail}) }
-	for _, crash := range c.crashes() {
-		add("crash", crash)
-	}
-	for _, wrong := range n.wrong {
-		add("not mended", wrong)
-	}
+	broken := unmended(c, n)
 	log, err := dump(ctx, c.brokers())
 	if err != nil {
 		return 1, err
 	}
 	if err := c.verify(ctx, log.Elsewhere()); err != nil {
-		add("verify", err.Error())
+		broken = append(broken, history.Violation{Rule: "verify", Detail: err.Error()})
 	}
 	report := history.Check(operations, log)
 	broken = append(broken, report.Violations...)
 	broken = append(broken, n.samples.grown(took)...)
 	broken = append(broken, op.wrong...)
-	printTable(operations, n.faults, report, took)
+	printTable(operations, n.faults)
+	printReport(operations, report, took)
 	op.print(os.Stdout)
 	printSamples(n.samples.longest())
-	if len(broken) == 0 {
-		fmt.Println("verdict: every promise was kept")
-		return 0, nil
-	}
-	fmt.Printf("verdict: BROKEN, %d times\n", len(broken))
-	printBroken(broken)
-	if report.Linear.Result == porcupine.Ok {
-		return 1, nil
+	if code := printVerdict(broken); code == 0 || report.Linear.Result == porcupine.Ok {
+		return code, nil
 	}
 	page := filepath.Join(c.dir, "linear.html")
 	if err := report.Linear.Visualize(page); err != nil {
@@ -271,6 +268,18 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 	}
 	fmt.Println("the users without an order, as porcupine sees them:", page)
 	return 1, nil
+}
+
+// unmended are the processes that ended by themselves, and the faults that were not
+// mended.
+func unmended(c *cluster, n *nemesis) (broken []history.Violation) {
+	for _, crash := range c.crashes() {
+		broken = append(broken, history.Violation{Rule: "crash", Detail: crash})
+	}
+	for _, wrong := range n.wrong {
+		broken = append(broken, history.Violation{Rule: "not mended", Detail: wrong})
+	}
+	return broken
 }
 
 // targets are the processes of these roles, by comma. If there are none, all
@@ -305,11 +314,21 @@ func kindsOf(list string) ([]string, error) {
 // own module, as go run . does.
 const top = "../.."
 
+// service is a service to torture.
+type service struct {
+	folder string   // of the program, in the tree
+	models []string // the read models that operators rebuild
+	set    map[string]string
+}
+
+// shipped is the service of the tree, users.
+var shipped = service{folder: "app", models: []string{"users", "history", "stats", "commands"}}
+
 // build builds the program from a tree.
-func build(ctx context.Context, tree, dir, name string) (string, error) {
-	binary := filepath.Join(dir, name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./app")
-	cmd.Dir = tree
+func (p plan) build(ctx context.Context, tree, name string) (string, error) {
+	binary := filepath.Join(p.dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
+	cmd.Dir = filepath.Join(tree, p.service.folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}

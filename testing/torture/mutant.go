@@ -18,9 +18,9 @@ const patches = "testdata"
 const mixed = "mixed"
 
 // buildPatched builds the program with patches, in a copy of the tree.
-func buildPatched(ctx context.Context, dir string, names ...string) (string, error) {
+func (p plan) buildPatched(ctx context.Context, names ...string) (string, error) {
 	name := strings.ReplaceAll(strings.Join(names, "-"), "/", "-")
-	tree := filepath.Join(dir, "tree-"+name)
+	tree := filepath.Join(p.dir, "tree-"+name)
 	if err := copyTree(tree); err != nil {
 		return "", fmt.Errorf("copy the tree: %w", err)
 	}
@@ -35,7 +35,7 @@ func buildPatched(ctx context.Context, dir string, names ...string) (string, err
 			return "", fmt.Errorf("patch %s: %w\n%s", name, err, out)
 		}
 	}
-	return build(ctx, tree, dir, "millrace-"+name)
+	return p.build(ctx, tree, "millrace-"+name)
 }
 
 // copyTree copies the sources of the program.

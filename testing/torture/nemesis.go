@@ -17,6 +17,7 @@ const (
 	kill      = "kill"
 	restart   = "restart"
 	freeze    = "freeze"
+	forget    = "forget" // kill all processes of the role, and delete their groups with all offsets
 	latency   = "latency"
 	blackHole = "black-hole"
 	noAnswers = "no-answers" // requests come through
@@ -25,7 +26,7 @@ const (
 )
 
 var (
-	ofProcesses = []string{kill, restart, freeze}
+	ofProcesses = []string{kill, restart, freeze, forget}
 	ofLinks     = []string{latency, blackHole, noAnswers, noAsking, reset}
 	allFaults   = slices.Concat(ofProcesses, ofLinks, ofBrokers)
 	// partitionings are the faults that count for partition in a quota.
@@ -135,6 +136,8 @@ type harm struct {
 // can says whether the target can have this fault.
 func (h *harm) can() bool {
 	switch {
+	case h.kind == forget:
+		return h.target.forget != nil
 	case slices.Contains(ofLinks, h.kind):
 		return len(h.target.links) > 0
 	case slices.Contains(ofBrokers, h.kind):
@@ -145,7 +148,7 @@ func (h *harm) can() bool {
 }
 
 // ends says whether the fault ends a process.
-func (h *harm) ends() bool { return h.kind == kill || h.kind == restart }
+func (h *harm) ends() bool { return h.kind == kill || h.kind == restart || h.kind == forget }
 
 // choose makes all other choices. Two choices make the harm worse:
 //   - Much is under way when the fault comes: behind a slow link, or with one of
@@ -156,7 +159,7 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 	before, since, twins := rng.IntN(3), between(rng, time.Second, 3*time.Second), rng.IntN(3)
 	other, on := rng.IntN(2), rng.IntN(2*kafkaNodes)
 	h.lasts, h.on, h.since = long, everywhere, since
-	if h.kind == kill || h.kind == restart || h.kind == reset {
+	if h.ends() || h.kind == reset {
 		h.lasts = short
 	}
 	switch {
@@ -269,6 +272,8 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 		err = p.stop(time.Minute)
 		pause(ctx, h.lasts)
 		return errors.Join(err, p.start())
+	case forget:
+		return errors.Join(err, p.forget(ctx))
 	case freeze:
 		p.signal(syscall.SIGSTOP, false)
 		pause(ctx, h.lasts)

@@ -13,9 +13,6 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// readModels are the rebuilt read models.
-var readModels = []string{"users", "history", "stats", "commands"}
-
 // patient is how long an operator's command may take.
 const patient = 2 * time.Minute
 
@@ -39,7 +36,8 @@ func newOperator(c *cluster, seed uint64, say func(string, ...any)) *operator {
 // fail as long as there are faults.
 func (o *operator) run(ctx context.Context, pace time.Duration) {
 	for pause(ctx, between(o.rng, pace, 13*pace)) {
-		model, roll, killed := readModels[o.rng.IntN(len(readModels))], o.rng.IntN(3), between(o.rng, 0, 2*time.Second)
+		models := o.cluster.service.models
+		model, roll, killed := models[o.rng.IntN(len(models))], o.rng.IntN(3), between(o.rng, 0, 2*time.Second)
 		if o.rng.IntN(3) > 0 {
 			killed = 0
 		}
@@ -61,8 +59,9 @@ var left = regexp.MustCompile(`generation (\d+) is kept`)
 // finish rebuilds half of the read models once more. Now nothing may fail. app
 // verify sees the other half untouched.
 func (o *operator) finish() {
-	for _, i := range o.rng.Perm(len(readModels))[:len(readModels)/2] {
-		model := readModels[i]
+	models := o.cluster.service.models
+	for _, i := range o.rng.Perm(len(models))[:len(models)/2] {
+		model := models[i]
 		if out, ok := o.do(0, "rebuild", model); !ok || !left.MatchString(out) {
 			o.wrong = append(o.wrong, history.Violation{Rule: "not rebuilt", Detail: fmt.Sprintf("%s, when all was mended: %s", model, out)})
 		}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -30,14 +32,15 @@ type process struct {
 	argv   []string
 	dir    string
 	ready  func(context.Context) error
-	stopBy os.Signal           // asks the process to end
-	as     *syscall.Credential // the user to run as; nil for the user of torture
-	url    string              // the address for clients, "" for none
-	admin  string              // the admin address, "" for none
-	log    string              // the address of an embedded broker, "" for other processes
-	faults string              // the URL that begins and ends faults of a broker, "" for none
-	env    []string            // more environment variables
-	links  []*link             // links to cut: to servers; of a node of Kafka, from its peers
+	stopBy os.Signal                   // asks the process to end
+	as     *syscall.Credential         // the user to run as; nil for the user of torture
+	url    string                      // the address for clients, "" for none
+	admin  string                      // the admin address, "" for none
+	log    string                      // the address of an embedded broker, "" for other processes
+	faults string                      // the URL that begins and ends faults of a broker, "" for none
+	env    []string                    // more environment variables
+	forget func(context.Context) error // deletes the offsets of the role; nil if the role can't
+	links  []*link                     // links to cut: to servers; of a node of Kafka, from its peers
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -183,4 +186,37 @@ func (p *process) waitUntilReady(ctx context.Context, patience time.Duration) er
 		pause(ctx, 100*time.Millisecond)
 	}
 	return fmt.Errorf("%s is not ready after %s: %w", p.name, patience, why)
+}
+
+// childrenOf are the running children of a process.
+func childrenOf(pid int) (children []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
+	for _, path := range stats {
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			continue
+		}
+		if _, parent, ok := stateOf(child); ok && parent == pid {
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// running says whether a process runs. An ended process without a waiting parent
+// (state Z) holds nothing, and counts as not running.
+func running(pid int) bool {
+	state, _, ok := stateOf(pid)
+	return ok && state != 'Z'
+}
+
+// stateOf reads the state and the parent of a process.
+func stateOf(pid int) (state rune, parent int, ok bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, false // the process is gone
+	}
+	// "pid (name) state parent …": a name may have parentheses and spaces.
+	_, err = fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d", &state, &parent)
+	return state, parent, err == nil
 }

@@ -17,7 +17,7 @@ const shown = 5
 
 // printTable prints the operations by result, and the faults with the longest
 // recovery.
-func printTable(operations []history.Operation, faults []fault, report *history.Report, took time.Duration) {
+func printTable(operations []history.Operation, faults []fault) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	results := []history.Result{history.Succeeded, history.Accepted, history.Refused, history.Parked, history.Unknown, history.Unexpected}
@@ -64,6 +64,10 @@ func printTable(operations []history.Operation, faults []fault, report *history.
 		fmt.Fprintf(w, "%s\t\n", recovery(operations, of).Round(10*time.Millisecond))
 	}
 	_ = w.Flush() // of a terminal
+}
+
+// printReport prints what the checker counted.
+func printReport(operations []history.Operation, report *history.Report, took time.Duration) {
 	if n := len(report.Hostile); n > 0 {
 		fmt.Print("\nhostile records:")
 		for _, fate := range slices.Sorted(maps.Keys(report.Hostile)) {
@@ -112,6 +116,17 @@ func recovery(operations []history.Operation, faults []fault) (longest time.Dura
 		}
 	}
 	return longest
+}
+
+// printVerdict prints the broken promises. The code is 1 if there are any.
+func printVerdict(broken []history.Violation) (code int) {
+	if len(broken) == 0 {
+		fmt.Println("verdict: every promise was kept")
+		return 0
+	}
+	fmt.Printf("verdict: BROKEN, %d times\n", len(broken))
+	printBroken(broken)
+	return 1
 }
 
 // printBroken prints the first violations of each rule.

@@ -122,7 +122,7 @@ func startWreckage(ctx context.Context, p plan, seed uint64, say func(string, ..
 	c := &cluster{plan: p, net: newNetwork(), common: map[string]string{
 		"kafka.partitions": strconv.Itoa(partitions), "store.sqlite.path": filepath.Join(p.dir, "read.db"),
 	}}
-	w := &wreckage{cluster: c, rng: rand.New(rand.NewPCG(seed, 5000)), http: &http.Client{Timeout: answerIn}, say: say}
+	w := &wreckage{cluster: c, rng: rand.New(rand.NewPCG(seed, 5000)), http: &http.Client{Timeout: history.AnswerIn}, say: say}
 	if err := c.addBroker(); err != nil {
 		return w, err
 	}

@@ -54,8 +54,6 @@ func (w *world) cut(stream, recordType string) {
 	w.log.Records[partition] = slices.DeleteFunc(w.log.Records[partition], func(r eventlog.Record) bool {
 		return r.Stream == stream && r.Seq >= seq
 	})
-	before := *w.heads[stream]
-	before.Seq = seq - 1
 	w.heads[stream] = nil
 	for i := range w.log.Records[partition] {
 		if r := w.log.Records[partition][i]; r.Stream == stream {

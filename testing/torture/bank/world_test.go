@@ -30,7 +30,7 @@ type world struct {
 	heads    map[string]*eventlog.Record
 	states   map[string]any
 	timers   []timer
-	queue    []func() // the commands that the reaction sends next
+	queue    []func()          // the commands that the reaction sends next
 	owners   map[string]string // of numbers, by claim
 }
 
