@@ -25,8 +25,13 @@ type Claim struct {
 	Refusal *Refusal
 }
 
-// MaxClaimValue is the length of the longest value of a claim, in bytes.
-const MaxClaimValue = 256
+const (
+	// MaxClaimValue is the length of the longest value of a claim, in bytes.
+	MaxClaimValue = 256
+	// MaxClaims is the largest number of values that a state may hold: a record
+	// names all claims that the record gives back.
+	MaxClaims = 32
+)
 
 // ClaimStream is the name of the stream that knows who holds a value. The value
 // is not in the name, because the value may be personal data.
@@ -53,6 +58,9 @@ func (t *Type) Claims(state any) ([]Claim, error) {
 		return nil, nil
 	}
 	claims := slices.Clone(t.claims(state))
+	if len(claims) > MaxClaims {
+		return nil, fmt.Errorf("a state has %d claims, and at most %d are allowed", len(claims), MaxClaims)
+	}
 	for _, c := range claims {
 		switch {
 		case !nameForm.MatchString(c.Name):

@@ -43,6 +43,9 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%v comes before %v", claims[i], claims[i+1])
 		}
 	}
+	if _, err := claimed(make([]Claim, MaxClaims+1)...).Claims(nil); err == nil || err.Error() != "a state has 33 claims, and at most 32 are allowed" {
+		t.Errorf("33 claims: %v", err)
+	}
 	for want, wrong := range map[string]Claim{
 		"the name of a claim must be a lower-case letter, then letters, digits and hyphens, and is \"a/b\"": {"a/b", "1", taken},
 		"a claim \"coin\" has no value": coin(""),

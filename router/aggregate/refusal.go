@@ -26,6 +26,7 @@ const (
 	NotFound                       // 404: there is no such aggregate
 	Gone                           // 410: there was such an aggregate
 	PreconditionFailed             // 412: the client expected another version
+	Invalid                        // 400: no state allows the command
 )
 
 // String is the kind's name.
@@ -39,6 +40,8 @@ func (k Kind) String() string {
 		return "Gone"
 	case PreconditionFailed:
 		return "PreconditionFailed"
+	case Invalid:
+		return "Invalid"
 	default:
 		return fmt.Sprintf("Kind(%d)", k)
 	}

@@ -37,10 +37,10 @@ var (
 		"reactionStarted", "scheduledCancelled", "valueReleased", "valueTaken",
 	}
 	reservedSlugs = []string{
-		"certificate-required", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",
+		"certificate-required", "claim-too-long", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",
 		"cross-site", "insufficient-scope", "internal", "invalid-request", "method-not-allowed", "not-found", "not-parked",
 		"not-scheduled", "overloaded", "too-large", "too-many-jobs", "too-many-open", "too-many-requests", "unauthorized", "unavailable", "unknown-host",
-		"unsupported-media-type", "version-mismatch",
+		"unsupported-media-type", "value-taken", "version-mismatch",
 	}
 )
 
@@ -220,11 +220,18 @@ func (r *Registry) DecodeEvent(stream, eventType string, body []byte) (AnyEvent,
 // expectedVersion is not the stream's version.
 const SlugVersionMismatch = "version-mismatch"
 
+// SlugClaimTooLong is the router's refusal of a command that would claim a value
+// of more than [MaxClaimValue] bytes.
+const SlugClaimTooLong = "claim-too-long"
+
 // KindOf is the kind of a refusal by its slug. An unknown slug of a newer
 // binary is a [Conflict].
 func (r *Registry) KindOf(slug string) Kind {
 	if slug == SlugVersionMismatch {
 		return PreconditionFailed
+	}
+	if slug == SlugClaimTooLong {
+		return Invalid
 	}
 	for _, t := range r.types {
 		for _, refusal := range t.refusals {

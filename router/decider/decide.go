@@ -1,6 +1,7 @@
 package decider
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -16,32 +17,31 @@ import (
 // message, so the same command on the same stream makes the same record in
 // every process.
 func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, at eventlog.CommandPosition) eventlog.Record {
-	recordType, body := operate(registry, s, envelope, command)
+	o := operate(registry, s, envelope, command)
 	reason := s.queues(registry, envelope.Type)
 	switch {
-	case recordType != "":
+	case o.recordType != "":
 	case reason != "":
-		recordType, body = eventlog.TypeCommandQueued, EncodeBody(deferredBodyOf(envelope, reason, ""))
+		o = outcome{recordType: eventlog.TypeCommandQueued, body: EncodeBody(deferredBodyOf(envelope, reason, ""))}
 	default:
-		recordType, body = decideNow(registry, s, envelope, command)
+		o = decideNow(registry, s, envelope, command, nil)
 	}
-	return seal(s, envelope, at, recordType, body)
+	return seal(s, envelope, at, o)
 }
 
 // decideDeferred makes the record of the outcome of the stream's first deferred
 // command.
 func decideDeferred(registry *aggregate.Registry, s *stream) eventlog.Record {
 	d := &s.deferred.first
-	recordType, body := resume(registry, s, d)
-	return seal(s, &d.Envelope, d.At, recordType, body)
+	return seal(s, &d.Envelope, d.At, unclaim(registry, s, d, resume(registry, s, d)))
 }
 
 // seal makes a sealed record of an outcome, with the stream's next sequence
 // number.
-func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, recordType string, body []byte) eventlog.Record {
+func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, o outcome) eventlog.Record {
 	r := eventlog.Record{
 		Partition:       envelope.Partition,
-		Type:            recordType,
+		Type:            o.recordType,
 		Stream:          envelope.Stream,
 		Time:            envelope.Time,
 		Seq:             s.head.Seq + 1,
@@ -51,9 +51,11 @@ func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, r
 		CommandHash:     envelope.Hash,
 		CommandPosition: at,
 		Origin:          envelope.Origin,
-		Body:            body,
+		Asks:            o.asks,
+		Releases:        o.releases,
+		Body:            o.body,
 	}
-	if eventlog.IsEvent(recordType) {
+	if eventlog.IsEvent(o.recordType) {
 		r.Version++
 	}
 	r.Seal()
@@ -61,32 +63,35 @@ func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, r
 }
 
 // decideNow asks the aggregate. A command that the aggregate can't decide is
-// parked.
-func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
+// parked. of is nil for a new command.
+func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, of *deferredCommand) outcome {
 	if s.unreadable != nil {
-		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, s.unreadable.Error(), ""))
+		return parked(envelope, s.unreadable.Error(), "")
 	}
 	if envelope.ExpectedVersion != nil && *envelope.ExpectedVersion != s.head.Version {
 		return refused(envelope, versionMismatch(s.head.Version, *envelope.ExpectedVersion))
 	}
-	event, body, err := decideSafely(registry, s, envelope.Stream, command)
+	d, err := decideSafely(registry, s, envelope.Stream, command)
 	var no *aggregate.Refusal
 	var panicked *panicError
 	switch {
 	case errors.As(err, &no):
 		return refused(envelope, no)
 	case errors.As(err, &panicked):
-		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, panicked.Error(), panicked.stack))
+		return parked(envelope, panicked.Error(), panicked.stack)
 	case err != nil:
-		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope, err.Error(), ""))
-	case event == nil:
-		return eventlog.TypeCommandUnchanged, EncodeBody(unchangedBody{CommandType: envelope.Type})
-	case len(body) > eventlog.MaxRecordBody:
-		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(envelope,
-			fmt.Sprintf("the event has %d bytes, and a record at most %d", len(body), eventlog.MaxRecordBody), ""))
+		return parked(envelope, err.Error(), "")
+	case d.event == nil:
+		return unchanged(envelope)
+	case len(d.body) > eventlog.MaxRecordBody:
+		return parked(envelope, fmt.Sprintf("the event has %d bytes, and a record at most %d", len(d.body), eventlog.MaxRecordBody), "")
 	default:
-		return event.Type(), body
+		return claim(envelope, &d, of)
 	}
+}
+
+func parked(envelope *eventlog.Envelope, reason, stack string) outcome {
+	return outcome{recordType: eventlog.TypeCommandParked, body: EncodeBody(deferredBodyOf(envelope, reason, stack))}
 }
 
 func versionMismatch(is, expected uint64) *aggregate.Refusal {
@@ -97,10 +102,22 @@ func versionMismatch(is, expected uint64) *aggregate.Refusal {
 	}
 }
 
-func refused(envelope *eventlog.Envelope, no *aggregate.Refusal) (string, []byte) {
-	return eventlog.TypeCommandRefused, EncodeBody(refusedBody{
-		CommandType: envelope.Type, Problem: no.Slug, Detail: eventlog.Bounded(no.Detail, maxReason),
-	})
+func refused(envelope *eventlog.Envelope, no *aggregate.Refusal) outcome {
+	return outcome{recordType: eventlog.TypeCommandRefused, body: EncodeBody(refusedBody{
+		CommandType: envelope.Type, Problem: no.Slug, Detail: eventlog.Bounded(no.Detail, maxReason), Payload: payloadOf(envelope),
+	})}
+}
+
+func unchanged(envelope *eventlog.Envelope) outcome {
+	return outcome{recordType: eventlog.TypeCommandUnchanged, body: EncodeBody(unchangedBody{CommandType: envelope.Type, Payload: payloadOf(envelope)})}
+}
+
+// payloadOf is the payload of a reaction's command, nil of a client's command.
+func payloadOf(envelope *eventlog.Envelope) json.RawMessage {
+	if envelope.Origin == nil {
+		return nil
+	}
+	return envelope.Body
 }
 
 // The limits of texts in a record, in bytes. The texts are of any length: a rule
@@ -127,31 +144,42 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("the decision panicked: %v", e.value) }
 
+// decision is the event of a command, nil if there is nothing to change, with the
+// claims of the state before and after the event.
+type decision struct {
+	event      aggregate.AnyEvent
+	body       []byte
+	has, wants []aggregate.Claim
+}
+
 // decideSafely asks the aggregate, and makes sure that the event can be read
 // back and applied. An event without these properties would stop the stream for
 // good.
-func decideSafely(registry *aggregate.Registry, s *stream, name string, command aggregate.AnyCommand) (event aggregate.AnyEvent, body []byte, err error) {
+func decideSafely(registry *aggregate.Registry, s *stream, name string, command aggregate.AnyCommand) (d decision, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			event, body, err = nil, nil, &panicError{value, domainStack()}
+			d, err = decision{}, &panicError{value, domainStack()}
 		}
 	}()
 	t, _ := registry.OfStream(name)
 	if t == nil {
-		return nil, nil, fmt.Errorf("this binary does not know the aggregate of stream %q", name)
+		return d, fmt.Errorf("this binary does not know the aggregate of stream %q", name)
 	}
-	if event, err = t.Decide(s.state, command); err != nil || event == nil {
-		return nil, nil, err
+	event, err := t.Decide(s.state, command)
+	if err != nil || event == nil {
+		return d, err
 	}
-	if body, err = t.EncodeEvent(event); err != nil {
-		return nil, nil, err
+	body, err := t.EncodeEvent(event)
+	if err != nil {
+		return d, err
 	}
 	again, err := registry.DecodeEvent(name, event.Type(), body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the event could not be read back: %w", err)
+		return d, fmt.Errorf("the event could not be read back: %w", err)
 	}
-	t.Apply(s.state, again)
-	return event, body, nil
+	after := t.Apply(s.state, again)
+	has, wants, err := claimsOf(t, s.state, after)
+	return decision{event, body, has, wants}, err
 }
 
 // domainStack is the stack of a panic within the aggregate's own code, without
@@ -177,5 +205,6 @@ func Refusals() []*aggregate.Refusal {
 	return []*aggregate.Refusal{
 		{Slug: aggregate.SlugVersionMismatch, Detail: "`expectedVersion` is not the stream's version", Kind: aggregate.PreconditionFailed},
 		errDropped,
+		errClaimTooLong,
 	}
 }

@@ -24,6 +24,7 @@
 //	ignored.go      which records count, for readers behind the fold
 //	remembered.go   the outcomes that a stream remembers
 //	fence           the repetitions among the commands of reactions
+//	claims.go       values that no two streams may hold
 //	parking.go      parked and deferred commands, and the operator's commands
 //	unknown.go      commands and events that only another binary knows
 //	deferred.go     the queue of deferred commands

@@ -47,9 +47,13 @@ type (
 		CommandType string `json:"commandType"`
 		Problem     string `json:"problem"`
 		Detail      string `json:"detail"`
+		// Payload is there if a reaction has sent the command: a reaction has no
+		// memory of its own.
+		Payload json.RawMessage `json:"payload,omitempty"`
 	}
 	unchangedBody struct {
-		CommandType string `json:"commandType"`
+		CommandType string          `json:"commandType"`
+		Payload     json.RawMessage `json:"payload,omitempty"` // as in refusedBody
 	}
 	// deferredBody is the body of commandParked and commandQueued: the whole
 	// command, for a later decision, and the reason why the command waits.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/unique"
 )
 
 // If the decision of a command fails, the stream is parked: the command and all
@@ -22,6 +23,11 @@ type deferredCommand struct {
 	At eventlog.CommandPosition
 	// Reason and Stack say why the command was parked.
 	Reason, Stack string
+	// Asks is the stream of the claim that the command waits for, "" for none.
+	Asks string `json:",omitempty"`
+	// Taken and Refused are the streams of the claims that were answered.
+	Taken   []string `json:",omitempty"`
+	Refused []string `json:",omitempty"`
 	// Dropped says that the command must end without a decision.
 	Dropped bool
 }
@@ -64,16 +70,19 @@ const (
 	typeDropParked    = "dropParked"
 )
 
-var operatorTypes = []string{typeRequeueParked, typeDropParked}
+// machineTypes are the types of the commands that each stream takes.
+var machineTypes = []string{typeRequeueParked, typeDropParked, unique.TypeAnswerClaim}
 
-// NewCommand makes an empty command of a type: a command of an aggregate, or an
-// operator's command. The result is nil for an unknown type.
+// NewCommand makes an empty command of a type: a command of an aggregate, an
+// operator's command, or a claim's answer. The result is nil for an unknown type.
 func NewCommand(registry *aggregate.Registry, commandType string) aggregate.AnyCommand {
 	switch commandType {
 	case typeRequeueParked:
 		return new(RequeueParked)
 	case typeDropParked:
 		return new(DropParked)
+	case unique.TypeAnswerClaim:
+		return new(unique.AnswerClaim)
 	default:
 		c, _ := registry.NewCommand(commandType)
 		return c
@@ -86,6 +95,8 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	case *RequeueParked:
 		return c.Stream
 	case *DropParked:
+		return c.Stream
+	case *unique.AnswerClaim:
 		return c.Stream
 	default:
 		t := registry.OfCommand(c.Type())
@@ -108,9 +119,9 @@ var (
 	errDropped   = &aggregate.Refusal{Slug: "command-dropped", Detail: "an operator has dropped the command"}
 )
 
-// operate is the outcome of an operator's command. The type is "" for a command
-// of an aggregate.
-func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) (recordType string, body []byte) {
+// operate is the outcome of a command that passes the queue: an operator's
+// command, or a claim's answer. The type is "" for a command of an aggregate.
+func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) outcome {
 	switch command := command.(type) {
 	case *RequeueParked:
 		switch {
@@ -119,7 +130,7 @@ func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelop
 		case !s.parked:
 			return refused(envelope, errNotParked)
 		}
-		return eventlog.TypeParkedRequeued, EncodeBody(requeuedBody{CommandID: s.deferred.first.ID})
+		return outcome{recordType: eventlog.TypeParkedRequeued, body: EncodeBody(requeuedBody{CommandID: s.deferred.first.ID})}
 	case *DropParked:
 		if !s.parked && s.waitsFor(registry) == "" {
 			return refused(envelope, errNotParked)
@@ -127,29 +138,31 @@ func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelop
 		if s.deferred.first.ID != command.CommandID {
 			return refused(envelope, errNotAtHead)
 		}
-		return eventlog.TypeParkedDropped, EncodeBody(requeuedBody{CommandID: command.CommandID})
+		return outcome{recordType: eventlog.TypeParkedDropped, body: EncodeBody(requeuedBody{CommandID: command.CommandID})}
+	case *unique.AnswerClaim:
+		return answerOf(s, envelope, command)
 	default:
-		return "", nil
+		return outcome{}
 	}
 }
 
 // resume is the outcome of a stream's first deferred command, when deferred
 // commands may go on.
-func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) (recordType string, body []byte) {
+func resume(registry *aggregate.Registry, s *stream, d *deferredCommand) outcome {
 	if d.Dropped {
 		return refused(&d.Envelope, errDropped)
 	}
 	command, err := d.command(registry)
 	if err != nil {
-		return eventlog.TypeCommandParked, EncodeBody(deferredBodyOf(&d.Envelope, err.Error(), ""))
+		return parked(&d.Envelope, err.Error(), "")
 	}
-	return decideNow(registry, s, &d.Envelope, command)
+	return decideNow(registry, s, &d.Envelope, command, d)
 }
 
 // resuming reports whether deferred commands may go on, and this binary can end
 // the first.
 func (s *stream) resuming(registry *aggregate.Registry) bool {
-	return !s.parked && s.deferred != nil && s.waitsFor(registry) == ""
+	return !s.parked && s.deferred != nil && s.deferred.first.Asks == "" && s.waitsFor(registry) == ""
 }
 
 // resumes reports whether a deferred command is the next to go on.
@@ -186,8 +199,8 @@ func (s *stream) copied() stream {
 	return c
 }
 
-// deferCommand folds a commandParked or commandQueued. A deferred command that
-// is parked again keeps its place in the queue.
+// deferCommand folds a commandParked, commandQueued or commandClaiming. A command
+// that is deferred already keeps its place in the queue, and its claims.
 func (s *stream) deferCommand(r *eventlog.Record) error {
 	body, err := decode[deferredBody](r)
 	if err != nil {
@@ -200,8 +213,14 @@ func (s *stream) deferCommand(r *eventlog.Record) error {
 		},
 		At: r.CommandPosition, Reason: body.Reason, Stack: body.Stack,
 	}
+	if len(r.Asks) > 0 {
+		d.Asks = r.Asks[0]
+	}
 	if i := s.indexDeferred(d.ID); i >= 0 {
-		s.changeDeferred(i, func(was *deferredCommand) { *was = d })
+		s.changeDeferred(i, func(was *deferredCommand) {
+			d.Taken, d.Refused = was.Taken, was.Refused
+			*was = d
+		})
 	} else {
 		s.deferred = s.deferred.with(d)
 		s.deferredEnd++

@@ -105,7 +105,7 @@ type topic struct{ next int64 }
 func (tp *topic) command(commandType, user, name, id string) eventlog.Envelope {
 	body := fmt.Sprintf(`{"id":%q,"name":%q}`, user, name)
 	switch {
-	case slices.Contains(operatorTypes, commandType):
+	case slices.Contains(machineTypes, commandType):
 		body = fmt.Sprintf(`{"stream":"user/%s"}`, user)
 	case slices.Contains([]string{"deactivateUser", "reactivateUser", "deleteUser"}, commandType):
 		body = fmt.Sprintf(`{"id":%q}`, user)

@@ -34,7 +34,7 @@ func TestRegistryReservesTheRoutersNames(t *testing.T) {
 			t.Errorf("%s %q: got %v, want an error that says that the name is the router's own", what, name, err)
 		}
 	}
-	for _, name := range operatorTypes {
+	for _, name := range machineTypes {
 		try("command", name, func(d *aggregate.Definition[users.User]) {
 			d.Commands = append(slices.Clone(d.Commands), func() aggregate.Command[users.User] { return &typedCommand{name} })
 		})

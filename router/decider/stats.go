@@ -99,5 +99,5 @@ func (d *Dispatcher) UnderWay() (partitions, commands int) {
 // CommandTypes are the types of all commands that this binary decides: commands
 // of the aggregates, and the operator's commands.
 func CommandTypes(registry *aggregate.Registry) []string {
-	return append(registry.CommandTypes(), operatorTypes...)
+	return append(registry.CommandTypes(), machineTypes...)
 }

@@ -95,7 +95,12 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 		return o, s.deferCommand(r)
 	case eventlog.TypeParkedRequeued, eventlog.TypeParkedDropped:
 		return o, s.unpark(r)
-	case eventlog.TypeCommandScheduled, eventlog.TypeCommandClaiming, eventlog.TypeScheduledCancelled, eventlog.TypeClaimAnswered:
+	case eventlog.TypeCommandClaiming:
+		o.Kind = Queued
+		return o, s.awaitClaim(r)
+	case eventlog.TypeClaimAnswered:
+		return o, s.answered(r)
+	case eventlog.TypeCommandScheduled, eventlog.TypeScheduledCancelled:
 		o.Kind = Queued
 		return o, fmt.Errorf("%w %q", aggregate.ErrUnknownEvent, r.Type) // this binary knows the name alone
 	default:

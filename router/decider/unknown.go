@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/strict"
+	"github.com/millrace/millrace/router/unique"
 )
 
 // A command of a type that this binary doesn't know may be a newer binary's, or
@@ -28,7 +29,7 @@ func (c unknownCommand) AggregateID() string { return c.id }
 
 // knows reports whether this binary knows a type of commands.
 func knows(registry *aggregate.Registry, commandType string) bool {
-	return registry.OfCommand(commandType) != nil || slices.Contains(operatorTypes, commandType)
+	return registry.OfCommand(commandType) != nil || slices.Contains(machineTypes, commandType)
 }
 
 // readCommand reads a command, as strictly as the gateway. Of a type that this
@@ -37,6 +38,9 @@ func knows(registry *aggregate.Registry, commandType string) bool {
 func readCommand(registry *aggregate.Registry, envelope *eventlog.Envelope) (aggregate.AnyCommand, error) {
 	if err := strict.CheckEnvelope(envelope); err != nil {
 		return nil, fmt.Errorf("%w: %w", kafka.ErrUndecodable, err)
+	}
+	if unique.IsOwn(envelope.Type) && (envelope.Origin == nil || envelope.Origin.Reaction != unique.Name) {
+		return nil, fmt.Errorf("%w: a %s comes from the router alone", kafka.ErrUndecodable, envelope.Type)
 	}
 	command := NewCommand(registry, envelope.Type)
 	if command == nil {
@@ -82,6 +86,8 @@ func (s *stream) queues(registry *aggregate.Registry, commandType string) (reaso
 		return s.beyond(registry, commandType)
 	case !s.parked && eventlog.AwaitsBinary(s.deferred.first.Reason):
 		return eventlog.ReasonBehindUnknown
+	case !s.parked && eventlog.AwaitsClaim(s.deferred.first.Reason):
+		return eventlog.ReasonBehindClaim
 	default:
 		return "an earlier command of this stream is parked"
 	}
@@ -103,7 +109,7 @@ func (s *stream) beyond(registry *aggregate.Registry, commandType string) (reaso
 // waitsFor is the reason why the first deferred command waits for another
 // binary, "" if the command doesn't.
 func (s *stream) waitsFor(registry *aggregate.Registry) (reason string) {
-	if s.parked || s.deferred == nil || s.deferred.first.Dropped {
+	if s.parked || s.deferred == nil || s.deferred.first.Dropped || s.deferred.first.Asks != "" {
 		return ""
 	}
 	return s.beyond(registry, s.deferred.first.Type)

@@ -1,5 +1,7 @@
 package eventlog
 
+import "encoding/json"
+
 // The headers of commands and records: CloudEvents 1.0, Kafka binding, binary
 // mode (https://github.com/cloudevents/spec, kafka-protocol-binding.md), and
 // the extensions for the chain. The names are on the wire, and never change.
@@ -72,6 +74,26 @@ const (
 	ReasonUnknownEvent  = "unknown-event"  // the decider doesn't know an event of the stream
 	ReasonBehindUnknown = "behind-unknown" // an earlier command of the stream waits for another binary
 )
+
+// The reasons of a command that waits for a claim.
+const (
+	ReasonClaim       = "claim"        // in a commandClaiming
+	ReasonBehindClaim = "behind-claim" // in a commandQueued: an earlier command of the stream waits for a claim
+)
+
+// AwaitsClaim reports whether a command with this reason waits for a claim, its
+// own or that of a command before.
+func AwaitsClaim(reason string) bool { return reason == ReasonClaim || reason == ReasonBehindClaim }
+
+// SaysAwaitsClaim reports whether a record with this type and body says that its
+// command waits for a claim. Such a command goes on by itself.
+func SaysAwaitsClaim(recordType string, body []byte) bool {
+	if recordType != TypeCommandQueued {
+		return recordType == TypeCommandClaiming
+	}
+	var of struct{ Reason string }
+	return json.Unmarshal(body, &of) == nil && AwaitsClaim(of.Reason)
+}
 
 // AwaitsBinary reports whether a commandQueued with this reason is of a command
 // that waits for another binary, and not for an operator.

@@ -200,7 +200,7 @@ func TestGatewayDetails(t *testing.T) {
 		{`{"type":"a","type":"a"}`, "must not stand twice in its object"},
 		{strings.Repeat("[", 33), "must not nest deeper than 32 levels"},
 		{`{"payload":{}}`, "is required"},
-		{`{"type":"promoteUser","payload":{}}`, "must be one of createUser, renameUser, deactivateUser, reactivateUser, deleteUser"},
+		{`{"type":"promoteUser","payload":{}}`, "must be one of createUser, renameUser, deactivateUser, reactivateUser, deleteUser, changeEmail"},
 		{`{"type":"deleteUser","payload":[]}`, "must be an object"},
 		{`{"type":"deleteUser","payload":{"id":1,"name":"A"}}`, "is not known; known are id"},
 		{`{"type":"deleteUser","payload":{"id":1},"Id":""}`, "is not known; known are type, payload, id, expectedVersion"},

@@ -28,10 +28,16 @@ func (g *Gateway) settles(p *pendingRequest) bool {
 func (g *Gateway) settle(ctx context.Context, outcomes *decider.Watch) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	select {
-	case o := <-outcomes.C:
-		g.Visible(ctx, o.Partition, o.Offset)
-	case <-g.Stopping:
-	case <-ctx.Done():
+	for {
+		select {
+		case o := <-outcomes.C:
+			if o.Kind == decider.Queued {
+				continue // for a claim: the end comes at once
+			}
+			g.Visible(ctx, o.Partition, o.Offset)
+		case <-g.Stopping:
+		case <-ctx.Done():
+		}
+		return
 	}
 }

@@ -246,6 +246,8 @@ func outcomeOf(recordType string) string {
 		return "parked"
 	case eventlog.TypeCommandQueued:
 		return "queued"
+	case eventlog.TypeCommandClaiming:
+		return "claiming"
 	case eventlog.TypeParkedRequeued:
 		return "requeued"
 	case eventlog.TypeParkedDropped:

@@ -224,7 +224,10 @@ func (f *fold) applyTo(s *stream, e *entry) {
 	}
 	f.rows.commit()
 	s.at.Head = eventlog.Head{Seq: e.Seq, Version: e.Version, Digest: e.Digest}
-	if !s.at.HasDecided(e.CommandPosition) { // deferred commands are decided late: the position never moves back
+	// A command that waits for a claim is decided with its end: a read after the
+	// command waits till then.
+	awaits := e.Type == eventlog.TypeClaimAnswered || eventlog.SaysAwaitsClaim(e.Type, e.Body)
+	if !awaits && !s.at.HasDecided(e.CommandPosition) { // deferred commands are decided late: the position never moves back
 		s.at.Decided = e.CommandPosition
 	}
 }

@@ -242,6 +242,45 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 	}
 }
 
+// A command that waits for a claim is decided with its end, and so are the
+// commands behind the command.
+func TestACommandIsDecidedBehindItsClaim(t *testing.T) {
+	w := new(writer)
+	for _, record := range []struct {
+		recordType, body string
+		offset           int64
+	}{
+		{"orderPlaced", `{"id":"u","name":"n"}`, 4},
+		{eventlog.TypeCommandClaiming, `{"reason":"claim"}`, 5},
+		{eventlog.TypeCommandQueued, `{"reason":"behind-claim"}`, 6},
+		{eventlog.TypeClaimAnswered, `{}`, 7},
+		{"orderRenamed", `{"id":"u","name":"m"}`, 5},
+		{eventlog.TypeCommandUnchanged, `{}`, 6},
+	} {
+		r := w.write(record.recordType, order("u"), record.body)
+		r.CommandPosition = eventlog.CommandPosition{TopicID: "t", Offset: record.offset}
+		r.Seal()
+		w.records[len(w.records)-1] = *r
+		w.heads[order("u")] = eventlog.Head{Seq: r.Seq, Version: r.Version, Digest: r.Digest}
+	}
+	p, store := names(new(atomic.Bool)), memory(t)
+	for n, want := range []int64{4, 4, 4, 4, 5, 6} {
+		m, _ := join(t, store, w, p)
+		m.takeAll(w.records[n : n+1])
+		m.Cleanup(m.claim)
+		err := store.View(t.Context(), p, func(v readmodel.View) error {
+			head, err := v.Head(t.Context(), order("u"))
+			if head.Decided.Offset != want || head.Seq != uint64(n+1) {
+				t.Errorf("behind record %d: %+v, want offset %d", n, head, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // When a partition is revoked, the checkpoint stands behind a record only if
 // every earlier record is folded.
 func TestNothingIsLeftOutWhenAPartitionGoes(t *testing.T) {

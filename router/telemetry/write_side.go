@@ -38,7 +38,7 @@ func outcomeOf(recordType string) int {
 		return 2
 	case eventlog.TypeCommandParked:
 		return 3
-	case eventlog.TypeCommandQueued:
+	case eventlog.TypeCommandQueued, eventlog.TypeCommandClaiming:
 		return 4
 	default:
 		return 0

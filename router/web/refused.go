@@ -22,6 +22,8 @@ func RefusalStatus(kind aggregate.Kind) int {
 		return http.StatusGone
 	case aggregate.PreconditionFailed:
 		return http.StatusPreconditionFailed
+	case aggregate.Invalid:
+		return http.StatusBadRequest
 	default:
 		return http.StatusConflict
 	}

@@ -38,7 +38,8 @@ var arrows = []struct {
 	{"router/reaction/runner", []string{
 		"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/reaction", "router/reaction/checkpoint", "router/strict",
 	}},
-	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict"}},
+	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict", "router/unique"}},
+	{"router/unique", []string{"router/aggregate", "router/eventlog"}},
 	{"router/strict", []string{"router/aggregate", "router/eventlog"}},
 	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
 	{"router/kafka/connection", nil},

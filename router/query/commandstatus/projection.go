@@ -13,7 +13,8 @@ import (
 const table = "commands"
 
 // The statuses of a command. An accepted command has no row, because the log has
-// no outcome yet, or waits for a binary that can decide the command.
+// no outcome yet, or waits for a claim, or for a binary that can decide the
+// command.
 const (
 	accepted  = "accepted"
 	succeeded = "succeeded"
@@ -35,7 +36,7 @@ var Projection = &projection.Projection{
 			{Name: "version", Type: projection.Integer}, // of the stream, after the command
 			{Name: "position", Type: projection.Text},   // of the outcome, as a token for clients
 			{Name: "problem", Type: projection.Text},    // "" unless refused
-			{Name: "detail", Type: projection.Text},
+			{Name: "detail", Type: projection.Text},     // of the problem, or why the command waits for a claim
 		},
 	}},
 	Apply: apply,
@@ -52,14 +53,20 @@ func apply(rows projection.Rows, e projection.Event) error {
 		status, problem, detail = refused, body.Problem, body.Detail
 	case eventlog.TypeCommandParked:
 		status = parked
+	case eventlog.TypeCommandClaiming:
+		status, detail = accepted, eventlog.ReasonClaim
 	case eventlog.TypeCommandQueued:
 		var body struct{ Reason string }
 		if err := json.Unmarshal(e.Body, &body); err != nil {
 			return fmt.Errorf("decode %s: %w", e.Type, err)
 		}
-		status = parked
-		if eventlog.AwaitsBinary(body.Reason) {
+		switch {
+		case eventlog.AwaitsBinary(body.Reason):
 			status = accepted
+		case eventlog.AwaitsClaim(body.Reason):
+			status, detail = accepted, body.Reason
+		default:
+			status = parked
 		}
 	}
 	position := eventlog.EncodePosition(eventlog.Position{e.Partition: e.Offset + 1})

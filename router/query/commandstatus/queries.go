@@ -29,6 +29,7 @@ type command struct {
 	refusal    *aggregate.Refusal // without its kind
 	at         string             // the position of the outcome, in any case
 	generation int                // of the read model
+	claims     bool               // the command waits for a claim
 }
 
 // state changes whenever the status changes.
@@ -68,11 +69,11 @@ func (q queries) find(ctx context.Context, view readmodel.View, stream, id strin
 }
 
 // Outcome returns where in the log the outcome of a stream's command is, nil if
-// store has none (see [query.Reader.Outcome]).
+// store has none, or if the command waits for a claim (see [query.Reader.Outcome]).
 func Outcome(ctx context.Context, store readmodel.Store, stream, id string) (at eventlog.Position, err error) {
 	err = store.View(ctx, Projection, func(view readmodel.View) error {
 		c, err := row(ctx, view, stream, id)
-		if err == nil && c != nil {
+		if err == nil && c != nil && !c.claims {
 			at, err = eventlog.ParsePosition(c.at)
 		}
 		return err
@@ -99,6 +100,8 @@ func row(ctx context.Context, view readmodel.View, stream, id string) (*command,
 	switch c.Status {
 	case succeeded:
 		c.Version, c.Position = version, c.at
+	case accepted:
+		c.claims = eventlog.AwaitsClaim(detail)
 	case refused:
 		c.refusal = &aggregate.Refusal{Slug: problem, Detail: detail}
 	}

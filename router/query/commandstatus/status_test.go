@@ -44,6 +44,12 @@ func some() *projectiontest.Log {
 	log.AddOf("later", "commandQueued", "order/6", `{"commandType":"placeOrder","payload":{"id":"6","name":"I"},"reason":"behind-unknown"}`)
 	log.AddOf("held", "commandParked", "order/stale", `{"commandType":"placeOrder","payload":{"id":"stale","name":"H"},"reason":"it panicked"}`)
 	log.AddOf("painted", "orderPainted", "order/stale", `{"id":"stale"}`)
+
+	log.AddOf("claims", "commandClaiming", "order/7", `{"commandType":"placeOrder","payload":{"id":"7","name":"J"},"reason":"claim"}`)
+	log.AddOf("behind", "commandQueued", "order/7", `{"commandType":"placeOrder","payload":{"id":"7","name":"J"},"reason":"behind-claim"}`)
+	log.AddOf("claimed", "commandClaiming", "order/8", `{"commandType":"placeOrder","payload":{"id":"8","name":"K"},"reason":"claim"}`)
+	log.AddOf("@unique:t:0:1:1", "claimAnswered", "order/8", `{"commandId":"claimed","claim":"unique/name/1","taken":false}`)
+	log.AddOf("claimed", "commandRefused", "order/8", `{"commandType":"placeOrder","problem":"order-exists","detail":"the order exists already"}`)
 	return log
 }
 
@@ -98,6 +104,9 @@ func TestOutcomes(t *testing.T) {
 		"4/commands/operator":                 `{"id":"operator","stream":"order/4","status":"succeeded","position":"AQEF"}`,
 		"6/commands/novel":                    `{"id":"novel","stream":"order/6","status":"accepted"}`,
 		"6/commands/later":                    `{"id":"later","stream":"order/6","status":"accepted"}`,
+		"7/commands/claims":                   `{"id":"claims","stream":"order/7","status":"accepted"}`,
+		"7/commands/behind":                   `{"id":"behind","stream":"order/7","status":"accepted"}`,
+		"8/commands/claimed":                  refused("claimed", "8", "order-exists", "409", "the order exists already"),
 		"5/commands/dropped":                  refused("dropped", "5", "command-dropped", "409", "an operator has dropped the command"),
 		"stale/commands/held":                 `{"id":"held","stream":"order/stale","status":"parked","stale":true}`,
 	} {
@@ -116,7 +125,7 @@ func TestOutcomes(t *testing.T) {
 func TestOutcome(t *testing.T) {
 	m := projectiontest.Open(t, Projection, orders.Types...)
 	m.Fold(some())
-	for command, want := range map[string]string{"1 create": "AQAB", "1 again": "AQAC", "3 behind": "AQAH", "1 nobody": "", "9 create": ""} {
+	for command, want := range map[string]string{"1 create": "AQAB", "1 again": "AQAC", "3 behind": "AQAH", "1 nobody": "", "9 create": "", "7 claims": "", "7 behind": "", "8 claimed": "AQIG"} {
 		of, id, _ := strings.Cut(command, " ")
 		at, err := Outcome(t.Context(), m.Store, orders.Aggregate.Stream(of), id)
 		if err != nil || want == "" && at != nil || want != "" && eventlog.EncodePosition(at) != want {
