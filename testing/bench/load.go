@@ -22,6 +22,14 @@ func newClient(connections int) *http.Client {
 // closedLoop creates users 1, 2, … A client sends the next command after the answer
 // to the last command.
 func closedLoop(ctx context.Context, url string, clients, commands int) error {
+	return eachOnce(ctx, clients, commands, func(ctx context.Context, client *http.Client, n int64) error {
+		_, err := post(ctx, client, url, n)
+		return err
+	})
+}
+
+// eachOnce calls do with 1, 2, …, from as many loops as there are clients.
+func eachOnce(ctx context.Context, clients, commands int, do func(ctx context.Context, client *http.Client, n int64) error) error {
 	client := newClient(clients)
 	defer client.CloseIdleConnections()
 	var next atomic.Int64
@@ -29,7 +37,7 @@ func closedLoop(ctx context.Context, url string, clients, commands int) error {
 	for range clients {
 		loops.Go(func() error {
 			for n := next.Add(1); n <= int64(commands); n = next.Add(1) {
-				if _, err := post(ctx, client, url, n); err != nil {
+				if err := do(ctx, client, n); err != nil {
 					return err
 				}
 			}
@@ -41,7 +49,11 @@ func closedLoop(ctx context.Context, url string, clients, commands int) error {
 
 // post sends a command to create user n, and returns the position of the answer.
 func post(ctx context.Context, client *http.Client, url string, n int64) (position string, err error) {
-	body := fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"User %d"}}`, n, n)
+	return postCommand(ctx, client, url, fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"User %d"}}`, n, n))
+}
+
+// postCommand sends a command, and returns the position of the answer.
+func postCommand(ctx context.Context, client *http.Client, url, body string) (position string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return "", err
@@ -56,7 +68,7 @@ func post(ctx context.Context, client *http.Client, url string, n int64) (positi
 		return "", err
 	}
 	if response.StatusCode != http.StatusAccepted {
-		return "", fmt.Errorf("command %d: %s", n, response.Status)
+		return "", fmt.Errorf("%s: %s", body, response.Status)
 	}
 	return response.Header.Get("Position"), nil
 }

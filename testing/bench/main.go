@@ -53,6 +53,7 @@ var measures = []measure{
 	{"restart", 1, restart},
 	{"rebuild", 3, rebuild},
 	{"state", 3, state},
+	{"reactions", 3, reactions},
 }
 
 func main() {
