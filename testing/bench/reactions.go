@@ -293,7 +293,7 @@ func followChanges(ctx context.Context, t *target) (*changesFollower, error) {
 		stop()
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // the goroutine closes the body
 	if err != nil {
 		stop()
 		return nil, err

@@ -23,11 +23,13 @@ import (
 	"github.com/millrace/millrace/router/reaction"
 )
 
-// Reaction is the reaction "transferring", as a service lists a reaction.
+// Reaction is the reaction "transferring", as a service lists a reaction. No
+// transfer is older than the reaction, so the reaction begins at the beginning.
 var Reaction = &reaction.Reaction{
-	Name:  "transferring",
-	Of:    []string{"account", "transfer"},
-	React: react,
+	Name:          "transferring",
+	Of:            []string{"account", "transfer"},
+	FromBeginning: true,
+	React:         react,
 }
 
 func react(r reaction.Record) ([]reaction.Command, error) {
