@@ -36,7 +36,7 @@ var arrows = []struct {
 	{"router/gateway", []string{"router/aggregate", "router/decider", "router/decider/observe", "router/eventlog", "router/logging", "router/strict", "router/web"}},
 	{"router/decider/commandguard", []string{"router/eventlog", "router/kafka"}},
 	{"router/reaction/runner", []string{
-		"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/reaction", "router/reaction/checkpoint", "router/strict",
+		"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/reaction", "router/reaction/checkpoint", "router/strict", "router/unique",
 	}},
 	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict", "router/unique"}},
 	{"router/unique", []string{"router/aggregate", "router/eventlog"}},

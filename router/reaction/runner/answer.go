@@ -22,6 +22,8 @@ type Reaction struct {
 	// version and NotBefore. The runner sets all other fields. A record that the
 	// reaction doesn't answer has no commands.
 	React func(*eventlog.Record) ([]eventlog.Envelope, error)
+
+	own bool // the reaction is the router's
 }
 
 // Of is a team's reaction, in a service with the team's aggregates.

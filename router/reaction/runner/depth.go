@@ -9,12 +9,13 @@ import (
 )
 
 // depthOf is the depth of a record's commands: one more than the depth of the
-// command that the record ended.
-func depthOf(r *eventlog.Record) int {
-	if r.Origin == nil {
+// command that the record ended. The router's own commands end by themselves, and
+// a command of the largest depth may need them.
+func (r *run) depthOf(c *eventlog.Record) int {
+	if c.Origin == nil || r.reaction.own {
 		return 1
 	}
-	return r.Origin.Depth + 1
+	return c.Origin.Depth + 1
 }
 
 // shownChain bounds the records of a chain that an error names.

@@ -8,6 +8,7 @@
 //	window.go     the commands on their way: one for each target stream
 //	notes.go      the notes in the reaction's own stream
 //	answer.go     a team's reaction, from a record of the log to envelopes
+//	unique.go     the router's own reaction, for values that must be unique
 //	depth.go      reactions behind each other
 //
 // The consumer group only assigns partitions. A reaction begins where its own

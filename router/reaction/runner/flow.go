@@ -159,7 +159,7 @@ func (r *run) put(c *eventlog.Record, envelopes []eventlog.Envelope) {
 		e.Origin = &eventlog.Origin{
 			Reaction: r.reaction.Name,
 			Cause:    eventlog.Cause{TopicID: r.TopicID, Partition: r.partition, Offset: c.Offset, N: n + 1},
-			Subject:  c.Stream, Depth: depthOf(c), Open: open,
+			Subject:  c.Stream, Depth: r.depthOf(c), Open: open,
 		}
 		e.ID = e.Origin.CommandID()
 		e.Hash, e.Time, e.Trace = e.ID, now, c.Trace
@@ -175,7 +175,7 @@ func (r *run) ask(ctx context.Context, c *eventlog.Record) (envelopes []eventlog
 		}
 	}()
 	envelopes, err = r.reaction.React(c)
-	if err == nil && len(envelopes) > 0 && depthOf(c) > eventlog.MaxDepth {
+	if err == nil && len(envelopes) > 0 && r.depthOf(c) > eventlog.MaxDepth {
 		return nil, r.tooDeep(ctx, c)
 	}
 	return envelopes, err
