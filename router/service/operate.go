@@ -2,13 +2,19 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/operations"
+	"github.com/millrace/millrace/router/statestore"
 )
 
 // operator is a session of the command line with the log and the folded states.
@@ -45,6 +51,8 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 	}
 	defer func() { _ = reader.Close() }()
 	states := decider.NewStateStore(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	states.EventsID = topics.EventsID
+	defer keepOnDisk(states, cfg, log)()
 	if stream != "" {
 		states.FoldOnly(stream)
 	}
@@ -62,6 +70,28 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 		return why(ctx, err)
 	}
 	return do(ctx, &operator{&operations.Parked{States: states, Kafka: kafka, CommandsID: topics.CommandsID}, in.stdout})
+}
+
+// keepOnDisk keeps the streams of a session in a folder of its own, so that a long
+// log needs no more memory than in a command service. done closes and deletes the
+// folder. Without a data folder that can be written, and beside another session,
+// all streams are in memory.
+func keepOnDisk(states *decider.StateStore, cfg config.Config, log *slog.Logger) (done func()) {
+	if _, err := os.Stat(cfg.DataDir); err != nil {
+		return func() {}
+	}
+	dir := filepath.Join(cfg.DataDir, "parked")
+	store, err := statestore.Open(statestore.Options{Dir: dir, Memory: int64(cfg.Handlers.Memory / 2), Log: log})
+	if err != nil {
+		log.Debug("folding the log in memory", "reason", err)
+		return func() {}
+	}
+	states.KeepOn(store, int64(cfg.Handlers.Memory/2), nil)
+	return func() {
+		if err := errors.Join(store.Close(), os.RemoveAll(dir)); err != nil {
+			log.Warn("can't delete the folder of the states", "folder", dir, "error", err)
+		}
+	}
 }
 
 // readLog waits until the log is folded, and shows the progress.
