@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/unique"
 	"github.com/millrace/millrace/testing/protocol"
 	"github.com/millrace/millrace/testing/protocol/fence"
 )
@@ -186,8 +187,14 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 		command = &DropParked{Stream: name, CommandID: idText(c.Drops)}
 	case protocol.Novel:
 		command = &novelCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name))}
+	case protocol.Take, protocol.Deny:
+		i := slices.IndexFunc(w.scenario.Commands, func(asks protocol.Command) bool { return asks.ID == c.Answers })
+		command = &unique.AnswerClaim{
+			Stream: name, CommandID: idText(c.Answers), Taken: c.Verb == protocol.Take,
+			Claim: aggregate.ClaimStream("name", string(nameOfWalkers(&w.scenario.Commands[i]))),
+		}
 	default:
-		command = &walkersCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name)), Verb: c.Verb}
+		command = &walkersCommand{ID: user, Name: nameOfWalkers(&c), Verb: c.Verb}
 	}
 	body := EncodeBody(command)
 	_, offset := w.scenario.PositionOf(uint8(at))
@@ -200,6 +207,26 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 		envelope.ExpectedVersion = &version
 	}
 	return envelope, command
+}
+
+// uniqueName begins the names that no two users may have.
+const uniqueName = "unique "
+
+// nameOfWalkers is the name in a command of the older binary.
+func nameOfWalkers(c *protocol.Command) users.Name {
+	if c.Verb == protocol.Unique {
+		return users.Name(fmt.Sprint(uniqueName, c.Name))
+	}
+	return users.Name(fmt.Sprint("n", c.Name))
+}
+
+// claimsOfWalkers are the claims of a user's name. Both binaries compare alike.
+func claimsOfWalkers(u users.User) []aggregate.Claim {
+	name := strings.TrimPrefix(string(u.Name), newerName)
+	if !strings.HasPrefix(name, uniqueName) {
+		return nil
+	}
+	return []aggregate.Claim{{Name: "name", Value: name, Refusal: users.ErrExists}}
 }
 
 func idText(id uint8) string { return fmt.Sprint("id", id) }

@@ -13,7 +13,7 @@ var registry = registryOf()
 
 func registryOf(more ...func() aggregate.Command[users.User]) *aggregate.Registry {
 	d := users.Definition
-	d.Commands = append(slices.Clone(d.Commands), more...)
+	d.Commands, d.Claims = append(slices.Clone(d.Commands), more...), claimsOfWalkers
 	r, err := aggregate.NewRegistry(aggregate.Of(d))
 	if err != nil {
 		panic(err)

@@ -1,34 +1,9 @@
 package protocol
 
 // planned returns the scenarios of what processors don't do yet: scheduled
-// commands, and commands that wait for a claim.
+// commands.
 func planned() []*Scenario {
 	return []*Scenario{
-		{
-			Name: "a claim",
-			Commands: []Command{
-				{Verb: Unique, ID: 1, Name: 1},
-				{Verb: Rename, ID: 2, Name: 2},
-				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
-				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
-				{Verb: Unique, ID: 1, Name: 1},
-			},
-			Handlers: [2]Binary{forgetful, forgetful},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
-		{
-			Name: "two claims",
-			Commands: []Command{
-				{Verb: Unique, ID: 1, Name: 1},
-				{Verb: Unique, ID: 2, Name: 2},
-				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
-				{Verb: Deny, ID: 4, Cause: 2, Answers: 2},
-			},
-			Handlers: [2]Binary{today, tomorrow},
-			window:   2,
-			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
-		},
 		{
 			Name: "a claim, later",
 			Commands: []Command{

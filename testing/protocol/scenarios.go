@@ -262,5 +262,30 @@ func Scenarios() []*Scenario {
 			window:   2,
 			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
 		},
+		{
+			Name: "a claim",
+			Commands: []Command{
+				{Verb: Unique, ID: 1, Name: 1},
+				{Verb: Rename, ID: 2, Name: 2},
+				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
+				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
+				{Verb: Unique, ID: 1, Name: 1},
+			},
+			Handlers: [2]Binary{forgetful, forgetful},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
+		{
+			Name: "two claims",
+			Commands: []Command{
+				{Verb: Unique, ID: 1, Name: 1},
+				{Verb: Unique, ID: 2, Name: 2},
+				{Verb: Take, ID: 3, Cause: 1, Answers: 1},
+				{Verb: Deny, ID: 4, Cause: 2, Answers: 2},
+			},
+			Handlers: [2]Binary{today, tomorrow},
+			window:   2,
+			faults:   faults{takeOvers: 2, crashes: 1, failures: 1, resets: 1},
+		},
 	}
 }
