@@ -83,3 +83,69 @@ func (r *rates) addPaced(ctx context.Context, b *bench, t *target) error {
 	t.users = last
 	return err
 }
+
+// stateAgainst compares the command service of this build with another build's, in
+// turn in one run: random renames of few users, from POST to the outcome, without a
+// read model. Without another build there are no rows.
+func stateAgainst(ctx context.Context, b *bench) (rows []row, err error) {
+	if b.against == "" {
+		return nil, nil
+	}
+	theirs, err := filepath.Abs(b.against)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := shippedBinary()
+	if err != nil {
+		return nil, err
+	}
+	for _, outcomes := range []int{1, outcomesAUser} {
+		err = withFewUsers(ctx, theirs, outcomes, func(other *stateBench) error {
+			return withFewUsers(ctx, ours, outcomes, func(s *stateBench) error {
+				if err := inTurns(ctx, b, other, s); err != nil {
+					return err
+				}
+				const name = "the other build"
+				what := fmt.Sprintf(", random renames, %d users of %d outcomes at first, command service alone", fewUsers, outcomes)
+				rows = append(rows,
+					row{"POST to outcome" + what, perSecond(s.rate()), named(name, perSecond(other.rate())), s.rate() / other.rate(), atLeast(0.97, 0.92)},
+					micros("processor time a rename"+what, &s.rates, name, &other.rates, atMost(1.03, 1.09)))
+				return nil
+			})
+		})
+		if err != nil {
+			break
+		}
+	}
+	return rows, err
+}
+
+// withFewUsers calls do with a command service of few users, each of so many outcomes.
+func withFewUsers(ctx context.Context, binary string, outcomes int, do func(*stateBench) error) error {
+	return inFolder(func(dir string) error {
+		s, err := newStateBench(ctx, dir, fewUsers)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if err := s.fill(ctx, outcomes); err != nil {
+			return err
+		}
+		if _, _, err := s.start(ctx, binary); err != nil {
+			return err
+		}
+		return do(s)
+	})
+}
+
+// inTurns measures random renames with command services in turn.
+func inTurns(ctx context.Context, b *bench, all ...*stateBench) error {
+	for range b.runs {
+		for _, s := range all {
+			if err := s.renames(ctx, b.clients, b.commands/3); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
@@ -86,26 +87,39 @@ func (l *foldLog) next(of int) *eventlog.Record {
 	return r
 }
 
-// fill appends events of a number of users.
+// underWay bounds the records of fill that Kafka has not acknowledged: more would
+// wait too long in the producer of a busy machine.
+const underWay = 20_000
+
+// fill appends events of a number of users. The error is the first.
 func (l *foldLog) fill(events, users int) error {
 	bus, err := l.EventBus()
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	var failed error
-	var appends sync.WaitGroup
+	failed := make(chan error, 1)
+	room := semaphore.NewWeighted(underWay)
 	for range events {
-		appends.Add(1)
+		if err := room.Acquire(context.Background(), 1); err != nil {
+			return errors.Join(err, bus.Close())
+		}
 		bus.Append(l.next(users), func(err error) {
-			mu.Lock()
-			failed = errors.Join(failed, err)
-			mu.Unlock()
-			appends.Done()
+			if err != nil {
+				select {
+				case failed <- err:
+				default: // not the first
+				}
+			}
+			room.Release(1)
 		})
 	}
-	appends.Wait()
-	return errors.Join(failed, bus.Close())
+	err = room.Acquire(context.Background(), underWay)
+	select {
+	case first := <-failed:
+		err = errors.Join(err, first)
+	default:
+	}
+	return errors.Join(err, bus.Close())
 }
 
 // decode reads the log with a plain consumer of the same client library, and only

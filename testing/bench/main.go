@@ -54,6 +54,7 @@ var measures = []measure{
 	{"rebuild", 3, rebuild},
 	{"state", 3, state},
 	{"reactions", 3, reactions},
+	{"state-against", 3, stateAgainst},
 }
 
 func main() {

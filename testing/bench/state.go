@@ -258,24 +258,13 @@ func (s *stateBench) afterKill(ctx context.Context, binary string) (folded, isRe
 
 // beside measures random renames in turn with a command service of few users.
 func (s *stateBench) beside(ctx context.Context, b *bench) (few *rates, err error) {
-	err = inFolder(func(dir string) error {
-		other, err := newStateBench(ctx, dir, fewUsers)
-		if err != nil {
-			return err
-		}
-		defer other.close()
-		if err := other.fill(ctx, 1); err != nil {
-			return err
-		}
-		binary, err := shippedBinary()
-		if err == nil {
-			_, _, err = other.start(ctx, binary)
-		}
+	binary, err := shippedBinary()
+	if err != nil {
+		return nil, err
+	}
+	err = withFewUsers(ctx, binary, 1, func(other *stateBench) error {
 		few = &other.rates
-		for i := 0; i < b.runs && err == nil; i++ {
-			err = errors.Join(other.renames(ctx, b.clients, b.commands/3), s.renames(ctx, b.clients, b.commands/3))
-		}
-		return err
+		return inTurns(ctx, b, other, s)
 	})
 	return few, err
 }
