@@ -22,7 +22,7 @@ PACKAGES = $(filter-out %/router/service,$(shell go list ./...))
 # Tests of whole processes under load: on two cores such processes never catch up with the race
 # detector. So make test-all runs the others with the race detector and -short, and these without
 # both. TestUnderLoad holds the list.
-UNDER_LOAD := TestAForeignReaderKeepsItsView|TestBrokerOutage|TestKillEach|TestKilledManyTimes|TestManyStuckConnections|TestQueryServiceKilledAgainAndAgain|TestRebuildUnderTraffic|TestStateStoreOfKilledService|TestStopWhileBrokerHangs|TestVerifyUnderLoad
+UNDER_LOAD := TestAForeignReaderKeepsItsView|TestBrokerOutage|TestKillEach|TestKilledManyTimes|TestManyStuckConnections|TestPublicTopicOfKilledServices|TestQueryServiceKilledAgainAndAgain|TestRebuildUnderTraffic|TestStateStoreOfKilledService|TestStopWhileBrokerHangs|TestVerifyUnderLoad
 
 # The race detector needs a C compiler.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)

@@ -64,7 +64,7 @@ func TestAllYAMLIsTheDefaults(t *testing.T) {
 	want := renderAll(t)
 	golden(t, "all.yaml", want)
 
-	got, err := config.Load("all.yaml", nil, nil)
+	got, err := config.Load("all.yaml", nil, nil, config.Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestShippedFilesAreValid(t *testing.T) {
 			if test.driver == config.Postgres {
 				flags["store.postgres.url_file"] = secret
 			}
-			c, err := config.Load(test.file, nil, flags)
+			c, err := config.Load(test.file, nil, flags, config.Service{})
 			if err != nil {
 				t.Fatal(err)
 			}

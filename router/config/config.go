@@ -56,6 +56,7 @@ type Config struct {
 	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
 	Store          StoreConfig          `yaml:"store" help:"The database of the read models, the same for the query service and the read API."`
 	Handlers       HandlersConfig       `yaml:"handlers"`
+	Publish        []string             `yaml:"publish" is:"published" empty:"yes" help:"The aggregates whose events other teams may read, each aggregate or aggregate=topic. Without a name, the topic is kafka.topic_prefix and the plural of the aggregate. The command services write the topics; give all the same list."`
 	Telemetry      TelemetryConfig      `yaml:"telemetry"`
 
 	DrainDelay      time.Duration `yaml:"drain_delay" range:"0s..10m" help:"How long a process that is told to stop is not ready and still answers, so that a load balancer stops sending requests before the ports close. The time of shutdown_timeout begins afterwards."`
@@ -257,6 +258,7 @@ func Default() Config {
 		Limits:          LimitsConfig{Burst: 100},
 		CORS:            CORSConfig{AllowedOrigins: []string{}},
 		Store:           StoreConfig{Driver: SQLite},
+		Publish:         []string{},
 		Handlers:        HandlersConfig{OutcomesPerStream: 128, Memory: 128 << 20},
 		Telemetry:       TelemetryConfig{Traces: TracesConfig{SampleRatio: 1}},
 		ShutdownTimeout: 10 * time.Second,

@@ -19,19 +19,20 @@ type format struct {
 }
 
 var formats = map[string]format{
-	"path":     {"must be a path, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
-	"text":     {"must be one line of text, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
-	"folder":   {"must be a path", func(s string) (string, bool) { return s, s != "" && isPrintable(s) }},
-	"address":  {"must be host:port, with a port from 0 to 65535", listenAddress},
-	"broker":   {"must be host:port, with a port from 1 to 65535", brokerAddress},
-	"name":     {"must be the name of a read model", func(s string) (string, bool) { return s, modelName.MatchString(s) }},
-	"prefix":   {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
-	"url":      {"must be an http or https URL such as https://api.example.org, without user, query or fragment; or empty", publicURL},
-	"peer":     {"must be name=URL such as query-service=http://localhost:3005, with an http or https URL without user, query or fragment", adminPeer},
-	"issuer":   {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
-	"origin":   {"must be an origin such as https://app.example.org", webOrigin},
-	"token":    {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
-	"postgres": {"must be a PostgreSQL URL such as postgres://user:password@host:5432/database", postgresURL},
+	"path":      {"must be a path, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
+	"text":      {"must be one line of text, or empty", func(s string) (string, bool) { return s, isPrintable(s) }},
+	"folder":    {"must be a path", func(s string) (string, bool) { return s, s != "" && isPrintable(s) }},
+	"address":   {"must be host:port, with a port from 0 to 65535", listenAddress},
+	"broker":    {"must be host:port, with a port from 1 to 65535", brokerAddress},
+	"name":      {"must be the name of a read model", func(s string) (string, bool) { return s, modelName.MatchString(s) }},
+	"published": {"must be the name of an aggregate, or aggregate=topic with at most 249 characters out of A-Z, a-z, 0-9, '.', '_' and '-'", publishedTopic},
+	"prefix":    {"must be a string of at most 100 characters out of a-z, 0-9, '.', '_' and '-'", topicPrefix},
+	"url":       {"must be an http or https URL such as https://api.example.org, without user, query or fragment; or empty", publicURL},
+	"peer":      {"must be name=URL such as query-service=http://localhost:3005, with an http or https URL without user, query or fragment", adminPeer},
+	"issuer":    {"must be an https URL such as https://login.example.org, or an http one on this machine, without user, query or fragment; or empty", issuerURL},
+	"origin":    {"must be an origin such as https://app.example.org", webOrigin},
+	"token":     {"must be name:scopes:sha256, with scopes out of commands, queries and operate joined by +, and the token's SHA-256 in hex", hashedToken},
+	"postgres":  {"must be a PostgreSQL URL such as postgres://user:password@host:5432/database", postgresURL},
 }
 
 var (
@@ -40,6 +41,7 @@ var (
 	peerName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	hashed    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}:(commands|queries|operate)(\+(commands|queries|operate))*:[0-9a-f]{64}$`)
 	prefix    = regexp.MustCompile(`^[a-z0-9._-]{0,100}$`)
+	published = regexp.MustCompile(`^[a-z][A-Za-z0-9-]*(=[A-Za-z0-9._-]{1,249})?$`)
 )
 
 func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
@@ -71,6 +73,11 @@ func brokerAddress(s string) (string, bool) {
 }
 
 func topicPrefix(s string) (string, bool) { return s, prefix.MatchString(s) }
+
+func publishedTopic(s string) (string, bool) {
+	_, topic, _ := strings.Cut(s, "=")
+	return s, published.MatchString(s) && topic != "." && topic != ".."
+}
 
 // publicURL drops trailing slashes, because paths are appended.
 func publicURL(s string) (string, bool) {

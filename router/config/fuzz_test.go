@@ -30,7 +30,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := Load(path, nil, nil)
+		c, err := Load(path, nil, nil, Service{})
 		if err != nil {
 			if lines, want := strings.Count(err.Error(), "\n")+1, len(listed(err)); lines != want {
 				t.Fatalf("%d problems in %d lines:\n%v", want, lines, err)
@@ -41,7 +41,7 @@ func FuzzLoad(f *testing.F) {
 		for _, f := range fields {
 			flags[f.Name] = text(f.of(&c))
 		}
-		again, err := Load("", nil, flags)
+		again, err := Load("", nil, flags, Service{})
 		if err != nil {
 			t.Fatal(err)
 		}

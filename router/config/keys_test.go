@@ -31,7 +31,7 @@ func TestKeys(t *testing.T) {
 		if key.Default == "" {
 			continue
 		}
-		if _, err := Load("", []string{key.Environment + "=" + key.Default}, nil); err != nil {
+		if _, err := Load("", []string{key.Environment + "=" + key.Default}, nil, Service{}); err != nil {
 			t.Errorf("the default is not allowed: %v", err)
 		}
 	}
@@ -54,11 +54,12 @@ func TestKeys(t *testing.T) {
 func TestMaskedIsAConfigFile(t *testing.T) {
 	c, err := Load("", nil, map[string]string{
 		"kafka.brokers": "a:1,b:2", "kafka.topic_prefix": "true", "data_dir": "a: b #c", "log.level": "debug", "query_service.batch_linger": "1ms",
-	})
+	}, Service{})
+
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(write(t, "c.yaml", c.Masked()), nil, nil)
+	got, err := Load(write(t, "c.yaml", c.Masked()), nil, nil, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestMaskedIsAConfigFile(t *testing.T) {
 }
 
 func TestNothingShowsTheSecret(t *testing.T) {
-	c, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL=postgres://user:hunter2@db/users"}, nil)
+	c, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL=postgres://user:hunter2@db/users"}, nil, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestNoErrorShowsTheSecret(t *testing.T) {
 		"postgres://user:hunter2@h:port/d", "postgres://user:hunter2@h:99999/d", "postgres://user:hun%zzhunter2@h/d",
 		"hunter2", "host=h password=hunter2 port=x", "password = 'hunter2", "postgres://h/d?sslmode=hunter2", "postgres://[hunter2/d", "mysql://user:hunter2@h/d",
 	} {
-		_, err := Load("", nil, map[string]string{"store.postgres.url": url})
+		_, err := Load("", nil, map[string]string{"store.postgres.url": url}, Service{})
 		if err == nil {
 			t.Errorf("%s is taken", url)
 		} else if strings.Contains(err.Error(), "hunter2") {

@@ -15,28 +15,33 @@ import (
 // reads the variable.
 const configVariable = envPrefix + "CONFIG"
 
+// Service is the names that a configuration may use.
+type Service struct {
+	ReadModels []string          // for query_service.read_models
+	Plurals    map[string]string // by aggregate, for publish
+}
+
 // Load starts with [Default], and adds the YAML file at path ("" for none), then
 // the environment (entries NAME=value, as from [os.Environ]), then flags (key to
 // value). An empty variable counts as unset. In the environment and in flags,
 // commas join the items of a list.
 //
-// ReadModels are the names of the service's read models, the allowed names in
-// query_service.read_models.
+// Keys may name read models and aggregates of the service.
 //
 // Each value must be valid where the value is given, even if a later source
 // overrides it. The rules between keys apply to the result.
 //
 // The error is an *[Errors] with all mistakes.
-func Load(path string, environ []string, flags map[string]string, readModels ...string) (Config, error) {
-	c, _, err := LoadWithSources(path, environ, flags, readModels...)
+func Load(path string, environ []string, flags map[string]string, service Service) (Config, error) {
+	c, _, err := LoadWithSources(path, environ, flags, service)
 	return c, err
 }
 
 // LoadWithSources is [Load], and returns the source of each key that was set, by
 // key: the file with the line, the name of the variable, "flag", or the file of
 // a secret.
-func LoadWithSources(path string, environ []string, flags map[string]string, readModels ...string) (Config, map[string]string, error) {
-	l := loader{readModels: readModels, config: Default(), source: map[string]string{}, failed: map[string]bool{}}
+func LoadWithSources(path string, environ []string, flags map[string]string, service Service) (Config, map[string]string, error) {
+	l := loader{service: service, config: Default(), source: map[string]string{}, failed: map[string]bool{}}
 	if path != "" {
 		l.file(path)
 	}
@@ -57,7 +62,7 @@ type loader struct {
 	failed   map[string]bool   // keys with a problem; rules with these keys are left out
 	problems Errors
 
-	readModels []string // of the service
+	service Service
 }
 
 func (l *loader) file(path string) {

@@ -41,7 +41,7 @@ func problems(t *testing.T, path string, err error) []string {
 
 func TestNothingGivenIsTheDefaults(t *testing.T) {
 	for _, content := range []string{"", "# nothing\n", "---\n", "\ufeff", "kafka:\nlog: {}\nstore:\n  sqlite:\n"} {
-		got, err := Load(write(t, "c.yaml", content), nil, nil)
+		got, err := Load(write(t, "c.yaml", content), nil, nil, Service{})
 		if err != nil {
 			t.Fatalf("%q: %v", content, err)
 		}
@@ -49,7 +49,7 @@ func TestNothingGivenIsTheDefaults(t *testing.T) {
 			t.Errorf("%q (-default +loaded):\n%s", content, diff)
 		}
 	}
-	if _, err := Load("", nil, nil); err != nil {
+	if _, err := Load("", nil, nil, Service{}); err != nil {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestPrecedence(t *testing.T) {
 	want.Insecure = true
 	want.Roles = []Role{Broker}
 
-	got, err := Load(file, environ, flags)
+	got, err := Load(file, environ, flags, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 	}
 
 	delete(flags, "kafka.partitions")
-	if got, err = Load(file, environ, flags); err != nil || got.Kafka.Partitions != 3 {
+	if got, err = Load(file, environ, flags, Service{}); err != nil || got.Kafka.Partitions != 3 {
 		t.Errorf("without the flag: %d partitions, %v; want the last variable's 3", got.Kafka.Partitions, err)
 	}
 }
@@ -93,7 +93,7 @@ func TestYAMLInOtherForms(t *testing.T) {
 		"{data_dir: '/srv/data', query_service: {batch_linger: 0s}}",
 		"\"data_dir\": |-\n  /srv/data\nquery_service: {\"batch_linger\": \"0\"}\n",
 	} {
-		got, err := Load(write(t, "c.yaml", content), nil, nil)
+		got, err := Load(write(t, "c.yaml", content), nil, nil, Service{})
 		if err != nil {
 			t.Errorf("%s%v", content, err)
 		} else if diff := cmp.Diff(want, got); diff != "" {
@@ -104,6 +104,7 @@ func TestYAMLInOtherForms(t *testing.T) {
 
 // Every key can be given in each of the three ways, and reads back the same.
 func TestEveryKeyFromEverySource(t *testing.T) {
+	names := Service{ReadModels: []string{"stats"}, Plurals: map[string]string{"list": "lists"}}
 	values := map[string]string{
 		"roles": "query-service,read-api", "data_dir": "d", "insecure": "true", "log.format": "json",
 		"log.level": "debug", "broker.address": "localhost:1", "broker.sync": "true", "kafka.brokers": "a:1,b:2",
@@ -121,7 +122,7 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"auth.jwt.leeway": "5s", "limits.requests_per_second": "7", "limits.burst": "8", "limits.in_flight": "9",
 		"cors.allowed_origins": "https://x,https://y", "tls.cert": "c.pem", "tls.key": "k.pem", "tls.client_ca": "ca.pem",
 		"telemetry.traces.endpoint": "http://localhost:4318", "telemetry.traces.sample_ratio": "0.25",
-		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_stream": "9", "handlers.memory": "67108864", "shutdown_timeout": "3s", "drain_delay": "4s",
+		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_stream": "9", "handlers.memory": "67108864", "publish": "list,list=all.Lists_2", "shutdown_timeout": "3s", "drain_delay": "4s",
 	}
 	for _, key := range Keys() {
 		if secret, ok := strings.CutSuffix(key.Name, "_file"); ok && isSecret(secret) {
@@ -140,17 +141,17 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 			}
 		}
 		environ = append(environ, key.Environment+"="+value)
-		fromEnvironment, err := Load("", environ, flags, "stats")
+		fromEnvironment, err := Load("", environ, flags, names)
 		if err != nil {
 			t.Errorf("%s in the environment: %v", key.Name, err)
 		}
 		flags[key.Name] = value
-		fromFlag, err := Load("", nil, flags, "stats")
+		fromFlag, err := Load("", nil, flags, names)
 		if err != nil {
 			t.Errorf("%s by flag: %v", key.Name, err)
 		}
 		delete(flags, key.Name)
-		fromFile, err := Load(write(t, "c.yaml", nested(key, value)), nil, flags, "stats")
+		fromFile, err := Load(write(t, "c.yaml", nested(key, value)), nil, flags, names)
 		if err != nil {
 			t.Errorf("%s in a file: %v", key.Name, err)
 		}
@@ -192,7 +193,7 @@ func nested(key Key, value string) string {
 func TestSecretFile(t *testing.T) {
 	const url = "postgres://user:hunter2@db:5432/users"
 	secret := write(t, "url", url+"\r\n")
-	got, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL_FILE=" + secret}, map[string]string{"store.driver": "postgres"})
+	got, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL_FILE=" + secret}, map[string]string{"store.driver": "postgres"}, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestSecretFile(t *testing.T) {
 	}
 	// An empty flag takes back what the file says.
 	file := write(t, "c.yaml", "store: {postgres: {url_file: /no/such/file}}\n")
-	if _, err := Load(file, nil, map[string]string{"store.postgres.url_file": "", "store.postgres.url": url}); err != nil {
+	if _, err := Load(file, nil, map[string]string{"store.postgres.url_file": "", "store.postgres.url": url}, Service{}); err != nil {
 		t.Errorf("url in the place of url_file: %v", err)
 	}
 }
@@ -210,18 +211,18 @@ func TestSecretFile(t *testing.T) {
 func TestSecretListFile(t *testing.T) {
 	one, two := "a:queries:"+strings.Repeat("0a", 32), "b:commands:"+strings.Repeat("0b", 32)
 	file := write(t, "tokens", one+"\r\n\n"+two+"\n")
-	got, err := Load("", nil, map[string]string{"auth.tokens_file": file})
+	got, err := Load("", nil, map[string]string{"auth.tokens_file": file}, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []Secret{Secret(one), Secret(two)}; !slices.Equal(got.Auth.Tokens, want) {
 		t.Errorf("tokens = %q", text(reflect.ValueOf(got.Auth.Tokens)))
 	}
-	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n"), "auth.tokens": two})
+	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n"), "auth.tokens": two}, Service{})
 	if got := problems(t, "", err); len(got) != 1 || !strings.HasSuffix(got[0], "not both") {
 		t.Errorf("both: %q", got)
 	}
-	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n")})
+	_, err = Load("", nil, map[string]string{"auth.tokens_file": write(t, "plain", one+"\nhunter2\n")}, Service{})
 	if got := problems(t, "", err); len(got) != 1 || !strings.HasPrefix(got[0], "auth.tokens: *** (") || strings.Contains(got[0], "hunter2") {
 		t.Errorf("a token in plain: %q", got)
 	}
@@ -247,8 +248,8 @@ func TestSecretFileProblems(t *testing.T) {
 	t.Chdir(folder)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL=" + test.url},
-				map[string]string{"store.postgres.url_file": test.file, "store.driver": "postgres"})
+			_, err := Load("", []string{"MILLRACE_STORE_POSTGRES_URL=" + test.url}, map[string]string{"store.postgres.url_file": test.file, "store.driver": "postgres"}, Service{})
+
 			if diff := cmp.Diff([]string{test.want}, problems(t, "", err)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -259,16 +260,15 @@ func TestSecretFileProblems(t *testing.T) {
 func TestAllMistakesAtOnce(t *testing.T) {
 	for _, name := range []string{"three", "mistakes"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Load("testdata/"+name+".yaml", nil, nil)
+			_, err := Load("testdata/"+name+".yaml", nil, nil, Service{})
 			golden(t, "testdata/"+name+".golden", strings.Join(problems(t, "", err), "\n")+"\n")
 		})
 	}
 }
 
 func TestMistakesOfEnvironmentAndFlags(t *testing.T) {
-	_, err := Load("",
-		[]string{"MILLRACE_KAFKA_PARTITION=4", "MILLRACE_PASSWORD=hunter2", "MILLRACE_BROKER_SYNC=yes", "MILLRACE_ROLES=broker,,broker"},
-		map[string]string{"kafka.replication": "010", "kafka.brokers": "", "passphrase": "hunter2", "log": "debug", "data_dir": ""})
+	_, err := Load("", []string{"MILLRACE_KAFKA_PARTITION=4", "MILLRACE_PASSWORD=hunter2", "MILLRACE_BROKER_SYNC=yes", "MILLRACE_ROLES=broker,,broker"}, map[string]string{"kafka.replication": "010", "kafka.brokers": "", "passphrase": "hunter2", "log": "debug", "data_dir": ""}, Service{})
+
 	const list = "must be a list of one or more, none twice, where each must be "
 	want := []string{
 		`broker.sync: "yes" (MILLRACE_BROKER_SYNC): must be true or false`,
@@ -335,7 +335,7 @@ func TestMistakesOfYAML(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := write(t, "c.yaml", test.content)
-			_, err := Load(path, nil, nil)
+			_, err := Load(path, nil, nil, Service{})
 			if diff := cmp.Diff(test.want, problems(t, path, err)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -345,7 +345,7 @@ func TestMistakesOfYAML(t *testing.T) {
 
 func TestFileThatIsNotThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yaml")
-	_, err := Load(path, nil, map[string]string{"kafka.partitions": "0"})
+	_, err := Load(path, nil, map[string]string{"kafka.partitions": "0"}, Service{})
 	want := []string{
 		"c.yaml: cannot be read: no such file or directory",
 		`kafka.partitions: "0" (flag): must be an integer from 1 to 10000`,

@@ -18,7 +18,7 @@ func TestSettingsHaveSources(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, sources, err := LoadWithSources(file, []string{"MILLRACE_DATA_DIR=there"}, map[string]string{"log.level": "debug"})
+	c, sources, err := LoadWithSources(file, []string{"MILLRACE_DATA_DIR=there"}, map[string]string{"log.level": "debug"}, Service{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ func (l *loader) validate() {
 	l.checkKafka()
 	l.checkStore()
 	l.checkReadModels()
+	l.checkPublish()
 }
 
 // ok reports whether nothing is wrong with the keys.
@@ -104,8 +105,8 @@ func (l *loader) checkReadModels() {
 		return
 	}
 	for _, name := range l.config.QueryService.ReadModels {
-		if !slices.Contains(l.readModels, name) {
-			l.add(Problem{Key: key, Value: quoted(name), Source: l.sourceOf(key), Reason: "must be one of " + strings.Join(l.readModels, ", ")})
+		if !slices.Contains(l.service.ReadModels, name) {
+			l.add(Problem{Key: key, Value: quoted(name), Source: l.sourceOf(key), Reason: "must be one of " + strings.Join(l.service.ReadModels, ", ")})
 		}
 	}
 }

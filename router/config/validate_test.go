@@ -77,6 +77,15 @@ func TestRules(t *testing.T) {
 		{"postgres without URL, where it isn't used", "roles=broker,command-service store.driver=postgres", ""},
 		{"postgres with URL", "store.driver=postgres store.postgres.url=postgres://u:p@h/d", ""},
 
+		{"public topics", "publish=user,line-item,user=shop.Users_2 kafka.topic_prefix=a.", ""},
+		{"a public topic of nobody", "publish=user,none,none=x", "publish: must be one of line-item, user, or one with =topic\npublish: must be one of line-item, user, or one with =topic"},
+		{"a public topic twice", "publish=user,line-item=users", "publish: must have a topic of its own: users is there twice"},
+		{"the log for all", "publish=user=events,line-item=dead-letters", "publish: must have another topic: events is the router's own\npublish: must have another topic: dead-letters is the router's own"},
+		{"another log's name", "publish=user=events kafka.topic_prefix=a.", ""},
+		{"the log for all, with a prefix", "publish=user=a.commands kafka.topic_prefix=a.", "publish: must have another topic: a.commands is the router's own"},
+		{"a public topic without a name", "publish=user=", "publish: must be a list, none twice, where each must be the name of an aggregate, or aggregate=topic with at most 249 characters out of A-Z, a-z, 0-9, '.', '_' and '-'"},
+		{"a public topic in a folder", "publish=user=..", "publish: must be a list, none twice, where each must be the name of an aggregate, or aggregate=topic with at most 249 characters out of A-Z, a-z, 0-9, '.', '_' and '-'"},
+
 		{"no rule about a key that is wrong itself", "roles=none store.driver=postgres admin.address=localhost:3003", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api"},
 		{"the rules of the right roles beside a wrong role", "roles=command-service,none admin.address=localhost:3001", "roles: must be a list of one or more, none twice, where each must be one of broker, command-service, query-service, read-api\n" +
 			"admin.address: must not be the address of command_service.address (localhost:3001)"},
@@ -91,7 +100,7 @@ func TestRules(t *testing.T) {
 				key, value, _ := strings.Cut(pair, "=")
 				flags[key] = value
 			}
-			_, err := Load("", nil, flags)
+			_, err := Load("", nil, flags, Service{Plurals: map[string]string{"user": "users", "line-item": "line-items"}})
 			if got := reasons(err); got != test.want {
 				t.Errorf("(-want +got):\n%s", cmp.Diff(test.want, got))
 			}
@@ -151,12 +160,12 @@ func TestValues(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, value := range test.good {
-			if _, err := Load("", nil, map[string]string{test.key: value}); err != nil {
+			if _, err := Load("", nil, map[string]string{test.key: value}, Service{}); err != nil {
 				t.Errorf("%q is allowed: %v", value, err)
 			}
 		}
 		for _, value := range test.bad {
-			_, err := Load("", nil, map[string]string{test.key: value})
+			_, err := Load("", nil, map[string]string{test.key: value}, Service{})
 			if !strings.HasPrefix(reasons(err), test.key+": ") {
 				t.Errorf("%s: %q is refused as %q", test.key, value, reasons(err))
 			}
@@ -170,7 +179,7 @@ func TestPublicURLKeepsNoTrailingSlash(t *testing.T) {
 		"https://example.org/api//": "https://example.org/api",
 		"https://example.org/a b":   "https://example.org/a%20b",
 	} {
-		c, err := Load("", nil, map[string]string{"read_api.public_url": given})
+		c, err := Load("", nil, map[string]string{"read_api.public_url": given}, Service{})
 		if err != nil || c.ReadAPI.PublicURL != want {
 			t.Errorf("%s: %s, %v; want %s", given, c.ReadAPI.PublicURL, err, want)
 		}

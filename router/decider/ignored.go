@@ -104,3 +104,17 @@ func (ss *StateStore) Counting(ctx context.Context, records []eventlog.Record) (
 	}
 	return slices.DeleteFunc(slices.Clone(records), doesNotCount), nil
 }
+
+// LastEvent returns the offset of the last event of an aggregate that counts, in
+// a partition up to the offset folded, or -1 for none. A reader of the aggregate's
+// events that has this event has nothing more to read before folded.
+func (ss *StateStore) LastEvent(partition int32, aggregate string) (last, folded int64) {
+	p := ss.processors[partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, ok := p.events[aggregate]
+	if !ok {
+		last = -1
+	}
+	return last, p.folded.Next()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -25,7 +26,7 @@ func allIgnored(t *testing.T, p *processor) []int64 {
 
 // withCopies is a log with copies of some records: a copy has the digest of the
 // record that counts, and another offset.
-func withCopies(records []eventlog.Record, luck *rand.Rand) (log []eventlog.Record, counts []int64) {
+func withCopies(records []eventlog.Record, luck *rand.Rand) (log []eventlog.Record, counts, events []int64) {
 	heads := map[string]eventlog.Head{}
 	add := func(r eventlog.Record) {
 		r.Offset = int64(len(log))
@@ -33,6 +34,9 @@ func withCopies(records []eventlog.Record, luck *rand.Rand) (log []eventlog.Reco
 		if head, ok := heads[r.Stream].Accept(&r); ok {
 			heads[r.Stream] = head
 			counts = append(counts, r.Offset)
+			if eventlog.IsEvent(r.Type) {
+				events = append(events, r.Offset)
+			}
 		}
 	}
 	for i := range records {
@@ -41,7 +45,7 @@ func withCopies(records []eventlog.Record, luck *rand.Rand) (log []eventlog.Reco
 			add(records[luck.IntN(i+1)])
 		}
 	}
-	return log, counts
+	return log, counts, events
 }
 
 // A reader behind the fold gets exactly the records that count, whatever part of
@@ -50,7 +54,7 @@ func TestCountingIsTheGate(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			luck := rand.New(rand.NewPCG(seed, 9))
-			log, counts := withCopies(randomLog(t, seed, 200, 16), luck)
+			log, counts, events := withCopies(randomLog(t, seed, 200, 16), luck)
 			disk := newMemDisk()
 			ss := diskOpened(t, registry, 16, disk, 1)
 			p := ss.processors[0]
@@ -70,6 +74,11 @@ func TestCountingIsTheGate(t *testing.T) {
 					if offset >= int64(from) && offset < int64(end) {
 						want = append(want, offset)
 					}
+				}
+				last, folded := ss.LastEvent(0, "user")
+				before, _ := slices.BinarySearch(events, folded)
+				if wantLast := append([]int64{-1}, events[:before]...)[before]; last != wantLast || folded != p.folded.Next() {
+					t.Fatalf("the last event up to %d is at %d, want %d up to %d", folded, last, wantLast, p.folded.Next())
 				}
 				if diff := cmp.Diff(want, offsets); diff != "" {
 					t.Fatalf("records that count from %d to %d (-want +got):\n%s", from, end, diff)

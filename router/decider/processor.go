@@ -41,6 +41,7 @@ type processor struct {
 	old       int64 // the end that the log had when the fold began
 	ignored   int   // folded records that don't count
 	notes     ignoredNotes
+	events    map[string]int64 // by aggregate: the offset of the last event
 	tally     tally
 	wants     []want // room for fold
 	waiting   map[waitingFor][]*waiter
@@ -50,7 +51,7 @@ type processor struct {
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
 	return &processor{
 		registry: registry, remember: remember, log: log,
-		cache: newCache(), waiting: map[waitingFor][]*waiter{},
+		cache: newCache(), waiting: map[waitingFor][]*waiter{}, events: map[string]int64{},
 	}
 }
 
@@ -115,6 +116,10 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	}
 	c.stream = s
 	p.hasChanged(c)
+	if eventlog.IsEvent(r.Type) {
+		of, _, _ := aggregate.SplitStream(r.Stream)
+		p.events[of] = r.Offset
+	}
 	if r.Unreadable == nil {
 		p.decidedUpTo(r.CommandPosition)
 	}

@@ -35,12 +35,13 @@ type partitionMeta struct {
 	Last    string           `json:"last"` // the digest of the record before
 	Tally   tally            `json:"tally"`
 	Decided map[string]int64 `json:"decided"` // by topic id
+	Events  map[string]int64 `json:"events"`  // by aggregate: the offset of the last event
 }
 
 func (p *processor) metaNow(next int64) partitionMeta {
 	p.decidedMu.Lock()
 	defer p.decidedMu.Unlock()
-	return partitionMeta{Next: next, Last: p.last.String(), Tally: p.tally, Decided: maps.Clone(p.decided)}
+	return partitionMeta{Next: next, Last: p.last.String(), Tally: p.tally, Decided: maps.Clone(p.decided), Events: maps.Clone(p.events)}
 }
 
 func (ss *StateStore) metaNow() storeMeta {
@@ -115,6 +116,7 @@ func (p *processor) open(m *partitionMeta) {
 	defer p.mu.Unlock()
 	p.opened, p.saved, p.tally = true, m.Next, m.Tally
 	p.last, _ = eventlog.ParseDigest(m.Last) // readMeta has parsed it
+	maps.Copy(p.events, m.Events)
 	for topicID, offset := range m.Decided {
 		p.decidedUpTo(eventlog.CommandPosition{TopicID: topicID, Offset: offset})
 	}

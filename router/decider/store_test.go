@@ -106,6 +106,9 @@ func wantSame(t *testing.T, got, want *processor) {
 	if diff := cmp.Diff(want.tally, got.tally); diff != "" {
 		t.Fatalf("the counts differ from a fold of the log (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(want.events, got.events); diff != "" {
+		t.Fatalf("the last events differ from a fold of the log (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff(allIgnored(t, want), allIgnored(t, got)); diff != "" {
 		t.Fatalf("the notes of ignored records differ from a fold of the log (-want +got):\n%s", diff)
 	}

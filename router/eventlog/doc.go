@@ -6,6 +6,7 @@
 //   - envelope.go: an [Envelope], a command on its way to a decision.
 //   - origin.go: an [Origin], the reaction and the [Cause] behind a command.
 //   - record.go: a [Record], the outcome of one command and an entry of the log.
+//   - public.go: the form of an event in a public topic.
 //   - raw.go: a [RawMessage], a Kafka record before decoding, from any client.
 //   - limits.go: the limits by which every outcome fits the log.
 //   - digest.go: a [Digest], the hash by which a record names the record before.

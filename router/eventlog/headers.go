@@ -31,6 +31,9 @@ const (
 	HeaderAsks     = "ce_asks"
 	HeaderReleases = "ce_releases"
 
+	// HeaderPosition is the place of an event in topic events, in public topics
+	// only.
+	HeaderPosition    = "ce_position"
 	HeaderContentType = "content-type"
 	// HeaderTraceParent is the header of W3C Trace Context, outside of the digest.
 	HeaderTraceParent = "traceparent"

@@ -15,11 +15,12 @@
 //
 // Writing:
 //
-//   - command_bus.go: [CommandBus], for envelopes to topic commands.
-//   - appender.go: [EventBus], for records to topic events.
+//   - bus.go: [CommandBus], for envelopes to topic commands, and [EventBus], for
+//     records to topic events.
 //   - publisher.go: the asynchronous publisher of both buses.
 //   - marshaler.go, message.go: from envelopes and records to messages, and back.
 //   - partitioner.go: from a message's key to a partition.
+//   - public.go: [PublicTopics], the topics for other teams.
 //
 // Reading:
 //

@@ -32,17 +32,23 @@ func (k *Kafka) EnsureTopics(ctx context.Context) (Topics, error) {
 				return Topics{}, err
 			}
 		}
-		for try := 0; ; try++ {
-			topics, err := k.checkTopics(admin)
-			// Other brokers learn of a new topic a little later, busy brokers seconds later.
-			if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
-				if err == nil {
-					err = k.checkLog(ctx, client)
-				}
-				return topics, err
-			}
+		topics, err := whenKnown(ctx, func() (Topics, error) { return k.checkTopics(admin) })
+		if err == nil {
+			err = k.checkLog(ctx, client)
 		}
+		return topics, err
 	})
+}
+
+// whenKnown looks at topics that may be new: other brokers learn of a new topic
+// a little later, busy brokers seconds later.
+func whenKnown[T any](ctx context.Context, look func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		found, err := look()
+		if try == 8 || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || Backoff(ctx, try) != nil {
+			return found, err
+		}
+	}
 }
 
 // CommandsID returns the present id of topic commands. Errors are as in
@@ -89,30 +95,35 @@ func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 }
 
 func (k *Kafka) checkTopics(admin sarama.ClusterAdmin) (Topics, error) {
-	names := []string{k.Topic(eventlog.TopicCommands), k.Topic(eventlog.TopicEvents), k.Topic(eventlog.TopicDeadLetters)}
+	ids, err := k.checkEach(admin, k.Topic(eventlog.TopicCommands), k.Topic(eventlog.TopicEvents), k.Topic(eventlog.TopicDeadLetters))
+	return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, err
+}
+
+// checkEach checks existing topics, and returns their ids.
+func (k *Kafka) checkEach(admin sarama.ClusterAdmin, names ...string) (ids map[string]string, err error) {
 	described, err := admin.DescribeTopics(names)
 	if err != nil {
-		return Topics{}, fmt.Errorf("describe topics: %w", err)
+		return nil, fmt.Errorf("describe topics: %w", err)
 	}
-	ids := map[string]string{}
+	ids = map[string]string{}
 	for _, topic := range described {
 		if !errors.Is(topic.Err, sarama.ErrNoError) {
-			return Topics{}, fmt.Errorf("describe topic %s: %w", topic.Name, topic.Err)
+			return nil, fmt.Errorf("describe topic %s: %w", topic.Name, topic.Err)
 		}
 		if err := k.checkPartitions(topic); err != nil {
-			return Topics{}, err
+			return nil, err
 		}
 		for _, p := range topic.Partitions {
 			if len(p.Replicas) < int(k.Replication) {
-				return Topics{}, fmt.Errorf("%w %s: partition %d has %d replicas, and kafka.replication is %d", ErrTopic, topic.Name, p.ID, len(p.Replicas), k.Replication)
+				return nil, fmt.Errorf("%w %s: partition %d has %d replicas, and kafka.replication is %d", ErrTopic, topic.Name, p.ID, len(p.Replicas), k.Replication)
 			}
 		}
 		if err := k.checkConfig(admin, topic.Name); err != nil {
-			return Topics{}, err
+			return nil, err
 		}
 		ids[topic.Name] = topicID(topic)
 	}
-	return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, nil
+	return ids, nil
 }
 
 // checkConfig refuses settings under which the log would lose records.

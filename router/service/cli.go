@@ -34,6 +34,7 @@ type cli struct {
 	DeadLetters deadLettersCmd `cmd:"" help:"The messages that can't be decoded."`
 	Projections projectionsCmd `cmd:"" help:"The read models."`
 	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or repair them; exit 1 for a difference."`
+	Publish     publishCmd     `cmd:"" help:"The public topics."`
 	State       stateCmd       `cmd:"" help:"The state store of a command service."`
 	Log         logCmd         `cmd:"" help:"The log."`
 	Setup       setupCmd       `cmd:"" help:"Make or check the topics and the tables, and end. Each role does the same at its start."`
@@ -53,7 +54,7 @@ type invocation struct {
 }
 
 func (in *invocation) load() (config.Config, error) {
-	return config.Load(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
+	return config.Load(in.cli.Config, in.environ, in.cli.Set, in.service.keyNames())
 }
 
 // usageError is the error of a wrong command line.
@@ -210,7 +211,7 @@ codes: 0 ended as told, 1 failed, 2 the configuration or the command line is wro
 
 // Run runs the roles until the process is told to stop.
 func (serveCmd) Run(in *invocation) error {
-	cfg, sources, err := config.LoadWithSources(in.cli.Config, in.environ, in.cli.Set, in.service.names()...)
+	cfg, sources, err := config.LoadWithSources(in.cli.Config, in.environ, in.cli.Set, in.service.keyNames())
 	if err != nil {
 		return err
 	}

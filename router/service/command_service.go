@@ -153,7 +153,8 @@ func (s *commandService) handle(ctx context.Context) error {
 		dispatcher.Tracer = s.traces
 	}
 	guard := s.newGuard(topics, states, k)
-	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), dispatcher, decider.DrainTimeout)
+	publishing := s.newPublishing(dispatcher, topics, states, k)
+	subscription := s.kafka.CommandSubscription(s.kafka.Group("command-service"), publishing, decider.DrainTimeout)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.Config.ShutdownTimeout}, kafka.WatermillLog(s.Log))
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
@@ -169,6 +170,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	s.stats.states.Store(states)
 	s.stats.store.Store(store)
 	s.stats.dispatcher.Store(dispatcher)
+	s.stats.publisher.Store(publishing.publisher)
 	s.guard.Store(guard)
 
 	// The state store outlives the router: commands under way end in the store.
@@ -210,6 +212,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	<-router.Running()
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())
+	publishing.await()
 	stopStates()
 	stopped := <-statesDone
 	if failed := store.Err(); failed != nil {
@@ -261,6 +264,7 @@ type writeSide struct {
 	events      *kafka.EventBus
 	reader      *kafka.TailReader
 	commands    *kafka.CommandReader
+	public      *kafka.PublicTopics // nil if nothing is published
 }
 
 // open opens the write side, and waits if brokers went away since the check of
@@ -285,7 +289,10 @@ func (s *commandService) open(ctx context.Context, topics kafka.Topics) (k write
 		if k.reader, err = s.logTail.reader(s.kafka); err != nil {
 			return err
 		}
-		k.commands, err = s.kafka.CommandReader()
+		if k.commands, err = s.kafka.CommandReader(); err != nil || len(s.Config.Publish) == 0 {
+			return err
+		}
+		k.public, err = s.kafka.PublicTopics()
 		return err
 	})
 	return k, err
@@ -316,6 +323,9 @@ func (k writeSide) close(log *slog.Logger) {
 	}
 	if k.commands != nil {
 		closeIt("reader of the commands", k.commands)
+	}
+	if k.public != nil {
+		closeIt("public topics", k.public)
 	}
 	closing.Wait()
 }

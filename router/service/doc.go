@@ -15,6 +15,7 @@
 //     completion scripts, --version, the progress bar
 //   - serve.go: a process: addresses, roles, start and stop
 //   - command_service.go: role command-service
+//   - publish.go: public topics, and the command that rebuilds a topic
 //   - query_service.go, maintained_model.go: role query-service, and one of the
 //     read models of the role
 //   - read_api.go: role read-api; origin.go: whether the read models belong to

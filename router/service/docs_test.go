@@ -209,7 +209,7 @@ func (r *reader) serve(args []string) *process {
 		file = shipped(r.t, filepath.Base(args[1]))
 		args[1] = file
 	}
-	cfg, err := config.Load(file, nil, nil)
+	cfg, err := config.Load(file, nil, nil, config.Service{})
 	if err != nil {
 		r.t.Fatal(err)
 	}

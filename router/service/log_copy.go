@@ -42,7 +42,7 @@ func (c logCopyCmd) Run(in *invocation) error {
 		set = map[string]string{}
 	}
 	set["kafka.topic_prefix"], set["kafka.partitions"] = c.To, strconv.Itoa(int(c.Partitions))
-	target, err := config.Load(in.cli.Config, in.environ, set, in.service.names()...)
+	target, err := config.Load(in.cli.Config, in.environ, set, in.service.keyNames())
 	if err != nil {
 		return err
 	}

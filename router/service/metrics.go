@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/publish"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/telemetry"
@@ -25,6 +26,7 @@ type stats struct {
 	states     atomic.Pointer[decider.StateStore]
 	dispatcher atomic.Pointer[decider.Dispatcher]
 	store      atomic.Pointer[statestore.Store]
+	publisher  atomic.Pointer[publish.Publisher]
 }
 
 func newMetrics(m *Process, models *modelStatus) *telemetry.Metrics {
@@ -83,6 +85,11 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 	if dispatcher := m.stats.dispatcher.Load(); dispatcher != nil {
 		partitions, commands := dispatcher.UnderWay()
 		f.Processors = &telemetry.Processors{Partitions: partitions, Commands: commands}
+	}
+	if publisher := m.stats.publisher.Load(); publisher != nil {
+		for _, s := range publisher.Stats() {
+			f.Public = append(f.Public, telemetry.PublicTopic{Topic: s.Topic, Lag: s.Lag, Published: s.Published})
+		}
 	}
 	states := m.stats.states.Load()
 	if states != nil || models.store != nil {

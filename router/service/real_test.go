@@ -10,8 +10,6 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/millrace/millrace/router/eventlog"
 )
 
 // useKafka puts the stack on a real Kafka, under a prefix of its own.
@@ -28,9 +26,15 @@ func (s *stack) deleteTopics() {
 		s.t.Error(err)
 		return
 	}
-	for _, topic := range []string{eventlog.TopicCommands, eventlog.TopicEvents, eventlog.TopicDeadLetters} {
-		err := admin.DeleteTopic(s.topic(topic))
-		if err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+	topics, err := admin.ListTopics()
+	if err != nil {
+		s.t.Error(err)
+	}
+	for topic := range topics {
+		if !strings.HasPrefix(topic, s.shared["kafka.topic_prefix"]) {
+			continue
+		}
+		if err := admin.DeleteTopic(topic); err != nil {
 			s.t.Error(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/console"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/documents"
@@ -121,6 +122,20 @@ func (r *registered) names() []string {
 		names = append(names, m.Name)
 	}
 	return names
+}
+
+// keyNames are the names that the configuration may use.
+func (r *registered) keyNames() config.Service {
+	return config.Service{ReadModels: r.names(), Plurals: r.plurals()}
+}
+
+// plurals are the plurals of all aggregates, by name.
+func (r *registered) plurals() map[string]string {
+	plurals := map[string]string{}
+	for _, t := range r.registry.Types() {
+		plurals[t.Name()] = t.Plural()
+	}
+	return plurals
 }
 
 // named are the read models of these names, or all without a name. An unknown

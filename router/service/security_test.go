@@ -38,7 +38,7 @@ func TestSecurityDoc(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := config.Load(name, nil, nil); err != nil {
+		if _, err := config.Load(name, nil, nil, config.Service{}); err != nil {
 			t.Errorf("an example is wrong: %v", err)
 		}
 	}

@@ -304,14 +304,26 @@ func (m *Process) connect(ctx context.Context) (kafka.Topics, error) {
 	}
 	var topics kafka.Topics
 	err := m.retry(ctx, "kafka can't be reached; waiting for it", func(ctx context.Context) (err error) {
-		topics, err = m.kafka.EnsureTopics(ctx)
-		return err
+		if topics, err = m.kafka.EnsureTopics(ctx); err != nil {
+			return err
+		}
+		return m.ensurePublic(ctx)
 	})
 	if err != nil {
 		return topics, err
 	}
 	m.topics = &topics
 	return topics, nil
+}
+
+// ensurePublic makes or checks the public topics.
+func (m *Process) ensurePublic(ctx context.Context) error {
+	for _, t := range m.Config.PublicTopics(m.Service.plurals()) {
+		if err := m.kafka.EnsurePublic(ctx, t.Topic); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forgetTopics makes the next connect ask for the topics again.

@@ -19,6 +19,7 @@ type Facts struct {
 	Processors *Processors
 	State      *State
 	Disk       *StateDisk
+	Public     []PublicTopic
 	ReadModels []ReadModel
 }
 
@@ -62,6 +63,13 @@ type StateDisk struct {
 	Stalled    time.Duration
 }
 
+// PublicTopic has the numbers of one public topic in this process.
+type PublicTopic struct {
+	Topic     string
+	Lag       int64 // records of this process's partitions that the publisher has not looked at
+	Published int64 // events sent, repeated ones included
+}
+
 // ReadModel has the numbers of one read model in the store.
 type ReadModel struct {
 	Name       string
@@ -87,8 +95,8 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 // totals are the facts that only grow while the process runs.
 var totals = map[*prometheus.Desc]bool{}
 
-func total(name, help string) *prometheus.Desc {
-	desc := gauge(name, help)
+func total(name, help string, labels ...string) *prometheus.Desc {
+	desc := gauge(name, help, labels...)
 	totals[desc] = true
 	return desc
 }
@@ -125,6 +133,8 @@ var (
 	diskLevels          = gauge("state_disk_levels", "Tables that a read of the state store may look into.")
 	diskStalls          = total("state_disk_stalls_total", "Batches of the state store that waited for flushes or compactions.")
 	diskStalled         = total("state_disk_stalled_seconds_total", "How long batches of the state store have waited for flushes or compactions.")
+	publicLag           = gauge("public_topic_lag_records", "Records of the log in this process's partitions that the publisher of a public topic has not looked at.", "topic")
+	published           = total("public_topic_events_total", "Events sent to a public topic, repeated events included.", "topic")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
@@ -135,6 +145,7 @@ var (
 		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
 		stateIgnored, stateCached, stateCachedBytes, stateUnwritten, stateHits, stateMisses,
 		diskFull, diskBytes, diskCache, diskBlockHits, diskBlockReads, diskWritten, diskCompacted, diskDebt, diskLevels, diskStalls, diskStalled,
+		publicLag, published,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -202,6 +213,10 @@ func (f Facts) list() (all []fact) {
 	}
 	if d := f.Disk; d != nil {
 		all = append(all, d.list()...)
+	}
+	for _, t := range f.Public {
+		add(publicLag, float64(t.Lag), t.Topic)
+		add(published, float64(t.Published), t.Topic)
 	}
 	for _, m := range f.ReadModels {
 		add(modelGeneration, float64(m.Generation), m.Name)

@@ -27,6 +27,7 @@ func everything(context.Context) Facts {
 		Processors: &Processors{Partitions: 12, Commands: 5},
 		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8, Ignored: 4, Cached: 9, Unwritten: 10, Hits: 11, Misses: 12},
 		Disk:       &StateDisk{Full: true, Bytes: 13, Written: 14, Debt: 15, Stalls: 16, Stalled: 1500 * time.Millisecond},
+		Public:     []PublicTopic{{Topic: "lists", Lag: 17, Published: 18}},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -83,6 +84,7 @@ func TestFacts(t *testing.T) {
 		`millrace_state_cached_streams 9`, `millrace_state_unwritten_streams 10`, `millrace_state_cache_hits_total 11`, `millrace_state_cache_misses_total 12`,
 		`# TYPE millrace_state_cache_hits_total counter`, `millrace_state_disk_full 1`, `millrace_state_disk_bytes 13`, `millrace_state_disk_written_bytes_total 14`,
 		`millrace_state_disk_compaction_debt_bytes 15`, `millrace_state_disk_stalls_total 16`, `millrace_state_disk_stalled_seconds_total 1.5`,
+		`millrace_public_topic_lag_records{topic="lists"} 17`, `millrace_public_topic_events_total{topic="lists"} 18`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,
 		`millrace_read_model_parked_streams{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,

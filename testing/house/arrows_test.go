@@ -16,7 +16,7 @@ var arrows = []struct {
 	{"router/service/servicetest", []string{"router/service"}},
 	{"router/service", []string{
 		"router/aggregate", "router/config", "router/console", "router/decider", "router/decider/commandguard", "router/documents", "router/eventlog", "router/gateway", "router/kafka", "router/kafka/connection", "router/kafka/embedded",
-		"router/operations", "router/projection", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
+		"router/operations", "router/projection", "router/publish", "router/query", "router/query/commandstatus", "router/query/history", "router/readmodel", "router/scaffold", "router/sqlstore",
 		"router/statestore", "router/telemetry", "router/web", "router/web/guard",
 		"router/reaction",
 	}},
@@ -40,6 +40,7 @@ var arrows = []struct {
 	}},
 	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict", "router/unique"}},
 	{"router/unique", []string{"router/aggregate", "router/eventlog"}},
+	{"router/publish", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging"}},
 	{"router/strict", []string{"router/aggregate", "router/eventlog"}},
 	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
 	{"router/kafka/connection", nil},

@@ -1,0 +1,136 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/decider"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/operations"
+	"github.com/millrace/millrace/router/publish"
+)
+
+// publishing is a claim handler that also publishes each claimed partition. A
+// process that decides a partition writes the public topics of the partition.
+type publishing struct {
+	kafka.ClaimHandler
+	publisher *publish.Publisher // nil if nothing is published
+	running   sync.WaitGroup
+}
+
+func (s *commandService) newPublishing(dispatcher *decider.Dispatcher, topics kafka.Topics, states *decider.StateStore, k writeSide) *publishing {
+	p := &publishing{ClaimHandler: dispatcher}
+	if k.public != nil {
+		p.publisher = &publish.Publisher{
+			Topics: s.Service.publicTopics(s.Config), EventsID: topics.EventsID, Log: k.reader, Kafka: k.public, States: states, Logger: s.Log,
+		}
+	}
+	return p
+}
+
+// publicTopics are the topics of publish.
+func (r *registered) publicTopics(cfg config.Config) []publish.Topic {
+	var topics []publish.Topic
+	for _, t := range cfg.PublicTopics(r.plurals()) {
+		topics = append(topics, publish.Topic{Name: t.Topic, Aggregate: r.registry.Type(t.Aggregate)})
+	}
+	return topics
+}
+
+// Setup implements [kafka.ClaimHandler].
+func (p *publishing) Setup(claim *kafka.Claim) (int64, error) {
+	start, err := p.ClaimHandler.Setup(claim)
+	if err == nil && p.publisher != nil {
+		p.running.Go(func() { p.publisher.Run(claim.Context, claim.Partition) })
+	}
+	return start, err
+}
+
+// publishPatience is the longest wait for sends under way, when no partition is
+// claimed any more.
+const publishPatience = 3 * time.Second
+
+// await waits for the ends of all claims' publishing.
+func (p *publishing) await() {
+	done := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(publishPatience): // the next process repeats the events under way
+	}
+}
+
+type publishCmd struct {
+	Rebuild publishRebuildCmd `cmd:"" help:"Write all events of an aggregate to a new topic."`
+}
+
+type publishRebuildCmd struct {
+	Aggregate string `arg:"" help:"The aggregate."`
+	Topic     string `arg:"" help:"The new topic."`
+}
+
+// Help says when to use the command, and what to do afterwards.
+func (publishRebuildCmd) Help() string {
+	return `The events come from the log, in today's form; services go on meanwhile. An interrupted rebuild goes on where it has ended.
+
+After: add AGGREGATE=TOPIC to publish, beside the present topic, and restart the command services: both topics are kept up.
+When all readers have changed over, take the present topic out of publish, and delete the topic.`
+}
+
+// Run fills a topic.
+func (c publishRebuildCmd) Run(in *invocation) error {
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	// The new topic is as right or wrong as beside the present topics in publish.
+	set := maps.Clone(in.cli.Set)
+	if set == nil {
+		set = map[string]string{}
+	}
+	set["publish"] = strings.Join(append(cfg.Publish, c.Aggregate+"="+c.Topic), ",")
+	if cfg, err = config.Load(in.cli.Config, in.environ, set, in.service.keyNames()); err != nil {
+		return err
+	}
+	all := in.service.publicTopics(cfg)
+	topic := all[len(all)-1]
+	log := newLogger(cfg.Log, in.stderr)
+	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	if err != nil {
+		return err
+	}
+	ctx, giveUp := context.WithCancelCause(in.ctx)
+	defer giveUp(nil)
+	reach, stop := context.WithTimeoutCause(ctx, operations.Timeout, operations.ErrNoAnswer)
+	defer stop()
+	topics, err := kafka.EnsureTopics(reach)
+	if err != nil {
+		return why(reach, err)
+	}
+	sayTarget(in.stderr, cfg, false)
+	reader, err := kafka.LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	public, err := kafka.PublicTopics()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = public.Close() }()
+	r := &publish.Rebuilder{Topic: topic, Partitions: kafka.Partitions, EventsID: topics.EventsID, Log: reader, Kafka: public, Logger: log}
+	published, err := r.Rebuild(ctx, progress(ctx, in.stderr, giveUp))
+	if err != nil {
+		return fmt.Errorf("rebuild topic %s: %w", topic.Name, why(ctx, err))
+	}
+	fmt.Fprintf(in.stdout, "wrote %s to topic %s; to keep it up, add %s=%s to publish\n", count(published, "event"), topic.Name, c.Aggregate, c.Topic)
+	return nil
+}
