@@ -42,10 +42,14 @@ type processor struct {
 	ignored   int   // folded records that don't count
 	notes     ignoredNotes
 	events    map[string]int64 // by aggregate: the offset of the last event
-	tally     tally
-	wants     []want // room for fold
-	waiting   map[waitingFor][]*waiter
-	claimed   *claimed // nil while another process has the partition
+	// eventsID is the id of the log, and causes has, for each partition of the log,
+	// the offset of the last cause of a reaction's command that was folded.
+	eventsID string
+	causes   map[int32]int64
+	tally    tally
+	wants    []want // room for fold
+	waiting  map[waitingFor][]*waiter
+	claimed  *claimed // nil while another process has the partition
 }
 
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
@@ -122,6 +126,7 @@ func (p *processor) foldOne(r *eventlog.Record) {
 	}
 	if r.Unreadable == nil {
 		p.decidedUpTo(r.CommandPosition)
+		p.noteCause(r.Origin)
 	}
 	p.tally.move(before, p.tallyOf(s))
 	if eventlog.IsEvent(r.Type) {

@@ -125,7 +125,7 @@ func (ss *StateStore) KeepOn(disk Disk, memory int64, stood func(time.Duration))
 // the log doesn't have the next record, and a [kafka.ErrShorter] too if the
 // state store has folded records that the log has lost: then the state store is
 // wrong. The error is [kafka.ErrShorter] if the store on disk has more of the log
-// than there is. Other errors say that the disk can't be trusted.
+// than there is, or a stream remembers a cause behind the end of the log. Other errors say that the disk can't be trusted.
 func (ss *StateStore) Run(ctx context.Context) error {
 	if ss.Disk != nil {
 		if err := ss.open(ctx); err != nil {
@@ -138,6 +138,9 @@ func (ss *StateStore) Run(ctx context.Context) error {
 			ss.logger.Info("opened the state store", "records", folded)
 		}
 	}
+	for _, p := range ss.processors {
+		p.eventsID = ss.EventsID
+	}
 	close(ss.started)
 	folds, folding := errgroup.WithContext(ctx)
 	if ss.Disk != nil {
@@ -146,6 +149,7 @@ func (ss *StateStore) Run(ctx context.Context) error {
 	for _, partition := range ss.folds {
 		folds.Go(func() error { return ss.follow(folding, partition) })
 	}
+	folds.Go(func() error { return ss.checkAllCauses(folding) })
 	err := folds.Wait()
 	switch {
 	case ss.Disk == nil:
@@ -202,7 +206,8 @@ func (ss *StateStore) follow(ctx context.Context, partition int32) error {
 }
 
 // CatchUp returns once the state store has folded a partition up to the
-// partition's end at the time of the call. An error may be [kafka.ErrDamaged].
+// partition's end at the time of the call. An error may be [kafka.ErrDamaged], or
+// [kafka.ErrShorter] if the log has lost the cause of a reaction's command there.
 func (ss *StateStore) CatchUp(ctx context.Context, partition int32) error {
 	select {
 	case <-ss.started:
@@ -218,7 +223,7 @@ func (ss *StateStore) CatchUp(ctx context.Context, partition int32) error {
 		caughtUp := ss.processors[partition].folded.Await(waiting, end)
 		stop()
 		if caughtUp {
-			return nil
+			return ss.checkCauses(ctx, partition)
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("the state store is behind: %w", ctx.Err())

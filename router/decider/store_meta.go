@@ -36,12 +36,18 @@ type partitionMeta struct {
 	Tally   tally            `json:"tally"`
 	Decided map[string]int64 `json:"decided"` // by topic id
 	Events  map[string]int64 `json:"events"`  // by aggregate: the offset of the last event
+	// Causes has, for each partition of the log, the offset of the last cause of a
+	// reaction's command that this partition has.
+	Causes map[int32]int64 `json:"causes,omitempty"`
 }
 
 func (p *processor) metaNow(next int64) partitionMeta {
 	p.decidedMu.Lock()
 	defer p.decidedMu.Unlock()
-	return partitionMeta{Next: next, Last: p.last.String(), Tally: p.tally, Decided: maps.Clone(p.decided), Events: maps.Clone(p.events)}
+	return partitionMeta{
+		Next: next, Last: p.last.String(), Tally: p.tally,
+		Decided: maps.Clone(p.decided), Events: maps.Clone(p.events), Causes: maps.Clone(p.causes),
+	}
 }
 
 func (ss *StateStore) metaNow() storeMeta {
@@ -114,7 +120,7 @@ func (ss *StateStore) open(ctx context.Context) error {
 func (p *processor) open(m *partitionMeta) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.opened, p.saved, p.tally = true, m.Next, m.Tally
+	p.opened, p.saved, p.tally, p.causes = true, m.Next, m.Tally, m.Causes
 	p.last, _ = eventlog.ParseDigest(m.Last) // readMeta has parsed it
 	maps.Copy(p.events, m.Events)
 	for topicID, offset := range m.Decided {
@@ -236,6 +242,57 @@ func (ss *StateStore) checkEnd(ctx context.Context, partition int32, m partition
 		return fmt.Errorf("%w: the log has another record at its end, offset %d of partition %d", kafka.ErrShorter, m.Next-1, partition)
 	}
 	return nil
+}
+
+// noteCause notes the cause of a reaction's command, in this log.
+func (p *processor) noteCause(o *eventlog.Origin) {
+	if o == nil || o.Cause.TopicID != p.eventsID {
+		return
+	}
+	if last, ok := p.causes[o.Cause.Partition]; ok && o.Cause.Offset <= last {
+		return
+	}
+	if p.causes == nil {
+		p.causes = map[int32]int64{}
+	}
+	p.causes[o.Cause.Partition] = o.Cause.Offset
+}
+
+// checkCauses returns a [kafka.ErrShorter] if the log ends below a cause that a
+// stream of a partition remembers. The log has lost the cause, and other records
+// take its offset: what reactions send because of those would be repetitions.
+func (ss *StateStore) checkCauses(ctx context.Context, partition int32) error {
+	if ss.AcceptShorter {
+		return nil
+	}
+	p := ss.processors[partition]
+	p.mu.Lock()
+	causes := maps.Clone(p.causes)
+	p.mu.Unlock()
+	for of, offset := range causes {
+		end, err := ss.log.End(ctx, of)
+		if err != nil {
+			return err
+		}
+		if offset >= end {
+			return fmt.Errorf("%w: partition %d ends at offset %d, and partition %d has a command of a reaction whose cause was at offset %d there", kafka.ErrShorter, of, end, partition, offset)
+		}
+	}
+	return nil
+}
+
+// checkAllCauses is checkCauses for all partitions that Run folds, once they are
+// folded. The error is nil, or a [kafka.ErrShorter].
+func (ss *StateStore) checkAllCauses(ctx context.Context) error {
+	for try := 0; ; try++ {
+		err := ss.CatchUpAll(ctx)
+		if err == nil || errors.Is(err, kafka.ErrShorter) {
+			return err
+		}
+		if kafka.Backoff(ctx, try) != nil {
+			return nil //nolint:nilerr // the context has ended
+		}
+	}
 }
 
 // writeMeta writes what the store is made of, before anything else is written.
