@@ -56,6 +56,7 @@ type Config struct {
 	TLS            TLSConfig            `yaml:"tls" help:"HTTPS, for the commands, the queries and the admin address. Files that change are read again."`
 	Store          StoreConfig          `yaml:"store" help:"The database of the read models, the same for the query service and the read API."`
 	Handlers       HandlersConfig       `yaml:"handlers"`
+	Reactions      ReactionsConfig      `yaml:"reactions"`
 	Publish        []string             `yaml:"publish" is:"published" empty:"yes" help:"The aggregates whose events other teams may read, each aggregate or aggregate=topic. Without a name, the topic is kafka.topic_prefix and the plural of the aggregate. The command services write the topics; give all the same list."`
 	Telemetry      TelemetryConfig      `yaml:"telemetry"`
 
@@ -208,6 +209,11 @@ type HandlersConfig struct {
 	Memory            int `yaml:"memory" range:"33554432..1099511627776" help:"Bytes of memory for the state store: streams in use, and what is kept of the disk. The store itself is in data_dir."`
 }
 
+// ReactionsConfig is the reactions of the service.
+type ReactionsConfig struct {
+	Enabled bool `yaml:"enabled" help:"Whether the command services run the service's reactions. Reactions that were off answer later what happened meanwhile."`
+}
+
 // TelemetryConfig is the telemetry that a process sends. Metrics are not sent:
 // Prometheus asks the admin address.
 type TelemetryConfig struct {
@@ -260,6 +266,7 @@ func Default() Config {
 		Store:           StoreConfig{Driver: SQLite},
 		Publish:         []string{},
 		Handlers:        HandlersConfig{OutcomesPerStream: 128, Memory: 128 << 20},
+		Reactions:       ReactionsConfig{Enabled: true},
 		Telemetry:       TelemetryConfig{Traces: TracesConfig{SampleRatio: 1}},
 		ShutdownTimeout: 10 * time.Second,
 	}

@@ -122,7 +122,7 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"auth.jwt.leeway": "5s", "limits.requests_per_second": "7", "limits.burst": "8", "limits.in_flight": "9",
 		"cors.allowed_origins": "https://x,https://y", "tls.cert": "c.pem", "tls.key": "k.pem", "tls.client_ca": "ca.pem",
 		"telemetry.traces.endpoint": "http://localhost:4318", "telemetry.traces.sample_ratio": "0.25",
-		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_stream": "9", "handlers.memory": "67108864", "publish": "list,list=all.Lists_2", "shutdown_timeout": "3s", "drain_delay": "4s",
+		"store.sqlite.path": "x.db", "store.postgres.url": "postgres://h/d", "handlers.outcomes_per_stream": "9", "handlers.memory": "67108864", "reactions.enabled": "false", "publish": "list,list=all.Lists_2", "shutdown_timeout": "3s", "drain_delay": "4s",
 	}
 	for _, key := range Keys() {
 		if secret, ok := strings.CutSuffix(key.Name, "_file"); ok && isSecret(secret) {

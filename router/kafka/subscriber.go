@@ -27,6 +27,7 @@ type Subscription struct {
 	kafka *Kafka
 	name  string      // name of the group
 	tail  *TailReader // source of topic events, nil for topic commands
+	bare  bool        // no messages
 	group *membership
 	drain time.Duration
 	log   *slog.Logger
@@ -68,6 +69,14 @@ func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHand
 	return k.subscription(group, log, handler, drain)
 }
 
+// Assignment returns a subscriber of topic events that delivers no messages: the
+// group only assigns partitions, and the handler reads by itself.
+func (k *Kafka) Assignment(group string, handler ClaimHandler) *Subscription {
+	s := k.subscription(group, nil, handler, 0)
+	s.bare = true
+	return s
+}
+
 func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
 	s := &Subscription{
 		kafka: k, name: group, tail: tail, drain: drain, log: k.Log,
@@ -92,7 +101,7 @@ func (s *Subscription) Subscribe(_ context.Context, topic string) (<-chan *messa
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
-			if s.tail == nil {
+			if s.tail == nil && !s.bare {
 				s.carryCommands(topic, to)
 				return
 			}
@@ -193,7 +202,21 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 			for range from.Messages() {
 			}
 		}()
+		if s.bare {
+			s.hold(claim)
+			return
+		}
 		s.takeRecords(claim, from.InitialOffset(), to)
+	}
+}
+
+// hold keeps a claim without messages until the claim ends or Close stops the
+// intake.
+func (s *Subscription) hold(claim *Claim) {
+	select {
+	case <-claim.Context.Done():
+	case <-claim.abandoned:
+	case <-s.accepting.Done():
 	}
 }
 

@@ -2,6 +2,7 @@
 // console alike: both call the same functions.
 //
 //	parked.go        streams whose commands wait: list, requeue, drop
+//	reactions.go     streams parked in reactions: list, retry, skip
 //	dead_letters.go  messages that nobody can decode: list, find, drop
 //	models.go        the generations of read models: list, rebuild, swap, drop
 //	redo.go          streams parked in a read model; verify and repair

@@ -31,6 +31,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the roles of the configuration (this is the default)."`
 	Conf        configCmd      `cmd:"" name:"config" help:"Look at the configuration."`
 	Parked      parkedCmd      `cmd:"" help:"The commands that could not be decided."`
+	Reactions   reactionsCmd   `cmd:"" help:"The streams that are parked in reactions."`
 	DeadLetters deadLettersCmd `cmd:"" help:"The messages that can't be decoded."`
 	Projections projectionsCmd `cmd:"" help:"The read models."`
 	Verify      verifyCmd      `cmd:"" help:"Prove the read models against the log, or repair them; exit 1 for a difference."`

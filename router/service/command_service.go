@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/reaction/runner"
 	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/web"
 )
@@ -143,7 +144,7 @@ func (s *commandService) handle(ctx context.Context) error {
 			s.Log.Warn("close the state store", "error", err)
 		}
 	}()
-	states := decider.NewStateStore(k.reader, s.Service.registry, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
+	states := decider.NewStateStore(k.reader, s.Service.folded, s.kafka.Partitions, s.Config.Handlers.OutcomesPerStream, s.Log)
 	states.EventsID, states.AcceptShorter = topics.EventsID, s.Config.CommandService.AcceptShorter
 	states.KeepOn(store, int64(s.Config.Handlers.Memory/2), s.metrics.WriteSide().StoodStill)
 	dispatcher := decider.NewDispatcher(s.kafka, s.kafka.CommandsID, states, k.events.Append, s.Log)
@@ -193,6 +194,7 @@ func (s *commandService) handle(ctx context.Context) error {
 		}
 	}()
 
+	stopReactions := s.react(topics, &runner.Runner{States: states, Log: k.reader, Send: guard.Post})
 	select {
 	case <-ctx.Done():
 	case err = <-statesDone:
@@ -209,6 +211,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	if !errors.Is(err, errAnew) {
 		s.drainServer("command-service", s.server)
 	}
+	stopReactions() // while the last notes can be decided
 	<-router.Running()
 	// The router closes the subscription, but doesn't wait for it to leave.
 	err = errors.Join(err, router.Close(), <-routerDone, subscription.Close())

@@ -28,7 +28,7 @@ func (m *Process) streamsView() console.View {
 				return nil, err
 			}
 			defer closeIt()
-			return operations.Scan(ctx, log, m.Service.registry, stream, m.kafka.Partitions, page, each, progress)
+			return operations.Scan(ctx, log, m.Service.folded, stream, m.kafka.Partitions, page, each, progress)
 		},
 	}}
 }
@@ -84,7 +84,7 @@ func (m *Process) modelsView(status *modelStatus) console.View {
 			}
 			defer closeIt()
 			err = do(&operations.Models{
-				Store: status.store, Log: log, Events: m.Service.registry, Partitions: m.kafka.Partitions, Logger: m.Log, Progress: progress,
+				Store: status.store, Log: log, Events: m.Service.folded, Partitions: m.kafka.Partitions, Logger: m.Log, Progress: progress,
 			})
 			if errors.Is(err, readmodel.ErrNotPrepared) {
 				return web.Unavailable("the read models aren't there yet")

@@ -14,7 +14,7 @@
 //   - cli.go: the command line; completion.go, version.go, progress.go: the
 //     completion scripts, --version, the progress bar
 //   - serve.go: a process: addresses, roles, start and stop
-//   - command_service.go: role command-service
+//   - command_service.go: role command-service; reactions.go: its reactions
 //   - publish.go: public topics, and the command that rebuilds a topic
 //   - query_service.go, maintained_model.go: role query-service, and one of the
 //     read models of the role
@@ -41,7 +41,8 @@
 //   - log_copy.go: the log with another number of partitions
 //   - state.go: export and import of the state store
 //   - tools.go: the store and the log that a tool works on
-//   - operate.go, parked.go, dead_letters.go: parked commands, dead letters
+//   - operate.go, parked.go, dead_letters.go: parked commands, dead letters;
+//     reactions_cli.go: streams parked in reactions
 //   - read_models.go: a session with store and log; projections_list.go,
 //     projections_rebuild.go, projections_parked.go: generations of read models,
 //     and parked streams; verify.go: the proof

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/reaction"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -42,6 +43,9 @@ func testDomain(getenv func(string) string) Domain {
 		of := ordersOf(release)
 		d.Aggregates = append(d.Aggregates, of)
 		d.Models = append(slices.Clone(d.Models), orderListOf(of))
+	}
+	if getenv(withReaction) != "" {
+		d.Reactions = []*reaction.Reaction{welcoming}
 	}
 	return d
 }

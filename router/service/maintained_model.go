@@ -95,7 +95,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 	defer cancel(nil)
 	p := m.projection
 	engine := &readmodel.Engine{
-		Projection: p, Store: m.store, Log: reader.LogReader, Events: m.Service.registry,
+		Projection: p, Store: m.store, Log: reader.LogReader, Events: m.Service.folded,
 		Partitions: m.kafka.Partitions,
 		BatchSize:  m.Config.QueryService.BatchSize,
 		Linger:     m.Config.QueryService.BatchLinger,

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/publish"
+	"github.com/millrace/millrace/router/reaction/runner"
 	"github.com/millrace/millrace/router/readmodel"
 	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/telemetry"
@@ -27,10 +28,11 @@ type stats struct {
 	dispatcher atomic.Pointer[decider.Dispatcher]
 	store      atomic.Pointer[statestore.Store]
 	publisher  atomic.Pointer[publish.Publisher]
+	reactions  atomic.Pointer[runner.Runner]
 }
 
 func newMetrics(m *Process, models *modelStatus) *telemetry.Metrics {
-	return telemetry.NewMetrics(buildOf(), decider.CommandTypes(m.Service.registry), func(ctx context.Context) telemetry.Facts {
+	return telemetry.NewMetrics(buildOf(), decider.CommandTypes(m.Service.folded), func(ctx context.Context) telemetry.Facts {
 		return m.facts(ctx, models)
 	})
 }

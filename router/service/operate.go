@@ -50,7 +50,7 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	states := decider.NewStateStore(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	states := decider.NewStateStore(reader, in.service.folded, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
 	states.EventsID = topics.EventsID
 	defer keepOnDisk(states, cfg, log)()
 	if stream != "" {

@@ -50,7 +50,7 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	}
 	sayTarget(in.stderr, cfg, true)
 	return do(in.ctx, &adminSession{&operations.Models{
-		Store: store, Log: reader, Events: in.service.registry, Partitions: kafka.Partitions, Logger: logger,
+		Store: store, Log: reader, Events: in.service.folded, Partitions: kafka.Partitions, Logger: logger,
 	}, in.stdout})
 }
 

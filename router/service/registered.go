@@ -16,7 +16,9 @@ import (
 	"github.com/millrace/millrace/router/query/commandstatus"
 	"github.com/millrace/millrace/router/query/history"
 	"github.com/millrace/millrace/router/reaction"
+	"github.com/millrace/millrace/router/reaction/checkpoint"
 	"github.com/millrace/millrace/router/sqlstore"
+	"github.com/millrace/millrace/router/unique"
 )
 
 // Domain is the part of a service that a team writes: aggregates, read models
@@ -48,10 +50,12 @@ type Try struct {
 // registered is a checked domain. The models include the read models of the
 // router.
 type registered struct {
-	title    string
-	registry *aggregate.Registry
-	models   []query.Model
-	try      Try
+	title     string
+	registry  *aggregate.Registry // the team's aggregates: clients know these
+	folded    *aggregate.Registry // … and the router's own: whoever folds the log knows all
+	models    []query.Model
+	reactions []*reaction.Reaction
+	try       Try
 }
 
 // Check says what is wrong with a domain, in one line with the part and the
@@ -85,7 +89,15 @@ func (d Domain) register() (*registered, error) {
 			return nil, fmt.Errorf("read model %q: %w", m.Name, err)
 		}
 	}
-	r := &registered{cmp.Or(d.Title, "Millrace"), registry, append(slices.Clone(d.Models), history.Model(registry), commandstatus.Model(registry)), d.Try}
+	folded, err := registry.With(checkpoint.Aggregate, unique.Aggregate)
+	if err != nil {
+		return nil, err
+	}
+	r := &registered{
+		title: cmp.Or(d.Title, "Millrace"), registry: registry, folded: folded,
+		models:    append(slices.Clone(d.Models), history.Model(registry), commandstatus.Model(registry)),
+		reactions: d.Reactions, try: d.Try,
+	}
 	if err := documents.Check(r.description()); err != nil {
 		return nil, err
 	}

@@ -211,7 +211,7 @@ func fits(in *invocation, cfg config.Config, store *statestore.Store) (int64, er
 		return 0, err
 	}
 	defer func() { _ = reader.Close() }()
-	states := decider.NewStateStore(reader, in.service.registry, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
+	states := decider.NewStateStore(reader, in.service.folded, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
 	states.EventsID = topics.EventsID
 	folded, err := states.Fits(ctx, store)
 	if err != nil {

@@ -26,6 +26,10 @@ const (
 	maxStack  = 16 << 10
 )
 
+// patience is the number of failures before a line in the log: partitions of topic
+// commands open a moment after the start.
+const patience = 4
+
 // errNothing says that there is nothing to note.
 var errNothing = errors.New("nothing to note")
 
@@ -115,7 +119,7 @@ func (r *run) retry(ctx context.Context, what string, try int, err error) error 
 	if err == nil || errors.Is(err, errNothing) || errors.Is(err, errMoved) {
 		return ctx.Err()
 	}
-	if ctx.Err() == nil && (try == 1 || try%20 == 0) {
+	if ctx.Err() == nil && try%20 == patience {
 		r.Logger.Warn(what, "reaction", r.reaction.Name, "partition", r.partition, "error", err)
 	}
 	select {

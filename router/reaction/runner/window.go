@@ -101,7 +101,7 @@ func (r *run) sent(ctx context.Context, j *job, err error) {
 		return
 	}
 	j.failures++
-	if j.failures == 1 || j.failures%20 == 0 {
+	if j.failures%20 == patience {
 		r.Logger.Warn("can't send a command of a reaction; trying again", "reaction", r.reaction.Name, "partition", r.partition, "stream", j.envelope.Stream, "error", err)
 	}
 	time.AfterFunc(pause(j.failures), func() {

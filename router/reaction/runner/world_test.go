@@ -232,7 +232,7 @@ func (w *world) land(e *eventlog.Envelope) {
 	}
 	t := w.targets[e.Stream]
 	if t == nil {
-		t = &target{open: map[string]eventlog.Cause{}}
+		t = new(target)
 		w.targets[e.Stream] = t
 	}
 	t.land(e)

@@ -1,0 +1,52 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/reaction/runner"
+)
+
+// reactions are the reactions that this process runs: the router's own, without
+// which no command with a claim ends, and the team's, unless the configuration
+// turns these off.
+func (s *commandService) reactions() []runner.Reaction {
+	var all []runner.Reaction
+	if s.Service.claims() {
+		all = append(all, runner.Unique())
+	}
+	if s.Config.Reactions.Enabled {
+		for _, r := range s.Service.reactions {
+			all = append(all, runner.Of(r, s.Service.registry))
+		}
+	}
+	return all
+}
+
+// claims reports whether an aggregate has values that must be unique.
+func (r *registered) claims() bool {
+	return slices.ContainsFunc(r.registry.Types(), (*aggregate.Type).HasClaims)
+}
+
+// react runs the reactions until the returned function is called. The group of
+// the reactions gives each partition to one process.
+func (s *commandService) react(topics kafka.Topics, run *runner.Runner) (stop func()) {
+	if run.Reactions = s.reactions(); len(run.Reactions) == 0 {
+		return func() {}
+	}
+	run.TopicID, run.Partitions, run.Now, run.Logger = topics.EventsID, s.kafka.Partitions, time.Now, s.Log
+	s.stats.reactions.Store(run)
+	group := s.kafka.Assignment(s.kafka.Group("reactions"), run)
+	if _, err := group.Subscribe(context.Background(), s.kafka.Topic(eventlog.TopicEvents)); err != nil {
+		s.Log.Error("the reactions don't run", "error", err)
+	}
+	return func() {
+		if err := group.Close(); err != nil {
+			s.Log.Warn("stop the reactions", "error", err)
+		}
+	}
+}
