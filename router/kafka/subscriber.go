@@ -72,7 +72,7 @@ func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHand
 // Assignment returns a subscriber of topic events that delivers no messages: the
 // group only assigns partitions, and the handler reads by itself.
 func (k *Kafka) Assignment(group string, handler ClaimHandler) *Subscription {
-	s := k.subscription(group, nil, handler, 0)
+	s := k.subscription(group, nil, handler, time.Second)
 	s.bare = true
 	return s
 }

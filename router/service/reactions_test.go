@@ -163,7 +163,7 @@ func TestParkedInReaction(t *testing.T) {
 	s.wantApp(exitOK, []string{"reaction welcoming has answered all records of user/1"}, "reactions", "retry", "welcoming", "user/1")
 	s.waitForItems("u1", "Ann", "Boom", "Eve")
 	s.wantApp(exitOK, []string{"nothing is parked in a reaction"}, "reactions", "list")
-	s.wantApp(exitUsage, []string{`there is no reaction "none": they are welcoming`}, "reactions", "retry", "none", "user/1")
+	s.wantApp(exitUsage, []string{`there is no reaction "none": they are unique, welcoming`}, "reactions", "retry", "none", "user/1")
 	s.wantApp(exitFailed, []string{"the reaction has no parked cause"}, "reactions", "retry", "welcoming", "user/1")
 }
 
