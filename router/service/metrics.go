@@ -93,6 +93,11 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 			f.Public = append(f.Public, telemetry.PublicTopic{Topic: s.Topic, Lag: s.Lag, Published: s.Published})
 		}
 	}
+	if reactions := m.stats.reactions.Load(); reactions != nil {
+		for _, r := range reactions.Stats() {
+			f.Reactions = append(f.Reactions, telemetry.Reaction{Name: r.Reaction, Lag: r.Lag, Parked: r.Parked, Open: r.Open})
+		}
+	}
 	states := m.stats.states.Load()
 	if states != nil || models.store != nil {
 		ends := models.ends(ctx)

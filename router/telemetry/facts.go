@@ -20,6 +20,7 @@ type Facts struct {
 	State      *State
 	Disk       *StateDisk
 	Public     []PublicTopic
+	Reactions  []Reaction
 	ReadModels []ReadModel
 }
 
@@ -68,6 +69,14 @@ type PublicTopic struct {
 	Topic     string
 	Lag       int64 // records of this process's partitions that the publisher has not looked at
 	Published int64 // events sent, repeated ones included
+}
+
+// Reaction has the numbers of one reaction in the partitions of this process.
+type Reaction struct {
+	Name   string
+	Lag    int64 // records that the reaction has not answered
+	Parked int   // streams that wait for an operator
+	Open   int   // parked streams, and streams that go on after a retry
 }
 
 // ReadModel has the numbers of one read model in the store.
@@ -135,6 +144,9 @@ var (
 	diskStalled         = total("state_disk_stalled_seconds_total", "How long batches of the state store have waited for flushes or compactions.")
 	publicLag           = gauge("public_topic_lag_records", "Records of the log in this process's partitions that the publisher of a public topic has not looked at.", "topic")
 	published           = total("public_topic_events_total", "Events sent to a public topic, repeated events included.", "topic")
+	reactionLag         = gauge("reaction_lag_records", "Records of the log in this process's partitions that a reaction has not answered.", "reaction")
+	reactionParked      = gauge("reaction_parked_streams", "Streams of this process's partitions that are parked in a reaction.", "reaction")
+	reactionOpen        = gauge("reaction_open_streams", "Streams of this process's partitions that are parked in a reaction, or go on after a retry; at most 64 a partition.", "reaction")
 	modelGeneration     = gauge("read_model_generation", "The live generation of a read model.", "read_model")
 	modelLag            = gauge("read_model_lag_records", "Records of the log that are not in a read model.", "read_model")
 	modelLagSeconds     = gauge("read_model_lag_seconds", "Age of the oldest command with an outcome in the log and not in a read model, since its acceptance; 0 without such a command.", "read_model")
@@ -145,7 +157,7 @@ var (
 		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
 		stateIgnored, stateCached, stateCachedBytes, stateUnwritten, stateHits, stateMisses,
 		diskFull, diskBytes, diskCache, diskBlockHits, diskBlockReads, diskWritten, diskCompacted, diskDebt, diskLevels, diskStalls, diskStalled,
-		publicLag, published,
+		publicLag, published, reactionLag, reactionParked, reactionOpen,
 		modelGeneration, modelLag, modelLagSeconds, modelParked, modelRebuild,
 	}
 )
@@ -217,6 +229,11 @@ func (f Facts) list() (all []fact) {
 	for _, t := range f.Public {
 		add(publicLag, float64(t.Lag), t.Topic)
 		add(published, float64(t.Published), t.Topic)
+	}
+	for _, r := range f.Reactions {
+		add(reactionLag, float64(r.Lag), r.Name)
+		add(reactionParked, float64(r.Parked), r.Name)
+		add(reactionOpen, float64(r.Open), r.Name)
 	}
 	for _, m := range f.ReadModels {
 		add(modelGeneration, float64(m.Generation), m.Name)

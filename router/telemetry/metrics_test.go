@@ -28,6 +28,7 @@ func everything(context.Context) Facts {
 		State:      &State{Streams: 6, Outcomes: 7, Lag: &lag, Parked: 1, Deferred: 2, Stopped: 1, Waiting: 8, Ignored: 4, Cached: 9, Unwritten: 10, Hits: 11, Misses: 12},
 		Disk:       &StateDisk{Full: true, Bytes: 13, Written: 14, Debt: 15, Stalls: 16, Stalled: 1500 * time.Millisecond},
 		Public:     []PublicTopic{{Topic: "lists", Lag: 17, Published: 18}},
+		Reactions:  []Reaction{{Name: "transfers", Lag: 19, Parked: 20, Open: 21}},
 		ReadModels: []ReadModel{{Name: "users", Generation: 2, Lag: &lag, LagSeconds: &seconds, Parked: 1, Rebuild: &lag}},
 	}
 }
@@ -85,6 +86,7 @@ func TestFacts(t *testing.T) {
 		`# TYPE millrace_state_cache_hits_total counter`, `millrace_state_disk_full 1`, `millrace_state_disk_bytes 13`, `millrace_state_disk_written_bytes_total 14`,
 		`millrace_state_disk_compaction_debt_bytes 15`, `millrace_state_disk_stalls_total 16`, `millrace_state_disk_stalled_seconds_total 1.5`,
 		`millrace_public_topic_lag_records{topic="lists"} 17`, `millrace_public_topic_events_total{topic="lists"} 18`,
+		`millrace_reaction_lag_records{reaction="transfers"} 19`, `millrace_reaction_parked_streams{reaction="transfers"} 20`, `millrace_reaction_open_streams{reaction="transfers"} 21`,
 		`millrace_read_model_generation{read_model="users"} 2`,
 		`millrace_read_model_lag_records{read_model="users"} 3`, `millrace_read_model_lag_seconds{read_model="users"} 1.5`,
 		`millrace_read_model_parked_streams{read_model="users"} 1`, `millrace_read_model_rebuild_lag_records{read_model="users"} 3`,

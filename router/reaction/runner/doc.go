@@ -9,6 +9,7 @@
 //	notes.go      the notes in the reaction's own stream
 //	answer.go     a team's reaction, from a record of the log to envelopes
 //	unique.go     the router's own reaction, for values that must be unique
+//	stats.go      numbers for metrics
 //	depth.go      reactions behind each other
 //
 // The consumer group only assigns partitions. A reaction begins where its own
