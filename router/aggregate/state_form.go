@@ -18,6 +18,9 @@ func (t *Type) FoldVersion() string { return t.fold }
 func (t *Type) foldVersion() string {
 	var form strings.Builder
 	fmt.Fprintf(&form, "%q %d %s", t.name, t.version, t.stateForm)
+	if t.HasClaims() {
+		form.WriteString(" claims") // the fold notes values that nobody has taken
+	}
 	for _, event := range slices.Sorted(maps.Keys(t.events)) {
 		fmt.Fprintf(&form, " %q", event)
 	}

@@ -57,10 +57,9 @@ func (keysSet) Type() string          { return "keysSet" }
 func (e keysSet) AggregateID() string { return e.ID }
 func (e keysSet) Apply(box) box       { return box{Keys: slices.Clone(e.Keys)} }
 
-// withBoxes lets a test have boxes. The comparison ignores case.
-func withBoxes(t *testing.T) {
-	t.Helper()
-	boxes := aggregate.Of(aggregate.Definition[box]{
+// boxDefinition compares keys without case.
+func boxDefinition() aggregate.Definition[box] {
+	return aggregate.Definition[box]{
 		Name: "box", Plural: "boxes", Refusals: []*aggregate.Refusal{errKeyTaken, errTooMany},
 		Commands: []func() aggregate.Command[box]{func() aggregate.Command[box] { return new(setKeys) }},
 		Events:   []func() aggregate.Event[box]{func() aggregate.Event[box] { return new(keysSet) }},
@@ -70,8 +69,15 @@ func withBoxes(t *testing.T) {
 			}
 			return claims
 		},
-	})
-	team, err := aggregate.NewRegistry(boxes)
+	}
+}
+
+// withBoxes lets a test have boxes.
+func withBoxes(t *testing.T) { withBoxesOf(t, boxDefinition()) }
+
+func withBoxesOf(t *testing.T, definition aggregate.Definition[box]) {
+	t.Helper()
+	team, err := aggregate.NewRegistry(aggregate.Of(definition))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package decider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -172,4 +173,60 @@ func (s *stream) answered(r *eventlog.Record) error {
 		}
 	})
 	return nil
+}
+
+// takenFor are the streams of the claims that were taken for a command.
+func (s *stream) takenFor(commandID string) []string {
+	if s.deferred == nil || s.deferred.first.ID != commandID {
+		return nil
+	}
+	return s.deferred.first.Taken
+}
+
+// noteUnclaimed notes the values that an event has added to the state, and that
+// were not taken for the event's command: a binary without these claims, or with
+// another rule of comparison, has decided the command.
+func (s *stream) noteUnclaimed(registry *aggregate.Registry, name string, before any, taken []string) {
+	t, _ := registry.OfStream(name)
+	if !t.HasClaims() {
+		return
+	}
+	defer func() { _ = recover() }() // a state whose claims can't be told can't be decided on, and parks
+	has, err := t.Claims(before)
+	if err != nil {
+		return
+	}
+	wants, err := t.Claims(s.state)
+	if err != nil || len(has) == 0 && len(wants) == 0 {
+		return
+	}
+	added := except(streamsOf(without(wants, has)), taken)
+	if len(added) == 0 && len(s.unclaimed) == 0 {
+		return
+	}
+	kept := streamsOf(wants)
+	s.unclaimed = slices.DeleteFunc(union(s.unclaimed, added), func(name string) bool { return !slices.Contains(kept, name) })
+}
+
+// ErrUnclaimed is the error of a log with values that must be unique, and that
+// nobody has taken.
+var ErrUnclaimed = errors.New("values that must be unique are in the log already, and nobody has taken the values")
+
+// CheckClaims waits until the state store has caught up, and returns an
+// [ErrUnclaimed] if a stream holds a value that nobody has taken: two streams may
+// hold the same value then. Other errors say that the state store didn't catch up.
+func (ss *StateStore) CheckClaims(ctx context.Context) error {
+	if err := ss.CatchUpAll(ctx); err != nil {
+		return err
+	}
+	streams := 0
+	for _, p := range ss.processors {
+		p.mu.Lock()
+		streams += p.tally.Unclaimed
+		p.mu.Unlock()
+	}
+	if streams == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d streams hold such values; leave the claim out of the definition, or start the service before and take the values out of the streams", ErrUnclaimed, streams)
 }

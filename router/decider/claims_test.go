@@ -2,7 +2,9 @@ package decider
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +34,11 @@ func TestAClaimIsTakenKeptAndGivenBack(t *testing.T) {
 	b.wants("box/x", "commandClaiming 1 asks a, commandQueued 2, commandQueued 3, commandQueued 4, commandQueued 5, "+
 		"claimAnswered, keysSet 1, keysSet 2, commandClaiming 3 asks b, claimAnswered, keysSet 3 releases a, commandUnchanged 4, keysSet 5 releases b")
 	b.wants(keyStream("a"), "valueTaken, valueReleased")
+	b.set("6", "x", "b")
+	b.end("x", "6")
+	if err := b.states.CheckClaims(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // owners checks who has the keys a, b and c, "-" for nobody.
@@ -269,5 +276,48 @@ func TestClaimsOnDisk(t *testing.T) {
 	s := c.stream
 	if s == nil || s.deferred == nil || s.deferred.first.Asks != keyStream(second) || !slices.Equal(s.deferred.first.Taken, []string{keyStream(first)}) {
 		t.Fatalf("%+v", s)
+	}
+}
+
+// Values that were in the log before their claims are noticed, and no others.
+func TestUnclaimedValues(t *testing.T) {
+	before := boxDefinition()
+	before.Claims = nil
+	withBoxesOf(t, before)
+	log := newFakeLog()
+	old := &boxes{service: serve(t, log), log: log}
+	old.set("1", "x", "a", "b")
+	old.set("1", "y", "a")
+	old.set("1", "z", "c")
+	old.set("2", "z")
+	old.end("z", "2")
+	if err := old.states.CheckClaims(t.Context()); err != nil {
+		t.Errorf("without claims: %v", err)
+	}
+	old.drain()
+	old.stop()
+
+	withBoxes(t)
+	disk := newMemDisk()
+	states := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+	states.KeepOn(disk, 10_000, nil)
+	now := &boxes{service: serveWith(t, states, log), log: log, next: old.next}
+	if err := now.states.CheckClaims(t.Context()); !errors.Is(err, ErrUnclaimed) || !strings.Contains(err.Error(), "2 streams") {
+		t.Errorf("got %v", err)
+	}
+	now.drain()
+	now.stop()
+	opened := diskOpened(t, registry, 128, disk, 1)
+	if n := opened.processors[0].tally.Unclaimed; n != 2 {
+		t.Errorf("on disk: %d streams", n)
+	}
+	states = NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+	states.KeepOn(disk, 10_000, nil)
+	again := &boxes{service: serveWith(t, states, log), log: log, next: now.next}
+	again.set("3", "x")
+	again.set("3", "y")
+	again.end("y", "3")
+	if err := again.states.CheckClaims(t.Context()); err != nil {
+		t.Errorf("without the values: %v", err)
 	}
 }

@@ -9,9 +9,9 @@ import (
 // tally counts a partition's streams, remembered outcomes, parked streams,
 // deferred commands, and streams that this binary can't read, or whose commands
 // wait for another binary. Broken streams can't be read for another reason than
-// an unknown event.
+// an unknown event. Unclaimed streams hold values that nobody has taken.
 type tally struct {
-	Streams, Outcomes, Parked, Deferred, Stopped, Broken, Waiting int
+	Streams, Outcomes, Parked, Deferred, Stopped, Broken, Waiting, Unclaimed int
 }
 
 func (p *processor) tallyOf(s *stream) (t tally) {
@@ -31,6 +31,9 @@ func (p *processor) tallyOf(s *stream) (t tally) {
 	if s.waitsFor(p.registry) != "" {
 		t.Waiting = 1
 	}
+	if len(s.unclaimed) > 0 {
+		t.Unclaimed = 1
+	}
 	t.Deferred, t.Outcomes = s.deferred.len(), s.outcomes.len()
 	return t
 }
@@ -43,6 +46,7 @@ func (t *tally) move(from, to tally) {
 	t.Stopped += to.Stopped - from.Stopped
 	t.Broken += to.Broken - from.Broken
 	t.Waiting += to.Waiting - from.Waiting
+	t.Unclaimed += to.Unclaimed - from.Unclaimed
 }
 
 // Stats is the size of a state store.

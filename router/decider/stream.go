@@ -34,6 +34,9 @@ type stream struct {
 	fences fence.Fences
 	// parked says that the first deferred command waits for an operator.
 	parked bool
+	// unclaimed are the streams of the claims of values that the state holds, and
+	// that nobody has taken: the values are from before the claims.
+	unclaimed []string
 	// unreadable is the reason why this binary can't read the stream, or nil.
 	unreadable error
 }
@@ -104,15 +107,18 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 		o.Kind = Queued
 		return o, fmt.Errorf("%w %q", aggregate.ErrUnknownEvent, r.Type) // this binary knows the name alone
 	default:
+		taken := s.takenFor(r.CommandID)
 		s.release(r.CommandID)
 		event, err := registry.DecodeEvent(r.Stream, r.Type, r.Body)
 		if err != nil {
 			return o, err
 		}
 		if s.unreadable == nil {
-			if s.state, err = applySafely(registry, s.state, r.Stream, event); err != nil {
+			before := s.state
+			if s.state, err = applySafely(registry, before, r.Stream, event); err != nil {
 				return o, err
 			}
+			s.noteUnclaimed(registry, r.Stream, before, taken)
 		}
 	}
 	return o, nil

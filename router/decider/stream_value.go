@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"unique"
 
 	"github.com/google/uuid"
@@ -29,12 +30,13 @@ const printedBlocks = 64
 
 // The parts of a stream's value that few streams have.
 const (
-	hasParked  = 1 << iota // the first deferred command waits for an operator
-	hasStopped             // this binary can't read the stream
-	hasUnknown             // because of an event that this binary doesn't know
-	hasEarlier             // there are decided commands of earlier topics commands
-	hasNumbers             // there are deferred commands, or were
-	hasFences              // there are commands of reactions
+	hasParked    = 1 << iota // the first deferred command waits for an operator
+	hasStopped               // this binary can't read the stream
+	hasUnknown               // because of an event that this binary doesn't know
+	hasEarlier               // there are decided commands of earlier topics commands
+	hasNumbers               // there are deferred commands, or were
+	hasFences                // there are commands of reactions
+	hasUnclaimed             // there are values that nobody has taken
 )
 
 // stopped is why this binary can't read a stream, as read from disk.
@@ -53,7 +55,8 @@ func (e *stopped) Is(target error) bool { return e.unknown && target == aggregat
 // are unsigned varints, and a text has its length in front.
 func appendStream(out []byte, registry *aggregate.Registry, name string, st *stream) ([]byte, error) {
 	flags := bit(hasParked, st.parked) | bit(hasStopped, st.unreadable != nil) | bit(hasUnknown, errors.Is(st.unreadable, aggregate.ErrUnknownEvent)) |
-		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0)
+		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0) |
+		bit(hasUnclaimed, len(st.unclaimed) > 0)
 	out = binary.AppendUvarint(out, flags)
 	out = binary.AppendUvarint(out, st.head.Seq)
 	out = binary.AppendUvarint(out, st.head.Version)
@@ -76,6 +79,9 @@ func appendStream(out []byte, registry *aggregate.Registry, name string, st *str
 	}
 	if flags&hasFences != 0 {
 		out = appendText(out, string(st.fences.Append(nil)))
+	}
+	if flags&hasUnclaimed != 0 {
+		out = appendText(out, strings.Join(st.unclaimed, " ")) // no claim's stream has a space
 	}
 	return appendRemembered(out, &st.outcomes), nil
 }
@@ -168,6 +174,9 @@ func readStream(data []byte, registry *aggregate.Registry, name string, partitio
 		if st.fences, err = fence.Read(in.bytes()); err != nil {
 			return h, fmt.Errorf("%w: %w", errValue, err)
 		}
+	}
+	if flags&hasUnclaimed != 0 {
+		st.unclaimed = strings.Fields(string(in.bytes()))
 	}
 	in.remembered(&st.outcomes, partition)
 	return h, in.end()

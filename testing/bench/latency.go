@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -175,5 +178,89 @@ func (c *commits) run(ctx context.Context) error {
 		took[i] = time.Since(began).Seconds() * 1000
 	}
 	c.p50, c.p99 = append(c.p50, quantile(took, 0.5)), append(c.p99, quantile(took, 0.99))
+	return nil
+}
+
+// claims compares the times from a POST until the outcome of commands with a claim
+// and of commands without one. Both come in turn, half the rate each, in one run:
+// user n gets a first email, or another name.
+func claims(ctx context.Context, b *bench) ([]row, error) {
+	perSecond := latencyRates[0]
+	skipped := int(warmUp.Seconds() * float64(perSecond))
+	n := skipped + int(b.length.Seconds()*float64(perSecond))
+	var with, without []float64 // p50 by run
+	for range b.runs {
+		err := inFolder(func(dir string) error {
+			t, err := millrace().start(ctx, dir)
+			if err != nil {
+				return err
+			}
+			defer t.stop()
+			err = eachOnce(ctx, b.clients, n, func(ctx context.Context, client *http.Client, i int64) error {
+				_, err := post(ctx, client, t.commands, i)
+				return err
+			})
+			if err == nil {
+				err = ready(ctx, t.urls["admin"])
+			}
+			if err != nil {
+				return err
+			}
+			client := newClient(perSecond)
+			defer client.CloseIdleConnections()
+			took := make([]float64, n)
+			err = paced(ctx, perSecond, n, func(ctx context.Context, i int, due time.Time) error {
+				err := postToTheEnd(ctx, client, t.commands, renameOrClaim(i))
+				took[i] = time.Since(due).Seconds() * 1000
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			var halves [2][]float64
+			for i := skipped; i < n; i++ {
+				halves[i%2] = append(halves[i%2], took[i])
+			}
+			without, with = append(without, quantile(halves[0], 0.5)), append(with, quantile(halves[1], 0.5))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	got, limit := median(with), median(without)
+	return []row{{
+		fmt.Sprintf("POST to outcome of a command with a claim, %d/s, p50", perSecond), milliseconds(got),
+		named("without a claim", milliseconds(limit)), got / limit, atMost(3, 4),
+	}}, nil
+}
+
+// renameOrClaim is command i of a run.
+func renameOrClaim(i int) string {
+	if i%2 == 0 {
+		return fmt.Sprintf(`{"type":"renameUser","payload":{"id":%d,"name":"another name"}}`, i+1)
+	}
+	return fmt.Sprintf(`{"type":"changeEmail","payload":{"id":%[1]d,"email":"user-%[1]d@example.org"}}`, i+1)
+}
+
+// postToTheEnd sends a command, and waits for the outcome.
+func postToTheEnd(ctx context.Context, client *http.Client, url, body string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Prefer", "wait=20")
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", body, response.Status)
+	}
 	return nil
 }

@@ -55,6 +55,7 @@ var measures = []measure{
 	{"state", 3, state},
 	{"reactions", 3, reactions},
 	{"state-against", 3, stateAgainst},
+	{"claims", 3, claims},
 }
 
 func main() {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
 )
@@ -43,6 +44,9 @@ var Projection = &projection.Projection{
 }
 
 func apply(rows projection.Rows, e projection.Event) error {
+	if e.Type == eventlog.TypeClaimAnswered || aggregate.IsRouters(e.Stream) {
+		return nil // no client has sent the command
+	}
 	status, problem, detail := succeeded, "", ""
 	switch e.Type {
 	case eventlog.TypeCommandRefused:

@@ -5,6 +5,7 @@ package history
 import (
 	"strings"
 
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/projection"
 )
 
@@ -12,8 +13,8 @@ const table = "events"
 
 // Projection keeps a row for each event, in the form of the log: old events are
 // upcast when they are read, so a new upcast makes no other rows. Refused
-// commands, and commands without an effect, have no row. Events stay when the
-// aggregate is deleted.
+// commands, and commands without an effect, have no row, and neither have events
+// of the router's own streams. Events stay when the aggregate is deleted.
 var Projection = &projection.Projection{
 	Name: "history",
 	Tables: []projection.Table{{
@@ -35,7 +36,7 @@ var Projection = &projection.Projection{
 }
 
 func apply(rows projection.Rows, e projection.Event) error {
-	if e.Data == nil {
+	if e.Data == nil || aggregate.IsRouters(e.Stream) {
 		return nil
 	}
 	// JSON decoders replace invalid UTF-8 in the same way.
