@@ -59,10 +59,10 @@ test-all: ## Run all tests of all modules, most with the race detector (OUTAGE=1
 	$(BY_TEST) -- -parallel 4 -timeout 30m -run '^($(UNDER_LOAD))$$' ./router/service
 	for module in $(filter-out .,$(MODULES)); do (cd $$module && $(BY_PACKAGE) -- $(RACE) -count=1 -timeout 10m ./...) || exit 1; done
 
-test-clients: ## Generate the clients of docs/clients.md in Go, TypeScript and Python, and run them; Node.js and Python are installed if missing
+test-clients: ## Make the clients of docs/clients.md and the consumers of docs/public-topics.md, and run them; Node.js and Python are installed if missing
 	@examples/clients/tools
 	@$(COMPILE) ./testing/guide ./app >/dev/null
-	CLIENTS_TEST=1 $(BY_TEST) -- -count=1 -timeout 10m -run '^TestClients$$' ./testing/guide
+	CLIENTS_TEST=1 $(BY_TEST) -- -count=1 -timeout 10m -run '^Test(Clients|Consumers)$$' ./testing/guide
 
 test-real: ## Run the acceptance tests on real servers: $KAFKA_BROKERS and $POSTGRES_URL, or those of real-up
 test-real: export KAFKA_BROKERS ?= localhost:$(or $(KAFKA_PORT),19092)

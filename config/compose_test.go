@@ -136,7 +136,7 @@ func checkComposeConfig(t *testing.T, name string, s composeService, inside stri
 	if slices.Contains(s.Secrets, "postgres_url") {
 		flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
 	}
-	cfg, err := config.Load(filepath.Join("..", file.Configs[s.Configs[0].Source].File), nil, flags, config.Service{})
+	cfg, err := config.Load(filepath.Join("..", file.Configs[s.Configs[0].Source].File), nil, flags, service)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
@@ -295,7 +295,7 @@ func TestComposeTelemetry(t *testing.T) {
 		if slices.Contains(file.Services[name].Secrets, "postgres_url") {
 			flags["store.postgres.url_file"] = filepath.Join("..", file.Secrets["postgres_url"].File)
 		}
-		cfg, err := config.Load(filepath.Join("..", source.File), nil, flags, config.Service{})
+		cfg, err := config.Load(filepath.Join("..", source.File), nil, flags, service)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

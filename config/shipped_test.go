@@ -73,6 +73,9 @@ func TestAllYAMLIsTheDefaults(t *testing.T) {
 	}
 }
 
+// service has the names of the shipped service.
+var service = config.Service{Plurals: map[string]string{"user": "users"}}
+
 func TestShippedFilesAreValid(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "postgres_url")
 	if err := os.WriteFile(secret, []byte("postgres://millrace:pw@postgres:5432/millrace\n"), 0o600); err != nil {
@@ -101,7 +104,7 @@ func TestShippedFilesAreValid(t *testing.T) {
 			if test.driver == config.Postgres {
 				flags["store.postgres.url_file"] = secret
 			}
-			c, err := config.Load(test.file, nil, flags, config.Service{})
+			c, err := config.Load(test.file, nil, flags, service)
 			if err != nil {
 				t.Fatal(err)
 			}

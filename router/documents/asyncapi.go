@@ -39,7 +39,9 @@ func asyncAPI(d Description) ([]byte, error) {
 		for _, e := range families[i].events {
 			add("events", "RecordHeaders", ".event", e)
 		}
+		addPublic(doc, &families[i])
 	}
+	delete(doc, "x-public") // the text of each public topic
 	for _, message := range messages {
 		addMissing(as[object](message), "bindings", object{"kafka": object{"key": ref("Stream")}})
 	}
@@ -47,4 +49,26 @@ func asyncAPI(d Description) ([]byte, error) {
 		return nil, err
 	}
 	return encode(doc)
+}
+
+// addPublic adds the public topic of an aggregate, under the name that the topic
+// has unless the configuration names another.
+func addPublic(doc object, f *family) {
+	channel := "public-" + f.Plural()
+	refs := object{}
+	for _, e := range f.events {
+		name := e.wire + ".public"
+		in(doc, "components", "messages")[name] = object{"name": e.wire, "title": e.schema, "headers": ref("PublicHeaders"), "payload": ref(e.schema)}
+		refs[e.wire] = object{"$ref": "#/components/messages/" + name}
+	}
+	in(doc, "channels")[channel] = object{
+		"address": f.Plural(), "title": "The events of " + f.Plural() + ", for other teams",
+		"description": as[string](in(doc, "x-public")["description"]), "servers": []any{object{"$ref": "#/servers/kafka"}},
+		"bindings": object{"kafka": object{"topic": f.Plural(), "topicConfiguration": object{"cleanup.policy": []any{"delete"}, "retention.ms": -1}}},
+		"messages": refs,
+	}
+	in(doc, "operations")["send-"+channel] = object{
+		"action": "send", "channel": object{"$ref": "#/channels/" + channel},
+		"summary": "The command service sends each event that counts at least once.",
+	}
 }

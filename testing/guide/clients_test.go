@@ -11,17 +11,25 @@ import (
 )
 
 // The clients of docs/clients.md are made, and do what the document says.
-func TestClients(t *testing.T) {
+func TestClients(t *testing.T) { followWithPackages(t, "examples/clients", "clients.md") }
+
+// The consumers of docs/public-topics.md are made, and do what the document says.
+func TestConsumers(t *testing.T) { followWithPackages(t, "examples/consumers", "public-topics.md") }
+
+// followWithPackages follows a document whose examples need packages of Node.js or
+// Python.
+func followWithPackages(t *testing.T, examples, document string) {
+	t.Helper()
 	if os.Getenv("CLIENTS_TEST") == "" {
 		t.Skip("make test-clients runs this: needs Node.js, Python and their packages")
 	}
 	clone := t.TempDir()
-	for _, folder := range []string{"docs", "examples/clients"} {
+	for _, folder := range []string{"docs", examples} {
 		if err := os.CopyFS(filepath.Join(clone, folder), tracked(t, folder)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	newReader(t, clone).follow(filepath.Join(top, "docs", "clients.md"))
+	newReader(t, clone).follow(filepath.Join(top, "docs", document))
 }
 
 // tracked are the files of a folder of the checkout, without the generated ones.

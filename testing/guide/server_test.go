@@ -16,7 +16,7 @@ import (
 )
 
 // serving are the commands that run until somebody stops the process.
-var serving = []string{"./hello", "go run .", "go run ./app", "make run"}
+var serving = []string{"./hello", "go run .", "go run ./app", "go run ./app --set publish=user", "make run"}
 
 // server is a running service.
 type server struct {
@@ -29,7 +29,7 @@ type server struct {
 }
 
 // documented are the addresses in documents, by the word in the banner.
-var documented = map[string]string{"commands": "localhost:3001", "queries": "localhost:3002", "admin": "localhost:3003"}
+var documented = map[string]string{"commands": "localhost:3001", "queries": "localhost:3002", "admin": "localhost:3003", "kafka": "localhost:9092"}
 
 var bannerLine = regexp.MustCompile(`(?m)^ +(commands|queries|admin|kafka) +(?:http://)?([^ ,\n]+)`)
 
@@ -50,7 +50,7 @@ func (r *reader) serve(command string) error {
 	s.cmd.Dir = r.folder
 	s.cmd.Env = append(environ(), "MILLRACE_BROKER_ADDRESS=localhost:0", "MILLRACE_COMMAND_SERVICE_ADDRESS=localhost:0",
 		"MILLRACE_READ_API_ADDRESS=localhost:0", "MILLRACE_ADMIN_ADDRESS=localhost:0")
-	if command == "go run ./app" { // in the clone
+	if strings.HasPrefix(command, "go run ./app") { // in the clone
 		s.cmd.Dir = r.checkout
 		s.cmd.Env = append(s.cmd.Env, "MILLRACE_DATA_DIR="+filepath.Join(r.folder, "data"))
 	}
