@@ -62,7 +62,7 @@ type Event struct {
 	// Data is the decoded event, a pointer to the aggregate's type. An old
 	// event is upcast to today's form: Data then has another type than
 	// Record.Type. Data is nil for outcomes without an event, such as a
-	// refusal.
+	// refusal. Other read models may get the same Data: don't change it.
 	Data aggregate.AnyEvent
 }
 

@@ -32,6 +32,7 @@ func (e *entry) event() projection.Event {
 type reading struct {
 	projection *projection.Projection
 	events     projection.Decoder
+	shared     *SharedReading // nil to decode each event anew
 }
 
 func (d reading) entry(r *eventlog.Record) entry {
@@ -44,7 +45,7 @@ func (d reading) entry(r *eventlog.Record) entry {
 	}
 	_, e.aggregateID, _ = aggregate.SplitStream(r.Stream)
 	if r.Unreadable == nil && eventlog.IsEvent(r.Type) {
-		e.data, e.unreadable = d.events.DecodeEvent(r.Stream, r.Type, r.Body)
+		e.data, e.unreadable = d.shared.decode(d.events, r)
 	}
 	return e
 }
@@ -70,7 +71,7 @@ func (e entry) of(p *projection.Projection) entry {
 // apply folds a batch of records into a read model, within the transaction that
 // moves the checkpoints. The records of a partition are in order.
 func apply(ctx context.Context, tx Tx, p *projection.Projection, events projection.Decoder, records []eventlog.Record, log *slog.Logger) error {
-	return newFold(p, log).commit(ctx, tx, reading{p, events}.entries(nil, records))
+	return newFold(p, log).commit(ctx, tx, reading{p, events, nil}.entries(nil, records))
 }
 
 // fold is a set of rows and heads: a copy of the looked-up part of a read

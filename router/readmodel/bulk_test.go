@@ -129,7 +129,7 @@ func luckyLog(luck *rand.Rand, n int) (records []eventlog.Record) {
 }
 
 func entriesOf(records []eventlog.Record) []entry {
-	return reading{counts, orders.Registry}.entries(nil, records)
+	return reading{counts, orders.Registry, nil}.entries(nil, records)
 }
 
 // finishedTx calls first before each lookup.

@@ -135,10 +135,10 @@ func (e *Engine) Take(r eventlog.Record) { e.take(&r) }
 
 func (e *Engine) take(r *eventlog.Record) {
 	e.mu.Lock()
-	pc := e.consumers[r.Partition]
+	pc, shared := e.consumers[r.Partition], e.Reading
 	e.mu.Unlock()
 	if pc != nil {
-		pc.add(reading{e.Projection, e.Events}.entry(r))
+		pc.add(reading{e.Projection, e.Events, shared}.entry(r))
 	}
 }
 

@@ -194,7 +194,7 @@ func (f *filling) follow(ctx context.Context, at Checkpoint, end int64, over fun
 		default:
 		}
 		select {
-		case f.read <- (reading{f.Projection, f.Events}).entries(entries, slices.Clone(records)):
+		case f.read <- (reading{f.Projection, f.Events, nil}).entries(entries, slices.Clone(records)):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

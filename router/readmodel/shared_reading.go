@@ -4,14 +4,17 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/projection"
 )
 
 // SharedReading reads the log once for all engines of a process that catch up at
-// the same time. The zero value is for one engine.
+// the same time, and decodes the last events once for all engines of a process.
+// The zero value is for one engine.
 type SharedReading struct {
 	// Models is the number of engines.
 	Models int
@@ -20,6 +23,35 @@ type SharedReading struct {
 	next   map[int32]*partitionReading // may be joined, by partition
 	latest map[int32]*partitionReading
 	turns  chan struct{}
+
+	decoded [decodedLast]atomic.Pointer[decodedEvent] // by place
+}
+
+// decodedLast is about the number of events that engines of a process share. An
+// engine far behind the others decodes for itself.
+const decodedLast = 1024
+
+// decodedEvent is the event of the record with a digest, or why the event can't
+// be decoded.
+type decodedEvent struct {
+	digest eventlog.Digest
+	event  aggregate.AnyEvent
+	err    error
+}
+
+// decode decodes a record's event. Other engines may get the same event.
+func (s *SharedReading) decode(events projection.Decoder, r *eventlog.Record) (aggregate.AnyEvent, error) {
+	if s == nil || s.Models < 2 {
+		return events.DecodeEvent(r.Stream, r.Type, r.Body)
+	}
+	at := &s.decoded[uint64(r.Offset+int64(r.Partition)*61)%decodedLast]
+	known := at.Load()
+	if known == nil || known.digest != r.Digest {
+		event, err := events.DecodeEvent(r.Stream, r.Type, r.Body)
+		known = &decodedEvent{r.Digest, event, err}
+		at.Store(known)
+	}
+	return known.event, known.err
 }
 
 const (
@@ -188,7 +220,7 @@ func (r *partitionReading) follow(ctx context.Context) error {
 	}
 	var decoded []entry
 	return readRange(ctx, first.engine.Log, r.partition, from, to, func(records []eventlog.Record) error {
-		decoded = reading{new(projection.Projection), first.engine.Events}.entries(decoded[:0], slices.Clone(records))
+		decoded = reading{new(projection.Projection), first.engine.Events, nil}.entries(decoded[:0], slices.Clone(records))
 		for _, m := range r.members {
 			if done, err := r.hand(m, decoded); done {
 				r.end(m, err)
