@@ -86,6 +86,12 @@ type fold struct {
 	guesses    bool     // a stream that begins in this batch is not looked up
 	parks      bool     // a stream was parked since the last flush
 	room       []stream
+
+	// Memory for the next batch.
+	found    []*stream
+	accepted []int
+	keys     []projection.RowKey
+	flushing changes
 }
 
 // stream is the state of a stream in a read model.
@@ -135,7 +141,7 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 		return err
 	}
 	accepted := f.gate(entries, streams)
-	keys := make([]projection.RowKey, 0, len(accepted))
+	keys := f.keys[:0]
 	for _, i := range accepted {
 		e := &entries[i]
 		if e.unreadable != nil {
@@ -148,6 +154,7 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 		}
 		keys = append(keys, of...)
 	}
+	f.keys = keys
 	if err := f.rows.fetch(ctx, from, keys); err != nil {
 		return err
 	}
@@ -160,7 +167,9 @@ func (f *fold) apply(ctx context.Context, from stored, entries []entry) error {
 // lookUp returns the stream of each record: nil for a malformed record, and for
 // a record of another aggregate.
 func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*stream, error) {
-	streams := make([]*stream, len(entries))
+	streams := slices.Grow(f.found[:0], len(entries))[:len(entries)]
+	clear(streams)
+	f.found = streams
 	var unknown []string
 	for i := range entries {
 		e := &entries[i]
@@ -193,7 +202,7 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 
 // gate returns the indexes of the accepted records, in order.
 func (f *fold) gate(entries []entry, streams []*stream) []int {
-	accepted := make([]int, 0, len(entries))
+	accepted := f.accepted[:0]
 	for i, s := range streams {
 		if s == nil || s.at.Parked != "" { // a retry folds the stream again from the log
 			continue
@@ -203,6 +212,7 @@ func (f *fold) gate(entries []entry, streams []*stream) []int {
 			accepted = append(accepted, i)
 		}
 	}
+	f.accepted = accepted
 	return accepted
 }
 
@@ -258,9 +268,9 @@ func recovered(err *error) {
 // flush writes the changes. Until flushed is called, the next flush writes the
 // same changes again.
 func (f *fold) flush(ctx context.Context, tx Tx) error {
-	c := f.changes()
-	c.sort()
-	return c.write(ctx, tx)
+	f.flushing = f.changes(f.flushing)
+	f.flushing.sort()
+	return f.flushing.write(ctx, tx)
 }
 
 // changes are copies of changed rows and heads. The fold may continue during
@@ -271,15 +281,15 @@ type changes struct {
 	fresh  map[string]StreamHead // of streams without a head in the store
 }
 
-// changes returns the changes since flushed was last called.
-func (f *fold) changes() changes {
-	fresh := 0
-	for _, s := range f.changed {
-		if s.fresh {
-			fresh++
-		}
+// changes returns the changes since flushed was last called, in the memory of
+// other changes without a reader.
+func (f *fold) changes(room changes) changes {
+	c := changes{tables: f.rows.changes(room.tables), heads: room.heads, fresh: room.fresh}
+	if c.heads == nil {
+		c.heads, c.fresh = map[string]StreamHead{}, map[string]StreamHead{}
 	}
-	c := changes{tables: f.rows.changes(), heads: make(map[string]StreamHead, len(f.changed)-fresh), fresh: make(map[string]StreamHead, fresh)}
+	clear(c.heads)
+	clear(c.fresh)
 	for _, s := range f.changed {
 		to := c.heads
 		if s.fresh {

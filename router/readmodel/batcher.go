@@ -20,7 +20,7 @@ type batcher struct {
 
 	mu      sync.Mutex
 	waiting batch
-	room    int // the number of records in the last batch
+	spare   batch // the memory of the last batch
 	running bool
 	urgent  bool               // a caller waits for the queue to be empty
 	folded  time.Time          // when the last batch was committed
@@ -32,6 +32,9 @@ type batch struct {
 	entries   []entry
 	consumers []*partitionConsumer
 }
+
+// empty is the memory of a batch.
+func (b batch) empty() batch { return batch{b.entries[:0], b.consumers[:0]} }
 
 func newBatcher(e *Engine) *batcher {
 	b := &batcher{engine: e, pace: e.Pace, wake: make(chan struct{}, 1)}
@@ -50,7 +53,7 @@ func (b *batcher) add(pc *partitionConsumer, e entry) {
 	}
 	pc.waiting++
 	if b.waiting.entries == nil {
-		b.waiting = batch{make([]entry, 0, b.room), make([]*partitionConsumer, 0, b.room)}
+		b.waiting, b.spare = b.spare, batch{}
 	}
 	b.waiting.entries = append(b.waiting.entries, e)
 	b.waiting.consumers = append(b.waiting.consumers, pc)
@@ -109,10 +112,9 @@ func (b *batcher) take() (next batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(b.waiting.entries), b.engine.BatchSize)
-	b.room = n
-	next = batch{b.waiting.entries[:n:n], b.waiting.consumers[:n:n]}
-	if n < len(b.waiting.entries) {
-		b.waiting = batch{b.waiting.entries[n:], b.waiting.consumers[n:]}
+	next = batch{b.waiting.entries[:n], b.waiting.consumers[:n]}
+	if n < len(b.waiting.entries) { // the rest has memory of its own: next's is used again
+		b.waiting = batch{slices.Clone(b.waiting.entries[n:]), slices.Clone(b.waiting.consumers[n:])}
 		return next
 	}
 	b.waiting, b.urgent = batch{}, false
@@ -280,6 +282,12 @@ func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer
 			close(pc.idle)
 		}
 	}
+	if cap(batch.entries) > keptMost {
+		return
+	}
+	clear(batch.entries)
+	clear(batch.consumers)
+	b.spare = batch.empty()
 }
 
 // close queues no more records of a partition. The consumer is idle when the

@@ -62,7 +62,7 @@ func (b *bulk) knowsMuch() bool { return b.knowsMore(b.maxKnown) }
 // take returns the changes. The caller must write the changes before the next
 // lookup.
 func (b *bulk) take() changes {
-	c := b.changes()
+	c := b.changes(changes{})
 	b.flushed()
 	return c
 }

@@ -224,11 +224,14 @@ type tableChanges struct {
 	put, remove []projection.Row
 }
 
-// changes returns the changes since flushed was last called. A row is never
-// modified after put.
-func (s *rowSet) changes() (all []tableChanges) {
-	for _, t := range s.tables {
+// changes returns the changes since flushed was last called, in the memory of
+// other changes without a reader. A row is never modified after put.
+func (s *rowSet) changes(room []tableChanges) (all []tableChanges) {
+	for i, t := range s.tables {
 		c := tableChanges{name: t.Name}
+		if i < len(room) {
+			c.put, c.remove = room[i].put[:0], room[i].remove[:0]
+		}
 		for _, at := range t.changed {
 			t.written.add(at.name)
 			if at.row == nil {

@@ -101,10 +101,11 @@ func (b *batch) PutHeads(ctx context.Context, heads map[string]readmodel.StreamH
 // rowsOf are the rows of heads, by stream: neighbours share a page.
 func (b *batch) rowsOf(heads map[string]readmodel.StreamHead) []projection.Row {
 	columns := len(b.model.heads.columns)
-	// One allocation each for all rows, values and digests: a batch is under
-	// way for microseconds.
-	rows, values := make([]projection.Row, 0, len(heads)), make([]any, 0, columns*len(heads))
-	digests := make([]byte, 0, len(heads)*len(eventlog.Digest{}))
+	// The memory is the transaction's: the rows are written before the next.
+	room := &b.tx.room
+	rows, values := slices.Grow(room.rows[:0], len(heads)), slices.Grow(room.values[:0], columns*len(heads))
+	digests := slices.Grow(room.digests[:0], len(heads)*len(eventlog.Digest{}))
+	room.rows, room.values, room.digests = rows, values, digests
 	topic := boxed{}
 	for _, stream := range slices.Sorted(maps.Keys(heads)) {
 		head := heads[stream]

@@ -143,6 +143,13 @@ type session interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// room is memory for the next statement of a transaction.
+type room struct {
+	args, values []any
+	rows         []projection.Row
+	digests      []byte
+}
+
 // transaction runs statements, prepared if possible.
 type transaction struct {
 	session
@@ -153,6 +160,7 @@ type transaction struct {
 	keeps      map[string]any     // of SQLite's writer: what the updates keep, by generation
 	pool       *pool
 	unprepared []string // queries that ran unprepared
+	room       room
 	// shared, if not nil, is the context of all statements of a shared
 	// transaction. The end of another context would end the connection.
 	shared context.Context //nolint:containedctx // of the transaction

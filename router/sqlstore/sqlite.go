@@ -334,7 +334,8 @@ func (sqlite) source(t *table, rows int) string {
 }
 
 func (sqlite) put(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
-	args := make([]any, 0, min(len(rows), sqlitePutRows[0])*len(t.columns))
+	args := slices.Grow(tx.room.args[:0], min(len(rows), sqlitePutRows[0])*len(t.columns))
+	tx.room.args = args
 	for _, put := range puts {
 		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
 			args = args[:0]
