@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
@@ -97,13 +98,19 @@ type messageUnmarshaler struct{}
 
 var _ kafka.Unmarshaler = messageUnmarshaler{}
 
+// headerRoom has room for the headers of a message.
+var headerRoom = sync.Pool{New: func() any { return new([]eventlog.Header) }}
+
 // Unmarshal implements [kafka.Unmarshaler]. Unmarshal never returns an error:
 // after an error watermill-kafka would join the group anew, for ever.
 func (messageUnmarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) {
-	var room [16]eventlog.Header
-	raw := rawInto(room[:], m)
+	room, _ := headerRoom.Get().(*[]eventlog.Header)
+	raw := rawInto(*room, m)
 	slices.Reverse(raw.Headers) // the first of repeated headers counts
 	msg := newMessage(raw.Headers, m.Value)
+	clear(raw.Headers)
+	*room = raw.Headers
+	headerRoom.Put(room)
 	delete(msg.Metadata, metadataMalformed)
 	if raw.Malformed != nil {
 		msg.Metadata[metadataMalformed] = raw.Malformed.Error()
@@ -111,10 +118,27 @@ func (messageUnmarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message
 	return msg, nil
 }
 
+// sentRecord is a record for the producer, with the memory of its headers and
+// texts. A record has no reader once the producer is done.
+type sentRecord struct {
+	kgo.Record
+	headers []kgo.RecordHeader
+	text    []byte // the key and the values of all headers
+}
+
+var sentRecords = sync.Pool{New: func() any { return new(sentRecord) }}
+
+// done takes a record's memory for other records.
+func (s *sentRecord) done() {
+	clear(s.headers)
+	*s = sentRecord{headers: s.headers[:0], text: s.text[:0]}
+	sentRecords.Put(s)
+}
+
 // recordToKafka turns a Watermill message into a record of topic commands or
 // events: the metadata become the headers, sorted by key, and ce_subject becomes
 // the key.
-func recordToKafka(topic string, msg *message.Message) (*kgo.Record, error) {
+func recordToKafka(topic string, msg *message.Message) (*sentRecord, error) {
 	key := msg.Metadata[eventlog.HeaderSubject]
 	if key == "" {
 		return nil, fmt.Errorf("message %s for topic %s has no %s", msg.UUID, topic, eventlog.HeaderSubject)
@@ -123,16 +147,19 @@ func recordToKafka(topic string, msg *message.Message) (*kgo.Record, error) {
 	for _, value := range msg.Metadata {
 		size += len(value)
 	}
-	text := make([]byte, 0, size) // shared by the key and all values
+	out, _ := sentRecords.Get().(*sentRecord)
+	text := slices.Grow(out.text, size) // the parts must not move
 	part := func(s string) []byte {
 		text = append(text, s...)
 		return text[len(text)-len(s) : len(text) : len(text)]
 	}
-	out := &kgo.Record{Topic: topic, Key: part(key), Value: msg.Payload, Headers: make([]kgo.RecordHeader, 0, len(msg.Metadata))}
+	out.Topic, out.Key, out.Value = topic, part(key), msg.Payload
+	headers := out.headers
 	for name, value := range msg.Metadata {
-		out.Headers = append(out.Headers, kgo.RecordHeader{Key: name, Value: part(value)})
+		headers = append(headers, kgo.RecordHeader{Key: name, Value: part(value)})
 	}
-	slices.SortFunc(out.Headers, func(a, b kgo.RecordHeader) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(headers, func(a, b kgo.RecordHeader) int { return strings.Compare(a.Key, b.Key) })
+	out.headers, out.text, out.Headers = headers, text, headers
 	return out, nil
 }
 
@@ -193,6 +220,7 @@ func (deadLetterMarshaler) Marshal(topic string, msg *message.Message) (*sarama.
 // newMessage takes no memory of the headers.
 func newMessage(headers []eventlog.Header, body []byte) *message.Message {
 	msg := message.NewMessage("", body)
+	msg.Metadata = make(message.Metadata, len(headers))
 	fillMessage(msg, headers)
 	return msg
 }
@@ -201,13 +229,28 @@ func newMessage(headers []eventlog.Header, body []byte) *message.Message {
 // the channels of [message.NewMessage] are missing. newSending takes no memory of
 // the headers.
 func newSending(headers []eventlog.Header, body []byte) *message.Message {
-	msg := &message.Message{Payload: body}
+	metadata, _ := sentMetadata.Get().(message.Metadata)
+	msg := &message.Message{Payload: body, Metadata: metadata}
 	fillMessage(msg, headers)
 	return msg
 }
 
+// sentMetadata has the memory of the metadata of messages that the publisher has
+// turned into records.
+var sentMetadata = sync.Pool{New: func() any { return make(message.Metadata, metadataRoom) }}
+
+// metadataRoom is the usual number of headers.
+const metadataRoom = 14
+
+// forget takes the memory of a message's metadata. The message has no reader.
+func forget(msg *message.Message) {
+	metadata := msg.Metadata
+	msg.Metadata = nil
+	clear(metadata)
+	sentMetadata.Put(metadata)
+}
+
 func fillMessage(msg *message.Message, headers []eventlog.Header) {
-	msg.Metadata = make(message.Metadata, len(headers))
 	for _, h := range headers {
 		msg.Metadata[h.Key] = h.Value
 	}

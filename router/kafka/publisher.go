@@ -124,6 +124,7 @@ type sending struct {
 	context.Context
 	callback delivered
 	refused  error // the partitioner's
+	record   *sentRecord
 }
 
 // Value implements [context.Context]: a sending finds itself in the message's
@@ -136,17 +137,17 @@ func (s *sending) Value(key any) any {
 }
 
 // sendingOf is the sending in a message's context: itself, if no other message
-// can have it and no context ends, and otherwise a copy.
-func sendingOf(msg *message.Message, only bool) *sending {
+// has or can have it and no context ends, and otherwise a copy.
+func sendingOf(msg *message.Message, only bool) (s *sending, itself bool) {
 	given, _ := msg.Context().Value(deliveredKey{}).(*sending)
-	if given != nil && only && given.Context == context.Background() {
-		return given
+	if given != nil && only && given.Context == context.Background() && given.record == nil {
+		return given, true
 	}
-	s := &sending{Context: context.Background()}
+	s = &sending{Context: context.Background()}
 	if given != nil {
 		s.callback = given.callback
 	}
-	return s
+	return s, false
 }
 
 // Publish implements [message.Publisher].
@@ -166,10 +167,14 @@ func (p *asyncPublisher) Publish(topic string, msgs ...*message.Message) error {
 			return errFull
 		}
 		record.Partition = eventlog.PartitionOf(msg.Metadata[eventlog.HeaderSubject], p.partitions)
-		record.Context = sendingOf(msg, len(msgs) == 1)
+		s, itself := sendingOf(msg, len(msgs) == 1)
+		s.record, record.Context = record, s
 		p.flows[record.Partition].begin()
 		p.results.Add(1)
-		p.client.TryProduce(record.Context, record, p.finish)
+		p.client.TryProduce(s, &record.Record, p.finish)
+		if itself {
+			forget(msg) // a bus has made the message, and is done with it
+		}
 	}
 	return nil
 }
@@ -188,8 +193,10 @@ func (p *asyncPublisher) finish(record *kgo.Record, err error) {
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		err = errFull
 	}
+	at := Place{record.Partition, record.Offset}
+	s.record.done()
 	if s.callback != nil {
-		s.callback(Place{record.Partition, record.Offset}, connection.Told(err))
+		s.callback(at, connection.Told(err))
 	}
 }
 

@@ -170,6 +170,9 @@ func (r refusal) Unwrap() []error { return []error{ErrRefused, r.why} }
 // Told returns the refusal in an error of sarama, or the error itself: sarama
 // says that it has run out of brokers.
 func Told(err error) error {
+	if err == nil {
+		return nil
+	}
 	var refused refusal
 	if errors.As(err, &refused) {
 		return refused
