@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"sync"
 )
 
 // EncodeState writes a state as JSON. The text of nil is empty.
@@ -30,14 +31,27 @@ func (t *Type) DecodeState(body []byte) (state any, err error) {
 // encode writes JSON in the one form that is stored and compared: without
 // escaped HTML.
 func encode(value any) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	e, _ := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.out.Reset()
+	if err := e.json.Encode(value); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	return bytes.Clone(bytes.TrimSuffix(e.out.Bytes(), []byte("\n"))), nil
 }
+
+// encoder is an encoder with its memory.
+type encoder struct {
+	out  bytes.Buffer
+	json *json.Encoder
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.json = json.NewEncoder(&e.out)
+	e.json.SetEscapeHTML(false)
+	return e
+}}
 
 func decodeState[S any](body []byte) (any, error) {
 	var state S

@@ -68,7 +68,13 @@ func EncodePosition(p Position) string {
 			token = appendPlace(token, partition, p[partition])
 		}
 	}
-	return base64.RawURLEncoding.EncodeToString(token)
+	return encodeToken(token)
+}
+
+// encodeToken is base64url without padding, made with one allocation for a usual
+// token.
+func encodeToken(token []byte) string {
+	return string(base64.RawURLEncoding.AppendEncode(make([]byte, 0, 256), token))
 }
 
 func appendPlace(token []byte, partition int32, next int64) []byte {
@@ -91,7 +97,7 @@ func EncodeSentCommand(c SentCommand) string {
 		token = binary.AppendUvarint(token, uint64(len(text)))
 		token = append(token, text...)
 	}
-	return base64.RawURLEncoding.EncodeToString(token)
+	return encodeToken(token)
 }
 
 // Awaited is the place that a reader waits for: a position, the outcome of a

@@ -18,16 +18,18 @@ const (
 // write answers with the outcome, or with 202 and the place of the future
 // outcome.
 func (g *Gateway) write(w http.ResponseWriter, c *eventlog.Envelope, answer commandAnswer) {
+	h, values := w.Header(), make([]string, 2) // one slice for two headers
 	if answer.Position != "" {
-		w.Header().Set("Position", answer.Position)
+		values[0] = answer.Position
+		h["Position"] = values[0:1:1]
 	}
 	status := http.StatusOK
 	if answer.Status == statusAccepted {
 		status = http.StatusAccepted
 		answer.Position = "" // only in the header
 		if g.StatusURL != "" {
-			w.Header().Set("Location", strings.TrimSuffix(g.StatusURL, "/")+
-				g.statusPath(c))
+			values[1] = strings.TrimSuffix(g.StatusURL, "/") + g.statusPath(c)
+			h["Location"] = values[1:2:2]
 		}
 	}
 	web.WriteJSON(w, status, answer)

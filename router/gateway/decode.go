@@ -116,15 +116,18 @@ func (v *requestVersion) UnmarshalJSON(data []byte) error {
 // its length in front, in 4 bytes, big-endian. Two commands with one id are the
 // same command if the hashes are equal.
 func hashOf(envelope *eventlog.Envelope) string {
-	version := ""
+	var room [512]byte
+	var digits [20]byte
+	version := digits[:0]
 	if envelope.ExpectedVersion != nil {
-		version = strconv.FormatUint(*envelope.ExpectedVersion, 10)
+		version = strconv.AppendUint(version, *envelope.ExpectedVersion, 10)
 	}
-	var form []byte
-	for _, part := range []string{envelope.Type, string(envelope.Body), version} {
+	form := binary.BigEndian.AppendUint32(room[:0], uint32(len(envelope.Type)))
+	form = append(form, envelope.Type...)
+	for _, part := range [...][]byte{envelope.Body, version} {
 		form = binary.BigEndian.AppendUint32(form, uint32(len(part)))
 		form = append(form, part...)
 	}
 	sum := sha256.Sum256(form)
-	return hex.EncodeToString(sum[:])
+	return string(hex.AppendEncode(room[:0], sum[:]))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -92,20 +93,26 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		w.Header().Set("Connection", "close") // or net/http would read the body before the answer
 		return nil, tooLarge()
 	}
-	var text bytes.Buffer
 	if r.ContentLength > 0 {
-		text.Grow(int(r.ContentLength) + bytes.MinRead) // ReadFrom wants room for the end too
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, invalid(bodyEnded)
+		}
+		return body, nil
 	}
+	var text bytes.Buffer
 	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
 		return nil, tooLarge()
 	case err != nil:
-		return nil, invalid("the body ended before it was complete")
+		return nil, invalid(bodyEnded)
 	}
 	return text.Bytes(), nil
 }
+
+const bodyEnded = "the body ended before it was complete"
 
 // idempotencyKey is the command id in the header Idempotency-Key, "" without
 // the header: a string in the form of structured fields (RFC 9651, section
