@@ -261,7 +261,7 @@ func (c *cachedStream) bytes() int {
 	size := cachedBytes + 2*len(c.name)
 	if s := c.stream; s != nil {
 		r := &s.outcomes
-		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size() + s.fences.Size()
+		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size() + s.fences.Size() + s.schedule.bytes
 	}
 	return size
 }
@@ -326,6 +326,11 @@ func (p *processor) readWhole(r *read) error {
 	}
 	if h.deferred > 0 {
 		if err := p.readQueue(name, s, h.deferred); err != nil {
+			return err
+		}
+	}
+	if h.scheduled > 0 {
+		if s.schedule, err = p.readSchedule(name, h.scheduled); err != nil {
 			return err
 		}
 	}

@@ -48,9 +48,13 @@ type claimed struct {
 	last         int64         // the offset of the last command that came
 	queue        []*job        // all that came and are not marked, in order
 	speculations map[string]*speculation
-	deferred     int         // jobs of deferred commands
-	maxDeferred  int         // bounds these jobs
-	retry        *time.Timer // runs while appends have failed
+	deferred     int           // jobs of deferred commands
+	maxDeferred  int           // bounds these jobs
+	due          int           // jobs of scheduled commands
+	maxDue       int           // bounds these jobs of one stream
+	dueFrom      int64         // no due time on disk is before, in milliseconds since 1970
+	late         time.Duration // of the oldest due command, at the last look
+	retry        *time.Timer   // runs while appends have failed
 }
 
 func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, func(error))) *claimed {
@@ -59,7 +63,7 @@ func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, 
 		meter:    observe.Unmetered{},
 		room:     semaphore.NewWeighted(MaxUnderWay),
 		released: make(chan struct{}),
-		last:     -1, speculations: map[string]*speculation{}, maxDeferred: maxDeferredInProcessor,
+		last:     -1, speculations: map[string]*speculation{}, maxDeferred: maxDeferredInProcessor, maxDue: maxDue, dueFrom: atOnce,
 	}
 }
 
@@ -71,11 +75,14 @@ func (p *processor) claim(c *claimed) error {
 	p.claimed = c
 	p.mu.Unlock()
 	// A stream that defers a command from here on resumes in the fold.
-	return p.eachDeferring(false, func(s *cachedStream) {
+	if err := p.eachDeferring(false, func(s *cachedStream) {
 		if p.claimed == c {
 			p.resume(s)
 		}
-	})
+	}); err != nil {
+		return err
+	}
+	return p.look(c)
 }
 
 // take takes a command into the claim, and waits while the claim is full. The

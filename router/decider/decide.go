@@ -21,8 +21,10 @@ func decide(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope
 	reason := s.queues(registry, envelope.Type)
 	switch {
 	case o.recordType != "":
+	case isLater(envelope):
+		o = scheduled(envelope)
 	case reason != "":
-		o = outcome{recordType: eventlog.TypeCommandQueued, body: EncodeBody(deferredBodyOf(envelope, reason, ""))}
+		o = queued(envelope, reason)
 	default:
 		o = decideNow(registry, s, envelope, command, nil)
 	}
@@ -92,6 +94,10 @@ func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envel
 
 func parked(envelope *eventlog.Envelope, reason, stack string) outcome {
 	return outcome{recordType: eventlog.TypeCommandParked, body: EncodeBody(deferredBodyOf(envelope, reason, stack))}
+}
+
+func queued(envelope *eventlog.Envelope, reason string) outcome {
+	return outcome{recordType: eventlog.TypeCommandQueued, body: EncodeBody(deferredBodyOf(envelope, reason, ""))}
 }
 
 func versionMismatch(is, expected uint64) *aggregate.Refusal {
@@ -204,7 +210,7 @@ func domainStack() string {
 func Refusals() []*aggregate.Refusal {
 	return []*aggregate.Refusal{
 		{Slug: aggregate.SlugVersionMismatch, Detail: "`expectedVersion` is not the stream's version", Kind: aggregate.PreconditionFailed},
-		errDropped,
+		errDropped, errCancelled, errNotScheduled,
 		errClaimTooLong,
 	}
 }

@@ -90,7 +90,7 @@ func TestFindingAmongManyDeferred(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.remember(o, 16)
+			s.remember(o, 16, false)
 		}
 		return s
 	}
@@ -145,7 +145,7 @@ func TestDeferredBehindTheFirst(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.remember(o, 2)
+				s.remember(o, 2, false)
 			}
 			if _, err := s.apply(registry, &test.record); err != nil {
 				t.Fatal(err)

@@ -262,8 +262,15 @@ func newMailbox(p *processor, c *claimed) *mailbox {
 func (m *mailbox) run() {
 	defer close(m.ended)
 	gone := m.claimed.claim.Context.Done()
+	clock := time.NewTicker(lookEvery)
+	defer clock.Stop()
 	for {
 		select {
+		case <-clock.C:
+			if err := m.processor.look(m.claimed); err != nil {
+				m.processor.brokenDown(m.claimed, err)
+				return
+			}
 		case a := <-m.came:
 			m.processor.take(m.claimed, a.envelope, a.command)
 		case <-gone:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,6 +22,7 @@ const (
 	Refused                   // a rule refused the command
 	Parked                    // the decision failed; the stream waits for an operator
 	Queued                    // the command waits behind a parked command
+	Scheduled                 // the command waits for its time
 )
 
 // Outcome is the end of a command, or the reason why the command waits: an
@@ -36,6 +38,8 @@ type Outcome struct {
 	// Partition and Offset are the record's place in the log.
 	Partition int32
 	Offset    int64
+	// NotBefore is the time that a scheduled command waits for.
+	NotBefore time.Time
 	// Refusal is the rule that refused the command, nil for other kinds.
 	Refusal *aggregate.Refusal
 }

@@ -71,7 +71,7 @@ const (
 )
 
 // machineTypes are the types of the commands that each stream takes.
-var machineTypes = []string{typeRequeueParked, typeDropParked, unique.TypeAnswerClaim}
+var machineTypes = []string{typeRequeueParked, typeDropParked, TypeCancelScheduled, unique.TypeAnswerClaim}
 
 // NewCommand makes an empty command of a type: a command of an aggregate, an
 // operator's command, or a claim's answer. The result is nil for an unknown type.
@@ -81,6 +81,8 @@ func NewCommand(registry *aggregate.Registry, commandType string) aggregate.AnyC
 		return new(RequeueParked)
 	case typeDropParked:
 		return new(DropParked)
+	case TypeCancelScheduled:
+		return new(CancelScheduled)
 	case unique.TypeAnswerClaim:
 		return new(unique.AnswerClaim)
 	default:
@@ -95,6 +97,8 @@ func streamOf(registry *aggregate.Registry, c aggregate.AnyCommand) string {
 	case *RequeueParked:
 		return c.Stream
 	case *DropParked:
+		return c.Stream
+	case *CancelScheduled:
 		return c.Stream
 	case *unique.AnswerClaim:
 		return c.Stream
@@ -120,7 +124,7 @@ var (
 )
 
 // operate is the outcome of a command that passes the queue: an operator's
-// command, or a claim's answer. The type is "" for a command of an aggregate.
+// command, a CancelScheduled, or a claim's answer. The type is "" for a command of an aggregate.
 func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand) outcome {
 	switch command := command.(type) {
 	case *RequeueParked:
@@ -141,6 +145,8 @@ func operate(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelop
 		return outcome{recordType: eventlog.TypeParkedDropped, body: EncodeBody(requeuedBody{CommandID: command.CommandID})}
 	case *unique.AnswerClaim:
 		return answerOf(s, envelope, command)
+	case *CancelScheduled:
+		return cancel(s, envelope, command)
 	default:
 		return outcome{}
 	}

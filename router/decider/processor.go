@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
@@ -20,6 +21,8 @@ type processor struct {
 	registry *aggregate.Registry
 	remember int // outcomes of a stream
 	log      *slog.Logger
+	// now is the clock that scheduled commands wait for.
+	now func() time.Time
 	// broken is told why the disk can't be trusted.
 	broken func(error)
 	// partition is the number of the partition.
@@ -54,7 +57,7 @@ type processor struct {
 
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
 	return &processor{
-		registry: registry, remember: remember, log: log,
+		registry: registry, remember: remember, log: log, now: time.Now,
 		cache: newCache(), waiting: map[waitingFor][]*waiter{}, events: map[string]int64{},
 	}
 }

@@ -70,6 +70,7 @@ type walker struct {
 	processor *processor
 	claimed   *claimed // nil before the first claim
 	marked    int
+	clock     time.Time
 	sent      []sentRecord
 	air       []sentRecord
 }
@@ -112,6 +113,11 @@ func (w *walk) restart(who int) {
 		s.states = diskOpened(w.t, of, remember, s.disk, 1)
 	}
 	s.processor = s.states.processors[0]
+	s.clock = time.UnixMilli(0)
+	if was := w.services[who]; was != nil && was.processor != nil {
+		s.clock = was.clock
+	}
+	s.processor.now = func() time.Time { return s.clock }
 	s.folded = int(s.processor.folded.Next())
 	w.services[who] = s
 }
@@ -169,6 +175,13 @@ func (w *walk) step(step *protocol.Step) error {
 		w.restart(step.Who)
 	case protocol.Recreate:
 		w.topic = 1
+	case protocol.Ticks:
+		s.clock = s.clock.Add(time.Second)
+		if s.claimed != nil {
+			noError(s.processor.look(s.claimed))
+		}
+	case protocol.Jumps:
+		s.clock = time.UnixMilli(0)
 	}
 	w.write(w.services[step.Who])
 	return w.compare(step)
@@ -185,6 +198,8 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 		command = &RequeueParked{Stream: name}
 	case protocol.Drop:
 		command = &DropParked{Stream: name, CommandID: idText(c.Drops)}
+	case protocol.Cancel:
+		command = &CancelScheduled{Stream: name, CommandID: w.cancelled(&c)}
 	case protocol.Novel:
 		command = &novelCommand{ID: user, Name: users.Name(fmt.Sprint("n", c.Name))}
 	case protocol.Take, protocol.Deny:
@@ -200,7 +215,10 @@ func (w *walk) command(at int) (eventlog.Envelope, aggregate.AnyCommand) {
 	_, offset := w.scenario.PositionOf(uint8(at))
 	envelope := eventlog.Envelope{
 		Offset: int64(offset), ID: idOfWalkers(&c), Type: command.Type(), Stream: name, Origin: originOf(&c),
-		Time: time.UnixMilli(int64(at)).UTC(), Hash: string(body), Body: body,
+		Time: time.Unix(int64(c.At), 0).UTC(), Hash: string(body), Body: body,
+	}
+	if c.NotBefore > 0 {
+		envelope.NotBefore = time.Unix(int64(c.NotBefore), 0).UTC()
 	}
 	if c.Expects > 0 {
 		version := uint64(c.Expects - 1)
@@ -227,6 +245,12 @@ func claimsOfWalkers(u users.User) []aggregate.Claim {
 		return nil
 	}
 	return []aggregate.Claim{{Name: "name", Value: name, Refusal: users.ErrExists}}
+}
+
+// cancelled is the id of the command that a Cancel names.
+func (w *walk) cancelled(cancel *protocol.Command) string {
+	i := slices.IndexFunc(w.scenario.Commands, func(c protocol.Command) bool { return c.ID == cancel.Cancels })
+	return idOfWalkers(&w.scenario.Commands[i])
 }
 
 func idText(id uint8) string { return fmt.Sprint("id", id) }
@@ -303,7 +327,7 @@ func (w *walk) claim(who, next int) {
 	s.claimed = newClaimed(claim, fmt.Sprint("topic", topic), func(r *eventlog.Record, delivered func(error)) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
 	})
-	s.claimed.maxDeferred = protocol.MaxDeferred
+	s.claimed.maxDeferred, s.claimed.maxDue = protocol.MaxDeferred, protocol.MaxDue
 	noError(s.processor.claim(s.claimed))
 }
 

@@ -17,11 +17,20 @@ type job struct {
 	at       eventlog.CommandPosition
 	record   *eventlog.Record // nil if the command needs none
 	trace    string           // of the decision, "" without tracing
-	deferred bool             // the command is one of the stream's deferred commands
+	from     source           // where the command waited
 	forgets  bool             // behind this job, the stream forgets its oldest outcomes
 	failed   bool             // the append has failed, or waits behind a failed append
 	done     bool
 }
+
+// source says where a command waited for its decision.
+type source uint8
+
+const (
+	fromTopic source = iota
+	fromQueue        // one of the stream's deferred commands
+	fromTimer        // one of the stream's scheduled commands
+)
 
 // speculation is a stream's speculative state: what the stream will be once
 // the appends of the jobs are read back.
@@ -30,6 +39,7 @@ type speculation struct {
 	stream   stream        // without outcomes
 	jobs     []*job
 	deferred int // jobs of deferred commands
+	due      int // jobs of scheduled commands
 }
 
 // typeOf is the type of a command of the speculation, "" for a command that is
@@ -65,7 +75,7 @@ func (p *processor) execute(sp *speculation, j *job) {
 	c := p.claimed
 	sp.jobs = append(sp.jobs, j)
 	j.record, j.trace, j.failed = nil, "", false
-	if !j.deferred && p.repeats(sp, j) {
+	if j.from == fromTopic && p.repeats(sp, j) {
 		return
 	}
 	traced := c.tracer != nil && j.envelope.Trace != ""
@@ -74,9 +84,12 @@ func (p *processor) execute(sp *speculation, j *job) {
 		began = time.Now()
 	}
 	var r eventlog.Record
-	if j.deferred {
+	switch j.from {
+	case fromQueue:
 		r = decideDeferred(p.registry, &sp.stream)
-	} else {
+	case fromTimer:
+		r = decideDue(p.registry, &sp.stream)
+	default:
 		r = decide(p.registry, &sp.stream, &j.envelope, j.command, j.at)
 	}
 	j.record = &r
@@ -86,7 +99,7 @@ func (p *processor) execute(sp *speculation, j *job) {
 	// The speculation folds the record as the state store will. Only the
 	// outcomes, which are many, stay out: repeats works out their fate.
 	sp.stream.fold(p.registry, j.record, 0)
-	j.forgets = !j.deferred && sp.stream.deferred == nil
+	j.forgets = j.from == fromTopic && sp.stream.deferred == nil
 	if c.retry != nil {
 		j.failed = true // behind the failed appends, and sent with these
 		return
@@ -104,6 +117,9 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 	if j.envelope.Origin != nil { // the speculation has the fence
 		return sp.stream.fences.Repeats(j.envelope.Origin)
 	}
+	if sp.stream.schedule.find(j.envelope.ID) >= 0 {
+		return true
+	}
 	known, behind := false, 0 // the outcomes behind the command's own
 	if s := sp.cached.stream; s != nil {
 		if n, found := s.index(j.envelope.ID); found {
@@ -112,8 +128,9 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 	}
 	for _, earlier := range sp.jobs {
 		switch {
-		case earlier.record == nil, earlier.deferred, earlier.envelope.Origin != nil: // no outcome of another client's command
+		case earlier.record == nil, earlier.from == fromQueue, earlier.envelope.Origin != nil: // no outcome of another client's command
 			continue
+		case earlier.record.Type == eventlog.TypeCommandScheduled: // the outcome is in the schedule
 		case earlier.envelope.ID == j.envelope.ID:
 			known, behind = true, 0
 		default:
@@ -148,26 +165,27 @@ func (p *processor) reexecute(sp *speculation) {
 	jobs := sp.jobs
 	*sp = speculation{cached: sp.cached, stream: sp.cached.stream.copied()}
 	for _, j := range jobs {
-		if j.deferred {
-			p.claimed.deferred--
-			p.resumeDeferred(sp, j)
-		} else {
+		if j.from == fromTopic {
 			p.execute(sp, j)
+			continue
 		}
+		p.claimed.count(j.from, -1)
+		p.goOn(sp, j)
 	}
 }
 
 // resume goes on with a stream that has no speculation, if the stream's
-// deferred commands may go on.
+// deferred or scheduled commands may go on.
 func (p *processor) resume(c *cachedStream) {
-	if c.stream.resuming(p.registry) {
+	if c.stream.resuming(p.registry) || p.hasDue(c.stream) {
 		p.advance(p.speculationOf(c))
 	}
 }
 
 // advance completes the first jobs of a speculation whose commands have their
 // outcome, and executes the deferred commands that may go on, in order, as
-// many as there is room for. A command that is parked again stops the rest.
+// many as there is room for. A command that is parked again stops the rest. Due
+// commands are executed on top.
 func (p *processor) advance(sp *speculation) {
 	c := p.claimed
 	for len(sp.jobs) > 0 && p.isDone(sp) {
@@ -175,35 +193,59 @@ func (p *processor) advance(sp *speculation) {
 	}
 	for !c.closing && sp.stream.resuming(p.registry) && (c.deferred < c.maxDeferred || sp.deferred == 0) {
 		next := &sp.stream.deferred.first
-		if !p.resumeDeferred(sp, &job{envelope: next.Envelope, at: next.At, deferred: true}) {
+		if !p.goOn(sp, &job{envelope: next.Envelope, at: next.At, from: fromQueue}) {
 			break
 		}
 	}
+	p.ring(sp)
 	if len(sp.jobs) == 0 {
 		delete(c.speculations, sp.cached.name)
 		p.unpin(sp.cached)
 	}
 }
 
-// resumeDeferred executes a deferred command on top of a speculation, if the
+// goOn executes a deferred or scheduled command on top of a speculation, if the
 // command is the next to go on there. Otherwise the command has ended
 // elsewhere, or waits again, and the job falls out.
-func (p *processor) resumeDeferred(sp *speculation, j *job) bool {
-	if j.record = nil; !sp.stream.resumes(p.registry, j.envelope.ID) {
+func (p *processor) goOn(sp *speculation, j *job) bool {
+	j.record = nil
+	if j.from == fromQueue && !sp.stream.resumes(p.registry, j.envelope.ID) || j.from == fromTimer && !p.isDue(&sp.stream, j.at) {
 		return false
 	}
 	p.execute(sp, j)
-	p.claimed.deferred++
-	sp.deferred++
+	p.claimed.count(j.from, 1)
+	sp.count(j.from, 1)
 	return true
+}
+
+// count counts the jobs that don't come from the topic.
+func (c *claimed) count(from source, n int) {
+	switch from {
+	case fromQueue:
+		c.deferred += n
+	case fromTimer:
+		c.due += n
+	}
+}
+
+func (sp *speculation) count(from source, n int) {
+	switch from {
+	case fromQueue:
+		sp.deferred += n
+	case fromTimer:
+		sp.due += n
+	}
 }
 
 // isDone says whether the state store has the outcome of the first job of a
 // speculation.
 func (p *processor) isDone(sp *speculation) bool {
 	j, s := sp.jobs[0], sp.cached.stream
-	if j.deferred {
+	switch j.from {
+	case fromQueue:
 		return !s.resumes(p.registry, j.envelope.ID)
+	case fromTimer:
+		return s.schedule.at(j.at) < 0
 	}
 	return s.knows(&j.envelope, j.at)
 }
@@ -213,10 +255,8 @@ func (p *processor) complete(sp *speculation) {
 	j := sp.jobs[0]
 	j.done = true
 	sp.jobs = sp.jobs[1:]
-	if j.deferred {
-		p.claimed.deferred--
-		sp.deferred--
-	}
+	p.claimed.count(j.from, -1)
+	sp.count(j.from, -1)
 	if j.failed && len(sp.jobs) > 0 {
 		sp.jobs[0].failed = true
 	}

@@ -2,6 +2,7 @@ package decider
 
 import (
 	"errors"
+	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
 )
@@ -11,7 +12,7 @@ import (
 // wait for another binary. Broken streams can't be read for another reason than
 // an unknown event. Unclaimed streams hold values that nobody has taken.
 type tally struct {
-	Streams, Outcomes, Parked, Deferred, Stopped, Broken, Waiting, Unclaimed int
+	Streams, Outcomes, Parked, Deferred, Stopped, Broken, Waiting, Unclaimed, Scheduled int
 }
 
 func (p *processor) tallyOf(s *stream) (t tally) {
@@ -34,7 +35,7 @@ func (p *processor) tallyOf(s *stream) (t tally) {
 	if len(s.unclaimed) > 0 {
 		t.Unclaimed = 1
 	}
-	t.Deferred, t.Outcomes = s.deferred.len(), s.outcomes.len()
+	t.Deferred, t.Outcomes, t.Scheduled = s.deferred.len(), s.outcomes.len(), s.schedule.len()
 	return t
 }
 
@@ -47,18 +48,20 @@ func (t *tally) move(from, to tally) {
 	t.Broken += to.Broken - from.Broken
 	t.Waiting += to.Waiting - from.Waiting
 	t.Unclaimed += to.Unclaimed - from.Unclaimed
+	t.Scheduled += to.Scheduled - from.Scheduled
 }
 
 // Stats is the size of a state store.
 type Stats struct {
-	Folded   int64 // records of the log
-	Streams  int
-	Outcomes int // remembered outcomes of all streams
-	Parked   int // streams whose first deferred command waits for an operator
-	Deferred int // deferred commands of all streams
-	Stopped  int // streams with a record that this binary can't read
-	Waiting  int // streams whose first deferred command waits for another binary
-	Ignored  int // records that don't count, folded since the start
+	Folded    int64 // records of the log
+	Streams   int
+	Outcomes  int // remembered outcomes of all streams
+	Parked    int // streams whose first deferred command waits for an operator
+	Deferred  int // deferred commands of all streams
+	Stopped   int // streams with a record that this binary can't read
+	Waiting   int // streams whose first deferred command waits for another binary
+	Scheduled int // scheduled commands of all streams
+	Ignored   int // records that don't count, folded since the start
 
 	Cached      int   // streams in memory
 	CachedBytes int   // their bytes, an estimate
@@ -79,6 +82,7 @@ func (ss *StateStore) Stats() (s Stats) {
 		s.Deferred += p.tally.Deferred
 		s.Stopped += p.tally.Stopped
 		s.Waiting += p.tally.Waiting
+		s.Scheduled += p.tally.Scheduled
 		s.Ignored += p.ignored
 		s.Cached += len(p.streams)
 		s.CachedBytes += p.size
@@ -88,6 +92,21 @@ func (ss *StateStore) Stats() (s Stats) {
 		p.mu.Unlock()
 	}
 	return s
+}
+
+// Late is how late the oldest due command of the partitions of this process is, 0
+// if none is due.
+func (d *Dispatcher) Late() (late time.Duration) {
+	for _, mailbox := range d.claims() {
+		late = max(late, mailbox.processor.late(mailbox.claimed))
+	}
+	return late
+}
+
+func (p *processor) late(c *claimed) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.late
 }
 
 // UnderWay counts the partitions of this process, and the commands that came

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -19,14 +20,15 @@ import (
 
 // plainStream is a stream for comparisons, with all outcomes in memory.
 type plainStream struct {
-	Head     eventlog.Head
-	State    any
-	Decided  []eventlog.CommandPosition
-	Outcomes []Outcome
-	Deferred []deferredCommand
-	Parked   bool
-	Stopped  string
-	Unknown  bool
+	Head      eventlog.Head
+	State     any
+	Decided   []eventlog.CommandPosition
+	Outcomes  []Outcome
+	Deferred  []deferredCommand
+	Scheduled []scheduledCommand
+	Parked    bool
+	Stopped   string
+	Unknown   bool
 }
 
 // plain reads a stream whole, from memory or from disk.
@@ -44,6 +46,9 @@ func plain(t *testing.T, p *processor, name string) plainStream {
 	out := plainStream{
 		Head: s.head, State: s.state, Decided: append(slices.Clone(s.decidedBefore), s.decided), Deferred: s.deferred.all(), Parked: s.parked,
 		Unknown: errors.Is(s.unreadable, aggregate.ErrUnknownEvent),
+	}
+	for _, e := range s.schedule.entries {
+		out.Scheduled = append(out.Scheduled, *e.scheduledCommand)
 	}
 	if s.unreadable != nil {
 		out.Stopped = s.unreadable.Error()
@@ -142,6 +147,13 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 		add(keys.Outcomes, len(s.outcomes.blocks))
 		add(keys.Deferred, s.deferred.len())
 		add(keys.Waiting, min(s.deferred.len(), 1))
+		add(keys.Scheduled, s.schedule.len())
+		for _, e := range s.schedule.entries {
+			if _, there := disk.rows[string(keys.OfDue(p.partition, e.due, name, e.seq))]; !there {
+				t.Errorf("the due time of record %d of %s is not on disk", e.seq, name)
+			}
+			add('t', 1)
+		}
 		add(keys.Earlier, min(len(s.decidedBefore), 1))
 		p.letGo(c)
 	}
@@ -160,7 +172,10 @@ func randomLog(t *testing.T, seed uint64, n, remember int) []eventlog.Record {
 	log := &slowLog{fakeLog: newFakeLog()}
 	p := slowProcessorOn(t, NewStateStore(log, registry, 1, remember, slog.New(slog.DiscardHandler)), log)
 	tp := new(topic)
+	now := time.UnixMilli(0)
+	p.now = func() time.Time { return now }
 	for i := range n {
+		now = time.UnixMilli(int64(i + luck.IntN(20) - 10))
 		user, id := fmt.Sprint("u", luck.IntN(6)), fmt.Sprint("c", i)
 		if luck.IntN(10) == 0 {
 			id = fmt.Sprint("c", luck.IntN(i+1)) // again
@@ -177,7 +192,16 @@ func randomLog(t *testing.T, seed uint64, n, remember int) []eventlog.Record {
 				c.Body = fmt.Appendf(nil, `{"stream":%q,"commandId":%q}`, c.Stream, s.deferred.first.ID)
 			}
 		}
+		if luck.IntN(5) == 0 && !slices.Contains(machineTypes, c.Type) {
+			c.NotBefore = c.Time.Add(time.Duration(luck.IntN(80)-10) * time.Millisecond)
+		}
+		if luck.IntN(12) == 0 {
+			c.Type, c.Body, c.NotBefore = TypeCancelScheduled, fmt.Appendf(nil, `{"stream":%q,"commandId":"c%d"}`, c.Stream, max(0, i-luck.IntN(20))), time.Time{}
+		}
 		log.take(t, p, c)
+		if luck.IntN(4) == 0 {
+			noError(p.look(p.claimed))
+		}
 		switch luck.IntN(100) {
 		case 0: // topic commands is made anew
 			log.landAll(p)

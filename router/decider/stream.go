@@ -37,6 +37,8 @@ type stream struct {
 	// unclaimed are the streams of the claims of values that the state holds, and
 	// that nobody has taken: the values are from before the claims.
 	unclaimed []string
+	// schedule is the commands that wait for their time.
+	schedule schedule
 	// unreadable is the reason why this binary can't read the stream, or nil.
 	unreadable error
 }
@@ -54,6 +56,7 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 		s.fences = s.fences.Fold(r.Origin)
 	}
 	outcome, err := s.apply(registry, r)
+	ended := s.unschedule(r)
 	if err != nil && s.unreadable == nil {
 		s.unreadable = fmt.Errorf("record %d of stream %q (partition %d, offset %d): %w", r.Seq, r.Stream, r.Partition, r.Offset, err)
 	}
@@ -61,7 +64,7 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 	// binary. Outcomes under a fence take no place among those of clients.
 	blind := r.Unreadable == nil && (eventlog.IsEvent(r.Type) || errors.Is(err, aggregate.ErrUnknownEvent))
 	if (err == nil || blind) && r.Origin == nil {
-		s.remember(outcome, remember)
+		s.remember(outcome, remember, ended)
 	}
 	return true
 }
@@ -103,9 +106,11 @@ func (s *stream) apply(registry *aggregate.Registry, r *eventlog.Record) (Outcom
 		return o, s.awaitClaim(r)
 	case eventlog.TypeClaimAnswered:
 		return o, s.answered(r)
-	case eventlog.TypeCommandScheduled, eventlog.TypeScheduledCancelled:
-		o.Kind = Queued
-		return o, fmt.Errorf("%w %q", aggregate.ErrUnknownEvent, r.Type) // this binary knows the name alone
+	case eventlog.TypeCommandScheduled:
+		o.Kind = Scheduled
+		return o, s.keepScheduled(r)
+	case eventlog.TypeScheduledCancelled:
+		return o, s.cancelScheduled(r)
 	default:
 		taken := s.takenFor(r.CommandID)
 		s.release(r.CommandID)
@@ -141,16 +146,22 @@ func applySafely(registry *aggregate.Registry, state any, name string, event agg
 // evicted while commands are deferred: a command that repeats an id leaves no
 // record, and only the id says that the command is decided, until a later
 // command of the stream has moved the last decided position.
-func (s *stream) remember(o Outcome, limit int) {
+//
+// The outcome of a scheduled command is in the schedule until the command's end,
+// and then the last of the others. The end evicts nothing: the end moves no
+// position.
+func (s *stream) remember(o Outcome, limit int, endsScheduled bool) {
 	if limit == 0 { // a speculation
 		return
 	}
-	if n, found := s.index(o.CommandID); found {
-		s.outcomes.replace(n, o) // a deferred command has ended, or is parked again
-		return
+	if o.Kind != Scheduled {
+		if n, found := s.index(o.CommandID); found {
+			s.outcomes.replace(n, o) // a deferred command has ended, or is parked again
+			return
+		}
+		s.outcomes.add(o)
 	}
-	s.outcomes.add(o)
-	if s.deferred == nil {
+	if s.deferred == nil && !endsScheduled {
 		s.outcomes.keep(limit)
 	}
 }
@@ -169,6 +180,9 @@ func (s *stream) knows(envelope *eventlog.Envelope, at eventlog.CommandPosition)
 	if envelope.Origin != nil {
 		return false
 	}
+	if s.schedule.find(envelope.ID) >= 0 {
+		return true
+	}
 	_, found := s.index(envelope.ID)
 	return found
 }
@@ -186,6 +200,9 @@ func rememberedID(commandID string, origin *eventlog.Origin) string {
 func (s *stream) outcome(commandID string) (o Outcome, found bool) {
 	if s == nil {
 		return o, false
+	}
+	if i := s.schedule.find(commandID); i >= 0 {
+		return s.schedule.entries[i].outcome(), true
 	}
 	n, found := s.index(commandID)
 	if !found {

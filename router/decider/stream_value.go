@@ -37,6 +37,7 @@ const (
 	hasNumbers               // there are deferred commands, or were
 	hasFences                // there are commands of reactions
 	hasUnclaimed             // there are values that nobody has taken
+	hasSchedule              // there are scheduled commands
 )
 
 // stopped is why this binary can't read a stream, as read from disk.
@@ -51,12 +52,12 @@ func (e *stopped) Error() string { return e.text }
 func (e *stopped) Is(target error) bool { return e.unknown && target == aggregate.ErrUnknownEvent }
 
 // appendStream writes a stream's value: everything but full blocks of outcomes,
-// deferred commands and the last commands of earlier topics commands. Numbers
+// deferred and scheduled commands, and the last commands of earlier topics commands. Numbers
 // are unsigned varints, and a text has its length in front.
 func appendStream(out []byte, registry *aggregate.Registry, name string, st *stream) ([]byte, error) {
 	flags := bit(hasParked, st.parked) | bit(hasStopped, st.unreadable != nil) | bit(hasUnknown, errors.Is(st.unreadable, aggregate.ErrUnknownEvent)) |
 		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0) |
-		bit(hasUnclaimed, len(st.unclaimed) > 0)
+		bit(hasUnclaimed, len(st.unclaimed) > 0) | bit(hasSchedule, st.schedule.len() > 0)
 	out = binary.AppendUvarint(out, flags)
 	out = binary.AppendUvarint(out, st.head.Seq)
 	out = binary.AppendUvarint(out, st.head.Version)
@@ -82,6 +83,9 @@ func appendStream(out []byte, registry *aggregate.Registry, name string, st *str
 	}
 	if flags&hasUnclaimed != 0 {
 		out = appendText(out, strings.Join(st.unclaimed, " ")) // no claim's stream has a space
+	}
+	if flags&hasSchedule != 0 {
+		out = binary.AppendUvarint(out, uint64(st.schedule.len()))
 	}
 	return appendRemembered(out, &st.outcomes), nil
 }
@@ -133,14 +137,15 @@ func appendPosition(out []byte, p eventlog.CommandPosition) []byte {
 
 var errValue = errors.New("the value does not have the form that this binary writes")
 
-// streamHead is a stream as its value has the stream. Deferred commands, the
+// streamHead is a stream as its value has the stream. Deferred and scheduled commands, the
 // last commands of earlier topics, and fingerprints of all but the last blocks
 // are under other keys.
 type streamHead struct {
-	stream   *stream
-	deferred uint64 // the number of deferred commands
-	earlier  bool   // there are earlier topics
-	state    int    // the bytes of the state
+	stream    *stream
+	deferred  uint64 // the number of deferred commands
+	scheduled uint64 // … and of scheduled commands
+	earlier   bool   // there are earlier topics
+	state     int    // the bytes of the state
 }
 
 // readStream reads what appendStream writes.
@@ -177,6 +182,9 @@ func readStream(data []byte, registry *aggregate.Registry, name string, partitio
 	}
 	if flags&hasUnclaimed != 0 {
 		st.unclaimed = strings.Fields(string(in.bytes()))
+	}
+	if flags&hasSchedule != 0 {
+		h.scheduled = in.number(math.MaxInt32)
 	}
 	in.remembered(&st.outcomes, partition)
 	return h, in.end()

@@ -57,6 +57,14 @@ func readCommand(registry *aggregate.Registry, envelope *eventlog.Envelope) (agg
 	if err := readPayload(registry, envelope.Body, command); err != nil {
 		return nil, err
 	}
+	if !envelope.NotBefore.IsZero() && slices.Contains(machineTypes, envelope.Type) {
+		return nil, fmt.Errorf("%w: a %s can't wait for a time", kafka.ErrUndecodable, envelope.Type)
+	}
+	if c, ok := command.(*CancelScheduled); ok {
+		if err := c.check(envelope); err != nil {
+			return nil, err
+		}
+	}
 	return command, checkStream(registry, envelope, command)
 }
 

@@ -34,13 +34,14 @@ type onDisk struct {
 	firstBlock               uint64
 	deferredFrom, deferredTo uint64
 	waiting                  waitingMark
+	schedule                 schedule
 }
 
 func (s *stream) onDisk() onDisk {
 	return onDisk{
 		firstBlock:   s.outcomes.firstBlock(),
 		deferredFrom: s.deferredEnd - uint64(s.deferred.len()), deferredTo: s.deferredEnd,
-		waiting: s.waitingMark(),
+		waiting: s.waitingMark(), schedule: s.schedule,
 	}
 }
 
@@ -146,6 +147,7 @@ func (p *processor) clean(streams []frozenStream) {
 		for _, b := range f.stream.outcomes.blocks {
 			b.written = true
 		}
+		p.noteWritten(f.stream)
 		if c.writing = false; !c.changed {
 			p.waits -= c.size
 		}
@@ -350,6 +352,7 @@ func (b *batch) addStream(p *processor, f *frozenStream) (err error) {
 		b.changes = append(b.changes, change{keys.OfStream(nil, p.partition, keys.Earlier, name), appendEarlier(nil, s.decidedBefore)})
 	}
 	b.addDeferred(p, f, is)
+	b.addSchedule(p, f)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -25,43 +26,68 @@ type request struct {
 	Payload         strict.Object   `json:"payload"`
 	ID              *requestID      `json:"id"`
 	ExpectedVersion *requestVersion `json:"expectedVersion"`
+	NotBefore       *requestTime    `json:"notBefore"`
 }
 
 // decodeRequest reads a command strictly, and refuses every body with two
 // readings (RFC 8259 allows duplicate members, RFC 7493 doesn't). The result is
-// a command without a time, and without an id unless the body has one; or the
-// errors of the body.
-func decodeRequest(registry *aggregate.Registry, body []byte) (*eventlog.Envelope, []web.FieldError) {
+// a command that is accepted now, and without an id unless the body has one; or
+// the errors of the body.
+func decodeRequest(registry *aggregate.Registry, body []byte, now time.Time) (*eventlog.Envelope, []web.FieldError) {
 	object, wrong := strict.ReadObject(body)
 	if wrong != nil {
 		return nil, fieldErrors(wrong...)
 	}
 	req := request{Type: requestType{registry: registry}}
 	wrong = object.Into("", &req)
-	command := req.Type.command
-	if command != nil && req.Payload != nil {
-		wrong = append(wrong, req.Payload.Into(atPayload, command)...)
-	}
-	if len(wrong) > 0 {
-		return nil, fieldErrors(wrong...)
-	}
-	id, wrongID := strict.CheckID(atPayload, req.Type.of, command)
-	if wrongID != nil {
-		return nil, fieldErrors(*wrongID)
-	}
 	envelope := &eventlog.Envelope{
-		Type: command.Type(), Stream: req.Type.of.Stream(id), Body: decider.EncodeBody(command),
-		ExpectedVersion: (*uint64)(req.ExpectedVersion),
+		Time: now.UTC().Truncate(time.Millisecond), ExpectedVersion: (*uint64)(req.ExpectedVersion),
 	}
 	if req.ID != nil {
 		envelope.ID = string(*req.ID)
 	}
+	if req.NotBefore != nil && req.NotBefore.read {
+		envelope.NotBefore = req.NotBefore.Time
+		if err := strict.CheckNotBefore(envelope.NotBefore, envelope.Time); err != nil {
+			wrong = append(wrong, strict.FieldError{Pointer: atNotBefore, Detail: err.Error()})
+		}
+	}
+	command := req.Type.command
+	if command != nil && req.Payload != nil {
+		wrong = append(wrong, req.Payload.Into(atPayload, command)...)
+	}
+	if req.Type.of == nil && req.NotBefore != nil {
+		wrong = append(wrong, strict.FieldError{Pointer: atNotBefore, Detail: "must not be given: a cancelScheduled takes effect at once"})
+	}
+	if len(wrong) > 0 {
+		return nil, fieldErrors(wrong...)
+	}
+	stream, wrongID := streamOf(registry, req.Type.of, command)
+	if wrongID != nil {
+		return nil, fieldErrors(*wrongID)
+	}
+	envelope.Type, envelope.Stream, envelope.Body = command.Type(), stream, decider.EncodeBody(command)
 	envelope.Hash = hashOf(envelope)
 	return envelope, nil
 }
 
-// atPayload is the place of the payload in a request.
-const atPayload = "/payload"
+// streamOf is the stream of a command. t is nil for a cancelScheduled.
+func streamOf(registry *aggregate.Registry, t *aggregate.Type, command aggregate.AnyCommand) (string, *strict.FieldError) {
+	if c, ok := command.(*cancelRequest); ok {
+		return c.stream(registry)
+	}
+	id, wrong := strict.CheckID(atPayload, t, command)
+	if wrong != nil {
+		return "", wrong
+	}
+	return t.Stream(id), nil
+}
+
+// The places in a request.
+const (
+	atPayload   = "/payload"
+	atNotBefore = "/notBefore"
+)
 
 func fieldErrors(wrong ...strict.FieldError) []web.FieldError {
 	out := make([]web.FieldError, len(wrong))
@@ -74,7 +100,7 @@ func fieldErrors(wrong ...strict.FieldError) []web.FieldError {
 // requestType is an empty command of the requested type.
 type requestType struct {
 	registry *aggregate.Registry
-	of       *aggregate.Type
+	of       *aggregate.Type // nil for a cancelScheduled
 	command  aggregate.AnyCommand
 }
 
@@ -83,8 +109,11 @@ func (t *requestType) UnmarshalJSON(data []byte) error {
 	if err == nil {
 		t.command, t.of = t.registry.NewCommand(string(text))
 	}
+	if string(text) == decider.TypeCancelScheduled {
+		t.command = new(cancelRequest)
+	}
 	if t.command == nil {
-		return fmt.Errorf("must be one of %s", strings.Join(t.registry.CommandTypes(), ", "))
+		return fmt.Errorf("must be one of %s", strings.Join(append(t.registry.CommandTypes(), decider.TypeCancelScheduled), ", "))
 	}
 	return nil
 }
@@ -111,10 +140,26 @@ func (v *requestVersion) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// requestTime is a time as in RFC 3339.
+type requestTime struct {
+	time.Time
+	read bool
+}
+
+func (t *requestTime) UnmarshalJSON(data []byte) error {
+	text, err := jsontext.AppendUnquote(nil, data)
+	if err != nil {
+		return errors.New(strict.TimeDetail)
+	}
+	t.Time, err = strict.Time(string(text))
+	t.read = err == nil
+	return err
+}
+
 // hashOf hashes the content of a command: the SHA-256, in lower-case
-// hexadecimal, of type, payload and expected version ("" for any), each with
-// its length in front, in 4 bytes, big-endian. Two commands with one id are the
-// same command if the hashes are equal.
+// hexadecimal, of type, payload, expected version ("" for any) and, if the command
+// has one, notBefore, each with its length in front, in 4 bytes, big-endian. Two
+// commands with one id are the same command if the hashes are equal.
 func hashOf(envelope *eventlog.Envelope) string {
 	var room [512]byte
 	var digits [20]byte
@@ -122,9 +167,14 @@ func hashOf(envelope *eventlog.Envelope) string {
 	if envelope.ExpectedVersion != nil {
 		version = strconv.AppendUint(version, *envelope.ExpectedVersion, 10)
 	}
+	parts := [...][]byte{envelope.Body, version, nil}
+	n := 2
+	if !envelope.NotBefore.IsZero() {
+		parts[2], n = []byte(eventlog.FormatTime(envelope.NotBefore)), 3
+	}
 	form := binary.BigEndian.AppendUint32(room[:0], uint32(len(envelope.Type)))
 	form = append(form, envelope.Type...)
-	for _, part := range [...][]byte{envelope.Body, version} {
+	for _, part := range parts[:n] {
 		form = binary.BigEndian.AppendUint32(form, uint32(len(part)))
 		form = append(form, part...)
 	}

@@ -4,20 +4,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/strict"
 )
 
+// now is the time of acceptance.
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
 // The hash is on the wire and in every state store: the hash never changes.
 func TestHash(t *testing.T) {
 	const (
 		created  = "f65840f2c4e7eeea74fedf3acc619dd93f34bacfe30521858d998833bdea214e"
+		later    = "a3c4d0af9a0d8574da3229b4d892df45a8d70d0faf01e4caffc1eb33b01687cb"
 		expected = "1181118f33bfd6767aaded3158e7a1690f04019787f1d2bfc65221be6601314f"
 		other    = "86ba7f4c4db3034361a1a83a78bdb62a455fbe90fa22a80e55a09e8c179d2fb5"
 	)
@@ -27,11 +34,13 @@ func TestHash(t *testing.T) {
 		{"white space and escapes", " {\n\"type\" : \"create\\u0055ser\", \"payload\":{\"id\":\"1\",\"name\":\" \\u0041lice \"} }\n", created},
 		{"the command's id is no part of it", `{"id":"a","type":"createUser","payload":{"id":1,"name":"Alice"}}`, created},
 		{"expected version", `{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":0}`, expected},
+		{"not before", `{"type":"createUser","payload":{"id":1,"name":"Alice"},"notBefore":"2026-12-24T18:00:00Z"}`, later},
+		{"the same time", `{"notBefore":"2026-12-24T19:00:00.000+01:00","type":"createUser","payload":{"id":1,"name":"Alice"}}`, later},
 		{"another payload", `{"type":"createUser","payload":{"id":1,"name":"alice"}}`, other},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c, wrong := decodeRequest(registry, []byte(test.body))
+			c, wrong := decodeRequest(registry, []byte(test.body), now)
 			if wrong != nil {
 				t.Fatalf("refused: %v", wrong)
 			}
@@ -51,11 +60,15 @@ func TestHashTellsApart(t *testing.T) {
 		`{"type":"createUser","payload":{"id":"01","name":"Alice"}}`,
 		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":0}`,
 		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"expectedVersion":1}`,
+		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"notBefore":"2026-12-24T18:00:00Z"}`,
+		`{"type":"createUser","payload":{"id":1,"name":"Alice"},"notBefore":"2026-12-24T18:00:00.001Z"}`,
+		`{"type":"cancelScheduled","payload":{"stream":"user/1","commandId":"a"}}`,
+		`{"type":"cancelScheduled","payload":{"stream":"user/1","commandId":"b"}}`,
 		`{"type":"deleteUser","payload":{"id":1}}`,
 		`{"type":"deleteUser","payload":{"id":1},"expectedVersion":1}`,
 		`{"type":"deactivateUser","payload":{"id":1}}`,
 	} {
-		c, wrong := decodeRequest(registry, []byte(body))
+		c, wrong := decodeRequest(registry, []byte(body), now)
 		if wrong != nil {
 			t.Fatalf("%s refused: %v", body, wrong)
 		}
@@ -92,12 +105,14 @@ func FuzzDecode(f *testing.F) {
 		`{"type":"deactivateUser","payload":{"id":"01"}}`,
 		`{"type":"reactivateUser","payload":{"id":9007199254740991},"expectedVersion":0}`,
 		`{"type":"deleteUser","payload":{"id":"a\u2028b"}}`,
+		`{"type":"deleteUser","payload":{"id":"a"},"notBefore":"2026-12-24T18:00:00.0001+01:00"}`,
+		`{"type":"cancelScheduled","payload":{"stream":"user/a","commandId":"b"}}`,
 		`{"type":"deleteUser","type":"deleteUser"}`, `{"payload":{"id":[[]]}}`, `{"type":"\ud800"}`, `{}{}`, `null`, "\ufeff{}", ``,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, wrong := decodeRequest(registry, body)
+		c, wrong := decodeRequest(registry, body, now)
 		if (c == nil) == (wrong == nil) {
 			t.Fatalf("both or neither of command %v and errors %v", c, wrong)
 		}
@@ -108,12 +123,15 @@ func FuzzDecode(f *testing.F) {
 		if c.ExpectedVersion != nil {
 			again = fmt.Sprintf(`{"type":%q,"payload":%s,"expectedVersion":%d}`, c.Type, c.Body, *c.ExpectedVersion)
 		}
-		second, wrong := decodeRequest(registry, []byte(again))
+		if !c.NotBefore.IsZero() {
+			again = fmt.Sprintf(`%s,"notBefore":%q}`, strings.TrimSuffix(again, "}"), eventlog.FormatTime(c.NotBefore))
+		}
+		second, wrong := decodeRequest(registry, []byte(again), now)
 		if wrong != nil {
 			t.Fatalf("%s refused, after %s: %v", again, body, wrong)
 		}
 		second.ID = c.ID
-		command, of := registry.NewCommand(c.Type)
+		command, of := decider.NewCommand(registry, c.Type), registry.OfCommand(c.Type)
 		if err := strict.ReadCommand(of, c.Body, command); err != nil || string(decider.EncodeBody(command)) != string(c.Body) {
 			t.Errorf("the decider reads %s as %+v: %v", c.Body, command, err)
 		}
@@ -145,7 +163,7 @@ func FuzzPayloadFromKafka(f *testing.F) {
 				}
 				continue
 			}
-			c, wrong := decodeRequest(registry, fmt.Appendf(nil, `{"type":%q,"payload":%s}`, commandType, payload))
+			c, wrong := decodeRequest(registry, fmt.Appendf(nil, `{"type":%q,"payload":%s}`, commandType, payload), now)
 			if (err == nil) != (c != nil) {
 				t.Fatalf("%s %s: %v from Kafka, %v by HTTP", commandType, payload, err, wrong)
 			}
@@ -165,12 +183,16 @@ func readOtherwise(t *testing.T, body []byte) *eventlog.Envelope {
 		ID              string
 		ExpectedVersion *uint64
 		Payload         json.RawMessage
+		NotBefore       time.Time
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
+	var all []aggregate.AnyCommand
 	for _, newCommand := range users.Aggregate.Commands() {
-		command := newCommand()
+		all = append(all, newCommand())
+	}
+	for _, command := range append(all, new(decider.CancelScheduled)) {
 		if command.Type() != envelope.Type {
 			continue
 		}
@@ -179,7 +201,10 @@ func readOtherwise(t *testing.T, body []byte) *eventlog.Envelope {
 		}
 		c := &eventlog.Envelope{
 			Type: envelope.Type, Stream: users.Aggregate.Stream(command.AggregateID()), ID: envelope.ID,
-			ExpectedVersion: envelope.ExpectedVersion, Body: decider.EncodeBody(command),
+			ExpectedVersion: envelope.ExpectedVersion, Body: decider.EncodeBody(command), Time: now,
+		}
+		if !envelope.NotBefore.IsZero() {
+			c.NotBefore = envelope.NotBefore.UTC().Add(999_999).Truncate(time.Millisecond)
 		}
 		c.Hash = hashOf(c)
 		return c

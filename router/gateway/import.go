@@ -193,7 +193,7 @@ func (i *importer) report(number int, problem *web.Problem) {
 
 // take decodes a line, and hands the command to a sender.
 func (i *importer) take(ctx context.Context, number int, text []byte) {
-	c, wrong := decodeRequest(i.Registry, text)
+	c, wrong := decodeRequest(i.Registry, text, i.Now())
 	if len(wrong) > 0 {
 		i.report(number, invalid("the line is wrong at the places in errors", wrong...))
 		return

@@ -31,6 +31,9 @@ func (g *Gateway) begin(c *eventlog.Envelope, wait time.Duration, in ...*limit) 
 	p := &pendingRequest{gateway: g, states: g.States(), envelope: c, limits: in}
 	if wait > 0 && p.states != nil {
 		p.wait, p.watch = wait, p.states.Watch(c.Stream, c.ID)
+		if c.NotBefore.After(c.Time) {
+			p.wait = 0 // the outcome is far; a known outcome comes all the same
+		}
 	}
 	return p
 }
@@ -187,8 +190,8 @@ func (p *pendingRequest) decided() bool {
 }
 
 func (p *pendingRequest) tell(o decider.Outcome) {
-	if o.Kind == decider.Queued && o.CommandHash == p.envelope.Hash {
-		return // the command waits behind a parked command, without a decision
+	if (o.Kind == decider.Queued || o.Kind == decider.Scheduled) && o.CommandHash == p.envelope.Hash {
+		return // the command waits behind a parked command, or for its time, without a decision
 	}
 	p.outcome = &o
 }

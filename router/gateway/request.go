@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -35,7 +34,7 @@ func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Envelo
 		return nil, err
 	}
 	key, keyErrors := idempotencyKey(r.Header)
-	c, bodyErrors := decodeRequest(g.Registry, body)
+	c, bodyErrors := decodeRequest(g.Registry, body, g.Now())
 	if wrong := slices.Concat(keyErrors, bodyErrors); len(wrong) > 0 {
 		return nil, invalid("the request is wrong at the places in errors", wrong...)
 	}
@@ -50,7 +49,7 @@ func (g *Gateway) read(w http.ResponseWriter, r *http.Request) (*eventlog.Envelo
 	return c, g.stamp(c)
 }
 
-// stamp gives a command its time, and an id if the client gave none.
+// stamp gives a command an id if the client gave none.
 func (g *Gateway) stamp(c *eventlog.Envelope) error {
 	if c.ID == "" {
 		id, err := uuid.NewV7()
@@ -59,7 +58,6 @@ func (g *Gateway) stamp(c *eventlog.Envelope) error {
 		}
 		c.ID = id.String()
 	}
-	c.Time = g.Now().UTC().Truncate(time.Millisecond)
 	return nil
 }
 

@@ -88,6 +88,8 @@ func CheckEnvelope(e *eventlog.Envelope) error {
 		return fmt.Errorf("%s can't be the name of a stream", eventlog.HeaderSubject)
 	case e.ExpectedVersion != nil && *e.ExpectedVersion > maxVersion:
 		return fmt.Errorf("%s %s", eventlog.HeaderExpectedVersion, VersionDetail)
+	case !e.NotBefore.IsZero() && CheckNotBefore(e.NotBefore, e.Time) != nil:
+		return fmt.Errorf("%s %w", eventlog.HeaderNotBefore, CheckNotBefore(e.NotBefore, e.Time))
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package protocol
 
 // Scenarios returns the scenarios that real processors follow.
-func Scenarios() []*Scenario {
+func Scenarios() []*Scenario { return append(commands(), later()...) }
+
+// commands returns the scenarios without time.
+func commands() []*Scenario {
 	return []*Scenario{
 		{
 			Name: "one user",

@@ -2,9 +2,9 @@ package protocol
 
 import "slices"
 
-// maxDue bounds the scheduled commands of a user that are under way in a
+// MaxDue bounds the scheduled commands of a user that are under way in a
 // processor.
-const maxDue = 2
+const MaxDue = 2
 
 // scheduledCommand is a command that waits for its time.
 type scheduledCommand struct {
@@ -136,7 +136,7 @@ func (p processor) ring(user uint8) {
 		}
 		top := p.top(user, nil)
 		sc, any := p.firstDue(&top)
-		if !any || own == maxDue || !p.due(&top, sc.command, p.clock) {
+		if !any || own == MaxDue || !p.due(&top, sc.command, p.clock) {
 			return
 		}
 		if p.off(dueAnywhere) && p.here&(1<<sc.command) == 0 {

@@ -80,8 +80,8 @@ const (
 	Lingers              // an append that nobody waits for lands
 	Crashes              // the owner is killed, and starts again
 	Recreate             // topic commands is deleted and created again
-	ticking              // a handler's clock moves
-	jumping              // a handler's clock goes back
+	Ticks                // a handler's clock moves
+	Jumps                // a handler's clock goes back
 	strays               // a message of an old session comes to the processor
 	deeds
 )
@@ -121,10 +121,10 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 			}
 		}
 		if w.handlers[who].clock < m.Until {
-			will(ticking, 0)
+			will(Ticks, 0)
 		}
 		if w.handlers[who].clock > 0 && w.left.jumps > 0 {
-			may(jumping, 0)
+			may(Jumps, 0)
 		}
 		start := m.startOf(w.topic)
 		if w.left.resets > 0 && start < w.committed && (w.owner == 0 || w.left.takeOvers > 0) {
@@ -215,12 +215,12 @@ func (m *model) do(w *world, a action) {
 		p.endSession()
 		p.folded = 0
 		w.owner = 0
-	case ticking:
+	case Ticks:
 		p.clock++
 		w.latest = max(w.latest, p.clock)
 		m.note("the clock of %s shows %d", p.name(), p.clock)
 		p.look()
-	case jumping:
+	case Jumps:
 		p.clock = 0
 		w.left.jumps--
 		m.note("the clock of %s goes back", p.name())

@@ -1,8 +1,7 @@
 // Package keys has the keys of the state store on disk.
 //
 // Each key of a partition begins with 'p', the partition (4 bytes) and
-// a kind. Kinds 'f' (fences of reactions), 'c' (open causes) and 't' (timers by
-// due time, then stream) are reserved.
+// a kind. Kinds 'f' (fences of reactions) and 'c' (open causes) are reserved.
 //
 //	'g' "meta"                     what the store is made of, JSON
 //	'p' partition 'm'              how far the partition is folded, JSON
@@ -11,6 +10,8 @@
 //	'p' partition 'd' stream n     deferred command n of a stream
 //	'p' partition 'e' stream       the last commands of earlier topics commands
 //	'p' partition 'w' stream       the stream has deferred commands
+//	'p' partition 'n' stream n     the command that record n of a stream has scheduled
+//	'p' partition 't' due stream n  … by due time
 //	'p' partition 'i' offset       the gate ignored the record of topic events
 package keys
 
@@ -24,13 +25,15 @@ type Kind byte
 
 // The kinds.
 const (
-	Meta     Kind = 'm'
-	Stream   Kind = 's'
-	Outcomes Kind = 'o'
-	Deferred Kind = 'd'
-	Earlier  Kind = 'e'
-	Waiting  Kind = 'w'
-	Ignored  Kind = 'i'
+	Meta      Kind = 'm'
+	Stream    Kind = 's'
+	Outcomes  Kind = 'o'
+	Deferred  Kind = 'd'
+	Earlier   Kind = 'e'
+	Waiting   Kind = 'w'
+	Ignored   Kind = 'i'
+	Scheduled Kind = 'n'
+	due       Kind = 't'
 )
 
 // Store is the key of what the store is made of.
@@ -66,6 +69,23 @@ func Offset(key []byte) (offset int64, ok bool) {
 		return 0, false
 	}
 	return int64(binary.BigEndian.Uint64(key[at:])), true
+}
+
+// OfDue is the key of a scheduled command by due time, in milliseconds since 1970,
+// from -1. Keys are in the order of the due times.
+func OfDue(partition int32, dueAt int64, stream string, n uint64) []byte {
+	key := binary.BigEndian.AppendUint64(Prefix(nil, partition, due), uint64(dueAt+1))
+	return binary.BigEndian.AppendUint64(append(key, stream...), n)
+}
+
+// Due is the due time and the stream in a key of [OfDue]. ok is false for another
+// key.
+func Due(key []byte) (dueAt int64, stream string, ok bool) {
+	at := len(Prefix(nil, 0, due))
+	if len(key) < at+16 {
+		return 0, "", false
+	}
+	return int64(binary.BigEndian.Uint64(key[at:])) - 1, string(key[at+8 : len(key)-8]), true
 }
 
 // Behind is the first key that doesn't begin with a prefix. The prefix must have
