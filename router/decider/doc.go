@@ -22,6 +22,8 @@
 //	stream_value.go a stream, and outcomes, as bytes
 //	store_meta.go   does a store on disk fit the log?
 //	ignored.go      which records count, for readers behind the fold
+//	scheduled.go    commands that wait for their time
+//	due.go          the clock, and the scheduled commands on disk
 //	remembered.go   the outcomes that a stream remembers
 //	fence           the repetitions among the commands of reactions
 //	claims.go       values that no two streams may hold

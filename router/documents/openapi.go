@@ -119,6 +119,7 @@ func addRequests(schemas object, families []family) {
 					"payload":         ref(c.schema),
 					"id":              ref("CommandID"),
 					"expectedVersion": ref("ExpectedVersion"),
+					"notBefore":       ref("NotBefore"),
 				},
 				"required":             []any{"type", "payload"},
 				"additionalProperties": false,
@@ -127,6 +128,8 @@ func addRequests(schemas object, families []family) {
 			mapping[c.wire] = ref(name)["$ref"]
 		}
 	}
+	types, requests = append(types, "cancelScheduled"), append(requests, ref("CancelScheduledCommand"))
+	mapping["cancelScheduled"] = ref("CancelScheduledCommand")["$ref"]
 	schemas["CommandType"] = object{"type": "string", "enum": types}
 	schemas["Command"] = object{
 		"oneOf":         requests,

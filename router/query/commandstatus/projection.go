@@ -21,6 +21,7 @@ const (
 	succeeded = "succeeded"
 	refused   = "refused"
 	parked    = "parked"
+	scheduled = "scheduled"
 )
 
 // Projection keeps a row for each command with an outcome in the log, with the
@@ -37,7 +38,8 @@ var Projection = &projection.Projection{
 			{Name: "version", Type: projection.Integer}, // of the stream, after the command
 			{Name: "position", Type: projection.Text},   // of the outcome, as a token for clients
 			{Name: "problem", Type: projection.Text},    // "" unless refused
-			{Name: "detail", Type: projection.Text},     // of the problem, or why the command waits for a claim
+			// of the problem, why the command waits for a claim, or of a scheduled command the time
+			{Name: "detail", Type: projection.Text},
 		},
 	}},
 	Apply: apply,
@@ -59,6 +61,12 @@ func apply(rows projection.Rows, e projection.Event) error {
 		status = parked
 	case eventlog.TypeCommandClaiming:
 		status, detail = accepted, eventlog.ReasonClaim
+	case eventlog.TypeCommandScheduled:
+		var body struct{ NotBefore string }
+		if err := json.Unmarshal(e.Body, &body); err != nil {
+			return fmt.Errorf("decode %s: %w", e.Type, err)
+		}
+		status, detail = scheduled, body.NotBefore
 	case eventlog.TypeCommandQueued:
 		var body struct{ Reason string }
 		if err := json.Unmarshal(e.Body, &body); err != nil {

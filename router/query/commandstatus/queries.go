@@ -16,6 +16,8 @@ type command struct {
 	ID     string `json:"id"`
 	Stream string `json:"stream"`
 	Status string `json:"status"`
+	// NotBefore is the time that a scheduled command waits for.
+	NotBefore string `json:"notBefore,omitempty"`
 	// Version is the stream's version after a successful command. Position is the
 	// position of the outcome in the log.
 	Version  int64  `json:"version,omitempty"`
@@ -50,14 +52,14 @@ func (q queries) find(ctx context.Context, view readmodel.View, stream, id strin
 	if err != nil {
 		return nil, err
 	}
-	if c != nil && c.Status != parked && c.Status != accepted {
+	if c != nil && c.Status != parked && c.Status != accepted && c.Status != scheduled {
 		if c.refusal != nil {
 			c.refusal.Kind = q.registry.KindOf(c.refusal.Slug)
 			c.Problem = web.CommandRefused(id, c.refusal)
 		}
 		return c, nil
 	}
-	// A stream with deferred commands may have a later outcome, which the read model can't apply.
+	// A stream with commands that wait may have a later outcome, which the read model can't apply.
 	head, err := view.Head(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("read a stream's head: %w", err)
@@ -102,6 +104,8 @@ func row(ctx context.Context, view readmodel.View, stream, id string) (*command,
 		c.Version, c.Position = version, c.at
 	case accepted:
 		c.claims = eventlog.AwaitsClaim(detail)
+	case scheduled:
+		c.NotBefore = detail
 	case refused:
 		c.refusal = &aggregate.Refusal{Slug: problem, Detail: detail}
 	}

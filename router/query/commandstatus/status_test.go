@@ -50,6 +50,12 @@ func some() *projectiontest.Log {
 	log.AddOf("claimed", "commandClaiming", "order/8", `{"commandType":"placeOrder","payload":{"id":"8","name":"K"},"reason":"claim"}`)
 	log.AddOf("@unique:t:0:1:1", "claimAnswered", "order/8", `{"commandId":"claimed","claim":"unique/name/1","taken":false}`)
 	log.AddOf("claimed", "commandRefused", "order/8", `{"commandType":"placeOrder","problem":"order-exists","detail":"the order exists already"}`)
+	log.AddOf("tomorrow", "commandScheduled", "order/9", `{"commandType":"placeOrder","payload":{"id":"9","name":"J"},"notBefore":"2026-12-24T18:00:00.000Z"}`)
+	log.AddOf("soon", "commandScheduled", "order/9", `{"commandType":"placeOrder","payload":{"id":"9","name":"K"},"notBefore":"2026-12-24T17:00:00.000Z"}`)
+	log.AddOf("never", "commandScheduled", "order/9", `{"commandType":"placeOrder","payload":{"id":"9","name":"L"},"notBefore":"2026-12-24T17:00:00.000Z"}`)
+	log.AddOf("cancel", "scheduledCancelled", "order/9", `{"commandId":"never"}`)
+	log.AddOf("never", "commandRefused", "order/9", `{"commandType":"placeOrder","problem":"command-cancelled","detail":"the command was cancelled before its time"}`)
+	log.AddOf("soon", "orderPlaced", "order/9", `{"id":"9","name":"K"}`)
 	return log
 }
 
@@ -108,6 +114,10 @@ func TestOutcomes(t *testing.T) {
 		"7/commands/behind":                   `{"id":"behind","stream":"order/7","status":"accepted"}`,
 		"8/commands/claimed":                  refused("claimed", "8", "order-exists", "409", "the order exists already"),
 		"5/commands/dropped":                  refused("dropped", "5", "command-dropped", "409", "an operator has dropped the command"),
+		"9/commands/tomorrow":                 `{"id":"tomorrow","stream":"order/9","status":"scheduled","notBefore":"2026-12-24T18:00:00.000Z"}`,
+		"9/commands/soon":                     `{"id":"soon","stream":"order/9","status":"succeeded","version":1,"position":"AQEU"}`,
+		"9/commands/never":                    refused("never", "9", "command-cancelled", "409", "the command was cancelled before its time"),
+		"9/commands/cancel":                   `{"id":"cancel","stream":"order/9","status":"succeeded","position":"AQES"}`,
 		"stale/commands/held":                 `{"id":"held","stream":"order/stale","status":"parked","stale":true}`,
 	} {
 		got := c.Want("/orders/"+path, 200, want)
