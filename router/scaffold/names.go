@@ -56,7 +56,7 @@ func NamesOf(name, plural string) (Names, error) {
 var (
 	takenTypes      = []string{"Aggregate", "ID", "Text", "ParseID", "ErrExists", "ErrNotFound"}
 	takenPackages   = []string{"aggregate", "aggregatetest", "context", "errors", "http", "json", "mux", "os", "projection", "projectiontest", "query", "regexp", "service", "servicetest", "strings", "testing", "unicode", "utf8", "web", "main", "internal", "vendor", "testdata", "domain", "id", "text"}
-	takenComponents = []string{"CommandAccepted", "CommandID", "CommandStatus", "CommandSucceeded", "ExpectedVersion", "LineResult", "Position", "Problem", "Projection", "Stream", "Time", "Version"}
+	takenComponents = []string{"CancelScheduledCommand", "CommandAccepted", "CommandID", "CommandStatus", "CommandSucceeded", "ExpectedVersion", "LineResult", "NotBefore", "Position", "Problem", "Projection", "Stream", "Time", "Version"}
 	predeclared     = []string{"any", "append", "error", "false", "len", "new", "nil", "string", "true"}
 	takenModels     = []string{"commands", "history"}
 )

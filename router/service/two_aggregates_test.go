@@ -282,7 +282,7 @@ func TestCommandsOfNoAggregate(t *testing.T) {
 	for _, test := range []struct{ command, pointer, detail string }{
 		{
 			`{"type":"addPiece","payload":{"order":"1"}}`, "/type",
-			"must be one of createUser, renameUser, deactivateUser, reactivateUser, deleteUser, addItem, payOrder",
+			"must be one of createUser, renameUser, deactivateUser, reactivateUser, deleteUser, changeEmail, addItem, payOrder, cancelScheduled",
 		},
 		{`{"type":"addItem","payload":{"order":"A-1","item":"x"}}`, "/payload/order", "must be 1 to 8 characters, none of them a capital"},
 		{`{"type":"payOrder","payload":{"order":""}}`, "/payload/order", "must be 1 to 8 characters, none of them a capital"},
