@@ -329,10 +329,8 @@ func (p *processor) readWhole(r *read) error {
 			return err
 		}
 	}
-	if h.scheduled > 0 {
-		if s.schedule, err = p.readSchedule(name, h.scheduled); err != nil {
-			return err
-		}
+	if s.schedule, err = p.readSchedule(name, h.scheduled); err != nil {
+		return err
 	}
 	if err := p.readPrints(name, &s.outcomes); err != nil {
 		return err

@@ -220,6 +220,9 @@ func missing(of, others []scheduledEntry) iter.Seq[scheduledEntry] {
 
 // readSchedule reads the scheduled commands of a stream.
 func (p *processor) readSchedule(name string, count uint64) (s schedule, err error) {
+	if count == 0 {
+		return s, nil
+	}
 	prefix := keys.Numbered(nil, p.partition, keys.Scheduled, name, 0)
 	prefix = prefix[:len(prefix)-8]
 	err = p.disk.Scan(prefix, keys.Behind(prefix), func(_, value []byte) error {
