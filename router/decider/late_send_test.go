@@ -161,3 +161,24 @@ func TestDeferredOfAReaction(t *testing.T) {
 	}
 	wantAllDecided(t, log, 2, append([]eventlog.Envelope{first, second}, repeated...))
 }
+
+// A record that doesn't count moves no fence: a process that came too late has
+// appended the record, and the command is decided all the same.
+func TestIgnoredRecordMovesNoFence(t *testing.T) {
+	t.Parallel()
+	log, tp := newFakeLog(), new(topic)
+	s := serve(t, log)
+	s.take(tp.command("createUser", "u", "Ann", "new"))
+	c := ofReaction(tp.command("renameUser", "u", "Bea", ""), 7)
+	awaitRecords(t, log, "user/u", 1)
+	late := seal(&stream{}, &c, eventlog.CommandPosition{TopicID: "topic", Offset: c.Offset}, outcome{recordType: "userRenamed", body: []byte(`{"id":"u","name":"Zoe"}`)})
+	log.append(&late, func(error) {})
+	if err := s.states.CatchUp(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.take(c)
+	s.drain()
+	if got := log.accepted()["user/u"]; len(got) != 2 || string(got[1].Body) != `{"id":"u","name":"Bea"}` {
+		t.Errorf("%d records count: %+v", len(got), got)
+	}
+}
