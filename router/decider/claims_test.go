@@ -301,7 +301,7 @@ func TestUnclaimedValues(t *testing.T) {
 	disk := newMemDisk()
 	states := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
 	states.KeepOn(disk, 10_000, nil)
-	now := &boxes{service: serveWith(t, states, log), log: log, next: old.next}
+	now := &boxes{service: serveWith(t, states, log), next: old.next}
 	if err := now.states.CheckClaims(t.Context()); !errors.Is(err, ErrUnclaimed) || !strings.Contains(err.Error(), "2 streams") {
 		t.Errorf("got %v", err)
 	}

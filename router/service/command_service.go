@@ -194,9 +194,17 @@ func (s *commandService) handle(ctx context.Context) error {
 		}
 	}()
 
+	unclaimed := make(chan error, 1)
+	go func() {
+		if err := states.CheckClaims(besides); errors.Is(err, decider.ErrUnclaimed) {
+			unclaimed <- err
+		}
+	}()
+
 	stopReactions := s.react(topics, &runner.Runner{States: states, Log: k.reader, Send: guard.Post})
 	select {
 	case <-ctx.Done():
+	case err = <-unclaimed:
 	case err = <-statesDone:
 		statesDone <- nil
 	case <-store.Failed():

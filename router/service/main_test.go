@@ -35,6 +35,9 @@ func testDomain(getenv func(string) string) Domain {
 	if getenv(brokenRule) != "" {
 		of.Commands = append(of.Commands, func() aggregate.Command[users.User] { return new(breakUser) })
 	}
+	if getenv(withClaims) == "" {
+		of.Claims = nil // and the log has the commands of clients alone
+	}
 	if getenv(newerEvent) != "" {
 		of.Events = append(of.Events, func() aggregate.Event[users.User] { return new(userTagged) })
 	}
