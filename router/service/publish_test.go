@@ -9,6 +9,8 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -34,13 +36,13 @@ func (s *stack) publicEvents(topic string) (events map[string][]string, repeats 
 	return events, repeats
 }
 
-// wantPublic waits until public topics have the events of the log.
+// wantPublic waits until public topics have the events of users in the log.
 func (s *stack) wantPublic(topics ...string) {
 	s.t.Helper()
 	want := map[string][]string{}
 	for stream, records := range s.history() {
 		for _, r := range records {
-			if eventlog.IsEvent(r.Type) {
+			if name, _, _ := aggregate.SplitStream(stream); name == users.Aggregate.Name() && eventlog.IsEvent(r.Type) {
 				want[stream] = append(want[stream], fmt.Sprintf("%s %s %s", r.ID, r.Type, r.Body))
 			}
 		}
