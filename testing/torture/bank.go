@@ -24,8 +24,9 @@ import (
 // bankService is examples/bank.
 var bankService = service{folder: "examples/bank", models: []string{"balances", "statements", "transfers", "history", "commands"}}
 
-// endIn is how long all transfers and timers may take to end, once all is mended.
-const endIn = 90 * time.Second
+// endIn is how long the bank may make no progress while transfers and timers are
+// under way, once all is mended.
+const endIn = 30 * time.Second
 
 // tormentBank is torment and judge, of the bank.
 func tormentBank(ctx context.Context, c *cluster, n *nemesis, op *operator, o options) (int, error) {
@@ -100,11 +101,15 @@ func judgeBank(ctx context.Context, c *cluster, n *nemesis, op *operator, client
 	}
 	var report *bank.Report
 	for until := time.Now().Add(endIn); ; {
+		before := report
 		log, err := dumpBank(ctx, c.brokers())
 		if err != nil {
 			return 1, err
 		}
 		report = bank.Check(&all, log)
+		if before != nil && report.Accepted > before.Accepted {
+			until = time.Now().Add(endIn)
+		}
 		if !report.UnderWay() || time.Now().After(until) || !pause(ctx, 2*time.Second) {
 			break
 		}
