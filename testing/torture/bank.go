@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,11 @@ import (
 	"github.com/millrace/millrace/testing/torture/history"
 )
 
-// bankService is examples/bank.
-var bankService = service{folder: "examples/bank", models: []string{"balances", "statements", "transfers", "history", "commands"}}
+// bankService is examples/bank, with both aggregates in public topics.
+var bankService = service{
+	folder: "examples/bank", models: []string{"balances", "statements", "transfers", "history", "commands"},
+	set: map[string]string{"publish": "account,transfer"},
+}
 
 // endIn is how long the bank may make no progress while transfers and timers are
 // under way, once all is mended.
@@ -194,6 +198,19 @@ func dumpBank(ctx context.Context, brokers []string) (*bank.Log, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read topic events: %w", err)
+	}
+	log.Published = map[string][]bank.Published{}
+	for aggregate, topic := range map[string]string{"account": "accounts", "transfer": "transfers"} {
+		err := readTopic(ctx, brokers, k.Topic(topic), func(r *kgo.Record) error {
+			version, err := strconv.ParseUint(header(r, eventlog.HeaderVersion), 10, 64)
+			log.Published[aggregate] = append(log.Published[aggregate], bank.Published{
+				Key: string(r.Key), ID: header(r, eventlog.HeaderID), Type: header(r, eventlog.HeaderType), Version: version, Body: r.Value,
+			})
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read public topic %s: %w", topic, err)
+		}
 	}
 	return log, nil
 }
