@@ -248,6 +248,10 @@ func outcomeOf(recordType string) string {
 		return "queued"
 	case eventlog.TypeCommandClaiming:
 		return "claiming"
+	case eventlog.TypeCommandScheduled:
+		return "scheduled"
+	case eventlog.TypeScheduledCancelled:
+		return "cancelled"
 	case eventlog.TypeParkedRequeued:
 		return "requeued"
 	case eventlog.TypeParkedDropped:

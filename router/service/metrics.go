@@ -86,7 +86,7 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 	}
 	if dispatcher := m.stats.dispatcher.Load(); dispatcher != nil {
 		partitions, commands := dispatcher.UnderWay()
-		f.Processors = &telemetry.Processors{Partitions: partitions, Commands: commands}
+		f.Processors = &telemetry.Processors{Partitions: partitions, Commands: commands, Late: dispatcher.Late()}
 	}
 	if publisher := m.stats.publisher.Load(); publisher != nil {
 		for _, s := range publisher.Stats() {
@@ -119,7 +119,7 @@ func (m *Process) facts(ctx context.Context, models *modelStatus) telemetry.Fact
 // log. Without the ends there is no lag.
 func stateFacts(s decider.Stats, ends []int64) *telemetry.State {
 	facts := &telemetry.State{
-		Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Stopped: s.Stopped, Waiting: s.Waiting, Ignored: s.Ignored,
+		Streams: s.Streams, Outcomes: s.Outcomes, Parked: s.Parked, Deferred: s.Deferred, Scheduled: s.Scheduled, Stopped: s.Stopped, Waiting: s.Waiting, Ignored: s.Ignored,
 		Cached: s.Cached, CachedBytes: s.CachedBytes, Unwritten: s.Unwritten, Hits: s.Hits, Misses: s.Misses,
 	}
 	if ends != nil {

@@ -28,19 +28,24 @@ type Facts struct {
 type Gateway struct{ InFlight, MaxInFlight, Undecided, MaxUndecided int }
 
 // Processors has the number of partitions with a partition processor in this
-// process, and the number of commands there without a decision.
-type Processors struct{ Partitions, Commands int }
+// process, the number of commands there without a decision, and how late the oldest
+// due command is.
+type Processors struct {
+	Partitions, Commands int
+	Late                 time.Duration
+}
 
 // State has the numbers of the state store.
 type State struct {
-	Streams  int
-	Outcomes int    // remembered outcomes of last commands
-	Lag      *int64 // records of the log that are not folded
-	Parked   int    // streams with a parked command, which waits for an operator
-	Deferred int    // parked commands, and commands behind parked commands
-	Stopped  int    // streams with a record that this binary can't read
-	Waiting  int    // streams whose first deferred command waits for another binary
-	Ignored  int    // records that don't count
+	Streams   int
+	Outcomes  int    // remembered outcomes of last commands
+	Lag       *int64 // records of the log that are not folded
+	Parked    int    // streams with a parked command, which waits for an operator
+	Scheduled int    // commands that wait for their time
+	Deferred  int    // parked commands, and commands behind parked commands
+	Stopped   int    // streams with a record that this binary can't read
+	Waiting   int    // streams whose first deferred command waits for another binary
+	Ignored   int    // records that don't count
 
 	Cached      int   // streams in memory
 	CachedBytes int   // their memory, an estimate
@@ -118,11 +123,13 @@ var (
 	undecidedLimit      = gauge("gateway_undecided_commands_limit", "Limit of commands without an outcome: command_service.max_undecided.")
 	processorPartitions = gauge("processor_partitions", "Partitions whose commands this process decides.")
 	processorCommands   = gauge("processor_commands", "Commands that this process has received and not decided.")
+	processorLate       = gauge("processor_late_seconds", "How late the oldest due command is, of the partitions whose commands this process decides.")
 	stateStreams        = gauge("state_streams", "Streams in the state store, streams with refused commands only included.")
 	stateOutcomes       = gauge("state_outcomes", "Outcomes of last commands in the state store.")
 	stateLag            = gauge("state_lag_records", "Records of the log that the state store has not folded.")
 	stateParked         = gauge("state_parked_streams", "Streams whose commands wait for an operator.")
 	stateDeferred       = gauge("state_deferred_commands", "Commands that wait: parked commands, commands of unknown types, and the commands queued behind them.")
+	stateScheduled      = gauge("state_scheduled_commands", "Commands that wait for their time.")
 	stateStopped        = gauge("state_stopped_streams", "Streams with a record that this binary can't read.")
 	stateWaiting        = gauge("state_waiting_streams", "Streams whose commands wait for a binary that knows the first command's type, or the stream's events.")
 	stateIgnored        = gauge("state_ignored_records", "Records of the log that don't count, as this process has folded since its start: messages that are no records, and records that came too late.")
@@ -153,8 +160,8 @@ var (
 	modelParked         = gauge("read_model_parked_streams", "Streams whose events a read model could not apply.", "read_model")
 	modelRebuild        = gauge("read_model_rebuild_lag_records", "Records of the log that are not in the generation of a running rebuild.", "read_model")
 	allFacts            = []*prometheus.Desc{
-		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands,
-		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateStopped, stateWaiting,
+		ready, inFlight, inFlightLimit, undecided, undecidedLimit, processorPartitions, processorCommands, processorLate,
+		stateStreams, stateOutcomes, stateLag, stateParked, stateDeferred, stateScheduled, stateStopped, stateWaiting,
 		stateIgnored, stateCached, stateCachedBytes, stateUnwritten, stateHits, stateMisses,
 		diskFull, diskBytes, diskCache, diskBlockHits, diskBlockReads, diskWritten, diskCompacted, diskDebt, diskLevels, diskStalls, diskStalled,
 		publicLag, published, reactionLag, reactionParked, reactionOpen,
@@ -205,12 +212,14 @@ func (f Facts) list() (all []fact) {
 	if d := f.Processors; d != nil {
 		add(processorPartitions, float64(d.Partitions))
 		add(processorCommands, float64(d.Commands))
+		add(processorLate, d.Late.Seconds())
 	}
 	if s := f.State; s != nil {
 		add(stateStreams, float64(s.Streams))
 		add(stateOutcomes, float64(s.Outcomes))
 		add(stateParked, float64(s.Parked))
 		add(stateDeferred, float64(s.Deferred))
+		add(stateScheduled, float64(s.Scheduled))
 		add(stateStopped, float64(s.Stopped))
 		add(stateWaiting, float64(s.Waiting))
 		add(stateIgnored, float64(s.Ignored))

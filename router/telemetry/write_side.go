@@ -25,10 +25,10 @@ type WriteSide struct {
 const otherType = "other"
 
 // outcomes is the number of outcomes.
-const outcomes = 5
+const outcomes = 6
 
 // outcomeNames has the names of outcomes, by outcomeOf.
-var outcomeNames = [outcomes]string{"succeeded", "unchanged", "refused", "parked", "queued"}
+var outcomeNames = [outcomes]string{"succeeded", "unchanged", "refused", "parked", "queued", "scheduled"}
 
 func outcomeOf(recordType string) int {
 	switch recordType {
@@ -40,6 +40,8 @@ func outcomeOf(recordType string) int {
 		return 3
 	case eventlog.TypeCommandQueued, eventlog.TypeCommandClaiming:
 		return 4
+	case eventlog.TypeCommandScheduled:
+		return 5
 	default:
 		return 0
 	}
@@ -51,7 +53,7 @@ func newWriteSide(r prometheus.Registerer, types []string) *WriteSide {
 	}, []string{"type"})
 	decided := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_commands_decided_total",
-		Help: "Outcomes read back from the log in this process's partitions, by command type and outcome. A parked or queued command gets another outcome later.",
+		Help: "Outcomes read back from the log in this process's partitions, by command type and outcome. A parked, queued or scheduled command gets another outcome later.",
 	}, []string{"type", "outcome"})
 	w := &WriteSide{
 		accepted: map[string]prometheus.Counter{}, decided: map[string]*[outcomes]prometheus.Counter{},

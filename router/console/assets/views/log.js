@@ -9,7 +9,7 @@ import { count, number, time } from '../format.js';
 const kept = 200;
 
 // tones of the outcomes that are no events.
-const tones = { commandRefused: 'warn', commandParked: 'bad', commandQueued: 'warn', commandUnchanged: 'mute', parkedDropped: 'mute', parkedRequeued: 'mute' };
+const tones = { commandRefused: 'warn', commandParked: 'bad', commandQueued: 'warn', commandUnchanged: 'mute', parkedDropped: 'mute', parkedRequeued: 'mute', commandScheduled: 'mute', scheduledCancelled: 'mute' };
 
 export async function show(root, at, signal) {
   const live = h('span.live', { role: 'status' }, 'Connecting');

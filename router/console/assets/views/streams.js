@@ -169,7 +169,7 @@ function flat(value, path = '', out = new Map()) {
   return out;
 }
 
-const tones = { succeeded: 'ok', unchanged: 'mute', refused: 'warn', parked: 'bad', queued: 'warn', requeued: 'info', dropped: 'info' };
+const tones = { succeeded: 'ok', unchanged: 'mute', refused: 'warn', parked: 'bad', queued: 'warn', requeued: 'info', dropped: 'info', scheduled: 'info', cancelled: 'info' };
 
 function recordTable(s) {
   return table([
