@@ -22,9 +22,8 @@ func (c ParkCause) AggregateID() string { return c.ID }
 
 // Decide parks a cause that may be unanswered, unless the stream is parked.
 func (c ParkCause) Decide(s State) (aggregate.Event[State], error) {
-	o, open := s.Open[c.Stream]
 	switch {
-	case !open && c.Offset < s.Next, open && (o.Parked || c.Offset < o.From):
+	case s.Answered(c.Stream, c.Offset), s.Open[c.Stream].Parked:
 		return nil, nil
 	case !s.HasRoom(c.Stream):
 		return nil, ErrFull

@@ -61,6 +61,14 @@ func (s State) Waits(stream string, offset int64) bool {
 	return open && offset >= o.From
 }
 
+// Answered reports whether a cause is answered for sure.
+func (s State) Answered(stream string, offset int64) bool {
+	if o, open := s.Open[stream]; open {
+		return offset < o.From
+	}
+	return offset < s.Next
+}
+
 // with is the state with a stream open in another way.
 func (s State) with(stream string, o Open) State {
 	open := maps.Clone(s.Open)

@@ -116,7 +116,8 @@ func (r *run) moveTo(current func() bool, move func()) error {
 
 // answer asks the reaction about a record that counts, puts the commands into
 // the window, and moves the flow. If the reaction fails, answer parks the record,
-// and looks again: the flow passes over a parked record. While answer waits,
+// and looks again: the flow passes over a parked record, and over a record that
+// another process has answered by now. While answer waits,
 // everything may change.
 func (r *run) answer(ctx context.Context, c *eventlog.Record, current, passes func() bool, move func()) error {
 	envelopes, failure := r.ask(ctx, c)
@@ -128,7 +129,7 @@ func (r *run) answer(ctx context.Context, c *eventlog.Record, current, passes fu
 			return ctx.Err()
 		case !current():
 			return errMoved
-		case len(envelopes) == 0 && failure == nil, passes():
+		case len(envelopes) == 0 && failure == nil, passes(), failure != nil && r.known.Answered(c.Stream, c.Offset):
 			move()
 			return nil
 		case failure != nil:

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/reaction/checkpoint"
 )
@@ -159,6 +160,28 @@ func TestParked(t *testing.T) {
 			p.end()
 		})
 	}
+}
+
+// A process that is behind fails at a cause that another process has answered
+// and noted: the cause is no longer the process's to answer or to park.
+func TestFailsAtAnAnsweredCause(t *testing.T) {
+	quietly(t, func(w *world) {
+		behind := w.begin(true)
+		w.awaitQuiet()
+		w.fail("a/1", true)
+		w.state.Next, w.version = 3, w.version+1 // by another process
+		for range 3 {
+			w.add(cause{stream: "a/1", targets: []string{"b/1"}})
+		}
+		for one := range w.told {
+			one.states <- decider.StreamState{Version: w.version, State: w.state}
+		}
+		time.Sleep(time.Minute)
+		if w.sent > 20 {
+			t.Errorf("%d sends in a minute", w.sent)
+		}
+		behind.end()
+	})
 }
 
 // At the limit of open streams the reaction waits, and goes on once a stream is
