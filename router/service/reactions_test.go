@@ -128,6 +128,7 @@ func TestReaction(t *testing.T) {
 func TestParkedInReaction(t *testing.T) {
 	t.Parallel()
 	s := welcome(t)
+	s.setenv(withClaims, "yes") // the router's own reaction parks nothing
 	s.setenv(withReaction, "failing")
 	s.startTerminals()
 	for id := range 2 {
