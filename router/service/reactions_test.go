@@ -186,3 +186,26 @@ func TestReactionsOff(t *testing.T) {
 	s.commandService.start()
 	s.waitForItems("u2", "Bob")
 }
+
+// The command service is killed again and again, and the offsets of the
+// reactions' group are deleted meanwhile: each command of a reaction takes effect
+// once.
+func TestKilledReaction(t *testing.T) {
+	t.Parallel()
+	s := welcome(t)
+	s.startBroker()
+	s.commandService = s.service(nil, "--config", shipped(t, "command-service.yaml"))
+	s.commandService.start()
+	kills, each := size(3, 10), 20
+	for n := range kills {
+		for i := range each {
+			s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Ann"}}`, n*each+i+1))
+		}
+		s.commandService.kill()
+		s.deleteGroup("millrace.reactions")
+		s.commandService.start()
+	}
+	for i := range kills * each {
+		s.waitForItems(fmt.Sprint("u", i+1), "Ann")
+	}
+}
