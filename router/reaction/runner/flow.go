@@ -56,8 +56,9 @@ func (r *run) answerAll(ctx context.Context, records []eventlog.Record, moves in
 	current := func() bool { return r.moves == moves }
 	for i := range counting {
 		c := &counting[i]
+		turn := func() bool { return true }
 		passes := func() bool { return r.known.Waits(c.Stream, c.Offset) }
-		if err := r.answer(ctx, c, current, passes, func() { r.next = c.Offset + 1 }); err != nil {
+		if err := r.answer(ctx, c, current, turn, passes, func() { r.next = c.Offset + 1 }); err != nil {
 			return err
 		}
 	}
@@ -92,10 +93,8 @@ func (r *run) answerGoing(ctx context.Context, f *flow, records []eventlog.Recor
 	passes := func() bool { return false }
 	for i := range counting {
 		c := &counting[i]
-		if err := r.await(ctx, func() bool { return !current() || c.Offset < r.next }); err != nil {
-			return err
-		}
-		if err := r.answer(ctx, c, current, passes, func() { f.next = c.Offset + 1 }); err != nil {
+		turn := func() bool { return c.Offset < r.next }
+		if err := r.answer(ctx, c, current, turn, passes, func() { f.next = c.Offset + 1 }); err != nil {
 			return err
 		}
 	}
@@ -119,7 +118,7 @@ func (r *run) moveTo(current func() bool, move func()) error {
 // and looks again: the flow passes over a parked record, and over a record that
 // another process has answered by now. While answer waits,
 // everything may change.
-func (r *run) answer(ctx context.Context, c *eventlog.Record, current, passes func() bool, move func()) error {
+func (r *run) answer(ctx context.Context, c *eventlog.Record, current, turn, passes func() bool, move func()) error {
 	envelopes, failure := r.ask(ctx, c)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,9 +128,20 @@ func (r *run) answer(ctx context.Context, c *eventlog.Record, current, passes fu
 			return ctx.Err()
 		case !current():
 			return errMoved
+		case !turn(): // asked under the lock of put: the main flow may go back
+			if err := r.wait(ctx); err != nil {
+				return err
+			}
 		case len(envelopes) == 0 && failure == nil, passes(), failure != nil && r.known.Answered(c.Stream, c.Offset):
 			move()
 			return nil
+		case !r.known.Started:
+			r.mu.Unlock()
+			err := r.start(ctx)
+			r.mu.Lock()
+			if err != nil {
+				return err
+			}
 		case failure != nil:
 			r.mu.Unlock()
 			err := r.retry(ctx, "can't park a record in a reaction; trying again", try, r.park(ctx, c, failure))
@@ -166,6 +176,7 @@ func (r *run) put(c *eventlog.Record, envelopes []eventlog.Envelope) {
 		e.Hash, e.Time, e.Trace = e.ID, now, c.Trace
 		r.window.add(&job{envelope: e, subject: c.Stream, offset: c.Offset})
 	}
+	r.answered = max(r.answered, c.Offset)
 }
 
 // ask asks the reaction for the commands of a record.

@@ -85,7 +85,9 @@ func (r *run) sendNote(ctx context.Context, c aggregate.AnyCommand, version uint
 
 func (r *run) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
 
-// start waits until the reaction has a place in the partition.
+// start waits until the reaction has a place in the partition. The place of a
+// reaction that starts at the log's beginning is noted before its first command,
+// and not before: without a record of the start, the place is the beginning.
 func (r *run) start(ctx context.Context) error {
 	for try := 1; ; try++ {
 		r.mu.Lock()
@@ -180,13 +182,17 @@ func (r *run) progress() checkpoint.NoteProgress {
 	return n
 }
 
-// worth is a note of progress, nil if the note would change nothing. With
+// sparse is the number of records without commands after which a note of progress
+// is worth its record.
+const sparse = 10_000
+
+// worth is a note of progress, nil if the note is not worth a record. With
 // closing, only a note that closes a stream is worth it.
 func (r *run) worth(closing bool) aggregate.AnyCommand {
-	if !r.known.Started {
+	n := r.progress()
+	if idle := r.answered < r.known.Next; !r.known.Started || !closing && idle && n.Next < r.known.Next+sparse {
 		return nil
 	}
-	n := r.progress()
 	then := checkpoint.ReactionProgressed(n).Apply(r.known)
 	closes := len(then.Open) < len(r.known.Open)
 	if e, _ := n.Decide(r.known); e == nil || closing && !closes {

@@ -32,6 +32,7 @@ type run struct {
 	version  uint64
 	broken   error // why this binary can't run the reaction
 	next     int64 // the next cause of the main flow
+	answered int64 // the last cause with commands
 	moves    int   // how often next went back
 	stopMain context.CancelFunc
 	going    map[string]*flow // the open streams that go on
@@ -49,7 +50,7 @@ func newRun(of *Runner, reaction Reaction, partition int32) *run {
 		Runner: of, reaction: reaction, partition: partition,
 		id: checkpoint.ID(reaction.Name, partition), stream: checkpoint.Stream(reaction.Name, partition),
 		wake: make(chan struct{}, 1), changed: make(chan struct{}), opened: make(chan struct{}, 1),
-		stopMain: func() {}, going: map[string]*flow{}, window: newWindow(),
+		answered: -1, stopMain: func() {}, going: map[string]*flow{}, window: newWindow(),
 	}
 }
 

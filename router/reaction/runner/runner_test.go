@@ -72,7 +72,7 @@ func TestChaos(t *testing.T) {
 			}
 			w.awaitQuiet()
 			w.check(0, nil)
-			if len(w.state.Open) > 0 || w.state.Next != int64(len(w.causes)) {
+			if len(w.state.Open) > 0 {
 				t.Errorf("at the end: %+v of %d", w.state, len(w.causes))
 			}
 			last.end()
@@ -195,7 +195,7 @@ func TestTooManyOpen(t *testing.T) {
 		}
 		w.add(cause{stream: "a/1", targets: []string{"b/1"}})
 		w.awaitQuiet()
-		if len(w.state.Open) != 64 || w.state.Next != 64 || len(w.targets) != 0 {
+		if len(w.state.Open) != 64 || len(w.targets) != 0 {
 			t.Errorf("%d are open, the place is %d, and there are %d targets", len(w.state.Open), w.state.Next, len(w.targets))
 		}
 		w.mu.Lock()
@@ -311,14 +311,16 @@ func TestSlowTarget(t *testing.T) {
 // A place in another topic events is of another log.
 func TestOtherTopic(t *testing.T) {
 	quietly(t, func(w *world) {
+		w.addSome(20)
 		first := w.begin(true)
 		w.awaitQuiet()
+		asked := w.asked
 		first.end()
 		w.state.TopicID = "another"
 		w.addSome(10)
 		p := w.begin(true)
 		w.awaitQuiet()
-		if w.asked > 0 {
+		if w.asked > asked {
 			t.Error("the reaction goes on in another topic")
 		}
 		p.end()

@@ -30,7 +30,7 @@ func (r *Runner) Stats() []Stats {
 func (r *run) count(s *Stats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.known.Started {
+	if !r.known.Started && !r.reaction.FromBeginning {
 		return
 	}
 	s.Lag += max(0, r.States.FoldedTo(r.partition)-r.progress().Next)
