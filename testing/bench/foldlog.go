@@ -37,6 +37,8 @@ type foldLog struct {
 	ends  [partitions]int64
 	n     int
 	first int // the first user of fill
+
+	notBefore time.Time // not zero: commands that wait for this time, in place of events
 }
 
 func newFoldLog(ctx context.Context, dir string) (*foldLog, error) {
@@ -75,6 +77,9 @@ func (l *foldLog) next(of int) *eventlog.Record {
 		Time: time.Now(), CommandID: uuid.Must(uuid.NewV7()).String(),
 		CommandPosition: eventlog.CommandPosition{TopicID: "q2Hn6X9yTkOYw1mVbZ0aLg", Offset: int64(l.n)},
 		Body:            fmt.Appendf(nil, `{"id":%s,"name":"Name %d"}`, id, l.n),
+	}
+	if !l.notBefore.IsZero() {
+		l.schedule(r, id)
 	}
 	hash := sha256.Sum256(r.Body)
 	r.CommandHash = hex.EncodeToString(hash[:])

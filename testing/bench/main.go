@@ -56,6 +56,7 @@ var measures = []measure{
 	{"reactions", 3, reactions},
 	{"state-against", 3, stateAgainst},
 	{"claims", 3, claims},
+	{"timers", 1, timers},
 }
 
 func main() {
