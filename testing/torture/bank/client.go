@@ -51,7 +51,7 @@ func (c *Client) Run(ctx context.Context) {
 		switch roll := c.RNG.IntN(100); {
 		case roll < 10:
 			id := c.id("a")
-			if c.command("openAccount", "account/"+id, time.Time{}, fmt.Sprintf(`{"id":%q,"number":%q}`, id, p.number(c.RNG))) {
+			if c.command("openAccount", "account/"+id, time.Time{}, fmt.Sprintf(`{"id":%q,"number":%q}`, id, p.number(c.RNG))) == history.Succeeded {
 				p.opened(id)
 			}
 		case roll < 30:
@@ -95,7 +95,7 @@ func (c *Client) transfer(amount int) {
 		accept = `,"needsAcceptance":true`
 	}
 	payload := fmt.Sprintf(`{"id":%q,"from":%q,"to":%q,"amount":%d%s,"withinSeconds":%d}`, id, from, to, amount, accept, 1+c.RNG.IntN(10))
-	if c.command("requestTransfer", "transfer/"+id, time.Time{}, payload) {
+	if r := c.command("requestTransfer", "transfer/"+id, time.Time{}, payload); r == history.Succeeded || r == history.Accepted {
 		c.Population.requested(id)
 	}
 }
@@ -121,9 +121,8 @@ func (c *Client) empty(account string) {
 	c.command("closeAccount", "account/"+account, time.Time{}, fmt.Sprintf(`{"id":%q}`, account))
 }
 
-// command sends a command until the outcome is known, or giveUp is over. The result
-// says whether Kafka has the command.
-func (c *Client) command(kind, stream string, at time.Time, payload string) bool {
+// command sends a command until the outcome is known, or giveUp is over.
+func (c *Client) command(kind, stream string, at time.Time, payload string) history.Result {
 	id := c.id("c")
 	wants := c.RNG.IntN(3) > 0 && at.IsZero()
 	for until := time.Now().Add(giveUp); time.Now().Before(until); {
@@ -153,11 +152,11 @@ func (c *Client) command(kind, stream string, at time.Time, payload string) bool
 		c.History.Commands = append(c.History.Commands, s)
 		c.Note(s.Operation)
 		if s.Result() != history.Unknown {
-			return s.Result() == history.Succeeded || s.Result() == history.Accepted
+			return s.Result()
 		}
 		time.Sleep(time.Duration(100+c.RNG.IntN(300)) * time.Millisecond)
 	}
-	return false
+	return history.Unknown
 }
 
 // read reads all money, after all that any client has seen, or of any age.

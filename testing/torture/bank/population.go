@@ -25,7 +25,7 @@ type Population struct {
 
 // NewPopulation returns a bank without accounts, for so many clients.
 func NewPopulation(clients int) *Population {
-	return &Population{numbers: 2 * clients, told: eventlog.Position{}}
+	return &Population{numbers: 4 * clients, told: eventlog.Position{}}
 }
 
 // number is a random number. There are not enough numbers for all accounts.
