@@ -26,7 +26,7 @@ func (p *process) counts() telemetry.Counts {
 	n := 10 * float64(time.Since(p.began)/time.Second)
 	h := telemetry.Histogram{Count: uint64(n), Bounds: []float64{.001, .002, .1}, Below: []uint64{0, uint64(n), uint64(n)}}
 	slow := telemetry.Histogram{Count: uint64(n), Bounds: h.Bounds, Below: []uint64{0, 0, uint64(n)}}
-	return telemetry.Counts{Accepted: n, Decided: [5]float64{n, 0, n / 2, 0, 0}, Outcome: h, Visible: map[string]telemetry.Histogram{"users": h, "stats": slow}}
+	return telemetry.Counts{Accepted: n, Decided: [len(telemetry.Counts{}.Decided)]float64{n, 0, n / 2}, Outcome: h, Visible: map[string]telemetry.Histogram{"users": h, "stats": slow}}
 }
 
 func (p *process) facts(context.Context) telemetry.Facts {
