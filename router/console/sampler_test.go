@@ -94,6 +94,7 @@ func TestSamplerForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sampling(t, new(process))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		c := s.columns(2 * kept)
 		if len(c.Time) != kept || len(c.Lag["users"]) != kept || c.Time[kept-1]-c.Time[0] != float64(kept-1) {
 			t.Errorf("%d samples of %v seconds", len(c.Time), c.Time[len(c.Time)-1]-c.Time[0])

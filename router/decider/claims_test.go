@@ -261,6 +261,7 @@ func TestClaimsOnDisk(t *testing.T) {
 	b.put(eventlog.Envelope{ID: origin.CommandID(), Type: answer.Type(), Stream: "box/x", Origin: origin, Body: EncodeBody(answer)})
 	b.wants("box/x", fmt.Sprintf("commandClaiming 1 asks %s, claimAnswered, commandClaiming 1 asks %s", first, second))
 	b.drain()
+	awaitFolded(t, b.service, b.log)
 	b.stop()
 
 	disk, ok := b.states.Disk.(*memDisk)

@@ -238,21 +238,24 @@ func TestHandOver(t *testing.T) {
 			p := w.begin(true)
 			w.addSome(20)
 			time.Sleep(90 * time.Second)
+			synctest.Wait()
 			noted := w.version
 			time.Sleep(10 * time.Minute)
+			synctest.Wait()
 			if w.version != noted || noted != 2 {
 				t.Errorf("the reaction's stream has version %d, and %d after 90 s", w.version, noted)
 			}
 			w.addSome(10)
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			sent := w.sent
 			if crash {
 				p.crash()
 			} else {
 				p.end()
 			}
-			p = w.begin(true)
 			asked := w.asked
+			p = w.begin(true)
 			w.awaitQuiet()
 			w.check(0, nil)
 			if again := w.asked - asked; crash != (again > 0) || again > 10 {
