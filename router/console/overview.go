@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/telemetry"
 	"github.com/millrace/millrace/router/web"
 )
@@ -25,7 +26,7 @@ func (o *Overview) Routes(api *API) {
 
 // figures are the figures of a process at one time.
 type figures struct {
-	Time        time.Time   `json:"time"`
+	Time        string      `json:"time"`
 	Ready       bool        `json:"ready"`
 	Checks      []check     `json:"checks"`
 	Commands    *commands   `json:"commands,omitempty"`
@@ -106,11 +107,11 @@ func (s *Sampler) fresh() bool {
 func (s *Sampler) figures() figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := figures{Time: s.asked.UTC().Truncate(time.Millisecond), Ready: !s.asked.IsZero(), Checks: []check{}, DeadLetters: s.letters}
+	f := figures{Time: eventlog.FormatTime(s.asked), Ready: !s.asked.IsZero(), Checks: []check{}, DeadLetters: s.letters}
 	var now, before timedCounts
 	if n := len(s.counts); n > 0 {
 		now, before = s.counts[n-1], s.counts[0]
-		f.Time = now.at.UTC().Truncate(time.Millisecond)
+		f.Time = eventlog.FormatTime(now.at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.facts.Ready)) {
 		f.Checks = append(f.Checks, check{name, s.facts.Ready[name], s.facts.Waiting[name]})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/config"
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/telemetry"
 	"github.com/millrace/millrace/router/web"
 )
@@ -80,9 +81,9 @@ func (s *Settings) settings(w http.ResponseWriter, _ *http.Request) error {
 	}
 	web.WriteJSON(w, http.StatusOK, struct {
 		Build    build     `json:"build"`
-		Started  time.Time `json:"started"`
+		Started  string    `json:"started"`
 		Settings []setting `json:"settings"`
-	}{build{s.Build.Version, s.Build.Revision, s.Build.GoVersion}, s.Started.UTC().Truncate(time.Millisecond), all})
+	}{build{s.Build.Version, s.Build.Revision, s.Build.GoVersion}, eventlog.FormatTime(s.Started), all})
 	return nil
 }
 
