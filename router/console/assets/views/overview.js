@@ -15,6 +15,7 @@ const outcomes = [
   { name: 'refused', colour: '--c2' },
   { name: 'parked', colour: '--c4' },
   { name: 'queued', colour: '--c3' },
+  { name: 'scheduled', colour: '--c1' },
 ];
 const colours = ['--c1', '--c2', '--c3', '--c5', '--c6', '--c4'];
 
