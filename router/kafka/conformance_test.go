@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -150,9 +151,17 @@ func (e *embeddedKafka) stop(t *testing.T) {
 	}
 }
 
-// start starts the broker again on the same address.
+// start starts the broker again on the same address, as soon as no connection of
+// another process has the port.
 func (e *embeddedKafka) start(t *testing.T) {
 	t.Helper()
+	eventually(t, "the broker's port is free", func() bool {
+		l, err := net.Listen("tcp", e.Brokers[0])
+		if err != nil {
+			return false
+		}
+		return l.Close() == nil
+	})
 	e.broker = startBroker(t, e.Brokers[0], e.dir)
 }
 
