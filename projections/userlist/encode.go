@@ -20,6 +20,7 @@ func userOf(row projection.Row) (u user) {
 	u.deleted = row.Boolean(columnDeleted)
 	u.CreatedAt = row.Text(columnCreatedAt)
 	u.UpdatedAt = row.Text(columnUpdatedAt)
+	u.Email = row.Text(columnEmail)
 	return u
 }
 
@@ -45,6 +46,10 @@ func (u *user) appendJSON(out []byte) []byte {
 	}
 	out = append(out, `,"name":`...)
 	out = appendText(out, u.Name)
+	if u.Email != "" {
+		out = append(out, `,"email":`...)
+		out = appendText(out, u.Email)
+	}
 	out = append(out, `,"version":`...)
 	out = strconv.AppendInt(out, u.Version, 10)
 	out = append(out, `,"active":`...)

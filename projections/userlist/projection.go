@@ -12,7 +12,8 @@ import (
 const table = "users"
 
 // Projection keeps a row for each user. The row of a deleted user stays, without
-// the name, so that the read API can tell deleted users from absent users.
+// the name and the address, so that the read API can tell deleted users from
+// absent users.
 var Projection = &projection.Projection{
 	Name: "users",
 	Of:   []string{"user"},
@@ -27,6 +28,7 @@ var Projection = &projection.Projection{
 			{Name: "deleted", Type: projection.Boolean},
 			{Name: "created_at", Type: projection.Text}, // RFC 3339
 			{Name: "updated_at", Type: projection.Text},
+			{Name: "email", Type: projection.Text}, // "" for none
 		},
 		// The columns that a list by name selects and sorts by.
 		Indexes: [][]string{{"name", "deleted", "active", "sort_key"}},
@@ -44,6 +46,7 @@ const (
 	columnDeleted   = 5
 	columnCreatedAt = 6
 	columnUpdatedAt = 7
+	columnEmail     = 8
 )
 
 func keys(e projection.Event) []projection.RowKey {
@@ -60,7 +63,7 @@ func apply(rows projection.Rows, e projection.Event) error {
 	var key, at any = users.ID(e.AggregateID).SortKey(), e.TimeText()
 	row := rows.Get(table, key)
 	if data, ok := e.Data.(*users.UserCreated); ok {
-		row = projection.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at}
+		row = projection.Row{key, e.AggregateID, string(data.Name), int64(0), true, false, at, at, ""}
 	}
 	if row == nil {
 		return fmt.Errorf("%s of a user who was never created", e.Type)
@@ -72,8 +75,10 @@ func apply(rows projection.Rows, e projection.Event) error {
 		row[columnActive] = false
 	case *users.UserReactivated:
 		row[columnActive] = true
+	case *users.UserEmailChanged:
+		row[columnEmail] = string(data.Email)
 	case *users.UserDeleted:
-		row[columnName], row[columnActive], row[columnDeleted] = "", false, true
+		row[columnName], row[columnEmail], row[columnActive], row[columnDeleted] = "", "", false, true
 	}
 	// Any other event changes the version only.
 	row[columnVersion], row[columnUpdatedAt] = int64(e.Version), at

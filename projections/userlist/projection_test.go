@@ -102,6 +102,12 @@ func TestProjection(t *testing.T) {
 	h.add("userDeleted", "01", `{"id":"01"}`)
 	h.add("userDeleted", "1", `{"id":1}`)
 	h.add("commandRefused", "404", `{"slug":"user-not-found"}`)
+	h.created("2", "Bob")
+	h.add("userEmailChanged", "2", `{"id":2,"email":"bob@example.org"}`)
+	h.add("userRenamed", "2", `{"id":2,"name":"Bobby"}`)
+	h.add("userEmailChanged", "2", `{"id":2,"email":""}`)
+	h.add("userEmailChanged", "2", `{"id":2,"email":"Bobby@example.org"}`)
+	h.add("userDeleted", "2", `{"id":2}`)
 
 	m := &memory{rows: map[string]projection.Row{}}
 	var got strings.Builder
@@ -196,7 +202,7 @@ func TestUnknownEventCountsOnly(t *testing.T) {
 		}
 	}
 	for _, row := range m.rows {
-		want := projection.Row{"00000000000000001", "1", "Alice", int64(2), true, false, "2026-01-02T12:00:00.045Z", "1970-01-01T00:00:00.000Z"}
+		want := projection.Row{"00000000000000001", "1", "Alice", int64(2), true, false, "2026-01-02T12:00:00.045Z", "1970-01-01T00:00:00.000Z", ""}
 		if diff := cmp.Diff(want, row); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

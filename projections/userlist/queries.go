@@ -14,6 +14,7 @@ import (
 type user struct {
 	ID        users.ID `json:"id"`
 	Name      string   `json:"name"`
+	Email     string   `json:"email,omitempty"`
 	Version   int64    `json:"version"`
 	Active    bool     `json:"active"`
 	CreatedAt string   `json:"createdAt"`
@@ -84,7 +85,7 @@ func (f filter) where() (where string, args []any) {
 	return "sort_key IN (SELECT sort_key FROM {users} WHERE " + where + ") ORDER BY sort_key", args
 }
 
-const selectUsers = "SELECT id, name, version, active, deleted, created_at, updated_at FROM {users} WHERE "
+const selectUsers = "SELECT id, name, version, active, deleted, created_at, updated_at, email FROM {users} WHERE "
 
 func queryUsers(ctx context.Context, view query.View, limit int, where string, args ...any) ([]user, error) {
 	rows, err := view.Query(ctx, selectUsers+where, args...)
@@ -95,7 +96,7 @@ func queryUsers(ctx context.Context, view query.View, limit int, where string, a
 	found := make([]user, 0, limit)
 	for rows.Next() {
 		var u user
-		if err := rows.Scan(&u.ID, &u.Name, &u.Version, &u.Active, &u.deleted, &u.CreatedAt, &u.UpdatedAt); err != nil {
+		if err := rows.Scan(&u.ID, &u.Name, &u.Version, &u.Active, &u.deleted, &u.CreatedAt, &u.UpdatedAt, &u.Email); err != nil {
 			return nil, fmt.Errorf("read a user: %w", err)
 		}
 		found = append(found, u)

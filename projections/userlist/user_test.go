@@ -120,3 +120,30 @@ func TestPositionGoesOn(t *testing.T) {
 		t.Errorf("status %d, Position %s, then %s", after.status, before.header.Get("Position"), after.header.Get("Position"))
 	}
 }
+
+// A user has an email address in the answers once the address was changed, and
+// none when it was taken away again. No answer tells the address of a deleted
+// user.
+func TestUserWithEmail(t *testing.T) { onEach(t, testUserWithEmail) }
+
+func testUserWithEmail(_ *testing.T, a *readAPI) {
+	h := newHistory(a.t)
+	h.created("1", "Alice")
+	h.add("userEmailChanged", "1", `{"id":1,"email":"O'Hara&Co@example.org"}`)
+	h.created("2", "Bob")
+	h.add("userEmailChanged", "2", `{"id":2,"email":"bob@example.org"}`)
+	h.add("userEmailChanged", "2", `{"id":2,"email":""}`)
+	h.created("3", "Carol")
+	h.add("userEmailChanged", "3", `{"id":3,"email":"carol@example.org"}`)
+	h.add("userDeleted", "3", `{"id":3}`)
+	a.fold(h.events)
+	const (
+		alice = `{"id":1,"name":"Alice","email":"O'Hara\u0026Co@example.org","version":2,"active":true,"createdAt":"2026-01-02T12:00:00.045Z","updatedAt":"2026-01-02T12:00:01.045Z"}`
+		bob   = `{"id":2,"name":"Bob","version":3,"active":true,"createdAt":"2026-01-02T12:00:02.045Z","updatedAt":"2026-01-02T12:00:04.045Z"}`
+	)
+	a.want("/users/1", 200, alice)
+	a.want("/users/2", 200, bob)
+	a.want("/users/3", 410, gone)
+	a.want("/users", 200, `[`+alice+`,`+bob+`]`)
+	a.want("/users?name=Al", 200, `[`+alice+`]`)
+}

@@ -99,7 +99,7 @@ func TestVerifyAndRepair(t *testing.T) {
 	for _, test := range []struct{ name, by, finds string }{
 		{"a value", `UPDATE users_users_1 SET name = 'Eve' WHERE id = '3'`, `name is "Eve", and the log makes it "Name 3"`},
 		{"a row is gone", `DELETE FROM users_users_1 WHERE id = '3'`, "is missing"},
-		{"a row too many", `INSERT INTO users_users_1 SELECT 'x' || sort_key, 'x', name, version, active, deleted, created_at, updated_at FROM users_users_1 WHERE id = '3'`, "is there, and the log doesn't make it"},
+		{"a row too many", `INSERT INTO users_users_1 SELECT 'x' || sort_key, 'x', name, version, active, deleted, created_at, updated_at, email FROM users_users_1 WHERE id = '3'`, "is there, and the log doesn't make it"},
 		{"a head's digest", `UPDATE heads SET digest = (SELECT digest FROM heads WHERE stream = 'user/4' AND projection = 'users') WHERE stream = 'user/3' AND projection = 'users'`, `stream "user/3": digest is`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

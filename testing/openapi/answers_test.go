@@ -30,6 +30,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	post(409, false, waiting, `{"type":"deactivateUser","payload":{"id":3}}`)
 	post(200, false, waiting, `{"type":"reactivateUser","payload":{"id":3}}`)
 	post(200, false, waiting, `{"type":"renameUser","payload":{"id":3,"name":"Carla"}}`)
+	post(200, false, waiting, `{"type":"changeEmail","payload":{"id":1,"email":"alice@example.org"}}`)
 	position := post(200, false, waiting, `{"type":"deleteUser","payload":{"id":3}}`).header.Get("Position")
 	post(410, false, waiting, `{"type":"renameUser","payload":{"id":3,"name":"Carla"}}`)
 	post(400, true, waiting, `{"type":"createUser","payload":{"id":-1,"name":""},"ID":1}`)
