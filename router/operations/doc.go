@@ -7,6 +7,7 @@
 //	models.go        the generations of read models: list, rebuild, swap, drop
 //	redo.go          streams parked in a read model; verify and repair
 //	stream.go        a stream's records in the log, each with the gate's word
+//	scheduled.go     a stream's commands that wait for their time
 //	way.go           a new command's way through the system, with times
 //
 // The package speaks no HTTP and prints nothing.

@@ -34,8 +34,8 @@ type Record struct {
 	// CommandPosition is the command's place in topic commands,
 	// "<topic id>/<offset>".
 	CommandPosition string `json:"commandPosition,omitempty"`
-	// Accepted is when a gateway accepted the command, and Appended when the
-	// processor sent the record.
+	// Accepted is when a gateway accepted the command, and notBefore at the end of
+	// a scheduled command. Appended is when the processor sent the record.
 	Accepted string `json:"accepted,omitempty"`
 	Appended string `json:"appended"`
 	// Body is the record's body, if the body is JSON; otherwise Text has the body.
@@ -70,6 +70,10 @@ type Stream struct {
 	More bool `json:"more"`
 	// States are the states at the versions of the page.
 	States []StateAt `json:"states,omitempty"`
+	// Waiting is the number of scheduled commands that wait for their time.
+	// Scheduled are the first of these commands, in order of time.
+	Waiting   int         `json:"waiting"`
+	Scheduled []Scheduled `json:"scheduled,omitempty"`
 }
 
 // StateAt is the state at a version, left out for the zero value.
@@ -95,7 +99,8 @@ type Page struct {
 
 // Scan reads the records of a stream from the log, folds the records that count,
 // and hands over the records of a page. progress gets the number of offsets so
-// far, and of all offsets. The memory doesn't grow with the log.
+// far, and of all offsets. The memory grows with the scheduled commands that
+// wait, not with the log.
 func Scan(ctx context.Context, log StreamLog, registry *aggregate.Registry, stream string, partitions int32, page Page,
 	each func(*Record) error, progress func(read, all int64) error,
 ) (*Stream, error) {
@@ -103,7 +108,7 @@ func Scan(ctx context.Context, log StreamLog, registry *aggregate.Registry, stre
 	if of == nil {
 		return nil, notFound(fmt.Sprintf("this service has no aggregate of stream %q", stream))
 	}
-	f := &streamFold{of: of, registry: registry, Stream: Stream{Stream: stream, Partition: eventlog.PartitionOf(stream, partitions)}}
+	f := &streamFold{of: of, registry: registry, waiting: waiting{}, Stream: Stream{Stream: stream, Partition: eventlog.PartitionOf(stream, partitions)}}
 	err := log.Stream(ctx, stream, func(records []kafka.Stamped, read, all int64) error {
 		for i := range records {
 			r := f.fold(&records[i])
@@ -131,6 +136,7 @@ func Scan(ctx context.Context, log StreamLog, registry *aggregate.Registry, stre
 	if err != nil {
 		return nil, err
 	}
+	f.Waiting, f.Scheduled = len(f.waiting), f.waiting.first(maxScheduled)
 	f.Seq, f.Version, f.Digest = f.head.Seq, f.head.Version, f.head.Digest.String()
 	f.State, err = of.EncodeState(f.state)
 	return &f.Stream, err
@@ -143,6 +149,7 @@ type streamFold struct {
 	registry *aggregate.Registry
 	head     eventlog.Head
 	state    any
+	waiting  waiting
 }
 
 // fold folds a record.
@@ -169,6 +176,7 @@ func (f *streamFold) fold(s *kafka.Stamped) *Record {
 		return r
 	}
 	f.head, r.Counts, r.Outcome = head, true, outcomeOf(s.Type)
+	f.waiting.fold(&s.Record)
 	if err := f.apply(&s.Record); err != nil {
 		r.Unreadable = err.Error()
 		if f.Unreadable == "" {

@@ -37,6 +37,8 @@ type Step struct {
 	Step string `json:"step"`
 	// ReadModel is the read model of a step visible.
 	ReadModel string `json:"readModel,omitempty"`
+	// Record is the type of the record of a step events, such as commandScheduled.
+	Record string `json:"record,omitempty"`
 	// Partition and Offset are the place in the topic.
 	Partition *int32 `json:"partition,omitempty"`
 	Offset    *int64 `json:"offset,omitempty"`
@@ -189,7 +191,7 @@ func (t *Track) sent(ctx context.Context, place outcomeAt) []Step {
 		events.Unknown = err.Error()
 		return []Step{events}
 	}
-	events.Time = eventlog.FormatTime(record.Appended)
+	events.Time, events.Record = eventlog.FormatTime(record.Appended), record.Type
 	commands := placed(Step{Step: "commands"}, place.partition, record.CommandPosition.Offset)
 	if sent, err := t.tracker.Commands.TimeOf(ctx, place.partition, record.CommandPosition.Offset); err != nil {
 		commands.Unknown = err.Error()

@@ -96,14 +96,14 @@ export function progress(done = 0, total = 0, label = 'Progress') {
 }
 
 // confirm asks before an action that can't be taken back: true for the action.
-export function confirm({ title, text, action = 'Yes', tone = 'bad' }) {
+export function confirm({ title, text, action = 'Yes', otherwise = 'Cancel', tone = 'bad' }) {
   return new Promise((resolve) => {
     const dialog = h('dialog', { 'aria-labelledby': 'confirm-title' },
       h('form', { method: 'dialog' },
         h('h2#confirm-title', title),
         (Array.isArray(text) ? text : [text]).map((t) => h('p', t)),
         h('div.actions',
-          h('button', { value: 'no' }, 'Cancel'),
+          h('button', { value: 'no' }, otherwise),
           h('button.primary', { value: 'yes', 'data-tone': tone }, action))));
     // form-action 'none' forbids forms that send; a form of a dialog only closes the dialog.
     dialog.addEventListener('close', () => { resolve(dialog.returnValue === 'yes'); dialog.remove(); });

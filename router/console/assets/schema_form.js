@@ -11,11 +11,16 @@ export function formOf(schema, example) {
   return {
     element: top.element,
     value: () => top.value() ?? {},
-    mark: (errors) => {
-      for (const f of fields.values()) f('');
-      for (const e of errors) fields.get(e.pointer)?.(e.detail);
-    },
+    mark: (errors) => mark(fields, errors),
   };
+}
+
+// mark shows each error at the field of its pointer, and says how many errors have a field.
+export function mark(fields, errors) {
+  for (const f of fields.values()) f('');
+  const known = errors.filter((e) => fields.has(e.pointer));
+  for (const e of known) fields.get(e.pointer)(e.detail);
+  return known.length;
 }
 
 // resolve follows references, and keeps a description beside the reference.
@@ -66,7 +71,7 @@ function numberOf(text) {
 }
 
 // labelled puts an input below its label, with a place for what is wrong.
-function labelled(at, schema, control, hint = schema.description) {
+export function labelled(at, schema, control, hint = schema.description) {
   const wrong = h('p.wrong', { role: 'alert' });
   const el = field(at.required || !at.label ? at.label || 'Value' : `${at.label} (optional)`, control, hint);
   el.append(wrong);

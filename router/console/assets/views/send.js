@@ -4,7 +4,8 @@ import { get, post } from '../api.js';
 import { badge, card, copy, empty, field, json, loading, notice, pageHead, problem, table } from '../components.js';
 import { h, replace } from '../dom.js';
 import { duration, number, time } from '../format.js';
-import { formOf } from '../schema_form.js';
+import { cancelButton, zone } from '../scheduled.js';
+import { formOf, labelled, mark } from '../schema_form.js';
 
 export async function show(root, at, signal) {
   const { commands } = await get('/api/commands', { signal });
@@ -16,14 +17,25 @@ export async function show(root, at, signal) {
   const payload = formOf(chosen.schema, chosen.example);
   const id = h('input', { name: 'id', maxlength: 128, pattern: '[A-Za-z0-9._~:\\-]+', spellcheck: 'false', autocomplete: 'off', placeholder: 'made by the console' });
   const expected = h('input', { name: 'expectedVersion', type: 'number', min: 0, placeholder: 'any' });
+  const notBefore = h('input', { name: 'notBefore', type: 'datetime-local', step: 1 });
   const wait = h('input', { name: 'wait', type: 'number', min: 0, max: 30, value: 5 });
   const line = h('pre.text.curl', { tabindex: 0, role: 'region', 'aria-label': 'The command line' });
+  const options = new Map(); // by pointer
+  const option = (pointer, label, control, hint) => labelled({ pointer, label, required: true, fields: options }, {}, control, hint);
+  const more = h('details.more', h('summary', 'Options'),
+    h('div.options',
+      option('/id', 'Command id', id, 'Safe to send again with the same id.'),
+      option('/expectedVersion', 'Expected version', expected, 'The version that the stream must have; 0: must not exist.'),
+      option('/notBefore', 'Not before', notBefore, `The earliest time of the decision, in the time zone ${zone}. Empty: now.`),
+      field('Wait for the outcome, seconds', wait, '0: the answer is 202 at once.')));
   const result = h('div.view', empty('The answer and the way of the command come here.'));
 
   const command = () => {
     const c = { type: chosen.type, payload: payload.value() };
     if (id.value) c.id = id.value;
     if (expected.value !== '') c.expectedVersion = Number(expected.value);
+    const at = new Date(notBefore.value); // a time without a zone is of the browser's zone
+    if (!Number.isNaN(at.getTime())) c.notBefore = at.toISOString();
     return c;
   };
   const update = () => { line.textContent = commandLine(at.process, command(), Number(wait.value)); };
@@ -32,13 +44,16 @@ export async function show(root, at, signal) {
     oninput: update, onchange: update, onclick: () => queueMicrotask(update),
     onsubmit: async (e) => {
       e.preventDefault();
+      const sent = command();
       payload.mark([]);
+      mark(options, []);
       button.disabled = true;
       replace(result, loading('Sending…'));
       try {
-        const answer = await post('/api/send', { command: command(), wait: Number(wait.value) || 0 }, { signal });
-        replace(result, shown(answer));
+        const answer = await post('/api/send', { command: sent, wait: Number(wait.value) || 0 }, { signal });
+        replace(result, scheduled(answer, sent), shown(answer));
         payload.mark(answer.body?.errors ?? []);
+        if (mark(options, answer.body?.errors ?? [])) more.open = true;
       } catch (err) {
         if (!signal.aborted) replace(result, problem(err));
       } finally {
@@ -48,11 +63,7 @@ export async function show(root, at, signal) {
   },
   field('Command', type),
   h('fieldset', h('legend', 'Payload'), payload.element),
-  h('details.more', h('summary', 'Options'),
-    h('div.options',
-      field('Command id', id, 'Safe to send again with the same id.'),
-      field('Expected version', expected, 'The version that the stream must have; 0: must not exist.'),
-      field('Wait for the outcome, seconds', wait, '0: the answer is 202 at once.'))),
+  more,
   h('div.actions', button, chosen.idMember && h('button', { type: 'button', onclick: () => { location.hash = `#/streams/${streamPath(chosen, payload.value())}`; } }, 'Show the stream')),
   h('div', h('h2', 'The same on the command line'), line, copy(() => line.textContent)));
   replace(root, pageHead('Send', 'A command goes to the command service, with your token.'), h('div.grid.send', form, result));
@@ -76,6 +87,16 @@ function commandLine(process, command, wait) {
   ].filter(Boolean).join(' \\\n  ');
 }
 
+// scheduled says until when a command waits, with a button that cancels the command.
+function scheduled(answer, { type, notBefore }) {
+  if (!answer.way.some((s) => s.record === 'commandScheduled')) return null;
+  const line = h('div.row', badge('scheduled', 'info'), h('span', `Waits until ${time(notBefore)} (${zone}).`),
+    cancelButton({ stream: answer.stream, commandId: answer.id, type, notBefore }, (cancelled) => {
+      replace(line, badge(cancelled ? 'cancelled' : 'ended', 'warn'), h('span', cancelled ? 'The command is cancelled, and ends as refused.' : 'The command was not scheduled any more.'));
+    }));
+  return card('Scheduled', line);
+}
+
 const words = { 200: 'Succeeded', 202: 'Accepted', 400: 'Invalid', 500: 'Parked or failed' };
 
 function shown(a) {
@@ -96,7 +117,7 @@ function shown(a) {
 const names = {
   accepted: () => 'Accepted by the gateway',
   commands: (s) => `In topic commands, ${s.partition}/${s.offset}`,
-  events: (s) => (s.partition === undefined ? 'In topic events' : `Decided, in topic events, ${s.partition}/${s.offset}`),
+  events: (s) => (s.partition === undefined ? 'In topic events' : `${s.record === 'commandScheduled' ? 'Scheduled' : 'Decided'}, in topic events, ${s.partition}/${s.offset}`),
   folded: () => 'Folded by the state store',
   visible: (s) => ['Visible in read model ', h('strong', s.readModel)],
 };

@@ -5,6 +5,7 @@ import { badge, card, copy, empty, field, json, notice, pageHead, pager, problem
 import { h, replace } from '../dom.js';
 import { count, number, time } from '../format.js';
 import { scan } from '../scan.js';
+import { cancelButton, zone } from '../scheduled.js';
 
 const pageSize = 50;
 
@@ -84,6 +85,7 @@ async function stream(box, aggregate, id, query, signal) {
       stat('Chain', s.unreadable ? 'Stopped' : 'Whole', `${count(s.seq, 'link')} checked`, s.unreadable ? 'bad' : 'ok')),
     s.unreadable && notice('bad', h('strong', 'This binary can’t apply a record'), h('p', s.unreadable)),
     states(s, path, query, signal),
+    s.waiting > 0 && scheduled(s, () => stream(box, aggregate, id, query, signal)),
     card('Records',
       recordTable(s),
       (after > 0 || s.more) && pager({
@@ -169,15 +171,27 @@ function flat(value, path = '', out = new Map()) {
   return out;
 }
 
+// scheduled lists the commands that wait for their time.
+function scheduled(s, again) {
+  return card('Scheduled commands',
+    h('p.mute', `${count(s.waiting, 'command waits for its time', 'commands wait for their times')}${s.waiting > s.scheduled.length ? `, and these are the first ${number(s.scheduled.length)}` : ''}. Times are in the time zone ${zone}.`),
+    table([
+      { title: 'Not before', class: 'tight', cell: (c) => time(c.notBefore) },
+      { title: 'Command', cell: (c) => c.type },
+      { title: 'Command id', class: 'mono', cell: (c) => c.commandId },
+      { title: 'Action', class: 'tight', cell: (c) => cancelButton({ stream: s.stream, ...c }, again) },
+    ], s.scheduled, { label: 'Scheduled commands', stack: true }));
+}
+
 const tones = { succeeded: 'ok', unchanged: 'mute', refused: 'warn', parked: 'bad', queued: 'warn', requeued: 'info', dropped: 'info', scheduled: 'info', cancelled: 'info' };
 
 function recordTable(s) {
   return table([
     { title: 'Seq', class: 'num tight', cell: (r) => (r.counts ? number(r.seq) : h('s.mute', number(r.seq))) },
     { title: 'Version', class: 'num tight', cell: (r) => (r.counts ? number(r.version) : '') },
-    { title: 'Record', cell: (r) => [opener(r, s), !r.counts && h('span.why', r.ignored)] },
+    { title: 'Record', cell: (r) => [opener(r, s), r.counts && r.outcome === 'scheduled' && h('span.note', `${r.body.commandType}, not before ${time(r.body.notBefore)}`), !r.counts && h('span.why', r.ignored)] },
     { title: 'Outcome', class: 'tight', cell: (r) => (r.counts ? badge(r.outcome, tones[r.outcome]) : badge('ignored', 'bad')) },
-    { title: 'Accepted', class: 'tight extra', cell: (r) => time(r.accepted || r.appended, true) },
+    { title: 'Time', class: 'tight extra', cell: (r) => time(r.accepted || r.appended, true) },
     { title: 'Offset', class: 'num tight extra', cell: (r) => number(r.offset) },
   ], s.records, { label: 'Records' });
 }
@@ -205,7 +219,7 @@ function details(r, s) {
       pair('Place', h('span.mono', `partition ${r.partition}, offset ${r.offset}`)),
       r.commandId && pair('Command', h('span.mono', r.commandId), ' ', copy(r.commandId)),
       r.commandPosition && pair('In topic commands', h('span.mono', r.commandPosition)),
-      r.accepted && pair('Accepted', h('span.mono', r.accepted)),
+      r.accepted && pair(/^(commandScheduled|scheduledCancelled)$/.test(r.type) ? 'Accepted' : 'Accepted, or due', h('span.mono', r.accepted)),
       pair('Appended', h('span.mono', r.appended)),
       pair('Digest', h('span.mono', r.digest)),
       pair('Digest before', h('span.mono', r.prev), ' ', link(r, s)),
