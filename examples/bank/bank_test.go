@@ -31,6 +31,10 @@ func TestAccounts(t *testing.T) {
 	send(`{"type":"deposit","payload":{"id":"bob","amount":1000}}`, 404, "account-not-found")
 	send(`{"type":"openAccount","payload":{"id":"Bob","number":"1"}}`, 400, `"pointer":"/payload/number"`)
 	send(`{"type":"requestTransfer","payload":{"id":"rent","from":"alice","to":"Bob","amount":0.5}}`, 400, `"pointer":"/payload/to"`)
+	for _, internal := range []string{"withdrawForTransfer", "depositForTransfer", "payBack"} {
+		send(`{"type":"`+internal+`","payload":{"id":"alice","amount":1,"transfer":"rent"}}`, 400, `"pointer":"/type"`)
+	}
+	send(`{"type":"withdraw","payload":{"id":"alice","amount":1,"transfer":"rent"}}`, 400, `"pointer":"/payload/transfer"`)
 	last := send(`{"type":"withdraw","id":"w-1","payload":{"id":"alice","amount":400}}`, 200, `"version":3`)
 	s.ReadAfter(last, "/accounts/alice").Want(200, `"number":"DE0212030000","balance":600`)
 	s.ReadAfter(last, "/accounts?number=de02+1203+0000").Want(200, `"id":"alice"`)

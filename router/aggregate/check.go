@@ -37,7 +37,7 @@ func (t *Type) checkNames() error {
 }
 
 // addCommand takes in a command type.
-func (t *Type) addCommand(create func() AnyCommand) error {
+func (t *Type) addCommand(create func() AnyCommand, internal bool) error {
 	c := create()
 	name, _, err := checkMessage("command", c)
 	if err != nil {
@@ -47,6 +47,7 @@ func (t *Type) addCommand(create func() AnyCommand) error {
 		return fmt.Errorf("command %q is there twice", name)
 	}
 	t.commands = append(t.commands, create)
+	t.internal[name] = internal
 	t.commandIDs[name] = idMember(create)
 	return nil
 }

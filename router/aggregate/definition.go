@@ -48,6 +48,10 @@ type Definition[S any] struct {
 	ParseID func(text string) (id string, err error)
 	// Commands makes an empty command of each type: a pointer to a new struct.
 	Commands []func() Command[S]
+	// Internal makes an empty command of each type that reactions alone send: the
+	// steps of a process. A client that sends such a command is refused, and the
+	// documents for clients don't have the command.
+	Internal []func() Command[S]
 	// Events makes an empty event of each type: a pointer to a new struct.
 	Events []func() Event[S]
 	// Version goes up when Apply, S or an upcast makes another state of the

@@ -37,7 +37,7 @@ var (
 		"reactionStarted", "scheduledCancelled", "valueReleased", "valueTaken",
 	}
 	reservedSlugs = []string{
-		"certificate-required", "claim-too-long", "command-cancelled", "command-dropped", "command-id-reused", "command-not-found", "command-parked",
+		"certificate-required", "claim-too-long", "command-cancelled", "command-dropped", "command-id-reused", "command-internal", "command-not-found", "command-parked",
 		"cross-site", "insufficient-scope", "internal", "invalid-request", "method-not-allowed", "not-found", "not-parked",
 		"not-scheduled", "overloaded", "too-large", "too-many-jobs", "too-many-open", "too-many-requests", "unauthorized", "unavailable", "unknown-host",
 		"unsupported-media-type", "value-taken", "version-mismatch",
@@ -163,6 +163,12 @@ func (r *Registry) NewCommand(commandType string) (AnyCommand, *Type) {
 // OfCommand is the aggregate with a type of commands, nil if there is none.
 func (r *Registry) OfCommand(commandType string) *Type { return r.commands[commandType].of }
 
+// IsInternal reports whether reactions alone send commands of a type.
+func (r *Registry) IsInternal(commandType string) bool {
+	t := r.OfCommand(commandType)
+	return t != nil && t.IsInternal(commandType)
+}
+
 // CommandTypes are the types of all commands, in the order of the definitions.
 func (r *Registry) CommandTypes() []string {
 	var types []string
@@ -224,13 +230,17 @@ const SlugVersionMismatch = "version-mismatch"
 // of more than [MaxClaimValue] bytes.
 const SlugClaimTooLong = "claim-too-long"
 
+// SlugCommandInternal is the router's refusal of an internal command that no
+// reaction has sent.
+const SlugCommandInternal = "command-internal"
+
 // KindOf is the kind of a refusal by its slug. An unknown slug of a newer
 // binary is a [Conflict].
 func (r *Registry) KindOf(slug string) Kind {
 	if slug == SlugVersionMismatch {
 		return PreconditionFailed
 	}
-	if slug == SlugClaimTooLong {
+	if slug == SlugClaimTooLong || slug == SlugCommandInternal {
 		return Invalid
 	}
 	for _, t := range r.types {

@@ -60,6 +60,7 @@ func TestRefusedDefinitions(t *testing.T) {
 		`aggregate "jar": event tagless: field ID has no json name`:                                                                           func(d *Definition[jar]) { d.Events[0] = func() Event[jar] { return new(tagless) } },
 		`aggregate "jar": event lossy: field Any: an interface is not read back as the type that was written`:                                 func(d *Definition[jar]) { d.Events[0] = func() Event[jar] { return new(lossy) } },
 		`aggregate "jar": command "putCoins" is there twice`:                                                                                  func(d *Definition[jar]) { d.Commands[1] = asking("putCoins") },
+		`aggregate "jar": command "sealJar" is there twice`:                                                                                   func(d *Definition[jar]) { d.Internal = []func() Command[jar]{asking("sealJar")} },
 		`aggregate "jar": event "coinsPut" is there twice`:                                                                                    func(d *Definition[jar]) { d.Events[1] = putting("coinsPut") },
 		`aggregate "jar": a refusal is nil`:                                                                                                   func(d *Definition[jar]) { d.Refusals[0] = nil },
 		`aggregate "jar": the slug of a refusal must be a lower-case letter, then lower-case letters, digits and hyphens, and is "jarSealed"`: func(d *Definition[jar]) { d.Refusals[0] = &Refusal{Slug: "jarSealed", Detail: "-"} },
@@ -114,6 +115,27 @@ func TestRefusedDefinitions(t *testing.T) {
 	jarType := Of(jars())
 	if _, err := NewRegistry(jarType, jarType); textOf(err) != `aggregate "jar": the name is registered twice` {
 		t.Error(err)
+	}
+}
+
+// Internal commands are commands, behind those of clients. An aggregate may have
+// internal commands only.
+func TestInternal(t *testing.T) {
+	t.Parallel()
+	d, only := jars(), pots()
+	d.Internal = []func() Command[jar]{asking("breakJar")}
+	only.Commands, only.Internal = nil, only.Commands
+	r := registryOf(t, Of(d), Of(only))
+	if got := strings.Join(r.CommandTypes(), " "); got != "putCoins sealJar breakJar fillPot" {
+		t.Errorf("commands %s", got)
+	}
+	for name, want := range map[string]bool{"putCoins": false, "breakJar": true, "fillPot": true, "emptyPot": false, "requeueParked": false} {
+		if got := r.IsInternal(name); got != want {
+			t.Errorf("%s is internal: %v", name, got)
+		}
+	}
+	if c, of := r.NewCommand("breakJar"); c == nil || of != r.Type("jar") {
+		t.Errorf("got %v of %v", c, of)
 	}
 }
 

@@ -29,6 +29,7 @@ type Type struct {
 	version      int
 	parseID      func(string) (string, error)
 	commands     []func() AnyCommand
+	internal     map[string]bool   // by command type
 	commandIDs   map[string]string // the json name of the field that is AggregateID, by command type
 	events       map[string]eventType
 	eventTypes   []string // in the order of the definition
@@ -50,7 +51,7 @@ type Type struct {
 func Of[S any](d Definition[S]) *Type {
 	t := &Type{
 		name: d.Name, plural: d.Plural, version: d.Version, parseID: d.ParseID,
-		commandIDs: map[string]string{}, events: map[string]eventType{}, refusals: d.Refusals,
+		internal: map[string]bool{}, commandIDs: map[string]string{}, events: map[string]eventType{}, refusals: d.Refusals,
 		decide: func(state any, c AnyCommand) (AnyEvent, error) {
 			command, ok := c.(Command[S])
 			if !ok {
@@ -75,16 +76,20 @@ func Of[S any](d Definition[S]) *Type {
 		t.claims = func(state any) []Claim { return d.Claims(stateOf[S](state, d.Name)) }
 	}
 	t.wrong = t.checkNames()
-	if len(d.Commands) == 0 {
+	if len(d.Commands)+len(d.Internal) == 0 {
 		t.wrong = errors.Join(t.wrong, errors.New("there are no commands"))
 	}
-	for i, create := range d.Commands {
-		if create == nil {
-			t.wrong = errors.Join(t.wrong, fmt.Errorf("Commands[%d] is nil", i)) //nolint:staticcheck // the name of the field
-			continue
+	add := func(list string, creates []func() Command[S], internal bool) {
+		for i, create := range creates {
+			if create == nil {
+				t.wrong = errors.Join(t.wrong, fmt.Errorf("%s[%d] is nil", list, i))
+				continue
+			}
+			t.wrong = errors.Join(t.wrong, t.addCommand(func() AnyCommand { return create() }, internal))
 		}
-		t.wrong = errors.Join(t.wrong, t.addCommand(func() AnyCommand { return create() }))
 	}
+	add("Commands", d.Commands, false)
+	add("Internal", d.Internal, true)
 	for i, create := range d.Events {
 		if create == nil {
 			t.wrong = errors.Join(t.wrong, fmt.Errorf("Events[%d] is nil", i)) //nolint:staticcheck // the name of the field
@@ -127,8 +132,12 @@ func (t *Type) ParseID(text string) (id string, err error) {
 	return id, err
 }
 
-// Commands makes an empty command of each type, in the order of the definition.
+// Commands makes an empty command of each type, in the order of the definition,
+// and the internal commands behind the others.
 func (t *Type) Commands() []func() AnyCommand { return t.commands }
+
+// IsInternal reports whether reactions alone send commands of a type.
+func (t *Type) IsInternal(commandType string) bool { return t.internal[commandType] }
 
 // IDMember is the json name of the member of a command that is the aggregate's
 // id, "" if no single member is.

@@ -67,6 +67,9 @@ func seal(s *stream, envelope *eventlog.Envelope, at eventlog.CommandPosition, o
 // decideNow asks the aggregate. A command that the aggregate can't decide is
 // parked. of is nil for a new command.
 func decideNow(registry *aggregate.Registry, s *stream, envelope *eventlog.Envelope, command aggregate.AnyCommand, of *deferredCommand) outcome {
+	if envelope.Origin == nil && registry.IsInternal(envelope.Type) {
+		return refused(envelope, errInternal)
+	}
 	if s.unreadable != nil {
 		return parked(envelope, s.unreadable.Error(), "")
 	}
@@ -211,6 +214,10 @@ func Refusals() []*aggregate.Refusal {
 	return []*aggregate.Refusal{
 		{Slug: aggregate.SlugVersionMismatch, Detail: "`expectedVersion` is not the stream's version", Kind: aggregate.PreconditionFailed},
 		errDropped, errCancelled, errNotScheduled,
-		errClaimTooLong,
+		errClaimTooLong, errInternal,
 	}
 }
+
+// errInternal refuses an internal command of a client. The gateway takes none: the
+// client writes to Kafka, or an earlier release took the command.
+var errInternal = &aggregate.Refusal{Slug: aggregate.SlugCommandInternal, Detail: "reactions alone send this command", Kind: aggregate.Invalid}

@@ -30,6 +30,9 @@ func asyncAPI(d Description) ([]byte, error) {
 			name += ending
 		}
 		messages[name] = object{"name": m.wire, "title": m.schema, "headers": ref(headers), "payload": ref(m.schema)}
+		if m.internal {
+			in(messages, name)["summary"] = "A reaction's command. A client's is refused."
+		}
 		in(doc, "channels", channel, "messages")[name] = object{"$ref": "#/components/messages/" + name}
 	}
 	for i := range families {

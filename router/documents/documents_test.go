@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/documents"
 	"github.com/millrace/millrace/testing/parcels"
@@ -90,5 +91,36 @@ func TestRefusalsAreAnswers(t *testing.T) {
 	}
 	if responses := at(t, text, "paths", "/commands", "post", "responses"); responses["404"] != nil || responses["409"] != nil {
 		t.Errorf("there are answers for refusals that nobody has: %v", slices.Sorted(maps.Keys(responses)))
+	}
+}
+
+// Internal commands are in topic commands, and nothing for clients.
+func TestInternalCommands(t *testing.T) {
+	t.Parallel()
+	internal := users.Definition
+	internal.Commands, internal.Internal = internal.Commands[:2], internal.Commands[2:]
+	d := both(t)
+	d.Registry = registryOf(t, aggregate.Of(internal), parcels.Aggregate)
+	var types []string
+	for _, c := range documents.Commands(d) {
+		types = append(types, c.Type)
+	}
+	if want := slices.DeleteFunc(d.Registry.CommandTypes(), d.Registry.IsInternal); !slices.Equal(types, want) || len(want) == len(d.Registry.CommandTypes()) {
+		t.Errorf("described are %v, want %v", types, want)
+	}
+	text := string(documents.OpenAPI(d))
+	messages := at(t, documents.AsyncAPI(d), "channels", "commands", "messages")
+	for _, create := range internal.Internal {
+		name := create().Type()
+		if strings.Contains(text, `"`+name+`"`) {
+			t.Errorf("%s is in the document for clients", name)
+		}
+		if messages[name] == nil {
+			t.Errorf("%s is not in topic commands", name)
+		}
+	}
+	message := at(t, documents.AsyncAPI(d), "components", "messages", "deleteUser")
+	if message["summary"] != "A reaction's command. A client's is refused." {
+		t.Errorf("the summary is %v", message["summary"])
 	}
 }

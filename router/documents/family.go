@@ -3,6 +3,7 @@ package documents
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/router/aggregate"
@@ -11,20 +12,22 @@ import (
 // family is an aggregate with its names in a document.
 type family struct {
 	*aggregate.Type
-	title            string // "Order" of "order"
+	title            string                        // "Order" of "order"
+	creates          []func() aggregate.AnyCommand // of the commands
 	commands, events []message
 	id               object // the schema of an id in a path
 }
 
 // message is a command or an event.
 type message struct {
-	wire   string // the type in JSON
-	schema string // the name of the body's schema
+	wire     string // the type in JSON
+	schema   string // the name of the body's schema
+	internal bool   // reactions alone send the command
 }
 
 // familiesOf adds the schemas of the commands and events of all aggregates.
-// Commands are described as clients may write commands, or else as the gateway
-// writes commands to the topic.
+// Commands are described as clients may write commands, without internal commands;
+// or else as topic commands has all commands.
 func familiesOf(registry *aggregate.Registry, schemas object, fromClients bool) ([]family, error) {
 	taken, titles := names{}, names{"Command": true} // CommandID is a parameter of the router's part
 	for name := range schemas {
@@ -32,7 +35,10 @@ func familiesOf(registry *aggregate.Registry, schemas object, fromClients bool) 
 	}
 	var families []family
 	for _, t := range registry.Types() {
-		f := family{Type: t, title: titles.claim("Type", titleOf(t.Name()))}
+		f := family{Type: t, title: titles.claim("Type", titleOf(t.Name())), creates: slices.Clone(t.Commands())}
+		if fromClients {
+			f.creates = slices.DeleteFunc(f.creates, func(create func() aggregate.AnyCommand) bool { return t.IsInternal(create().Type()) })
+		}
 		taken[f.title+historyEvent] = true
 		families = append(families, f)
 	}
@@ -40,13 +46,14 @@ func familiesOf(registry *aggregate.Registry, schemas object, fromClients bool) 
 	for i := range families {
 		f := &families[i]
 		d := &describer{title: f.title, schemas: schemas, names: taken, done: map[structType]string{}}
-		for _, create := range f.Commands() {
+		for _, create := range f.creates {
 			c := create()
 			d.fromClient, d.id = fromClients, f.IDMember(c.Type())
 			m, err := d.message(c.Type(), c, shared, requestEnding)
 			if err != nil {
 				return nil, fmt.Errorf("aggregate %q: command %s: %w", f.Name(), c.Type(), err)
 			}
+			m.internal = f.IsInternal(c.Type())
 			f.commands = append(f.commands, m)
 		}
 		for _, wire := range f.EventTypes() {
@@ -88,7 +95,7 @@ func sharedNames(registry *aggregate.Registry) map[string]bool {
 func (f *family) idSchema(schemas object) object {
 	var of reflect.Type
 	var id object
-	for i, create := range f.Commands() {
+	for i, create := range f.creates {
 		c := create()
 		t := reflect.TypeOf(c).Elem()
 		for j := range t.NumField() {

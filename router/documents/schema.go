@@ -46,7 +46,7 @@ func (d *describer) message(wire string, v any, shared map[string]bool, endings 
 	name := d.names.claim(d.title, base, endings...)
 	schema, err := d.object(t, false)
 	d.schemas[name] = schema
-	return message{wire, name}, err
+	return message{wire: wire, schema: name}, err
 }
 
 // object describes a struct. A member is required unless its field is a

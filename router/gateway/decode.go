@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,14 +107,15 @@ type requestType struct {
 
 func (t *requestType) UnmarshalJSON(data []byte) error {
 	text, err := jsontext.AppendUnquote(nil, data)
-	if err == nil {
+	if err == nil && !t.registry.IsInternal(string(text)) {
 		t.command, t.of = t.registry.NewCommand(string(text))
 	}
 	if string(text) == decider.TypeCancelScheduled {
 		t.command = new(cancelRequest)
 	}
 	if t.command == nil {
-		return fmt.Errorf("must be one of %s", strings.Join(append(t.registry.CommandTypes(), decider.TypeCancelScheduled), ", "))
+		ofClients := slices.DeleteFunc(t.registry.CommandTypes(), t.registry.IsInternal)
+		return fmt.Errorf("must be one of %s", strings.Join(append(ofClients, decider.TypeCancelScheduled), ", "))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/strict"
+	"github.com/millrace/millrace/router/web"
 )
 
 // now is the time of acceptance.
@@ -76,6 +77,23 @@ func TestHashTellsApart(t *testing.T) {
 			t.Errorf("%s and %s have the same hash", before, body)
 		}
 		seen[c.Hash] = body
+	}
+}
+
+// An internal command is nobody's for clients.
+func TestInternalCommandIsNoCommandOfClients(t *testing.T) {
+	d := users.Definition
+	d.Commands, d.Internal = d.Commands[:1], d.Commands[1:]
+	registry, err := aggregate.NewRegistry(aggregate.Of(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{d.Internal[0]().Type(), "nothing"} {
+		c, wrong := decodeRequest(registry, fmt.Appendf(nil, `{"type":%q,"payload":{"id":1,"name":"Alice"}}`, name), now)
+		want := []web.FieldError{{Pointer: "/type", Detail: "must be one of createUser, cancelScheduled"}}
+		if diff := cmp.Diff(want, wrong); c != nil || diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package accounts is the aggregate "account": a bank account with a unique
-// number and a balance, and the rules of the five commands about an account.
+// number and a balance, and the rules of the commands about an account.
 //
-// The commands deposit, withdraw and payBack with the member transfer are steps
-// of a transfer: reaction transferring sends these. An account doesn't remember
-// transfers, because each step takes effect once.
+// The internal commands are steps of a transfer: reaction transferring sends
+// these, and a client can't. An account doesn't remember transfers, because each
+// step takes effect once.
 package accounts
 
 import (
@@ -20,8 +20,12 @@ var Aggregate = aggregate.Of(aggregate.Definition[Account]{
 		func() aggregate.Command[Account] { return new(OpenAccount) },
 		func() aggregate.Command[Account] { return new(Deposit) },
 		func() aggregate.Command[Account] { return new(Withdraw) },
-		func() aggregate.Command[Account] { return new(PayBack) },
 		func() aggregate.Command[Account] { return new(CloseAccount) },
+	},
+	Internal: []func() aggregate.Command[Account]{
+		func() aggregate.Command[Account] { return new(WithdrawForTransfer) },
+		func() aggregate.Command[Account] { return new(DepositForTransfer) },
+		func() aggregate.Command[Account] { return new(PayBack) },
 	},
 	Events: []func() aggregate.Event[Account]{
 		func() aggregate.Event[Account] { return new(AccountOpened) },

@@ -39,7 +39,7 @@ func TestDeposit(t *testing.T) {
 	deposit := accounts.Deposit{ID: "alice", Amount: 1000}
 	given(t, opened).When(deposit).Then(ten).When(deposit).Then(ten).
 		ThenState(accounts.Account{Status: accounts.Open, Number: "DE021203", Balance: 2000})
-	given(t, opened).When(accounts.Deposit{ID: "alice", Amount: 1000, Transfer: "rent"}).
+	given(t, opened).When(accounts.DepositForTransfer{ID: "alice", Amount: 1000, Transfer: "rent"}).
 		Then(accounts.MoneyDeposited{ID: "alice", Amount: 1000, Transfer: "rent"})
 	given(t).When(deposit).ThenRefused(accounts.ErrNotFound)
 	given(t, opened, closed).When(deposit).ThenRefused(accounts.ErrClosed)
@@ -60,7 +60,7 @@ func TestWithdraw(t *testing.T) {
 	given(t, opened, ten).When(withdraw).Then(accounts.MoneyWithdrawn{ID: "alice", Amount: 1000}).
 		ThenState(accounts.Account{Status: accounts.Open, Number: "DE021203"}).
 		When(withdraw).ThenRefused(accounts.ErrNoMoney)
-	given(t, opened, ten).When(accounts.Withdraw{ID: "alice", Amount: 1000, Transfer: "rent"}).Then(empty)
+	given(t, opened, ten).When(accounts.WithdrawForTransfer{ID: "alice", Amount: 1000, Transfer: "rent"}).Then(empty)
 	given(t, opened, ten).When(accounts.Withdraw{ID: "alice", Amount: 1001}).ThenRefused(accounts.ErrNoMoney)
 	given(t).When(withdraw).ThenRefused(accounts.ErrNotFound)
 }

@@ -8,12 +8,10 @@ import (
 // maxBalance bounds deposits: clients in JavaScript read balances exactly.
 const maxBalance = 1_000_000_000_000_000
 
-// Deposit asks to put money into an account. With a transfer the money comes
-// from another account.
+// Deposit asks to put a customer's money into an account.
 type Deposit struct {
-	ID       values.ID     `json:"id"`
-	Amount   values.Amount `json:"amount"`
-	Transfer values.ID     `json:"transfer,omitempty"`
+	ID     values.ID     `json:"id"`
+	Amount values.Amount `json:"amount"`
 }
 
 // Type is "deposit".
@@ -24,18 +22,28 @@ func (c Deposit) AggregateID() string { return string(c.ID) }
 
 // Decide puts money into an open account.
 func (c Deposit) Decide(a Account) (aggregate.Event[Account], error) {
-	switch {
-	case a.Status == Absent:
-		return nil, ErrNotFound
-	case a.Status == Closed:
-		return nil, ErrClosed
-	case a.Balance+int64(c.Amount) > maxBalance:
-		return nil, ErrFull
+	if err := a.takes(c.Amount); err != nil {
+		return nil, err
 	}
-	return MoneyDeposited(c), nil
+	return MoneyDeposited{ID: c.ID, Amount: c.Amount}, nil
 }
 
-// MoneyDeposited says that money came into an account.
+// takes says why an account takes no such deposit, or nil.
+func (a Account) takes(amount values.Amount) error {
+	switch {
+	case a.Status == Absent:
+		return ErrNotFound
+	case a.Status == Closed:
+		return ErrClosed
+	case a.Balance+int64(amount) > maxBalance:
+		return ErrFull
+	default:
+		return nil
+	}
+}
+
+// MoneyDeposited says that money came into an account. With a transfer the money
+// comes from another account.
 type MoneyDeposited struct {
 	ID       values.ID     `json:"id"`
 	Amount   values.Amount `json:"amount"`

@@ -9,8 +9,8 @@
 //	expired    failed                                               refused
 //	failed                                                                        returned
 //
-// Clients send requestTransfer and acceptTransfer, and the reaction sends the
-// other commands.
+// Clients send requestTransfer and acceptTransfer. The other commands are internal:
+// the reaction alone sends these.
 package transfers
 
 import (
@@ -26,6 +26,8 @@ var Aggregate = aggregate.Of(aggregate.Definition[Transfer]{
 	Commands: []func() aggregate.Command[Transfer]{
 		func() aggregate.Command[Transfer] { return new(RequestTransfer) },
 		func() aggregate.Command[Transfer] { return new(AcceptTransfer) },
+	},
+	Internal: []func() aggregate.Command[Transfer]{
 		func() aggregate.Command[Transfer] { return new(FundTransfer) },
 		func() aggregate.Command[Transfer] { return new(ExpireTransfer) },
 		func() aggregate.Command[Transfer] { return new(FailTransfer) },

@@ -3,13 +3,13 @@
 // how the accounts answered.
 //
 //	when                                       then
-//	transferRequested                          withdraw; expireTransfer, later
+//	transferRequested                          withdrawForTransfer; expireTransfer, later
 //	moneyWithdrawn for a transfer              fundTransfer
-//	transferReleased                           deposit; cancel expireTransfer
+//	transferReleased                           depositForTransfer; cancel expireTransfer
 //	moneyDeposited for a transfer              finishTransfer
 //	transferFailed                             payBack
 //	moneyPaidBack                              finishTransfer
-//	withdraw or deposit ended without an event failTransfer
+//	a withdrawal or deposit was refused        failTransfer
 //	transferRefused                            cancel expireTransfer
 package transferring
 
@@ -39,12 +39,12 @@ func react(r reaction.Record) ([]reaction.Command, error) {
 	switch e := r.Event.(type) {
 	case *transfers.TransferRequested:
 		return []reaction.Command{
-			reaction.Send(accounts.Withdraw{ID: e.From, Amount: e.Amount, Transfer: e.ID}),
+			reaction.Send(accounts.WithdrawForTransfer{ID: e.From, Amount: e.Amount, Transfer: e.ID}),
 			reaction.Later(transfers.ExpireTransfer{ID: e.ID}, r.Time.Add(time.Duration(e.WithinSeconds)*time.Second)),
 		}, nil
 	case *transfers.TransferReleased:
 		return []reaction.Command{
-			reaction.Send(accounts.Deposit{ID: e.To, Amount: e.Amount, Transfer: e.ID}),
+			reaction.Send(accounts.DepositForTransfer{ID: e.To, Amount: e.Amount, Transfer: e.ID}),
 			reaction.Cancel(transfers.ExpireTransfer{ID: e.ID}),
 		}, nil
 	case *transfers.TransferFailed:
@@ -66,9 +66,9 @@ func react(r reaction.Record) ([]reaction.Command, error) {
 // dropped the command.
 func afterRefusal(ended *reaction.Ended) []reaction.Command {
 	switch c := ended.Command.(type) {
-	case *accounts.Withdraw:
+	case *accounts.WithdrawForTransfer:
 		return send(transfers.FailTransfer{ID: c.Transfer, Reason: ended.Refusal})
-	case *accounts.Deposit:
+	case *accounts.DepositForTransfer:
 		return send(transfers.FailTransfer{ID: c.Transfer, Reason: ended.Refusal})
 	default:
 		return nil

@@ -14,8 +14,8 @@ import (
 func TestReaction(t *testing.T) {
 	of := reactiontest.Of(t, Reaction, accounts.Aggregate, transfers.Aggregate)
 	expire := transfers.ExpireTransfer{ID: "rent"}
-	withdraw := accounts.Withdraw{ID: "alice", Amount: 500, Transfer: "rent"}
-	deposit := accounts.Deposit{ID: "bob", Amount: 500, Transfer: "rent"}
+	withdraw := accounts.WithdrawForTransfer{ID: "alice", Amount: 500, Transfer: "rent"}
+	deposit := accounts.DepositForTransfer{ID: "bob", Amount: 500, Transfer: "rent"}
 	payBack := accounts.PayBack{ID: "alice", Amount: 500, Transfer: "rent"}
 	finish := transfers.FinishTransfer{ID: "rent"}
 
