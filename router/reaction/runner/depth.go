@@ -38,6 +38,10 @@ func (r *run) tooDeep(ctx context.Context, last *eventlog.Record) error {
 		}
 		fmt.Fprintf(&chain, ", by reaction %s of ", at.Origin.Reaction)
 		cause := at.Origin.Cause
+		if cause.TopicID != r.TopicID {
+			chain.WriteString("a record of another log")
+			break
+		}
 		before, err := r.Log.At(ctx, cause.Partition, cause.Offset)
 		if err != nil {
 			fmt.Fprintf(&chain, "%s: %v", cause, err)

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -99,18 +98,15 @@ func (a *assigned) begin(session context.Context) {
 
 // answers runs the reaction until the flows end.
 func (a *assigned) answers() {
-	var err error
-	if !a.reaction.FromBeginning {
+	err := a.checkTopic(a.reading)
+	if err == nil && !a.reaction.FromBeginning {
 		err = a.start(a.reading)
 	}
 	a.mu.Lock()
-	switch {
-	case a.broken != nil:
-		err = a.broken
-	case err == nil && a.known.Started && a.known.TopicID != a.TopicID:
-		err = fmt.Errorf("the reaction's place is in a topic with the id %s, and topic events has the id %s", a.known.TopicID, a.TopicID)
-	}
 	broken := a.broken != nil
+	if broken {
+		err = a.broken
+	}
 	a.mu.Unlock()
 	if err != nil {
 		if broken || a.reading.Err() == nil {

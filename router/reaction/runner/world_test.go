@@ -28,19 +28,21 @@ type world struct {
 	t    *testing.T
 	luck *luck
 
-	mu       sync.Mutex
-	causes   []cause
-	grown    chan struct{}
-	version  uint64
-	state    checkpoint.State
-	outcomes map[string]decider.Outcome
-	decided  chan struct{}
-	told     map[*teller]bool
-	targets  map[string]*target
-	failing  map[string]bool // cause streams that the reaction fails at
-	faulty   bool            // sends may fail, and land late or never
-	asked    int
-	sent     int
+	mu      sync.Mutex
+	causes  []cause
+	grown   chan struct{}
+	version uint64
+	state   checkpoint.State
+	// elsewhere is the reaction's place in the other partition.
+	elsewhere checkpoint.State
+	outcomes  map[string]decider.Outcome
+	decided   chan struct{}
+	told      map[*teller]bool
+	targets   map[string]*target
+	failing   map[string]bool // cause streams that the reaction fails at
+	faulty    bool            // sends may fail, and land late or never
+	asked     int
+	sent      int
 }
 
 // cause is a record of topic events.
@@ -155,7 +157,8 @@ func (w *world) Follow(stream string, tell func(decider.StreamState)) (stop func
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if stream != "reaction/r/0" {
-		w.t.Errorf("follows %s", stream)
+		tell(decider.StreamState{State: w.elsewhere})
+		return func() {}
 	}
 	tell(decider.StreamState{Version: w.version, State: w.state})
 	one := &teller{make(chan decider.StreamState, 1000)}
@@ -302,7 +305,7 @@ func (w *world) begin(fromBeginning bool) *process {
 	ctx, kill := context.WithCancel(context.Background())
 	p := &process{world: w, kill: kill, claim: kafka.NewClaim(ctx, 0, func(int64) {}), runner: &Runner{
 		Reactions: []Reaction{{Name: "r", FromBeginning: fromBeginning, React: w.react}},
-		States:    w, Log: log{w}, TopicID: "t", Partitions: 1, Now: time.Now, Logger: slog.New(slog.DiscardHandler), most: 1 + w.luck.n(6),
+		States:    w, Log: log{w}, TopicID: "t", Partitions: 2, Now: time.Now, Logger: slog.New(slog.DiscardHandler), most: 1 + w.luck.n(6),
 	}}
 	p.runner.Send = func(e *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 		if !p.dead.Load() {
