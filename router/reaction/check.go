@@ -36,13 +36,23 @@ func Check(reactions []*Reaction, registry *aggregate.Registry) error {
 	return nil
 }
 
-func (r *Reaction) check(registry *aggregate.Registry) error {
+// CheckName returns an error if no reaction can have a name.
+func CheckName(name string) error {
 	switch {
-	case !nameForm.MatchString(r.Name):
+	case !nameForm.MatchString(name):
 		return errors.New("the name must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens")
-	case slices.Contains(reservedNames, r.Name):
+	case slices.Contains(reservedNames, name):
 		return errors.New("the name is the router's own")
-	case r.React == nil:
+	default:
+		return nil
+	}
+}
+
+func (r *Reaction) check(registry *aggregate.Registry) error {
+	if err := CheckName(r.Name); err != nil {
+		return err
+	}
+	if r.React == nil {
 		return errors.New("React is nil") //nolint:staticcheck // the name of the field
 	}
 	for _, name := range r.Of {

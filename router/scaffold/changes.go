@@ -13,8 +13,11 @@ import (
 
 // Written says what was written.
 type Written struct {
-	// Names are those of the message types, for a new command.
-	Command, Event string
+	// Command and Event are the message types of a new command or reaction, and
+	// Reaction is the reaction's name. Missing are the members of a reaction's
+	// command that the event doesn't have.
+	Command, Event, Reaction string
+	Missing                  []string
 	// Created and Changed are files, with slashes, from the folder of the service.
 	Created, Changed []string
 	// ByHand are lines for files whose place for the lines was not found.

@@ -162,7 +162,12 @@ func (d definition) id() idForm {
 	if name == nil {
 		return plainID
 	}
-	f, method := d.function(name.Name, "AggregateID")
+	return d.idOf(name.Name)
+}
+
+// idOf is the form of the id in a message.
+func (d definition) idOf(goType string) idForm {
+	f, method := d.function(goType, "AggregateID")
 	if method == nil || method.Body == nil || len(method.Body.List) != 1 || len(method.Recv.List[0].Names) != 1 {
 		return plainID
 	}
@@ -170,11 +175,12 @@ func (d definition) id() idForm {
 	if !ok || len(result.Results) != 1 {
 		return plainID
 	}
-	return f.idForm(method.Recv.List[0].Names[0].Name, result.Results[0], d.structType(name.Name))
+	_, form := d.structType(goType)
+	return f.idForm(method.Recv.List[0].Names[0].Name, result.Results[0], form)
 }
 
-// structType is a struct of the package.
-func (d definition) structType(name string) *ast.StructType {
+// structType is a struct of the package, with its file.
+func (d definition) structType(name string) (*file, *ast.StructType) {
 	for _, f := range d.files {
 		for _, declaration := range f.tree.Decls {
 			group, ok := declaration.(*ast.GenDecl)
@@ -184,12 +190,12 @@ func (d definition) structType(name string) *ast.StructType {
 			for _, spec := range group.Specs {
 				if named, ok := spec.(*ast.TypeSpec); ok && named.Name.Name == name {
 					form, _ := named.Type.(*ast.StructType)
-					return form
+					return f, form
 				}
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // madeBy is the name of the type in new(T) or &T{}.

@@ -1,12 +1,13 @@
 // Package scaffold writes the files of a service: a new service, a new aggregate
-// with a read model, and a new command with an event. The command line of every
-// service has the three as "new".
+// with a read model, a new command with an event, and a new reaction. The command
+// line of every service has the four as "new".
 //
-//   - service.go, aggregate.go, command.go: the three
+//   - service.go, aggregate.go, command.go, reaction.go: the four
 //   - names.go: an aggregate's names, in code, on the wire and in texts
 //   - grammar.go: plurals, articles, and events in the past tense
 //   - templates.go: the files as templates, in the folder templates
-//   - module.go, definition.go: the code of a team's service, as parsed by go/ast
+//   - module.go, definition.go, message.go: the code of a team's service, as parsed
+//     by go/ast
 //   - edit.go: a line more in a list of a team's file; all other lines stay
 //   - changes.go: nothing is written before everything is known, and no file is
 //     overwritten

@@ -64,6 +64,16 @@ func (f *file) listEdit(list ast.Expr, element string) edit {
 	}
 }
 
+// fieldEdit adds a field at the end of a literal such as T{A: a, B: b}.
+func (f *file) fieldEdit(literal *ast.CompositeLit, name, value string) edit {
+	for _, element := range literal.Elts {
+		if _, ok := element.(*ast.KeyValueExpr); !ok {
+			return edit{offset: -1}
+		}
+	}
+	return f.listEdit(literal, name+": "+value)
+}
+
 // importEdits add imports behind the last import of the same module, or behind
 // all imports.
 func (f *file) importEdits(module string, imports ...string) []edit {

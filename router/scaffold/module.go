@@ -20,6 +20,7 @@ import (
 const (
 	aggregateImport   = RouterModule + "/router/aggregate"
 	queryImport       = RouterModule + "/router/query"
+	reactionImport    = RouterModule + "/router/reaction"
 	serviceImport     = RouterModule + "/router/service"
 	servicetestImport = RouterModule + "/router/service/servicetest"
 )
@@ -183,13 +184,36 @@ func (m *module) serviceTests() (folder string, ok bool) {
 
 // addParts adds an aggregate and its read model to the service's lists.
 func (m *module) addParts(c *changes, n Names) {
-	imports := []string{m.path + "/handlers/" + n.Package, m.path + "/projections/" + n.List}
-	byHand := ByHand{Where: "in the service.Domain of the service", Lines: []string{
-		strconv.Quote(imports[0]) + " // among the imports", strconv.Quote(imports[1]) + " // among the imports",
-		n.Package + ".Aggregate, // in the list Aggregates", n.List + ".Model, // in the list Models",
-	}}
+	m.editDomain(c, domainChange{
+		imports: []string{m.path + "/handlers/" + n.Package, m.path + "/projections/" + n.List},
+		byHand:  []string{n.Package + ".Aggregate, // in the list Aggregates", n.List + ".Model, // in the list Models"},
+		edits: func(f *file, domain *domainLiteral) []edit {
+			return []edit{f.listEdit(field(domain, "Aggregates"), n.Package+".Aggregate"), f.listEdit(field(domain, "Models"), n.List+".Model")}
+		},
+	})
+}
+
+// domainLiteral is the composite literal of the service.Domain.
+type domainLiteral = ast.CompositeLit
+
+// domainChange is a change of the service's parts.
+type domainChange struct {
+	imports []string                           // packages of the module
+	edits   func(*file, *domainLiteral) []edit // beside the imports
+	byHand  []string                           // the lines, if there is no place for the edits
+}
+
+// editDomain changes the one service.Domain of the module.
+func (m *module) editDomain(c *changes, change domainChange) {
+	byHand := ByHand{File: "the file with the service.Domain", Where: "in the service.Domain of the service"}
+	var names []string
+	for _, imported := range change.imports {
+		names = append(names, path.Base(imported))
+		byHand.Lines = append(byHand.Lines, strconv.Quote(imported)+" // among the imports")
+	}
+	byHand.Lines = append(byHand.Lines, change.byHand...)
 	var domains []*file
-	var literal *ast.CompositeLit
+	var literal *domainLiteral
 	for _, f := range m.files {
 		for _, l := range f.literals() {
 			if !f.isTest() && f.isOf(l.Type, serviceImport, "Domain") {
@@ -198,15 +222,13 @@ func (m *module) addParts(c *changes, n Names) {
 		}
 	}
 	if len(domains) != 1 {
-		byHand.File = "the file with the service.Domain"
 		c.byHand = append(c.byHand, byHand)
 		return
 	}
 	f := domains[0]
 	byHand.File = f.path
-	changed, err := f.edited(append(f.importEdits(m.path, imports...),
-		f.listEdit(field(literal, "Aggregates"), n.Package+".Aggregate"), f.listEdit(field(literal, "Models"), n.List+".Model"))...)
-	if err != nil || slices.ContainsFunc(f.tree.Imports, func(s *ast.ImportSpec) bool { return slices.Contains([]string{n.Package, n.List}, importedAs(s)) }) {
+	changed, err := f.edited(append(f.importEdits(m.path, change.imports...), change.edits(f, literal)...)...)
+	if err != nil || slices.ContainsFunc(f.tree.Imports, func(s *ast.ImportSpec) bool { return slices.Contains(names, importedAs(s)) }) {
 		c.byHand = append(c.byHand, byHand)
 		return
 	}

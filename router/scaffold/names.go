@@ -55,7 +55,7 @@ func NamesOf(name, plural string) (Names, error) {
 // can have them.
 var (
 	takenTypes      = []string{"Aggregate", "ID", "Text", "ParseID", "ErrExists", "ErrNotFound"}
-	takenPackages   = []string{"aggregate", "aggregatetest", "context", "errors", "http", "json", "mux", "os", "projection", "projectiontest", "query", "regexp", "service", "servicetest", "strings", "testing", "unicode", "utf8", "web", "main", "internal", "vendor", "testdata", "domain", "id", "text"}
+	takenPackages   = []string{"aggregate", "aggregatetest", "context", "errors", "http", "json", "mux", "os", "projection", "projectiontest", "query", "reaction", "reactiontest", "regexp", "service", "servicetest", "strings", "testing", "unicode", "utf8", "web", "main", "internal", "vendor", "testdata", "domain", "id", "text"}
 	takenComponents = []string{"CancelScheduledCommand", "CommandAccepted", "CommandID", "CommandStatus", "CommandSucceeded", "ExpectedVersion", "LineResult", "NotBefore", "Position", "Problem", "Projection", "Stream", "Time", "Version"}
 	predeclared     = []string{"any", "append", "error", "false", "len", "new", "nil", "string", "true"}
 	takenModels     = []string{"commands", "history"}
@@ -66,38 +66,51 @@ func (n Names) check() error {
 	switch {
 	case slices.Contains(takenTypes, n.Type), slices.Contains(takenComponents, n.Component):
 		return fmt.Errorf("the aggregate can't be called %q: Millrace uses the name %s already", n.Name, n.Type)
-	case slices.Contains(takenPackages, n.Package), slices.Contains(takenModels, n.ReadModel):
+	case slices.Contains(takenModels, n.ReadModel):
 		return fmt.Errorf("the plural can't be %q: Millrace uses the name %s already; give another --plural", n.Plural, n.Package)
-	case token.IsKeyword(n.Package), slices.Contains(predeclared, n.Package):
-		return fmt.Errorf("the plural can't be %q: Go uses the word %s; give another --plural", n.Plural, n.Package)
+	}
+	if why := whyTaken(n.Package); why != "" {
+		return fmt.Errorf("the plural can't be %q: %s; give another --plural", n.Plural, why)
 	}
 	// The router knows the names that it keeps for itself.
 	_, err := aggregate.NewRegistry(aggregate.Of(aggregate.Definition[struct{}]{
 		Name: n.Name, Plural: n.Plural,
-		Commands: []func() aggregate.Command[struct{}]{func() aggregate.Command[struct{}] { return &message{Name: "create" + n.Component} }},
-		Events:   []func() aggregate.Event[struct{}]{func() aggregate.Event[struct{}] { return &message{Name: n.Camel + "Created"} }},
+		Commands: []func() aggregate.Command[struct{}]{func() aggregate.Command[struct{}] { return &example{Name: "create" + n.Component} }},
+		Events:   []func() aggregate.Event[struct{}]{func() aggregate.Event[struct{}] { return &example{Name: n.Camel + "Created"} }},
 		Refusals: []*aggregate.Refusal{{Slug: n.Name + "-exists", Detail: "exists"}, {Slug: n.Name + "-not-found", Detail: "not found"}},
 	}))
 	return err
 }
 
-// message stands for a command and an event, in [Names.check].
-type message struct {
+// whyTaken says why a package can't have a name, "" if it can.
+func whyTaken(name string) string {
+	switch {
+	case slices.Contains(takenPackages, name):
+		return "Millrace uses the name " + name + " already"
+	case token.IsKeyword(name), slices.Contains(predeclared, name):
+		return "Go uses the word " + name
+	default:
+		return ""
+	}
+}
+
+// example stands for a command and an event, in [Names.check].
+type example struct {
 	Name string `json:"name"`
 	ID   string `json:"id"`
 }
 
 // Type is the given name.
-func (m *message) Type() string { return m.Name }
+func (e *example) Type() string { return e.Name }
 
 // AggregateID is the id.
-func (m *message) AggregateID() string { return m.ID }
+func (e *example) AggregateID() string { return e.ID }
 
 // Decide changes nothing.
-func (*message) Decide(struct{}) (aggregate.Event[struct{}], error) { return nil, nil }
+func (*example) Decide(struct{}) (aggregate.Event[struct{}], error) { return nil, nil }
 
 // Apply changes nothing.
-func (*message) Apply(s struct{}) struct{} { return s }
+func (*example) Apply(s struct{}) struct{} { return s }
 
 var wordForm = regexp.MustCompile(`^[A-Z]*[a-z0-9]*`)
 

@@ -11,7 +11,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-var templates = template.Must(template.New("").ParseFS(templateFiles, "templates/*.tmpl", "templates/handler/*.tmpl", "templates/projection/*.tmpl"))
+var templates = template.Must(template.New("").ParseFS(templateFiles, "templates/*.tmpl", "templates/handler/*.tmpl", "templates/projection/*.tmpl", "templates/reaction/*.tmpl"))
 
 // render is a template with the data. Go is formatted.
 func render(name string, data any) (string, error) {

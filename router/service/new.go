@@ -17,6 +17,7 @@ type newCmd struct {
 	Service   newServiceCmd   `cmd:"" default:"withargs" help:"Write a new service with one aggregate, its tests, and what runs it, into an empty folder (this is the default)."`
 	Aggregate newAggregateCmd `cmd:"" help:"Write a new aggregate with a read model into the service of this folder."`
 	Command   newCommandCmd   `cmd:"" help:"Write a new command with its event into an aggregate of the service of this folder."`
+	Reaction  newReactionCmd  `cmd:"" help:"Write a new reaction, which answers an event with a command, into the service of this folder."`
 }
 
 type newServiceCmd struct {
@@ -146,6 +147,30 @@ func (c newCommandCmd) Run(in *invocation) error {
 		return err
 	}
 	fmt.Fprint(in.stdout, "\nNext: the rule in Decide, the change of the state in Apply, and members of both. Names and bodies stay for ever\nonce a release has written them.\n")
+	return nil
+}
+
+type newReactionCmd struct {
+	Name    string `arg:"" help:"The reaction, such as shipping."`
+	Event   string `help:"The event to answer, such as order-placed. Without it: the first event of the first aggregate." placeholder:"NAME"`
+	Command string `help:"The command to send, such as send-parcel. Without it: the first command whose members the event has." placeholder:"NAME"`
+}
+
+// Run writes the reaction.
+func (c newReactionCmd) Run(in *invocation) error {
+	written, err := scaffold.NewReaction(".", c.Name, c.Event, c.Command)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(in.stdout, "reaction %s: %s follows %s\n\n", written.Reaction, written.Command, written.Event)
+	printWritten(in.stdout, "", written)
+	if err := byHand(written); err != nil {
+		return err
+	}
+	if len(written.Missing) > 0 {
+		fmt.Fprintf(in.stdout, "\nThe event has no %s: set what the command needs, in the reaction and in its test.\n", strings.Join(written.Missing, ", "))
+	}
+	fmt.Fprint(in.stdout, "\nNext: answers to other events, and to how the command ended. The name stays for ever once a release has run the\nreaction, and the log keeps what the reaction has sent.\n")
 	return nil
 }
 

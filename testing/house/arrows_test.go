@@ -45,7 +45,7 @@ var arrows = []struct {
 	{"router/kafka", []string{"router/eventlog", "router/kafka/connection", "router/logging"}},
 	{"router/kafka/connection", nil},
 	{"router/kafka/embedded", nil},
-	{"router/scaffold", []string{"router/aggregate", "router/eventlog"}},
+	{"router/scaffold", []string{"router/aggregate", "router/eventlog", "router/reaction"}},
 	{"router/documents", []string{"router/aggregate", "router/web"}},
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
 	{"router/reaction/checkpoint", []string{"router/aggregate", "router/eventlog"}},
