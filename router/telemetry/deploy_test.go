@@ -97,6 +97,43 @@ func expressionsOfDashboard(t *testing.T) (all []string) {
 	return all
 }
 
+// The dashboard shows timers, reactions and public topics, and no panel lies on
+// another.
+func TestDashboardIsWhole(t *testing.T) {
+	t.Parallel()
+	type place struct{ X, Y, W, H int }
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos place
+		}
+	}
+	if err := json.Unmarshal([]byte(deployed(t, "grafana/dashboards/millrace.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range dashboard.Panels {
+		at := p.GridPos
+		if at.X+at.W > 24 || at.W <= 0 || at.H <= 0 {
+			t.Errorf("panel %q is at %+v", p.Title, at)
+		}
+		for _, other := range dashboard.Panels[:i] {
+			o := other.GridPos
+			if p.ID == other.ID || at.X < o.X+o.W && o.X < at.X+at.W && at.Y < o.Y+o.H && o.Y < at.Y+at.H {
+				t.Errorf("panels %d %q and %d %q have one id, or one place", other.ID, other.Title, p.ID, p.Title)
+			}
+		}
+	}
+	all := strings.Join(expressionsOfDashboard(t), "\n")
+	for _, name := range served(t) {
+		for _, shown := range []string{"_scheduled_", "_late_", "_reaction_", "_public_topic_", "_parked_"} {
+			if strings.Contains(name, shown) && !strings.Contains(all, name) {
+				t.Errorf("the dashboard doesn't show %s", name)
+			}
+		}
+	}
+}
+
 // The guide for operators names each alert.
 func TestEachAlertIsExplained(t *testing.T) {
 	t.Parallel()
