@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"runtime"
-	"strings"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 )
 
 // decide makes the record of a command's outcome, with the stream's next
@@ -167,7 +165,7 @@ type decision struct {
 func decideSafely(registry *aggregate.Registry, s *stream, name string, command aggregate.AnyCommand) (d decision, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			d, err = decision{}, &panicError{value, domainStack()}
+			d, err = decision{}, &panicError{value, logging.Stack("/router/aggregate.")}
 		}
 	}()
 	t, _ := registry.OfStream(name)
@@ -189,23 +187,6 @@ func decideSafely(registry *aggregate.Registry, s *stream, name string, command 
 	after := t.Apply(s.state, again)
 	has, wants, err := claimsOf(t, s.state, after)
 	return decision{event, body, has, wants}, err
-}
-
-// domainStack is the stack of a panic within the aggregate's own code, without
-// goroutines, addresses and folders: the same panic makes the same record in
-// every process.
-func domainStack() string {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	var text strings.Builder
-	for more := true; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.Contains(f.Function, "/router/aggregate.") {
-			break
-		}
-		fmt.Fprintf(&text, "%s\n\t%s:%d\n", f.Function, path.Base(f.File), f.Line)
-	}
-	return text.String()
 }
 
 // Refusals are the refusals of the router itself: commands of any aggregate can

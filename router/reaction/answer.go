@@ -3,12 +3,10 @@ package reaction
 import (
 	"errors"
 	"fmt"
-	"path"
 	"reflect"
-	"runtime"
-	"strings"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/logging"
 )
 
 // Answer asks React for the commands of a record, and checks the commands: the
@@ -17,7 +15,7 @@ import (
 func (r *Reaction) Answer(registry *aggregate.Registry, record Record) (commands []Command, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			commands, err = nil, &PanicError{value, stack()}
+			commands, err = nil, &PanicError{value, logging.Stack("/router/reaction.(*Reaction).Answer")}
 		}
 	}()
 	commands, err = r.React(record)
@@ -67,18 +65,3 @@ type PanicError struct {
 
 // Error says what React panicked with.
 func (e *PanicError) Error() string { return fmt.Sprintf("the reaction panicked: %v", e.Value) }
-
-// stack is the stack of a panic, down to Answer.
-func stack() string {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	var text strings.Builder
-	for more := true; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.HasSuffix(f.Function, "/router/reaction.(*Reaction).Answer") {
-			break
-		}
-		fmt.Fprintf(&text, "%s\n\t%s:%d\n", f.Function, path.Base(f.File), f.Line)
-	}
-	return text.String()
-}

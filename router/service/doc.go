@@ -40,7 +40,8 @@
 //   - setup.go, health.go: prepare topics and tables; ask /readyz
 //   - log_copy.go: the log with another number of partitions
 //   - state.go: export and import of the state store
-//   - tools.go: the store and the log that a tool works on
+//   - open_log.go: the log for the commands below; tools.go: the store and the log
+//     that a tool works on
 //   - operate.go, parked.go, dead_letters.go: parked commands, dead letters;
 //     reactions_cli.go: streams parked in reactions
 //   - read_models.go: a session with store and log; projections_list.go,
@@ -49,6 +50,6 @@
 //
 // # For developers
 //
-//   - new.go: a new service, aggregate or command, by package scaffold;
+//   - new.go: a new service, aggregate, command or reaction, by package scaffold;
 //     questions.go: questions on a terminal
 package service

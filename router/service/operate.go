@@ -31,35 +31,23 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, in.stderr)
-	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	log, err := openLog(in, cfg)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = log.reader.Close() }()
+	sayTarget(in.stderr, cfg, false)
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	defer cancel(nil)
-	reach, stop := context.WithTimeoutCause(ctx, operations.Timeout, operations.ErrNoAnswer)
-	defer stop()
-	topics, err := kafka.EnsureTopics(reach)
-	if err != nil {
-		return why(reach, err)
-	}
-	sayTarget(in.stderr, cfg, false)
-	reader, err := kafka.LogReader()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = reader.Close() }()
-	states := decider.NewStateStore(reader, in.service.folded, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
-	states.EventsID = topics.EventsID
-	defer keepOnDisk(states, cfg, log)()
+	states := log.states(in, cfg)
+	defer keepOnDisk(states, cfg, log.logger)()
 	if stream != "" {
 		states.FoldOnly(stream)
 	}
 	var folding sync.WaitGroup
 	folding.Go(func() {
 		if err := states.Run(ctx); err != nil {
-			log.Error("reading the log", "error", err)
+			log.logger.Error("reading the log", "error", err)
 		}
 	})
 	defer func() {
@@ -69,7 +57,7 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 	if err := readLog(ctx, cancel, in.stderr, states); err != nil {
 		return why(ctx, err)
 	}
-	return do(ctx, &operator{&operations.Parked{States: states, Kafka: kafka, CommandsID: topics.CommandsID}, in.stdout})
+	return do(ctx, &operator{&operations.Parked{States: states, Kafka: log.kafka, CommandsID: log.topics.CommandsID}, in.stdout})
 }
 
 // keepOnDisk keeps the streams of a session in a folder of its own, so that a long

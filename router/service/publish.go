@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/kafka"
-	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/publish"
 )
 
@@ -102,31 +101,22 @@ func (c publishRebuildCmd) Run(in *invocation) error {
 	}
 	all := in.service.publicTopics(cfg)
 	topic := all[len(all)-1]
-	log := newLogger(cfg.Log, in.stderr)
-	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	log, err := openLog(in, cfg)
 	if err != nil {
 		return err
 	}
-	ctx, giveUp := context.WithCancelCause(in.ctx)
-	defer giveUp(nil)
-	reach, stop := context.WithTimeoutCause(ctx, operations.Timeout, operations.ErrNoAnswer)
-	defer stop()
-	topics, err := kafka.EnsureTopics(reach)
-	if err != nil {
-		return why(reach, err)
-	}
+	defer func() { _ = log.reader.Close() }()
 	sayTarget(in.stderr, cfg, false)
-	reader, err := kafka.LogReader()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = reader.Close() }()
-	public, err := kafka.PublicTopics()
+	public, err := log.kafka.PublicTopics()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = public.Close() }()
-	r := &publish.Rebuilder{Topic: topic, Partitions: kafka.Partitions, EventsID: topics.EventsID, Log: reader, Kafka: public, Logger: log}
+	ctx, giveUp := context.WithCancelCause(in.ctx)
+	defer giveUp(nil)
+	r := &publish.Rebuilder{
+		Topic: topic, Partitions: log.kafka.Partitions, EventsID: log.topics.EventsID, Log: log.reader, Kafka: public, Logger: log.logger,
+	}
 	published, err := r.Rebuild(ctx, progress(ctx, in.stderr, giveUp))
 	if err != nil {
 		return fmt.Errorf("rebuild topic %s: %w", topic.Name, why(ctx, err))

@@ -25,21 +25,11 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	if err := checkStoreTarget(cfg); err != nil {
 		return err
 	}
-	logger := newLogger(cfg.Log, in.stderr)
-	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, logger)
+	log, err := openLog(in, cfg)
 	if err != nil {
 		return err
 	}
-	reach, stop := context.WithTimeoutCause(in.ctx, operations.Timeout, operations.ErrNoAnswer)
-	defer stop()
-	if _, err := kafka.EnsureTopics(reach); err != nil {
-		return why(reach, err)
-	}
-	reader, err := kafka.LogReader()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reader.Close()) }()
+	defer func() { err = errors.Join(err, log.reader.Close()) }()
 	store, err := openStore(in.ctx, cfg)
 	if err != nil {
 		return err
@@ -50,7 +40,7 @@ func withAdminSession(in *invocation, do func(context.Context, *adminSession) er
 	}
 	sayTarget(in.stderr, cfg, true)
 	return do(in.ctx, &adminSession{&operations.Models{
-		Store: store, Log: reader, Events: in.service.folded, Partitions: kafka.Partitions, Logger: logger,
+		Store: store, Log: log.reader, Events: in.service.folded, Partitions: log.kafka.Partitions, Logger: log.logger,
 	}, in.stdout})
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/config"
-	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/operations"
 	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/web"
@@ -194,26 +193,15 @@ func (c stateImportCmd) Run(in *invocation) error {
 // fits compares a state store with this binary and with the log, and returns the
 // number of folded records.
 func fits(in *invocation, cfg config.Config, store *statestore.Store) (int64, error) {
-	log := newLogger(cfg.Log, in.stderr)
-	kafka, err := newKafka(cfg, cfg.Kafka.Brokers, log)
+	log, err := openLog(in, cfg)
 	if err != nil {
 		return 0, err
 	}
+	defer func() { _ = log.reader.Close() }()
+	sayTarget(in.stderr, cfg, false)
 	ctx, stop := context.WithTimeoutCause(in.ctx, operations.Timeout, operations.ErrNoAnswer)
 	defer stop()
-	topics, err := kafka.EnsureTopics(ctx)
-	if err != nil {
-		return 0, why(ctx, err)
-	}
-	sayTarget(in.stderr, cfg, false)
-	reader, err := kafka.LogReader()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = reader.Close() }()
-	states := decider.NewStateStore(reader, in.service.folded, kafka.Partitions, cfg.Handlers.OutcomesPerStream, log)
-	states.EventsID = topics.EventsID
-	folded, err := states.Fits(ctx, store)
+	folded, err := log.states(in, cfg).Fits(ctx, store)
 	if err != nil {
 		return 0, why(ctx, err)
 	}

@@ -50,7 +50,7 @@ var arrows = []struct {
 	{"router/telemetry", []string{"router/eventlog", "router/logging"}},
 	{"router/reaction/checkpoint", []string{"router/aggregate", "router/eventlog"}},
 	{"router/reaction/reactiontest", []string{"router/aggregate", "router/reaction"}},
-	{"router/reaction", []string{"router/aggregate"}},
+	{"router/reaction", []string{"router/aggregate", "router/logging"}},
 	{"router/projection/projectiontest/orders", []string{"router/aggregate"}},
 	{"router/projection", []string{"router/aggregate", "router/eventlog"}},
 	{"router/web/guard", []string{"router/logging", "router/web"}},
