@@ -12,7 +12,7 @@ import (
 // maxPrepared is the largest number of prepared statements of a pool. A read
 // model has a few statements, unless queries contain values instead of
 // parameters.
-const maxPrepared = 256
+const maxPrepared = 512
 
 // pool is a set of connections to a database, with prepared statements.
 type pool struct {

@@ -265,14 +265,18 @@ func (sqlite) leaders() int { return 1 }
 
 func (sqlite) hold(*model) string { return "" }
 
-// where takes the keys as one JSON array of arrays: one statement for any
-// number of keys.
+// where takes the keys as one JSON array: one statement for any number of keys.
+// A key of several columns is an array.
 func (sqlite) where(t *table) string {
-	var values []string
-	for i := range t.key {
-		values = append(values, "value->>"+strconv.Itoa(i))
+	value := "value"
+	if len(t.key) > 1 {
+		var values []string
+		for i := range t.key {
+			values = append(values, "value->>"+strconv.Itoa(i))
+		}
+		value = join(values)
 	}
-	in := fmt.Sprintf("(%s) IN (SELECT %s FROM json_each(?))", join(quoted(t.key)), join(values))
+	in := fmt.Sprintf("(%s) IN (SELECT %s FROM json_each(?))", join(quoted(t.key)), value)
 	return and(append(t.scope.conditions(), in))
 }
 
@@ -290,21 +294,25 @@ func (sqlite) whereOne(t *table) string {
 // streams.
 func (sqlite) byIndex(name string) string { return "INDEXED BY " + name }
 
-func (sqlite) keyArgs(_ *table, keys []projection.Row) ([]any, error) {
+func (sqlite) keyArgs(t *table, keys []projection.Row) ([]any, error) {
 	array := make([]byte, 0, 32*len(keys))
 	between := byte('[')
 	for _, key := range keys {
 		array = append(array, between)
-		if text, ok := key[0].(string); ok && len(key) == 1 && isPlain(text) {
-			array = append(append(append(array, `["`...), text...), `"]`...)
-		} else {
-			row, err := json.Marshal(key)
-			if err != nil {
-				return nil, err
-			}
-			array = append(array, row...)
-		}
 		between = ','
+		if text, ok := key[0].(string); ok && len(t.key) == 1 && isPlain(text) {
+			array = append(append(append(array, '"'), text...), '"')
+			continue
+		}
+		var value any = key
+		if len(t.key) == 1 {
+			value = key[0]
+		}
+		written, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		array = append(array, written...)
 	}
 	return []any{string(append(array, ']'))}, nil
 }
@@ -320,8 +328,9 @@ func isPlain(text string) bool {
 }
 
 // sqlitePutRows are the numbers of rows of INSERT statements. A statement costs
-// as much as several rows, mostly in the driver.
-var sqlitePutRows = []int{64, 8, 1}
+// as much as several rows, mostly in the driver, and a prepared statement takes
+// memory.
+var sqlitePutRows = []int{64, 16, 4, 1}
 
 func (sqlite) putRows() []int { return sqlitePutRows }
 
