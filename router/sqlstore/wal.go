@@ -31,9 +31,11 @@ const (
 	// the longest time while a reader keeps its view.
 	walEvery = 100 * time.Millisecond
 	walLast  = time.Second
-	// walRest is the number of pages that a checkpoint may write while updates
-	// wait. Checkpoints beside the updates write the other pages.
-	walRest = 256
+	// walRest is the number of pages that a checkpoint should write while updates
+	// wait. Checkpoints beside the updates write the other pages: the updates add
+	// pages meanwhile, so up to walRounds checkpoints, each shorter than the last.
+	walRest   = 64
+	walRounds = 6
 	// walBusy is how long updates wait for readers when the WAL starts again,
 	// in milliseconds.
 	walBusy = "10"
@@ -145,17 +147,13 @@ func (w *wal) shrink(ctx context.Context) bool {
 	if at.pages < w.pages && !cut {
 		return true
 	}
-	for range 3 {
-		if at.pages-at.written <= walRest {
-			break
+	for round := 0; round < walRounds && at.rest() > walRest; round++ {
+		if at, err = w.checkpoint(ctx, "PASSIVE"); err != nil || at.rest() > walRest {
+			return false // a reader keeps its view, or another process checkpoints
 		}
-		// The updates go on, and add pages.
-		if at, err = w.checkpoint(ctx, "PASSIVE"); err != nil {
+		if at, err = w.checkpoint(ctx, "NOOP"); err != nil { // with the pages that the updates have added
 			return false
 		}
-	}
-	if at.pages-at.written > walRest { // a reader keeps its view, or another process checkpoints
-		return false
 	}
 	return w.restart(ctx, cut) && (!cut || w.size() <= w.bytes)
 }
@@ -181,6 +179,9 @@ type walState struct {
 	busy           bool
 	pages, written int // in the WAL; of these, in the database too
 }
+
+// rest is the number of pages that are not in the database.
+func (s walState) rest() int { return s.pages - s.written }
 
 func (w *wal) checkpoint(ctx context.Context, mode string) (at walState, err error) {
 	err = w.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&at.busy, &at.pages, &at.written)
