@@ -12,9 +12,9 @@ import (
 const retryAfter = 250 * time.Millisecond
 
 // send appends a job's record, and doesn't wait for the end of the append. The
-// processor must have a claim.
+// processor must have an assignment.
 func (p *processor) send(j *job) {
-	c, r, sent := p.claimed, j.record, time.Now()
+	c, r, sent := p.assigned, j.record, time.Now()
 	var traced func(error)
 	if j.trace != "" {
 		traced = c.tracer.Appending(r, j.trace)
@@ -40,11 +40,11 @@ func (p *processor) send(j *job) {
 // gate ignores the record there. So the jobs behind go again even if the failed
 // record counts in the end: a copy of another writer may count, or the failed
 // append itself, late.
-func (p *processor) appendFailed(c *claimed, j *job, r *eventlog.Record, err error) {
+func (p *processor) appendFailed(c *assigned, j *job, r *eventlog.Record, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sp := c.speculations[j.envelope.Stream]
-	if p.claimed != c || j.record != r || sp == nil {
+	if p.assigned != c || j.record != r || sp == nil {
 		return
 	}
 	if j.done {
@@ -52,31 +52,31 @@ func (p *processor) appendFailed(c *claimed, j *job, r *eventlog.Record, err err
 	}
 	j.failed = true
 	if c.retry == nil {
-		p.log.Warn("can't append to the log; trying again", "partition", c.claim.Partition, "stream", r.Stream, "command", r.CommandID, logging.Trace(r.Trace), "error", err)
+		p.log.Warn("can't append to the log; trying again", "partition", c.assignment.Partition, "stream", r.Stream, "command", r.CommandID, logging.Trace(r.Trace), "error", err)
 		c.retry = time.AfterFunc(retryAfter, func() { p.retryDue(c) })
 	}
 }
 
-// retryDue sends again once every append of the claim has succeeded or failed:
-// copies that are sent while others are under way would pile up. Meanwhile the
-// claim sends nothing, so this moment comes.
-func (p *processor) retryDue(c *claimed) {
+// retryDue sends again once every append of the assignment has succeeded or
+// failed: copies that are sent while others are under way would pile up.
+// Meanwhile the assignment sends nothing, so this moment comes.
+func (p *processor) retryDue(c *assigned) {
 	if c.unacked.Load() == 0 {
 		p.sendAgain(c)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.claimed == c && c.retry != nil {
+	if p.assigned == c && c.retry != nil {
 		c.retry.Reset(retryAfter)
 	}
 }
 
 // sendAgain sends the failed records, and all records behind these.
-func (p *processor) sendAgain(c *claimed) {
+func (p *processor) sendAgain(c *assigned) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.claimed != c {
+	if p.assigned != c {
 		return
 	}
 	c.retry = nil

@@ -159,7 +159,7 @@ func (b *boxes) put(c eventlog.Envelope) {
 		b.t.Errorf("%+v: %v", c, err)
 		return
 	}
-	b.processor.take(b.claimed, c, command)
+	b.processor.take(b.assigned, c, command)
 }
 
 // set sends a setKeys.

@@ -28,7 +28,7 @@ func (l *slowLog) land(p *processor) {
 	noError(p.fold(l.records[len(l.records)-1:]))
 }
 
-// slowProcessor returns a processor with a claim, on a slow log.
+// slowProcessor returns a processor with an assignment, on a slow log.
 func slowProcessor(t *testing.T, remember int) (*processor, *slowLog) {
 	t.Helper()
 	log := &slowLog{fakeLog: newFakeLog()}
@@ -40,7 +40,7 @@ func slowProcessorOn(t *testing.T, states *StateStore, log *slowLog) *processor 
 	t.Helper()
 	p := states.processors[0]
 	noError(p.fold(log.records))
-	noError(p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", log.append)))
+	noError(p.assign(newAssigned(kafka.NewAssignment(t.Context(), 0, func(int64) {}), "topic", log.append)))
 	return p
 }
 
@@ -53,7 +53,7 @@ func (l *slowLog) landAll(p *processor) {
 
 func (l *slowLog) take(t *testing.T, p *processor, commands ...eventlog.Envelope) {
 	t.Helper()
-	(&service{t: t, processor: p, claimed: p.claimed}).take(commands...)
+	(&service{t: t, processor: p, assigned: p.assigned}).take(commands...)
 }
 
 // Deferred commands execute on top of each other and of the requeue, up to a
@@ -61,7 +61,7 @@ func (l *slowLog) take(t *testing.T, p *processor, commands ...eventlog.Envelope
 func TestDeferredCommandsAreDecidedTogether(t *testing.T) {
 	mended := withBrokenRule(t)
 	p, log := slowProcessor(t, 128)
-	tp, c := new(topic), p.claimed
+	tp, c := new(topic), p.assigned
 	for _, user := range []string{"u", "v"} {
 		log.take(t, p, tp.command("createUser", user, "Ann", user+"0"), tp.command("breakUser", user, "Bob", user+"1"))
 		for n := range 5 {
@@ -167,7 +167,7 @@ func TestDeferredCommandsFallTogether(t *testing.T) {
 	for _, r := range log.records[len(log.records)-2:] {
 		noError(ours.fold([]eventlog.Record{r}))
 	}
-	if n := ours.claimed.deferred; n != 0 {
+	if n := ours.assigned.deferred; n != 0 {
 		t.Errorf("%d deferred commands go on, and are parked", n)
 	}
 	again := tp.command("requeueParked", "u", "", "r2")
@@ -179,7 +179,7 @@ func TestDeferredCommandsFallTogether(t *testing.T) {
 	if got := fmt.Sprint(typesOf(log.accepted()["user/u"])); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if c := ours.claimed; len(c.speculations) != 0 || len(c.queue) != 0 || c.deferred != 0 {
+	if c := ours.assigned; len(c.speculations) != 0 || len(c.queue) != 0 || c.deferred != 0 {
 		t.Errorf("left under way are %d speculations, %d commands, %d deferred commands", len(c.speculations), len(c.queue), c.deferred)
 	}
 }

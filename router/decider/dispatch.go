@@ -41,13 +41,13 @@ type Dispatcher struct {
 	Meter observe.Meter
 	// Tracer, if not nil, traces commands.
 	Tracer observe.Tracer
-	// Commands, if not nil, is topic commands. A claim of a topic of which the
-	// log has no record starts at the oldest command, because the group's offset
-	// may be of an earlier topic with the same name.
+	// Commands, if not nil, is topic commands. An assignment of a topic of
+	// which the log has no record starts at the oldest command, because the
+	// group's offset may be of an earlier topic with the same name.
 	Commands CommandLog
 
 	mu        sync.Mutex
-	session   context.Context // of the claims
+	session   context.Context // of the assignments
 	topicID   string          // of topic commands, as read in the session
 	mailboxes map[int32]*mailbox
 
@@ -62,34 +62,34 @@ func NewDispatcher(kafka *kafka.Kafka, topicID func(context.Context) (string, er
 	}
 }
 
-// Setup implements [kafka.ClaimHandler]. Before a partition's first command,
-// the state store folds the partition to its end. The claim starts at the
+// Setup implements [kafka.AssignmentHandler]. Before a partition's first command,
+// the state store folds the partition to its end. The assignment starts at the
 // group's committed offset, or at the oldest command if the log has no record
 // of this topic; the state store knows which commands are decided.
-func (d *Dispatcher) Setup(claim *kafka.Claim) (int64, error) {
-	if err := d.States.CatchUp(claim.Context, claim.Partition); err != nil {
+func (d *Dispatcher) Setup(assignment *kafka.Assignment) (int64, error) {
+	if err := d.States.CatchUp(assignment.Context, assignment.Partition); err != nil {
 		return 0, err
 	}
-	topicID, err := d.topicOf(claim.Context)
+	topicID, err := d.topicOf(assignment.Context)
 	if err != nil {
 		return 0, err
 	}
 	start := kafka.Committed
-	if d.Commands != nil && d.States.LastDecided(claim.Partition, topicID) < 0 {
-		if start, _, err = d.Commands.Range(claim.Context, claim.Partition); err != nil {
+	if d.Commands != nil && d.States.LastDecided(assignment.Partition, topicID) < 0 {
+		if start, _, err = d.Commands.Range(assignment.Context, assignment.Partition); err != nil {
 			return 0, err
 		}
 	}
-	c := newClaimed(claim, topicID, d.Append)
+	c := newAssigned(assignment, topicID, d.Append)
 	c.meter, c.tracer = d.Meter, d.Tracer
-	processor := d.States.processors[claim.Partition]
-	if err := processor.claim(c); err != nil {
+	processor := d.States.processors[assignment.Partition]
+	if err := processor.assign(c); err != nil {
 		processor.broken(err)
 		return 0, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mailboxes[claim.Partition] = newMailbox(processor, c)
+	d.mailboxes[assignment.Partition] = newMailbox(processor, c)
 	return start, nil
 }
 
@@ -107,20 +107,20 @@ func (d *Dispatcher) topicOf(session context.Context) (string, error) {
 	return d.topicID, nil
 }
 
-// Cleanup implements [kafka.ClaimHandler].
-func (d *Dispatcher) Cleanup(claim *kafka.Claim) {
+// Cleanup implements [kafka.AssignmentHandler].
+func (d *Dispatcher) Cleanup(assignment *kafka.Assignment) {
 	d.mu.Lock()
-	mailbox := d.mailboxes[claim.Partition]
-	delete(d.mailboxes, claim.Partition)
+	mailbox := d.mailboxes[assignment.Partition]
+	delete(d.mailboxes, assignment.Partition)
 	d.mu.Unlock()
 	if mailbox == nil {
 		return
 	}
-	// The claim's own context has ended, and the group waits for this.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(claim.Context), DrainTimeout)
+	// The assignment's own context has ended, and the group waits for this.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(assignment.Context), DrainTimeout)
 	defer cancel()
 	if left := mailbox.close(ctx); left > 0 {
-		d.Log.Warn("released a partition with commands under way; the next owner will decide these commands", "partition", claim.Partition, "commands", left)
+		d.Log.Warn("released a partition with commands under way; the next owner will decide these commands", "partition", assignment.Partition, "commands", left)
 	}
 }
 
@@ -216,12 +216,12 @@ type CommandLog interface {
 // Ready waits until all commands that the partitions of this process have now
 // are decided, or the context ends. The error says why commands wait.
 func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
-	for partition, mailbox := range d.claims() {
+	for partition, mailbox := range d.assignments() {
 		first, target, err := commands.Range(ctx, partition)
 		if err != nil {
 			return err
 		}
-		done := mailbox.claimed.claim.Done()
+		done := mailbox.assigned.assignment.Done()
 		if first < target && !done.Await(ctx, target) {
 			return fmt.Errorf("partition %d of the commands is decided up to offset %d of %d", partition, max(done.Next(), 0), target)
 		}
@@ -229,19 +229,19 @@ func (d *Dispatcher) Ready(ctx context.Context, commands CommandLog) error {
 	return nil
 }
 
-// claims are the mailboxes of the claimed partitions.
-func (d *Dispatcher) claims() map[int32]*mailbox {
+// assignments are the mailboxes of the assigned partitions.
+func (d *Dispatcher) assignments() map[int32]*mailbox {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.mailboxes)
 }
 
-// mailbox brings a claim's commands to the partition processor, on a goroutine
-// of its own: a decision needs a deep stack. Watermill starts a goroutine for
-// each message, and the stack of each would have to grow.
+// mailbox brings an assignment's commands to the partition processor, on a
+// goroutine of its own: a decision needs a deep stack. Watermill starts a
+// goroutine for each message, and the stack of each would have to grow.
 type mailbox struct {
 	processor *processor
-	claimed   *claimed
+	assigned  *assigned
 	came      chan arrival
 	ended     chan struct{}
 }
@@ -252,27 +252,28 @@ type arrival struct {
 	command  aggregate.AnyCommand
 }
 
-func newMailbox(p *processor, c *claimed) *mailbox {
-	m := &mailbox{processor: p, claimed: c, came: make(chan arrival), ended: make(chan struct{})}
+func newMailbox(p *processor, c *assigned) *mailbox {
+	m := &mailbox{processor: p, assigned: c, came: make(chan arrival), ended: make(chan struct{})}
 	go m.run()
 	return m
 }
 
-// run ends with the claim. Commands that run doesn't take then are not marked.
+// run ends with the assignment. Commands that run doesn't take then are not
+// marked.
 func (m *mailbox) run() {
 	defer close(m.ended)
-	gone := m.claimed.claim.Context.Done()
+	gone := m.assigned.assignment.Context.Done()
 	clock := time.NewTicker(lookEvery)
 	defer clock.Stop()
 	for {
 		select {
 		case <-clock.C:
-			if err := m.processor.look(m.claimed); err != nil {
-				m.processor.brokenDown(m.claimed, err)
+			if err := m.processor.look(m.assigned); err != nil {
+				m.processor.brokenDown(m.assigned, err)
 				return
 			}
 		case a := <-m.came:
-			m.processor.take(m.claimed, a.envelope, a.command)
+			m.processor.take(m.assigned, a.envelope, a.command)
 		case <-gone:
 			return
 		}
@@ -291,5 +292,5 @@ func (m *mailbox) put(envelope eventlog.Envelope, command aggregate.AnyCommand) 
 // until the context ends. The result counts the commands that are left.
 func (m *mailbox) close(ctx context.Context) (left int) {
 	<-m.ended
-	return m.processor.close(ctx, m.claimed)
+	return m.processor.close(ctx, m.assigned)
 }

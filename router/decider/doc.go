@@ -5,7 +5,7 @@
 //
 //	dispatch.go     Watermill's router brings the command to the partition's mailbox,
 //	                which hands the command to the partition processor
-//	claim.go        the processor takes the command into its claim, and marks the offset at the end
+//	assigned.go     the processor takes the command into its assignment, and marks the offset at the end
 //	speculation.go  the command executes on top of the stream's speculative state
 //	decide.go       the aggregate decides, and the outcome becomes a record
 //	append.go       the record is appended to the log, again if the append fails

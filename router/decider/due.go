@@ -29,12 +29,13 @@ type dueStream struct {
 	due  int64 // milliseconds since 1970
 }
 
-// look goes on with all streams that have due commands, as far as the claim has
-// room. The next look finds the rest. An error says that the disk can't be trusted.
-func (p *processor) look(c *claimed) error {
+// look goes on with all streams that have due commands, as far as the
+// assignment has room. The next look finds the rest. An error says that the
+// disk can't be trusted.
+func (p *processor) look(c *assigned) error {
 	p.mu.Lock()
 	now := p.now().UnixMilli()
-	if p.claimed != c || c.closing {
+	if p.assigned != c || c.closing {
 		p.mu.Unlock()
 		return nil
 	}
@@ -73,7 +74,7 @@ func (p *processor) look(c *claimed) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.claimed == c {
+	if p.assigned == c {
 		c.late = time.Duration(now-oldest) * time.Millisecond
 		if err == nil && room && c.dueFrom == from { // the look has seen what the disk has, and no batch came
 			c.dueFrom = first
@@ -83,8 +84,9 @@ func (p *processor) look(c *claimed) error {
 }
 
 // goOnWith goes on with streams that have due commands, and reports whether the
-// claim has room for more. oldest becomes the time of the oldest due command.
-func (p *processor) goOnWith(c *claimed, due []dueStream, now int64, oldest *int64) (room bool, err error) {
+// assignment has room for more. oldest becomes the time of the oldest due
+// command.
+func (p *processor) goOnWith(c *assigned, due []dueStream, now int64, oldest *int64) (room bool, err error) {
 	for some := range slices.Chunk(due, dueAtOnce) {
 		p.mu.Lock()
 		some = slices.DeleteFunc(some, func(d dueStream) bool { return p.isUnderWay(c, d.name, now, oldest) })
@@ -94,7 +96,7 @@ func (p *processor) goOnWith(c *claimed, due []dueStream, now int64, oldest *int
 			if err != nil {
 				return false, err
 			}
-			room = p.claimed == c && !c.closing && c.due < MaxUnderWay
+			room = p.assigned == c && !c.closing && c.due < MaxUnderWay
 			if room && s.stream != nil && s.stream.schedule.due() <= now {
 				*oldest = min(*oldest, max(s.stream.schedule.due(), 0))
 				p.advance(p.speculationOf(s))
@@ -110,7 +112,7 @@ func (p *processor) goOnWith(c *claimed, due []dueStream, now int64, oldest *int
 
 // isUnderWay reports whether a stream has no more due commands, or its speculation
 // goes on with them. The disk has old due times until the next batch.
-func (p *processor) isUnderWay(c *claimed, name string, now int64, oldest *int64) bool {
+func (p *processor) isUnderWay(c *assigned, name string, now int64, oldest *int64) bool {
 	s := p.streams[name]
 	if s == nil || !s.loaded {
 		return false
@@ -120,13 +122,13 @@ func (p *processor) isUnderWay(c *claimed, name string, now int64, oldest *int64
 	}
 	*oldest = min(*oldest, max(s.stream.schedule.due(), 0))
 	sp := c.speculations[name]
-	return p.claimed == c && sp != nil && sp.due > 0
+	return p.assigned == c && sp != nil && sp.due > 0
 }
 
 // ring decides the due commands of a speculation, each on top of the command
 // before.
 func (p *processor) ring(sp *speculation) {
-	c := p.claimed
+	c := p.assigned
 	for !c.closing && sp.due < c.maxDue && p.hasDue(&sp.stream) {
 		first := sp.stream.schedule.entries[0]
 		if !p.goOn(sp, &job{envelope: first.dueEnvelope(), at: first.At, from: fromTimer}) {
@@ -181,7 +183,7 @@ func (p *processor) dueOnDisk(from, now int64) iter.Seq2[[]dueStream, error] {
 // noteWritten lowers the time from which a look reads the disk, after a batch has
 // written a stream. The lock is held.
 func (p *processor) noteWritten(s *stream) {
-	if c := p.claimed; c != nil {
+	if c := p.assigned; c != nil {
 		c.dueFrom = min(c.dueFrom, s.schedule.due())
 	}
 }

@@ -11,11 +11,11 @@ import (
 )
 
 // processor is the partition processor. For the life of the state store, a
-// processor is the fold of one partition of the log. While this process has
-// claimed the partition, the processor also decides the partition's commands,
-// and the claim's data are in the field claimed.
+// processor is the fold of one partition of the log. While the
+// partition is assigned to this process, the processor also decides the
+// partition's commands, and the assignment's data are in the field assigned.
 //
-// One lock guards the fold and the claim: a decision and the record that
+// One lock guards the fold and the assignment: a decision and the record that
 // upsets the decision never pass each other.
 type processor struct {
 	registry *aggregate.Registry
@@ -52,7 +52,7 @@ type processor struct {
 	tally    tally
 	wants    []want // room for fold
 	waiting  map[waitingFor][]*waiter
-	claimed  *claimed // nil while another process has the partition
+	assigned *assigned // nil while another process has the partition
 }
 
 func newProcessor(registry *aggregate.Registry, remember int, log *slog.Logger) *processor {
@@ -102,7 +102,7 @@ func (p *processor) fold(records []eventlog.Record) error {
 }
 
 // foldOne folds a record, tells the waiters of the record's command, and lets
-// the claim's commands go on.
+// the assignment's commands go on.
 func (p *processor) foldOne(r *eventlog.Record) {
 	if r.Malformed != nil {
 		p.ignore(r)
@@ -145,7 +145,7 @@ func (p *processor) foldOne(r *eventlog.Record) {
 			p.tell(waitingFor{r.Stream, r.CommandID}, o)
 		}
 	}
-	if p.claimed != nil {
+	if p.assigned != nil {
 		p.accepted(c, r)
 	}
 }

@@ -21,14 +21,14 @@ type service struct {
 	t         *testing.T
 	states    *StateStore
 	processor *processor
-	claimed   *claimed
+	assigned  *assigned
 	stop      func() // ends the service like a kill
 
 	mu     sync.Mutex
 	marked int64
 }
 
-// serve starts a service that has claimed the partition. The service has an
+// serve starts a service that has the partition. The service has an
 // empty disk, and little memory.
 func serve(t *testing.T, log *fakeLog) *service {
 	t.Helper()
@@ -49,12 +49,12 @@ func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 		cancel()
 		running.Wait()
 		if s.processor != nil {
-			s.processor.close(ctx, s.claimed) // or failed appends would be sent again
+			s.processor.close(ctx, s.assigned) // or failed appends would be sent again
 		}
 	}
 	t.Cleanup(s.stop)
 	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.states, log.append, quiet)
-	claim := kafka.NewClaim(ctx, 0, func(next int64) {
+	assignment := kafka.NewAssignment(ctx, 0, func(next int64) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if next < s.marked {
@@ -62,10 +62,10 @@ func serveWith(t *testing.T, states *StateStore, log *fakeLog) *service {
 		}
 		s.marked = next
 	})
-	if _, err := d.Setup(claim); err != nil {
+	if _, err := d.Setup(assignment); err != nil {
 		t.Fatal(err)
 	}
-	s.processor, s.claimed = d.mailboxes[0].processor, d.mailboxes[0].claimed
+	s.processor, s.assigned = d.mailboxes[0].processor, d.mailboxes[0].assigned
 	return s
 }
 
@@ -83,19 +83,19 @@ func (s *service) takes(c eventlog.Envelope) bool {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.processor.take(s.claimed, c, command)
+	return s.processor.take(s.assigned, c, command)
 }
 
 // sameTopic is a topic that is never created again.
 func sameTopic(context.Context) (string, error) { return "topic", nil }
 
-// drain closes the claim, and fails if commands are left.
+// drain closes the assignment, and fails if commands are left.
 func (s *service) drain() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	if left := s.processor.close(ctx, s.claimed); left > 0 {
-		s.t.Fatalf("%d commands are left in the claim", left)
+	if left := s.processor.close(ctx, s.assigned); left > 0 {
+		s.t.Fatalf("%d commands are left in the assignment", left)
 	}
 }
 
@@ -309,7 +309,7 @@ func TestFullProcessorHoldsBack(t *testing.T) {
 		log := newFakeLog()
 		waiting := make(chan func(), 2*MaxUnderWay)
 		s := serve(t, log)
-		s.claimed.append = func(r *eventlog.Record, delivered func(error)) {
+		s.assigned.append = func(r *eventlog.Record, delivered func(error)) {
 			waiting <- func() { log.append(r, delivered) }
 		}
 		commands := manyCommands(10, MaxUnderWay+1)

@@ -68,7 +68,7 @@ type walker struct {
 	states    *StateStore
 	disk      *memDisk // nil for none
 	processor *processor
-	claimed   *claimed // nil before the first claim
+	assigned  *assigned // nil before the first assignment
 	marked    int
 	clock     time.Time
 	sent      []sentRecord
@@ -93,7 +93,7 @@ func newWalk(t *testing.T, scenario *protocol.Scenario, binary *protocol.Binary,
 		w.services[i] = new(walker)
 		w.restart(i)
 	}
-	w.claim(0, 0)
+	w.assign(0, 0)
 	return w
 }
 
@@ -148,7 +148,7 @@ func (w *walk) step(step *protocol.Step) error {
 		if !knows(s.processor.registry, envelope.Type) {
 			command = unknownCommand{envelope.Type, idOf(envelope.Stream)}
 		}
-		if !s.processor.take(s.claimed, envelope, command) {
+		if !s.processor.take(s.assigned, envelope, command) {
 			return errors.New("it was not taken")
 		}
 	case protocol.Lands:
@@ -159,26 +159,26 @@ func (w *walk) step(step *protocol.Step) error {
 	case protocol.Hears:
 		s.drop(w.records[step.Append.ID])(errors.New("no ack"))
 		synctest.Wait()
-		if s.claimed.retry != nil {
-			s.claimed.retry.Stop() // the model says when
+		if s.assigned.retry != nil {
+			s.assigned.retry.Stop() // the model says when
 		}
 	case protocol.Retries:
-		s.processor.sendAgain(s.claimed)
+		s.processor.sendAgain(s.assigned)
 	case protocol.Reads:
 		for !w.accepted[s.folded] {
 			w.read(s)
 		}
 		w.read(s)
-	case protocol.Claims:
-		w.claim(step.Who, step.At)
+	case protocol.Assigns:
+		w.assign(step.Who, step.At)
 	case protocol.Crashes:
 		w.restart(step.Who)
 	case protocol.Recreate:
 		w.topic = 1
 	case protocol.Ticks:
 		s.clock = s.clock.Add(time.Second)
-		if s.claimed != nil {
-			noError(s.processor.look(s.claimed))
+		if s.assigned != nil {
+			noError(s.processor.look(s.assigned))
 		}
 	case protocol.Jumps:
 		s.clock = time.UnixMilli(0)
@@ -304,13 +304,13 @@ func (w *walk) read(s *walker) {
 	noError(s.processor.fold([]eventlog.Record{r}))
 }
 
-// claim does the work of [Dispatcher.Cleanup] and [Dispatcher.Setup].
-func (w *walk) claim(who, next int) {
+// assign does the work of [Dispatcher.Cleanup] and [Dispatcher.Setup].
+func (w *walk) assign(who, next int) {
 	s := w.services[who]
-	if s.claimed != nil {
+	if s.assigned != nil {
 		ended, cancel := context.WithCancel(w.t.Context())
 		cancel()
-		s.processor.close(ended, s.claimed)
+		s.processor.close(ended, s.assigned)
 	}
 	for s.folded < len(w.log) {
 		w.read(s)
@@ -323,12 +323,12 @@ func (w *walk) claim(who, next int) {
 		start = int(w.scenario.Recreated)
 	}
 	s.marked, s.air = next, nil
-	claim := kafka.NewClaim(w.t.Context(), 0, func(next int64) { s.marked = start + int(next) })
-	s.claimed = newClaimed(claim, fmt.Sprint("topic", topic), func(r *eventlog.Record, delivered func(error)) {
+	assignment := kafka.NewAssignment(w.t.Context(), 0, func(next int64) { s.marked = start + int(next) })
+	s.assigned = newAssigned(assignment, fmt.Sprint("topic", topic), func(r *eventlog.Record, delivered func(error)) {
 		s.sent = append(s.sent, sentRecord{r, delivered})
 	})
-	s.claimed.maxDeferred, s.claimed.maxDue = protocol.MaxDeferred, protocol.MaxDue
-	noError(s.processor.claim(s.claimed))
+	s.assigned.maxDeferred, s.assigned.maxDue = protocol.MaxDeferred, protocol.MaxDue
+	noError(s.processor.assign(s.assigned))
 }
 
 // drop takes an append out of the air, and returns the append's callback.
@@ -342,7 +342,7 @@ func (s *walker) drop(r *eventlog.Record) (delivered func(error)) {
 // compare compares appends and marks with the model.
 func (w *walk) compare(step *protocol.Step) error {
 	for i, s := range w.services {
-		if s.claimed != nil && s.marked != step.Marked[i] {
+		if s.assigned != nil && s.marked != step.Marked[i] {
 			return fmt.Errorf("%d has marked %d, the model %d", i, s.marked, step.Marked[i])
 		}
 	}

@@ -311,7 +311,7 @@ func TestManyScheduled(t *testing.T) {
 	})
 }
 
-// The claim says how late the oldest due command is.
+// The assignment says how late the oldest due command is.
 func TestLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serveClocked(t)
@@ -321,14 +321,14 @@ func TestLate(t *testing.T) {
 		c.log.fate = func() fate { return fails }
 		c.log.mu.Unlock()
 		c.at(17)
-		if late := c.processor.late(c.claimed); late != 7*time.Second {
+		if late := c.processor.late(c.assigned); late != 7*time.Second {
 			t.Errorf("late is %v", late)
 		}
 		c.log.mu.Lock()
 		c.log.fate = func() fate { return lands }
 		c.log.mu.Unlock()
 		time.Sleep(time.Second)
-		if late := c.processor.late(c.claimed); late != 0 {
+		if late := c.processor.late(c.assigned); late != 0 {
 			t.Errorf("late is %v once all is decided", late)
 		}
 		c.drain()

@@ -7,10 +7,10 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// The methods in this file need the processor's lock and a claim: while
-// claimed is nil, nothing is speculated.
+// The methods in this file need the processor's lock and an assignment: while
+// assigned is nil, nothing is speculated.
 
-// job is a command under way in a claim.
+// job is a command under way in an assignment.
 type job struct {
 	envelope eventlog.Envelope
 	command  aggregate.AnyCommand
@@ -58,13 +58,13 @@ func (sp *speculation) typeOf(commandID string) string {
 // speculationOf is a stream's speculation. A new speculation begins with the
 // stream that the state store has.
 func (p *processor) speculationOf(c *cachedStream) *speculation {
-	sp := p.claimed.speculations[c.name]
+	sp := p.assigned.speculations[c.name]
 	if sp == nil {
 		sp = &speculation{cached: p.pin(c.name)}
 		if c.stream != nil {
 			sp.stream = c.stream.copied()
 		}
-		p.claimed.speculations[c.name] = sp
+		p.assigned.speculations[c.name] = sp
 	}
 	return sp
 }
@@ -72,7 +72,7 @@ func (p *processor) speculationOf(c *cachedStream) *speculation {
 // execute decides a job's command on top of a speculation, and sends the
 // record. A command that has its outcome below the job gets no record.
 func (p *processor) execute(sp *speculation, j *job) {
-	c := p.claimed
+	c := p.assigned
 	sp.jobs = append(sp.jobs, j)
 	j.record, j.trace, j.failed = nil, "", false
 	if j.from == fromTopic && p.repeats(sp, j) {
@@ -146,8 +146,8 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 // accepted lets the jobs of a stream go on, after the gate has accepted a
 // record of the stream.
 func (p *processor) accepted(c *cachedStream, r *eventlog.Record) {
-	sp := p.claimed.speculations[r.Stream]
-	p.claimed.meter.Decided(sp.typeOf(r.CommandID), r)
+	sp := p.assigned.speculations[r.Stream]
+	p.assigned.meter.Decided(sp.typeOf(r.CommandID), r)
 	if sp == nil {
 		p.resume(c)
 		return
@@ -169,7 +169,7 @@ func (p *processor) reexecute(sp *speculation) {
 			p.execute(sp, j)
 			continue
 		}
-		p.claimed.count(j.from, -1)
+		p.assigned.count(j.from, -1)
 		p.goOn(sp, j)
 	}
 }
@@ -187,7 +187,7 @@ func (p *processor) resume(c *cachedStream) {
 // many as there is room for. A command that is parked again stops the rest. Due
 // commands are executed on top.
 func (p *processor) advance(sp *speculation) {
-	c := p.claimed
+	c := p.assigned
 	for len(sp.jobs) > 0 && p.isDone(sp) {
 		p.complete(sp)
 	}
@@ -213,13 +213,13 @@ func (p *processor) goOn(sp *speculation, j *job) bool {
 		return false
 	}
 	p.execute(sp, j)
-	p.claimed.count(j.from, 1)
+	p.assigned.count(j.from, 1)
 	sp.count(j.from, 1)
 	return true
 }
 
 // count counts the jobs that don't come from the topic.
-func (c *claimed) count(from source, n int) {
+func (c *assigned) count(from source, n int) {
 	switch from {
 	case fromQueue:
 		c.deferred += n
@@ -255,7 +255,7 @@ func (p *processor) complete(sp *speculation) {
 	j := sp.jobs[0]
 	j.done = true
 	sp.jobs = sp.jobs[1:]
-	p.claimed.count(j.from, -1)
+	p.assigned.count(j.from, -1)
 	sp.count(j.from, -1)
 	if j.failed && len(sp.jobs) > 0 {
 		sp.jobs[0].failed = true

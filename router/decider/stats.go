@@ -97,13 +97,13 @@ func (ss *StateStore) Stats() (s Stats) {
 // Late is how late the oldest due command of the partitions of this process is, 0
 // if none is due.
 func (d *Dispatcher) Late() (late time.Duration) {
-	for _, mailbox := range d.claims() {
-		late = max(late, mailbox.processor.late(mailbox.claimed))
+	for _, mailbox := range d.assignments() {
+		late = max(late, mailbox.processor.late(mailbox.assigned))
 	}
 	return late
 }
 
-func (p *processor) late(c *claimed) time.Duration {
+func (p *processor) late(c *assigned) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return c.late
@@ -112,9 +112,9 @@ func (p *processor) late(c *claimed) time.Duration {
 // UnderWay counts the partitions of this process, and the commands that came
 // in these partitions and are not marked.
 func (d *Dispatcher) UnderWay() (partitions, commands int) {
-	mailboxes := d.claims()
+	mailboxes := d.assignments()
 	for _, mailbox := range mailboxes {
-		commands += mailbox.processor.underWay(mailbox.claimed)
+		commands += mailbox.processor.underWay(mailbox.assigned)
 	}
 	return len(mailboxes), commands
 }

@@ -50,7 +50,7 @@ func TestMeter(t *testing.T) {
 	}
 	*mended = true
 	meter := new(tape)
-	s.claimed.meter = meter
+	s.assigned.meter = meter
 	s.take(
 		tp.command("requeueParked", "u", "", "r"),
 		tp.command("createUser", "v", "Bob", "1"),

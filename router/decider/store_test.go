@@ -200,12 +200,12 @@ func randomLog(t *testing.T, seed uint64, n, remember int) []eventlog.Record {
 		}
 		log.take(t, p, c)
 		if luck.IntN(4) == 0 {
-			noError(p.look(p.claimed))
+			noError(p.look(p.assigned))
 		}
 		switch luck.IntN(100) {
 		case 0: // topic commands is made anew
 			log.landAll(p)
-			if err := p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), fmt.Sprint("topic", i), log.append)); err != nil {
+			if err := p.assign(newAssigned(kafka.NewAssignment(t.Context(), 0, func(int64) {}), fmt.Sprint("topic", i), log.append)); err != nil {
 				t.Fatal(err)
 			}
 		case 1: // a record that does not count
@@ -320,7 +320,7 @@ func TestNoLockWhileTheDiskWorks(t *testing.T) {
 		ss.Parked()
 		ss.ParkedStream(c.Stream)
 		if i%50 == 0 {
-			if err := p.claim(newClaimed(kafka.NewClaim(t.Context(), 0, func(int64) {}), "topic", log.append)); err != nil {
+			if err := p.assign(newAssigned(kafka.NewAssignment(t.Context(), 0, func(int64) {}), "topic", log.append)); err != nil {
 				t.Fatal(err)
 			}
 			log.landAll(p)

@@ -19,10 +19,10 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
-		for partition, mailbox := range d.claims() {
-			topicID := mailbox.claimed.topicID
+		for partition, mailbox := range d.assignments() {
+			topicID := mailbox.assigned.topicID
 			trimmed, err := d.Kafka.TrimCommands(ctx, partition, time.Now().Add(-keep), func(envelope eventlog.Envelope) bool {
-				return d.isDecided(envelope, topicID) || d.isDead(envelope, mailbox.claimed.claim)
+				return d.isDecided(envelope, topicID) || d.isDead(envelope, mailbox.assigned.assignment)
 			})
 			switch {
 			case ctx.Err() != nil:
@@ -41,11 +41,11 @@ func (d *Dispatcher) TrimCommands(ctx context.Context, keep time.Duration) {
 	}
 }
 
-// isDead reports whether a command went to the dead letters in this claim. Such a
-// command has no outcome.
-func (d *Dispatcher) isDead(envelope eventlog.Envelope, claim *kafka.Claim) bool {
+// isDead reports whether a command went to the dead letters in this assignment.
+// Such a command has no outcome.
+func (d *Dispatcher) isDead(envelope eventlog.Envelope, assignment *kafka.Assignment) bool {
 	_, err := readCommand(d.States.registry, &envelope)
-	return undecodable(err) && envelope.Offset < claim.Done().Next()
+	return undecodable(err) && envelope.Offset < assignment.Done().Next()
 }
 
 // isDecided reports whether a command has an outcome. A command that repeats an

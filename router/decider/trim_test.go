@@ -54,8 +54,8 @@ func TestRepeatedWhileDeferredStaysDecided(t *testing.T) {
 				log.take(t, p, later...)
 				log.landAll(p)
 				commands = append(commands, later...)
-				if n := len(p.claimed.queue) + len(p.claimed.speculations); n != 0 {
-					t.Errorf("%d left in the claim", n)
+				if n := len(p.assigned.queue) + len(p.assigned.speculations); n != 0 {
+					t.Errorf("%d left in the assignment", n)
 				}
 				if got := log.accepted()["user/u"]; len(got) != 2+deferred+1+deferred+1 || len(got) != len(log.records) {
 					t.Errorf("the log has %v", typesOf(got))
@@ -149,16 +149,16 @@ func TestDeadLettersAreTrimmed(t *testing.T) {
 	dead := tp.command("deleteUser", "u", "", "1")
 	dead.Body = []byte(`{"id":"u","other":1}`)
 	d := NewDispatcher(&kafka.Kafka{Partitions: 1}, sameTopic, s.states, log.append, slog.New(slog.DiscardHandler))
-	if d.isDead(dead, s.claimed.claim) {
+	if d.isDead(dead, s.assigned.assignment) {
 		t.Error("dead before the turn of the command")
 	}
-	s.claimed.claim.Done().Set(1)
-	if !d.isDead(dead, s.claimed.claim) {
+	s.assigned.assignment.Done().Set(1)
+	if !d.isDead(dead, s.assigned.assignment) {
 		t.Error("not dead")
 	}
 	alive := tp.command("promoteUser", "u", "Bea", "2")
-	s.claimed.claim.Done().Set(2)
-	if d.isDead(alive, s.claimed.claim) {
+	s.assigned.assignment.Done().Set(2)
+	if d.isDead(alive, s.assigned.assignment) {
 		t.Error("a command of an unknown type is no dead letter")
 	}
 }

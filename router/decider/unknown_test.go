@@ -242,7 +242,7 @@ func FuzzHostileCommands(f *testing.F) {
 		}
 		tp.next = 1
 		s := serve(t, log)
-		s.processor.take(s.claimed, hostile, command)
+		s.processor.take(s.assigned, hostile, command)
 		s.take(tp.command("createUser", "other", "Oz", "2"), tp.command("renameUser", "other", "Ozzy", "3"))
 		s.drain()
 		defer s.stop()

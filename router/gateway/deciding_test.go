@@ -28,14 +28,14 @@ func newDeciding(t *testing.T, log *fakeLog) *deciding {
 	running.Go(func() { _ = d.states.Run(ctx) })
 	topicID := func(context.Context) (string, error) { return "topic", nil }
 	d.dispatcher = decider.NewDispatcher(&kafka.Kafka{Partitions: 1}, topicID, d.states, log.append, quiet)
-	claim := kafka.NewClaim(ctx, 0, func(int64) {})
-	if _, err := d.dispatcher.Setup(claim); err != nil {
+	assignment := kafka.NewAssignment(ctx, 0, func(int64) {})
+	if _, err := d.dispatcher.Setup(assignment); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
-		d.dispatcher.Cleanup(claim)
+		d.dispatcher.Cleanup(assignment)
 	})
 	return d
 }

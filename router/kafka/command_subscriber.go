@@ -14,10 +14,10 @@ import (
 
 // CommandSubscription returns a subscriber of topic commands for a consumer
 // group: the subscriber of watermill-kafka. A message has one command
-// ([CommandMarshaler]). The claim handler decides for each claimed partition
-// where to start and which messages are done. Close waits for the acks of
-// messages at handlers, for up to drain.
-func (k *Kafka) CommandSubscription(group string, handler ClaimHandler, drain time.Duration) *Subscription {
+// ([CommandMarshaler]). The assignment handler decides for each assigned
+// partition where to start and which messages are done. Close waits for the
+// acks of messages at handlers, for up to drain.
+func (k *Kafka) CommandSubscription(group string, handler AssignmentHandler, drain time.Duration) *Subscription {
 	return k.subscription(group, nil, handler, drain)
 }
 
@@ -56,10 +56,10 @@ func (s *Subscription) subscribe(topic string) (<-chan *message.Message, error) 
 	return subscriber.Subscribe(s.session, topic)
 }
 
-// pass passes messages on. A message of a claim that has ended is dropped by an
-// ack, which moves no offset: watermill-kafka repeats a nacked message for ever,
-// and the claim would never end. After a dropped message all later messages of
-// the claim are dropped.
+// pass passes messages on. A message of an assignment that has ended is dropped
+// by an ack, which moves no offset: watermill-kafka repeats a nacked message
+// for ever, and the assignment would never end. After a dropped message all
+// later messages of the assignment are dropped.
 func (s *Subscription) pass(from <-chan *message.Message, to chan<- *message.Message) {
 	if !s.begin(&s.passing) {
 		return
@@ -71,7 +71,7 @@ func (s *Subscription) pass(from <-chan *message.Message, to chan<- *message.Mes
 			if !ok {
 				return
 			}
-			if claim := s.group.claim(PlaceOf(msg).Partition); claim == nil || claim.ended() || s.accepting.Err() != nil || !s.send(claim, msg, to) {
+			if assignment := s.group.assignment(PlaceOf(msg).Partition); assignment == nil || assignment.ended() || s.accepting.Err() != nil || !s.send(assignment, msg, to) {
 				msg.Ack()
 			}
 		case <-s.session.Done():
@@ -80,7 +80,7 @@ func (s *Subscription) pass(from <-chan *message.Message, to chan<- *message.Mes
 	}
 }
 
-// groupHook owns the claims of watermill-kafka's subscriber.
+// groupHook owns the assignments of watermill-kafka's subscriber.
 type groupHook struct {
 	// A subscriber with a consumer group calls no other method.
 	kafka.SaramaTracer
@@ -94,26 +94,26 @@ func (h *groupHook) WrapConsumerGroupHandler(inner sarama.ConsumerGroupHandler) 
 	if try := h.tries.Add(1) - 2; try >= 0 {
 		_ = Backoff(h.subscription.accepting, int(try)) // an error means closed
 	}
-	return hookedGroup{&claimedGroup{h.subscription.group, h.subscription.deliverThrough(inner)}, h}
+	return hookedGroup{&assignedGroup{h.subscription.group, h.subscription.deliverThrough(inner)}, h}
 }
 
-// hookedGroup is a claimedGroup that notes each session.
+// hookedGroup is an assignedGroup that notes each session.
 type hookedGroup struct {
-	*claimedGroup
+	*assignedGroup
 	hook *groupHook
 }
 
 // Setup implements [sarama.ConsumerGroupHandler].
 func (g hookedGroup) Setup(session sarama.ConsumerGroupSession) error {
 	g.hook.tries.Store(1)
-	return g.claimedGroup.Setup(session)
+	return g.assignedGroup.Setup(session)
 }
 
-// deliverThrough returns the delivery loop of a claim: the loop gives the
-// messages to watermill-kafka's handler, one after the other, until the claim
-// ends or Close stops the intake, and waits for the last ack.
-func (s *Subscription) deliverThrough(inner sarama.ConsumerGroupHandler) func(*Claim, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim) {
-	return func(claim *Claim, session sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) {
+// deliverThrough returns the delivery loop of an assignment: the loop gives the
+// messages to watermill-kafka's handler, one after the other, until the
+// assignment ends or Close stops the intake, and waits for the last ack.
+func (s *Subscription) deliverThrough(inner sarama.ConsumerGroupHandler) func(*Assignment, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim) {
+	return func(assignment *Assignment, session sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) {
 		if !s.begin(&s.busy) {
 			return
 		}
@@ -122,7 +122,7 @@ func (s *Subscription) deliverThrough(inner sarama.ConsumerGroupHandler) func(*C
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_ = inner.ConsumeClaim(unmarkedSession{session}, gatedClaim{from, gate}) // nil: no message fails to unmarshal
+			_ = inner.ConsumeClaim(unmarkedSession{session}, gatedAssignment{from, gate}) // nil: no message fails to unmarshal
 		}()
 		defer func() { <-ended }()
 		defer close(gate)
@@ -136,14 +136,14 @@ func (s *Subscription) deliverThrough(inner sarama.ConsumerGroupHandler) func(*C
 				case gate <- m:
 					continue
 				case <-ended:
-				case <-claim.abandoned:
-				case <-claim.Context.Done():
+				case <-assignment.abandoned:
+				case <-assignment.Context.Done():
 				case <-s.accepting.Done():
 				}
 				return
 			case <-ended:
 				return
-			case <-claim.abandoned:
+			case <-assignment.abandoned:
 				return
 			case <-s.accepting.Done():
 				return
@@ -152,14 +152,14 @@ func (s *Subscription) deliverThrough(inner sarama.ConsumerGroupHandler) func(*C
 	}
 }
 
-// gatedClaim is a claim whose messages come from a delivery loop.
-type gatedClaim struct {
+// gatedAssignment is an assignment whose messages come from a delivery loop.
+type gatedAssignment struct {
 	sarama.ConsumerGroupClaim
 	gate <-chan *sarama.ConsumerMessage
 }
 
 // Messages implements [sarama.ConsumerGroupClaim].
-func (c gatedClaim) Messages() <-chan *sarama.ConsumerMessage { return c.gate }
+func (c gatedAssignment) Messages() <-chan *sarama.ConsumerMessage { return c.gate }
 
 // unmarkedSession is a session in which an ack moves no offset.
 type unmarkedSession struct{ sarama.ConsumerGroupSession }

@@ -23,19 +23,20 @@ func failing(n *atomic.Int64) message.NoPublishHandlerFunc {
 }
 
 // A message that fails again and again keeps no other member out of the group:
-// once the claim has ended, the message is dropped, and comes to the next owner.
+// once the assignment has ended, the message is dropped, and comes to the next
+// owner.
 func TestSessionEndsDespiteNacks(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	for partition := range k.Partitions {
 		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
 	}
-	a, b := &claimant{}, &claimant{}
+	a, b := &assignee{}, &assignee{}
 	var failed atomic.Int64
 	join(t, k, eventlog.TopicCommands, a, failing(&failed))
 	eventually(t, "all partitions fail", func() bool { return failed.Load() >= 2*partitions })
 	second := join(t, k, eventlog.TopicCommands, b, nil)
-	eventually(t, "half each", func() bool { return a.claims() == partitions/2 && b.claims() == partitions/2 })
+	eventually(t, "half each", func() bool { return a.assignments() == partitions/2 && b.assignments() == partitions/2 })
 	next := map[int32]int64{}
 	for range partitions {
 		at := second.next(t)
@@ -52,7 +53,7 @@ func TestCloseDespiteNacks(t *testing.T) {
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 2)
 	var failed atomic.Int64
-	m := join(t, k, eventlog.TopicCommands, &claimant{}, failing(&failed))
+	m := join(t, k, eventlog.TopicCommands, &assignee{}, failing(&failed))
 	eventually(t, "the message has failed twice", func() bool { return failed.Load() >= 2 })
 	began := time.Now()
 	m.leave(t)
@@ -71,14 +72,14 @@ func TestGroupRefused(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	refusal := e.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, Count: -1})
-	m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+	m := join(t, e.Kafka, eventlog.TopicCommands, &assignee{}, nil)
 	eventually(t, "refused three times", func() bool { return refusal.Hits() >= 3 })
 	before, began := refusal.Hits(), time.Now()
 	time.Sleep(time.Second)
 	if n, pauses := refusal.Hits()-before, int(time.Since(began)/(400*time.Millisecond)); n > pauses+1 {
 		t.Errorf("asked %d times in %s", n, time.Since(began))
 	}
-	if err := m.Ready(); err == nil || errors.Is(err, errNoClaims) {
+	if err := m.Ready(); err == nil || errors.Is(err, errNoAssignments) {
 		t.Errorf("not ready, because: %v", err)
 	}
 	refusal.Remove()

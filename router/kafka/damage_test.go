@@ -88,13 +88,13 @@ func TestDamagedPartition(t *testing.T) {
 }
 
 // A member serves its other partitions while one is damaged, and isn't ready.
-func TestClaimOfADamagedPartition(t *testing.T) {
+func TestAssignmentOfADamagedPartition(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
 	messagesIn(t, k, eventlog.TopicCommands, 2, 1)
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
-		if claim.Partition == 1 {
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+		if assignment.Partition == 1 {
 			return 0, fmt.Errorf("folding: %w", ErrDamaged)
 		}
 		return Committed, nil

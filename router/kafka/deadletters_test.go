@@ -50,7 +50,7 @@ func bury(t *testing.T, k *Kafka, messages ...*sarama.ProducerMessage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := join(t, k, eventlog.TopicCommands, &claimant{}, nil, poison, func(message.HandlerFunc) message.HandlerFunc {
+	m := join(t, k, eventlog.TopicCommands, &assignee{}, nil, poison, func(message.HandlerFunc) message.HandlerFunc {
 		return func(*message.Message) ([]*message.Message, error) { return nil, errors.New("it can't be decoded") }
 	})
 	eventually(t, "buried", func() bool { return len(deadLetters(t, k)) == earlier+len(messages) })

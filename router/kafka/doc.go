@@ -27,7 +27,7 @@
 //   - subscriber.go: [Subscription], a consumer group as a Watermill subscriber.
 //   - command_subscriber.go: the hook of watermill-kafka's subscriber, which
 //     carries the commands.
-//   - claims.go: [Claim] and [ClaimHandler], the ownership of partitions.
+//   - assignments.go: [Assignment] and [AssignmentHandler], the ownership of partitions.
 //   - log_tail.go: [LogTail], one read of the log's end for all folds of a
 //     process.
 //   - reader.go: [LogReader] and [CommandReader], outside of consumer groups.

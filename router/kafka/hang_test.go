@@ -30,7 +30,7 @@ func TestLeavingAHungBroker(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
-	m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+	m := join(t, e.Kafka, eventlog.TopicCommands, &assignee{}, nil)
 	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 1)
 	m.next(t)
 	reader, err := e.LogReader()

@@ -227,7 +227,7 @@ func TestLogTailOfALogThatIsCut(t *testing.T) {
 		t.Errorf("before the end: %d records", len(records))
 	}
 	if _, elsewhere, _, _ := c.after(4); !elsewhere {
-		t.Error("behind the end: the cache claims to have the offset")
+		t.Error("behind the end: the cache assignments to have the offset")
 	}
 }
 
@@ -321,8 +321,8 @@ func TestLogSubscription(t *testing.T) {
 	records := newRecords(600)
 	appendAll(t, k, records[:300]...)
 	tail := newLogTail(t, k)
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
-		if claim.Partition == 1 {
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+		if assignment.Partition == 1 {
 			return 7, nil
 		}
 		return 0, nil
@@ -353,7 +353,7 @@ func TestLogSubscription(t *testing.T) {
 	take(300)
 	appendAll(t, k, records[300:]...)
 	take(600)
-	c.claim(1).Abandon() // while the subscription waits for more records
+	c.assignment(1).Abandon() // while the subscription waits for more records
 	eventually(t, "it is set up anew", func() bool { return c.setups.Load() == 2*int64(partitions) })
 	next = 7
 	take(600)

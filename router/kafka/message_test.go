@@ -167,7 +167,7 @@ func TestSameRecordEitherWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = direct.Close() }()
-	subscription := k.LogSubscription("group", newLogTail(t, k).Reader(newLogReader(t, k)), &claimant{}, time.Second)
+	subscription := k.LogSubscription("group", newLogTail(t, k).Reader(newLogReader(t, k)), &assignee{}, time.Second)
 	defer func() { _ = subscription.Close() }()
 	messages, err := subscription.Subscribe(t.Context(), "events")
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 )
 
-// A claim starts at the offset from Setup: below, at, or above the group's offset.
-func TestClaimStart(t *testing.T) {
+// An assignment starts at the offset from Setup: below, at, or above the
+// group's offset.
+func TestAssignmentStart(t *testing.T) {
 	t.Parallel()
 	const none = -1
 	tests := map[string]struct {
@@ -31,11 +32,11 @@ func TestClaimStart(t *testing.T) {
 			if test.committed != none {
 				commit(t, k, k.Prefix+testGroup+t.Name(), eventlog.TopicCommands, 1, test.committed)
 			}
-			c := &claimant{setup: func(claim *Claim) (int64, error) {
-				if first := claim.Done().Next(); first >= 0 {
+			c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+				if first := assignment.Done().Next(); first >= 0 {
 					t.Errorf("first message %d before the setup", first)
 				}
-				if claim.Partition == 1 {
+				if assignment.Partition == 1 {
 					return test.start, nil
 				}
 				return Committed, nil
@@ -46,7 +47,7 @@ func TestClaimStart(t *testing.T) {
 					t.Errorf("%v came, want offset %d", at, offset)
 				}
 			}
-			first := c.claim(1).Done().Next()
+			first := c.assignment(1).Done().Next()
 			if nobodySaid := test.committed == none && test.start == Committed; nobodySaid && first >= 0 || !nobodySaid && first != test.first {
 				t.Errorf("the first message is %d, want %d", first, test.first)
 			}
@@ -59,7 +60,7 @@ func TestMarks(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 6)
-	consume := func(c *claimant, from int64) *member {
+	consume := func(c *assignee, from int64) *member {
 		t.Helper()
 		m := join(t, k, eventlog.TopicCommands, c, nil)
 		for offset := from; offset < 6; offset++ {
@@ -71,23 +72,23 @@ func TestMarks(t *testing.T) {
 	}
 	group := k.Prefix + testGroup
 
-	consume(&claimant{}, 0).leave(t)
-	c := &claimant{}
+	consume(&assignee{}, 0).leave(t)
+	c := &assignee{}
 	m := consume(c, 0)
 	if marks := committed(t, k, group, eventlog.TopicCommands); marks[1] > 0 {
 		t.Errorf("marked by acks: %v", marks)
 	}
-	c.claim(1).Mark(2)
-	eventually(t, "the mark, while the claim is held", func() bool { return committed(t, k, group, eventlog.TopicCommands)[1] == 2 })
-	c.claim(1).Mark(3)
-	c.claim(1).Mark(1) // more work is done
+	c.assignment(1).Mark(2)
+	eventually(t, "the mark, while the assignment is held", func() bool { return committed(t, k, group, eventlog.TopicCommands)[1] == 2 })
+	c.assignment(1).Mark(3)
+	c.assignment(1).Mark(1) // more work is done
 	m.leave(t)
-	consume(&claimant{cleanup: func(claim *Claim) {
-		if claim.Partition == 1 {
-			claim.Mark(5)
+	consume(&assignee{cleanup: func(assignment *Assignment) {
+		if assignment.Partition == 1 {
+			assignment.Mark(5)
 		}
 	}}, 3).leave(t)
-	consume(&claimant{}, 5)
+	consume(&assignee{}, 5)
 }
 
 // After the topic was made anew or trimmed, the topic may not have the group's
@@ -109,7 +110,7 @@ func TestCommittedOffsetGone(t *testing.T) {
 				}
 			}
 			commit(t, k, k.Prefix+testGroup, eventlog.TopicCommands, 1, test.committed)
-			m := join(t, k, eventlog.TopicCommands, &claimant{}, nil)
+			m := join(t, k, eventlog.TopicCommands, &assignee{}, nil)
 			if at := m.next(t); at != (Place{1, test.first}) {
 				t.Errorf("%v came, want offset %d", at, test.first)
 			}
@@ -118,12 +119,12 @@ func TestCommittedOffsetGone(t *testing.T) {
 }
 
 // A handler's start must exist: a fold must not start at another offset.
-func TestClaimStartGone(t *testing.T) {
+func TestAssignmentStartGone(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicEvents, 1, 5)
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
-		if claim.Partition == 1 {
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+		if assignment.Partition == 1 {
 			return 100, nil
 		}
 		return Committed, nil

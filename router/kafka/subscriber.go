@@ -17,12 +17,12 @@ import (
 )
 
 // Subscription is a Watermill subscriber over a consumer group. A
-// [ClaimHandler] owns the group's claims. The commands come through the
+// [AssignmentHandler] owns the group's assignments. The commands come through the
 // subscriber of watermill-kafka, the records through the log tail.
 //
-// Each claimed partition has one message at the handler. After a nack the same
+// Each assigned partition has one message at the handler. After a nack the same
 // message comes again, before the next. An ack moves no offset; only
-// [Claim.Mark] does.
+// [Assignment.Mark] does.
 type Subscription struct {
 	kafka *Kafka
 	name  string      // name of the group
@@ -38,9 +38,9 @@ type Subscription struct {
 	stop      context.CancelFunc
 	session   context.Context // ends when the process must leave the group
 	leave     context.CancelFunc
-	claiming  sync.Mutex // guards closed, and the growth of busy
+	assigning sync.Mutex // guards closed, and the growth of busy
 	closed    bool
-	busy      sync.WaitGroup // claims with a delivery loop
+	busy      sync.WaitGroup // assignments with a delivery loop
 	passing   sync.WaitGroup // loops that pass on watermill-kafka's messages
 	running   sync.WaitGroup
 }
@@ -65,19 +65,19 @@ const maxPacked = 256
 // ([RecordsFromMessage]), because folding a record costs less than passing on a
 // message. The group only assigns partitions; the records come from the log
 // tail. Handler and drain are as in [Kafka.CommandSubscription].
-func (k *Kafka) LogSubscription(group string, log *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
+func (k *Kafka) LogSubscription(group string, log *TailReader, handler AssignmentHandler, drain time.Duration) *Subscription {
 	return k.subscription(group, log, handler, drain)
 }
 
-// Assignment returns a subscriber of topic events that delivers no messages: the
-// group only assigns partitions, and the handler reads by itself.
-func (k *Kafka) Assignment(group string, handler ClaimHandler) *Subscription {
+// WithoutMessages returns a subscriber of topic events that delivers no messages:
+// the group only assigns partitions, and the handler reads by itself.
+func (k *Kafka) WithoutMessages(group string, handler AssignmentHandler) *Subscription {
 	s := k.subscription(group, nil, handler, time.Second)
 	s.bare = true
 	return s
 }
 
-func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandler, drain time.Duration) *Subscription {
+func (k *Kafka) subscription(group string, tail *TailReader, handler AssignmentHandler, drain time.Duration) *Subscription {
 	s := &Subscription{
 		kafka: k, name: group, tail: tail, drain: drain, log: k.Log,
 		sampler: logging.Sampler{Interval: repeatDamage},
@@ -88,7 +88,8 @@ func (k *Kafka) subscription(group string, tail *TailReader, handler ClaimHandle
 	return s
 }
 
-// Ready returns nil once the group's claims are set up, and the reason before.
+// Ready returns nil once the group's assignments are set up, and the reason
+// before.
 func (s *Subscription) Ready() error { return s.group.ready() }
 
 // Subscribe implements [message.Subscriber]. Only Close ends the subscription,
@@ -168,7 +169,7 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 	}()
 	for s.session.Err() == nil {
 		// Consume returns at each rebalance.
-		err := group.Consume(s.session, []string{topic}, &claimedGroup{s.group, s.deliver(group, to)})
+		err := group.Consume(s.session, []string{topic}, &assignedGroup{s.group, s.deliver(group, to)})
 		if err != nil {
 			return joined, err
 		}
@@ -179,8 +180,8 @@ func (s *Subscription) consume(topic string, to chan<- *message.Message) (joined
 
 // begin reports whether a loop may send messages, and counts the loop.
 func (s *Subscription) begin(loops *sync.WaitGroup) bool {
-	s.claiming.Lock()
-	defer s.claiming.Unlock()
+	s.assigning.Lock()
+	defer s.assigning.Unlock()
 	if s.closed {
 		return false
 	}
@@ -188,11 +189,11 @@ func (s *Subscription) begin(loops *sync.WaitGroup) bool {
 	return true
 }
 
-// deliver returns the delivery loop of a claim. The loop hands the messages to
-// the handler, one after the other, until the claim ends or Close stops the
-// intake.
-func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Claim, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim) {
-	return func(claim *Claim, _ sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) {
+// deliver returns the delivery loop of an assignment. The loop hands the
+// messages to the handler, one after the other, until the assignment ends or
+// Close stops the intake.
+func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Message) func(*Assignment, sarama.ConsumerGroupSession, sarama.ConsumerGroupClaim) {
+	return func(assignment *Assignment, _ sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) {
 		if !s.begin(&s.busy) {
 			return
 		}
@@ -203,40 +204,40 @@ func (s *Subscription) deliver(group sarama.ConsumerGroup, to chan<- *message.Me
 			}
 		}()
 		if s.bare {
-			s.hold(claim)
+			s.hold(assignment)
 			return
 		}
-		s.takeRecords(claim, from.InitialOffset(), to)
+		s.takeRecords(assignment, from.InitialOffset(), to)
 	}
 }
 
-// hold keeps a claim without messages until the claim ends or Close stops the
-// intake.
-func (s *Subscription) hold(claim *Claim) {
+// hold keeps an assignment without messages until the assignment ends or Close
+// stops the intake.
+func (s *Subscription) hold(assignment *Assignment) {
 	select {
-	case <-claim.Context.Done():
-	case <-claim.abandoned:
+	case <-assignment.Context.Done():
+	case <-assignment.abandoned:
 	case <-s.accepting.Done():
 	}
 }
 
 // takeRecords delivers the records of the log tail, and waits for brokers that
 // are away.
-func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.Message) {
-	ctx, cancel := context.WithCancel(claim.Context)
+func (s *Subscription) takeRecords(assignment *Assignment, next int64, to chan<- *message.Message) {
+	ctx, cancel := context.WithCancel(assignment.Context)
 	defer cancel()
 	defer context.AfterFunc(s.accepting, cancel)()
 	go func() {
 		select {
-		case <-claim.abandoned:
+		case <-assignment.abandoned:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
 	for try := 0; ctx.Err() == nil; try++ {
-		err := s.follow(ctx, claim, &next, func(records []eventlog.Record) bool {
+		err := s.follow(ctx, assignment, &next, func(records []eventlog.Record) bool {
 			try = 0
-			return s.hand(claim, records, to)
+			return s.hand(assignment, records, to)
 		})
 		switch {
 		case errors.Is(err, errEnded):
@@ -244,30 +245,30 @@ func (s *Subscription) takeRecords(claim *Claim, next int64, to chan<- *message.
 		case errors.Is(err, ErrOffsetGone) && ctx.Err() == nil: // a new setup finds out what this means
 			s.group.failed(err)
 			_ = Backoff(ctx, startGone)
-			claim.Abandon()
+			assignment.Abandon()
 			return
 		}
 		if damaged(err) {
-			s.sampler.Warn(s.group.log, "can't read a partition; trying again", "partition", claim.Partition, "error", err)
+			s.sampler.Warn(s.group.log, "can't read a partition; trying again", "partition", assignment.Partition, "error", err)
 		} else {
-			s.group.log.Debug("reading", "partition", claim.Partition, "error", err)
+			s.group.log.Debug("reading", "partition", assignment.Partition, "error", err)
 		}
 		_ = Backoff(ctx, try)
 	}
 }
 
-var errEnded = errors.New("the claim has ended")
+var errEnded = errors.New("the assignment has ended")
 
-// follow delivers a claim's records from offset *next on, and moves *next, until
-// the context ends or hand returns false.
-func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, hand func([]eventlog.Record) bool) (err error) {
+// follow delivers an assignment's records from offset *next on, and moves
+// *next, until the context ends or hand returns false.
+func (s *Subscription) follow(ctx context.Context, assignment *Assignment, next *int64, hand func([]eventlog.Record) bool) (err error) {
 	if *next < 0 { // neither the handler nor the group has an offset
-		if *next, err = s.tail.start(ctx, claim.Partition); err != nil {
+		if *next, err = s.tail.start(ctx, assignment.Partition); err != nil {
 			*next = Committed
 			return err
 		}
 	}
-	return s.tail.Follow(ctx, claim.Partition, *next, func(records []eventlog.Record) error {
+	return s.tail.Follow(ctx, assignment.Partition, *next, func(records []eventlog.Record) error {
 		for chunk := range slices.Chunk(records, maxPacked) {
 			if ctx.Err() != nil || !hand(chunk) {
 				return errEnded
@@ -279,23 +280,23 @@ func (s *Subscription) follow(ctx context.Context, claim *Claim, next *int64, ha
 }
 
 // hand delivers a message, again after each nack, until the ack. hand returns
-// false when the claim has ended or Close has stopped the intake.
-func (s *Subscription) hand(claim *Claim, records []eventlog.Record, to chan<- *message.Message) bool {
+// false when the assignment has ended or Close has stopped the intake.
+func (s *Subscription) hand(assignment *Assignment, records []eventlog.Record, to chan<- *message.Message) bool {
 	for {
 		msg := recordsMessage(s.session, records)
-		if !s.send(claim, msg, to) {
+		if !s.send(assignment, msg, to) {
 			return false
 		}
 		select {
 		case <-msg.Acked():
-			return claim.Context.Err() == nil
+			return assignment.Context.Err() == nil
 		case <-msg.Nacked():
 		case <-s.session.Done():
 			return false
 		}
 		select {
 		case <-time.After(resendAfter):
-		case <-claim.Context.Done():
+		case <-assignment.Context.Done():
 			return false
 		case <-s.accepting.Done():
 			return false
@@ -303,14 +304,14 @@ func (s *Subscription) hand(claim *Claim, records []eventlog.Record, to chan<- *
 	}
 }
 
-// send sends a message to the handler, unless the claim or the intake ends
+// send sends a message to the handler, unless the assignment or the intake ends
 // before: then the next owner gets the message.
-func (s *Subscription) send(claim *Claim, msg *message.Message, to chan<- *message.Message) bool {
+func (s *Subscription) send(assignment *Assignment, msg *message.Message, to chan<- *message.Message) bool {
 	select {
 	case to <- msg:
 		return true
-	case <-claim.Context.Done():
-	case <-claim.abandoned:
+	case <-assignment.Context.Done():
+	case <-assignment.abandoned:
 	case <-s.accepting.Done():
 	}
 	return false
@@ -319,9 +320,9 @@ func (s *Subscription) send(claim *Claim, msg *message.Message, to chan<- *messa
 // Close implements [message.Subscriber]. Close stops the intake, waits for the
 // acks of messages at handlers, and only then leaves the group.
 func (s *Subscription) Close() error {
-	s.claiming.Lock()
+	s.assigning.Lock()
 	s.closed = true
-	s.claiming.Unlock()
+	s.assigning.Unlock()
 	s.stop()
 	idle := make(chan struct{})
 	go func() {

@@ -19,53 +19,53 @@ import (
 
 const testGroup = "group"
 
-// claimant is a ClaimHandler for tests.
-type claimant struct {
+// assignee is an AssignmentHandler for tests.
+type assignee struct {
 	// setup and cleanup, if not nil, run first.
-	setup   func(*Claim) (int64, error)
-	cleanup func(*Claim)
+	setup   func(*Assignment) (int64, error)
+	cleanup func(*Assignment)
 
 	setups, cleanups atomic.Int64
 
 	mu      sync.Mutex
-	current map[int32]*Claim
+	current map[int32]*Assignment
 }
 
-func (c *claimant) Setup(claim *Claim) (start int64, err error) {
+func (c *assignee) Setup(assignment *Assignment) (start int64, err error) {
 	c.setups.Add(1)
 	start = Committed
 	if c.setup != nil {
-		start, err = c.setup(claim)
+		start, err = c.setup(assignment)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
 		if c.current == nil {
-			c.current = map[int32]*Claim{}
+			c.current = map[int32]*Assignment{}
 		}
-		c.current[claim.Partition] = claim
+		c.current[assignment.Partition] = assignment
 	}
 	return start, err
 }
 
-func (c *claimant) Cleanup(claim *Claim) {
+func (c *assignee) Cleanup(assignment *Assignment) {
 	c.cleanups.Add(1)
 	if c.cleanup != nil {
-		c.cleanup(claim)
+		c.cleanup(assignment)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.current, claim.Partition)
+	delete(c.current, assignment.Partition)
 }
 
-// claim returns the present claim of a partition, or nil.
-func (c *claimant) claim(partition int32) *Claim {
+// assignment returns the present assignment of a partition, or nil.
+func (c *assignee) assignment(partition int32) *Assignment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current[partition]
 }
 
-func (c *claimant) claims() int {
+func (c *assignee) assignments() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.current)
@@ -74,7 +74,7 @@ func (c *claimant) claims() int {
 // member is one process in a consumer group: a subscription behind Watermill's
 // router, as in a service.
 type member struct {
-	*claimant
+	*assignee
 	*Subscription
 	router *message.Router
 	places chan Place
@@ -83,19 +83,19 @@ type member struct {
 
 // join starts a member. The places of handled messages go to member.places; the
 // function handle, if not nil, runs first.
-func join(t *testing.T, k *Kafka, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
+func join(t *testing.T, k *Kafka, topic string, c *assignee, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
 	t.Helper()
 	return joinAs(t, k, testGroup, topic, c, handle, middleware...)
 }
 
-func joinAs(t *testing.T, k *Kafka, group, topic string, c *claimant, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
+func joinAs(t *testing.T, k *Kafka, group, topic string, c *assignee, handle message.NoPublishHandlerFunc, middleware ...message.HandlerMiddleware) *member {
 	t.Helper()
 	subscription := k.CommandSubscription(k.Prefix+group, c, patience)
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: patience}, WatermillLog(quiet))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{claimant: c, Subscription: subscription, router: router, places: make(chan Place, 1<<16)}
+	m := &member{assignee: c, Subscription: subscription, router: router, places: make(chan Place, 1<<16)}
 	router.AddMiddleware(middleware...)
 	router.AddConsumerHandler(topic, k.Topic(topic), subscription, func(msg *message.Message) error {
 		at := PlaceOf(msg)
@@ -157,7 +157,7 @@ func TestSubscriptionOrder(t *testing.T) {
 	atWork := map[int32]bool{}
 	next := map[int32]int64{}
 	failed := map[Place]bool{}
-	m := join(t, k, eventlog.TopicCommands, &claimant{}, func(msg *message.Message) error {
+	m := join(t, k, eventlog.TopicCommands, &assignee{}, func(msg *message.Message) error {
 		at := PlaceOf(msg)
 		mu.Lock()
 		if atWork[at.Partition] {
@@ -196,7 +196,7 @@ func TestSubscriptionBeforeTheBroker(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	e.stop(t)
-	m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+	m := join(t, e.Kafka, eventlog.TopicCommands, &assignee{}, nil)
 	eventually(t, "it says why it is not ready", func() bool {
 		err := m.Ready()
 		return err != nil && strings.Contains(err.Error(), "connection refused")
@@ -211,12 +211,12 @@ func TestSubscriptionCloseDrains(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 10)
-	c := &claimant{}
+	c := &assignee{}
 	arrived, release := make(chan *message.Message, 10), make(chan struct{})
 	m := join(t, k, eventlog.TopicCommands, c, func(msg *message.Message) error {
 		arrived <- msg
 		<-release
-		c.claim(1).Mark(PlaceOf(msg).Offset + 1)
+		c.assignment(1).Mark(PlaceOf(msg).Offset + 1)
 		return msg.Context().Err()
 	})
 	msg := receive(t, arrived, "a message")
@@ -263,7 +263,7 @@ func TestSubscriptionCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
-	s := k.CommandSubscription(k.Prefix+testGroup, &claimant{}, 50*time.Millisecond)
+	s := k.CommandSubscription(k.Prefix+testGroup, &assignee{}, 50*time.Millisecond)
 	messages, err := s.Subscribe(t.Context(), k.Topic(eventlog.TopicCommands))
 	if err != nil {
 		t.Fatal(err)
@@ -284,15 +284,15 @@ func TestSubscriptionCloseIsBounded(t *testing.T) {
 	}
 }
 
-// Close doesn't wait for a stopped broker, nor for Setup: the claim's context
-// ends.
+// Close doesn't wait for a stopped broker, nor for Setup: the assignment's
+// context ends.
 func TestSubscriptionCloseWithoutWork(t *testing.T) {
 	t.Parallel()
 	t.Run("broker gone", func(t *testing.T) {
 		t.Parallel()
 		e := newEmbedded(t)
 		ensureTopics(t, e.Kafka)
-		m := join(t, e.Kafka, eventlog.TopicCommands, &claimant{}, nil)
+		m := join(t, e.Kafka, eventlog.TopicCommands, &assignee{}, nil)
 		eventually(t, "ready", func() bool { return m.Ready() == nil })
 		e.stop(t)
 		m.leave(t)
@@ -300,13 +300,13 @@ func TestSubscriptionCloseWithoutWork(t *testing.T) {
 	t.Run("broker never there", func(t *testing.T) {
 		t.Parallel()
 		k := &Kafka{Brokers: []string{refusing}, Partitions: partitions, Log: quiet}
-		m := join(t, k, eventlog.TopicCommands, &claimant{}, nil)
+		m := join(t, k, eventlog.TopicCommands, &assignee{}, nil)
 		eventually(t, "it has tried", func() bool { return strings.Contains(m.Ready().Error(), "refused") })
 		m.leave(t)
 	})
 	t.Run("setup fails", func(t *testing.T) {
 		t.Parallel()
-		c := &claimant{setup: func(*Claim) (int64, error) { return 0, errors.New("the store is away") }}
+		c := &assignee{setup: func(*Assignment) (int64, error) { return 0, errors.New("the store is away") }}
 		m := join(t, newLog(t), eventlog.TopicCommands, c, nil)
 		eventually(t, "in setup", func() bool { return c.setups.Load() > 0 })
 		m.leave(t)
@@ -314,9 +314,9 @@ func TestSubscriptionCloseWithoutWork(t *testing.T) {
 	t.Run("in setup", func(t *testing.T) {
 		t.Parallel()
 		k := newLog(t)
-		c := &claimant{setup: func(claim *Claim) (int64, error) {
-			<-claim.Context.Done()
-			return 0, claim.Context.Err()
+		c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+			<-assignment.Context.Done()
+			return 0, assignment.Context.Err()
 		}}
 		m := join(t, k, eventlog.TopicCommands, c, nil)
 		eventually(t, "in setup", func() bool { return c.setups.Load() == partitions })
@@ -331,9 +331,9 @@ func TestSubscriptionThroughRestart(t *testing.T) {
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 2)
-	c := &claimant{}
+	c := &assignee{}
 	m := join(t, e.Kafka, eventlog.TopicCommands, c, func(msg *message.Message) error {
-		c.claim(1).Mark(PlaceOf(msg).Offset + 1)
+		c.assignment(1).Mark(PlaceOf(msg).Offset + 1)
 		return nil
 	})
 	for want := range int64(2) {

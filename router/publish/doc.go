@@ -7,7 +7,7 @@
 //
 //   - message.go: an event as a message of a public topic.
 //   - publisher.go: [Publisher] keeps public topics up with the log, one partition
-//     after the other, in the command service that has claimed the partition.
+//     after the other, in the command service to which the partition is assigned.
 //   - place.go: the place where to go on. The newest message of a partition has the
 //     place in ce_position, so the topic itself is the checkpoint.
 //   - rebuild.go: [Rebuild] fills a topic from the log, without a service.

@@ -46,7 +46,7 @@ type flowKey struct {
 type flow struct {
 	topic     Topic
 	partition int32
-	turn      sync.Mutex // one run at a time: a claim may come back before its last send has ended
+	turn      sync.Mutex // one run at a time: an assignment may come back before its last send has ended
 
 	mu        sync.Mutex
 	runs      bool

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// batcher is the queue of a read model: the records of all claimed partitions,
+// batcher is the queue of a read model: the records of all assigned partitions,
 // in order of arrival. A batch is one transaction, whatever the partitions of
 // the records. While a transaction is under way, the next batch gathers.
 type batcher struct {
@@ -247,16 +247,16 @@ func (b *batcher) begin(batch batch, stop context.CancelFunc) (moves []Move, con
 	return moves, consumers, entries
 }
 
-// leave abandons the claims of partitions whose checkpoints have moved. Another
-// process has moved the checkpoints, or this one has, in an update whose answer
-// was lost with the connection.
+// leave abandons the assignments of partitions whose checkpoints have moved.
+// Another process has moved the checkpoints, or this one has, in an update
+// whose answer was lost with the connection.
 func (b *batcher) leave(moved []int32, consumers []*partitionConsumer) {
 	for _, pc := range consumers {
-		if slices.Contains(moved, pc.claim.Partition) {
+		if slices.Contains(moved, pc.assignment.Partition) {
 			b.engine.Logger.Info("the checkpoint has moved (an update whose answer was lost, or another process); joining the group again",
-				"read model", b.engine.Projection.Name, "partition", pc.claim.Partition)
+				"read model", b.engine.Projection.Name, "partition", pc.assignment.Partition)
 			b.drop(pc)
-			pc.claim.Abandon()
+			pc.assignment.Abandon()
 		}
 	}
 }
@@ -269,7 +269,7 @@ func (b *batcher) done(batch batch, moves []Move, consumers []*partitionConsumer
 		to := moves[i].To
 		pc.at = to
 		pc.next.Set(to.Next)
-		pc.claim.Mark(to.Next)
+		pc.assignment.Mark(to.Next)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -50,11 +50,11 @@ func (l partitioned) At(ctx context.Context, partition int32, offset int64) (eve
 	return l[partition].At(ctx, partition, offset)
 }
 
-// group is an engine with claims of all partitions.
+// group is an engine with assignments of all partitions.
 type group struct {
 	*readmodel.Engine
-	claims []*kafka.Claim
-	marked []atomic.Int64
+	assignments []*kafka.Assignment
+	marked      []atomic.Int64
 }
 
 func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection.Projection) *group {
@@ -67,20 +67,20 @@ func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection
 		marked: make([]atomic.Int64, len(log)),
 	}
 	for partition := range log {
-		claim := kafka.NewClaim(t.Context(), int32(partition), g.marked[partition].Store)
-		if _, err := g.Setup(claim); err != nil {
+		assignment := kafka.NewAssignment(t.Context(), int32(partition), g.marked[partition].Store)
+		if _, err := g.Setup(assignment); err != nil {
 			t.Fatal(err)
 		}
-		g.claims = append(g.claims, claim)
+		g.assignments = append(g.assignments, assignment)
 	}
 	return g
 }
 
-// leave revokes all claims at once, as the end of a session does.
+// leave revokes all assignments at once, as the end of a session does.
 func (g *group) leave() {
 	var cleanups sync.WaitGroup
-	for _, claim := range g.claims {
-		cleanups.Go(func() { g.Cleanup(claim) })
+	for _, assignment := range g.assignments {
+		cleanups.Go(func() { g.Cleanup(assignment) })
 	}
 	cleanups.Wait()
 }
@@ -154,14 +154,14 @@ func TestAPartitionThatMovedElsewhereDropsOutAlone(t *testing.T) {
 		}
 	}
 	select {
-	case <-zombie.claims[1].Abandoned():
+	case <-zombie.assignments[1].Abandoned():
 	case <-time.After(10 * time.Second):
 		t.Fatal("the zombie did not find out")
 	}
 	zombie.leave()
 	for _, partition := range []int{0, 2} {
 		select {
-		case <-zombie.claims[partition].Abandoned():
+		case <-zombie.assignments[partition].Abandoned():
 			t.Errorf("partition %d is abandoned", partition)
 		default:
 		}
@@ -215,7 +215,7 @@ func (swappedStore) Checkpoints(context.Context, *projection.Projection) ([]read
 	return []readmodel.Checkpoint{{Partition: 0, Generation: 2}, {Partition: 1, Generation: 1}, {Partition: 2, Generation: 2}}, nil
 }
 
-func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
+func TestAnAssignmentOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 	log := newPartitioned(3, 4)
 	store := swappedStore{&awayWith{partition: -1, next: map[int32]int64{}}}
 	g := joinAll(t, store, log, names(new(atomic.Bool)))
@@ -231,7 +231,7 @@ func TestAClaimOfTheGenerationBeforeDropsOutAlone(t *testing.T) {
 		t.Errorf("the others are at %v", store.next)
 	}
 	select {
-	case <-g.claims[1].Abandoned():
+	case <-g.assignments[1].Abandoned():
 	default:
 		t.Error("it goes on")
 	}
@@ -279,12 +279,12 @@ func TestAPartitionThatGoesWaitsForAWhile(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		g.Cleanup(g.claims[1])
+		g.Cleanup(g.assignments[1])
 		if took := time.Since(began); took != readmodel.FlushTimeout {
 			t.Errorf("it took %v", took)
 		}
-		g.Cleanup(g.claims[0])
-		g.Cleanup(g.claims[2])
+		g.Cleanup(g.assignments[0])
+		g.Cleanup(g.assignments[2])
 		if diff := cmp.Diff(map[int32]int64{0: 4, 2: 4}, store.next); diff != "" {
 			t.Errorf("the others (-want +got):\n%s", diff)
 		}

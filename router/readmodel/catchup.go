@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// farBehind is the number of missing records at which a claimed partition
+	// farBehind is the number of missing records at which an assigned partition
 	// is caught up in bulk. The subscription is fast enough for fewer records.
 	farBehind = 5000
 	// besideBatch is the number of records in a transaction of a catch-up beside
@@ -26,8 +26,8 @@ var errBeside = errors.New("another process has written to the read model")
 // subscription hands over messages one by one. catchUp returns the checkpoint
 // where the subscription starts. After an error the committed transactions
 // stay.
-func (e *Engine) catchUp(claim *kafka.Claim, at Checkpoint) (Checkpoint, error) {
-	ctx := claim.Context
+func (e *Engine) catchUp(assignment *kafka.Assignment, at Checkpoint) (Checkpoint, error) {
+	ctx := assignment.Context
 	defer e.setBehind(at.Partition, 0)
 	for {
 		end, err := e.Log.End(ctx, at.Partition)
@@ -38,7 +38,7 @@ func (e *Engine) catchUp(claim *kafka.Claim, at Checkpoint) (Checkpoint, error) 
 		e.Logger.Info("catching up in bulk", "read model", e.Projection.Name, "partition", at.Partition, "records", end-at.Next)
 		at, err = e.catchUpTo(ctx, at, end)
 		if errors.Is(err, errBeside) {
-			at, err = e.start(claim)
+			at, err = e.start(assignment)
 		}
 		if err != nil {
 			return at, err

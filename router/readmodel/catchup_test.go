@@ -93,20 +93,20 @@ func (s *intercepted) Update(ctx context.Context, p *projection.Projection, move
 	return s.Store.Update(ctx, p, moves, fn)
 }
 
-// setUp claims partitions for engines, all at once, and returns the engines'
+// setUp sets up partitions for engines, all at once, and returns the engines'
 // errors.
 func setUp(ctx context.Context, partitions []int32, engines ...*readmodel.Engine) []error {
 	errs := make([]error, len(engines))
 	var all sync.WaitGroup
 	for i, e := range engines {
-		claims := new(errgroup.Group)
+		assignments := new(errgroup.Group)
 		for _, partition := range partitions {
-			claims.Go(func() error {
-				_, err := e.Setup(kafka.NewClaim(ctx, partition, func(int64) {}))
+			assignments.Go(func() error {
+				_, err := e.Setup(kafka.NewAssignment(ctx, partition, func(int64) {}))
 				return err
 			})
 		}
-		all.Go(func() { errs[i] = claims.Wait() })
+		all.Go(func() { errs[i] = assignments.Wait() })
 	}
 	all.Wait()
 	return errs
@@ -143,7 +143,7 @@ func takeRest(l *partitionedLog, e *readmodel.Engine) {
 	for _, r := range records {
 		e.Take(r)
 	}
-	e.Cleanup(kafka.NewClaim(context.Background(), 2, func(int64) {}))
+	e.Cleanup(kafka.NewAssignment(context.Background(), 2, func(int64) {}))
 }
 
 var allPartitions = []int32{0, 1, 2}
@@ -239,7 +239,7 @@ func TestCatchUpBesideAnotherProcess(t *testing.T) {
 	for _, r := range records {
 		other.Take(r) // records before the checkpoint are skipped
 	}
-	other.Cleanup(kafka.NewClaim(t.Context(), 2, func(int64) {}))
+	other.Cleanup(kafka.NewAssignment(t.Context(), 2, func(int64) {}))
 	if diff := cmp.Diff(want, tally(t, store, p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -331,7 +331,7 @@ func TestCatchUpGoesOnFromTheCheckpoints(t *testing.T) {
 		for _, r := range records {
 			e.Take(r)
 		}
-		e.Cleanup(kafka.NewClaim(t.Context(), partition, func(int64) {}))
+		e.Cleanup(kafka.NewAssignment(t.Context(), partition, func(int64) {}))
 	}
 	if diff := cmp.Diff(want, tally(t, store, p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -47,8 +47,8 @@ func TestAnEventIsDecodedOnce(t *testing.T) {
 					Projection: p, Store: store, Log: w, Events: events, Partitions: 1, BatchSize: 10,
 					Waits: waits, Reading: shared, Logger: slog.New(slog.DiscardHandler),
 				}
-				claim := kafka.NewClaim(t.Context(), 0, func(int64) {})
-				if _, err := e.Setup(claim); err != nil {
+				assignment := kafka.NewAssignment(t.Context(), 0, func(int64) {})
+				if _, err := e.Setup(assignment); err != nil {
 					t.Fatal(err)
 				}
 				for _, r := range w.records {
@@ -57,7 +57,7 @@ func TestAnEventIsDecodedOnce(t *testing.T) {
 				if !waits.Of(store, p).Await(t.Context(), nil, 0, many) {
 					t.Fatal("not folded")
 				}
-				e.Cleanup(claim)
+				e.Cleanup(assignment)
 				if got := rows(t, store, p); len(got) != many || got["u7"] != name+" 1" {
 					t.Errorf("engine %d: %v", n, got)
 				}

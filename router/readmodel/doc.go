@@ -1,8 +1,8 @@
 // Package readmodel keeps read models up with the log.
 //
 // An [Engine] (engine.go) consumes the records of topic events for one
-// projection. A partitionConsumer (partition_consumer.go) stands for a claimed
-// partition. A batcher (batcher.go) collects the records of all claimed
+// projection. A partitionConsumer (partition_consumer.go) stands for an assigned
+// partition. A batcher (batcher.go) collects the records of all assigned
 // partitions, at the pace of all read models of the process (pace.go), and
 // folds a batch in one transaction (batch.go, rows.go): the gate accepts
 // records, the projection changes rows, and the [Store] (store.go) commits

@@ -73,14 +73,14 @@ type Engine struct {
 	stopped   sync.Once
 }
 
-// Setup implements [kafka.ClaimHandler]: the claim starts at the store's
-// checkpoint. The group's committed offset is only a hint.
-func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
-	start, err := e.start(claim)
+// Setup implements [kafka.AssignmentHandler]: the assignment starts at the
+// store's checkpoint. The group's committed offset is only a hint.
+func (e *Engine) Setup(assignment *kafka.Assignment) (int64, error) {
+	start, err := e.start(assignment)
 	if err != nil {
 		return 0, err
 	}
-	if start, err = e.catchUp(claim, start); err != nil {
+	if start, err = e.catchUp(assignment, start); err != nil {
 		return 0, err
 	}
 	e.mu.Lock()
@@ -88,31 +88,31 @@ func (e *Engine) Setup(claim *kafka.Claim) (int64, error) {
 	if e.consumers == nil {
 		e.consumers, e.batcher = map[int32]*partitionConsumer{}, newBatcher(e)
 	}
-	e.consumers[claim.Partition] = newPartitionConsumer(e.batcher, claim, start)
-	e.Waits.own(e.Store, e.Projection, claim.Partition, true)
+	e.consumers[assignment.Partition] = newPartitionConsumer(e.batcher, assignment, start)
+	e.Waits.own(e.Store, e.Projection, assignment.Partition, true)
 	return start.Next, nil
 }
 
 // start returns the partition's checkpoint. The log must still have the record
 // before the checkpoint.
-func (e *Engine) start(claim *kafka.Claim) (start Checkpoint, err error) {
-	ctx := claim.Context
+func (e *Engine) start(assignment *kafka.Assignment) (start Checkpoint, err error) {
+	ctx := assignment.Context
 	checkpoints, err := e.Store.Checkpoints(ctx, e.Projection)
 	if err != nil {
 		return start, err
 	}
-	start = checkpoints[claim.Partition]
+	start = checkpoints[assignment.Partition]
 	return start, checkOrigin(ctx, e.Log, e.Projection, start)
 }
 
-// Cleanup implements [kafka.ClaimHandler]. Queued records are folded if the
+// Cleanup implements [kafka.AssignmentHandler]. Queued records are folded if the
 // store is fast enough: see [FlushTimeout].
-func (e *Engine) Cleanup(claim *kafka.Claim) {
+func (e *Engine) Cleanup(assignment *kafka.Assignment) {
 	e.mu.Lock()
-	pc := e.consumers[claim.Partition]
-	delete(e.consumers, claim.Partition)
+	pc := e.consumers[assignment.Partition]
+	delete(e.consumers, assignment.Partition)
 	e.mu.Unlock()
-	e.Waits.own(e.Store, e.Projection, claim.Partition, false)
+	e.Waits.own(e.Store, e.Projection, assignment.Partition, false)
 	if pc != nil {
 		pc.close()
 	}
@@ -130,7 +130,7 @@ func (e *Engine) Handle(msg *message.Message) error {
 }
 
 // Take queues a record. Take waits while the queue has a full batch of the
-// record's partition. A record of a partition without a claim is dropped.
+// record's partition. A record of a partition without an assignment is dropped.
 func (e *Engine) Take(r eventlog.Record) { e.take(&r) }
 
 func (e *Engine) take(r *eventlog.Record) {
@@ -153,7 +153,7 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	}
 }
 
-// Ready returns nil once every claimed partition has reached the end that the
+// Ready returns nil once every assigned partition has reached the end that the
 // log had at the call. If the context ends before, the error says how far the
 // read model is behind.
 func (e *Engine) Ready(ctx context.Context) error {

@@ -48,7 +48,7 @@ func TestRowsAreTheFoldOfWhatTheGateAccepts(t *testing.T) {
 		t.Errorf("a new read model starts at %d", start)
 	}
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if diff := cmp.Diff(want, rows(t, store, p)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -76,7 +76,7 @@ func TestAStreamThatCantBeAppliedIsParkedAlone(t *testing.T) {
 			p, store := names(new(atomic.Bool)), memory(t)
 			m, _ := join(t, store, w, p)
 			m.takeAll(w.records)
-			m.Cleanup(m.claim)
+			m.Cleanup(m.assignment)
 			if diff := cmp.Diff(map[string]string{"good": "b 2", "bad": "a 1"}, rows(t, store, p)); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
@@ -103,7 +103,7 @@ func TestABodyThatCantBeReadParksItsStream(t *testing.T) {
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if diff := cmp.Diff(map[string]string{"good": "a 1", "also good": "a 1"}, rows(t, store, p)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -118,15 +118,15 @@ func TestAZombiesBatchChangesNothing(t *testing.T) {
 	zombie, _ := join(t, store, w, p)
 	owner, _ := join(t, store, w, p)
 	owner.takeAll(w.records)
-	owner.Cleanup(owner.claim)
+	owner.Cleanup(owner.assignment)
 	before := rows(t, store, p)
 	zombie.takeAll(w.records[:5])
 	select {
-	case <-zombie.claim.Abandoned():
+	case <-zombie.assignment.Abandoned():
 	case <-time.After(10 * time.Second):
 		t.Fatal("the zombie did not find out")
 	}
-	zombie.Cleanup(zombie.claim)
+	zombie.Cleanup(zombie.assignment)
 	if diff := cmp.Diff(before, rows(t, store, p)); diff != "" {
 		t.Errorf("rows (-before +after):\n%s", diff)
 	}
@@ -165,7 +165,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	store := &awayStore{Store: memory(t), fails: 3}
 	m, _ := join(t, store, w, p)
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if got := len(rows(t, store, p)); got != 30 {
 		t.Errorf("%d rows of 30", got)
 	}
@@ -179,7 +179,7 @@ func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 
 	for name, log := range map[string]*writer{
 		"lost its tail": {records: w.records[:10]},
@@ -193,7 +193,7 @@ func TestALogThatIsNotTheCheckpointsStopsTheReadModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := &readmodel.Engine{Projection: p, Store: store, Log: log, Events: orders.Registry, Partitions: 1, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
-			_, err := e.Setup(kafka.NewClaim(t.Context(), 0, func(int64) {}))
+			_, err := e.Setup(kafka.NewAssignment(t.Context(), 0, func(int64) {}))
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v, want something about: %s", err, name)
 			}
@@ -218,7 +218,7 @@ func TestHeadsKnowTheLastDecidedCommand(t *testing.T) {
 	fold := func(records []eventlog.Record) (head readmodel.StreamHead) {
 		m, _ := join(t, store, w, p)
 		m.takeAll(records)
-		m.Cleanup(m.claim)
+		m.Cleanup(m.assignment)
 		err := store.View(t.Context(), p, func(v readmodel.View) (err error) {
 			head, err = v.Head(t.Context(), order("u"))
 			return err
@@ -267,7 +267,7 @@ func TestACommandIsDecidedBehindItsClaim(t *testing.T) {
 	for n, want := range []int64{4, 4, 4, 4, 5, 6} {
 		m, _ := join(t, store, w, p)
 		m.takeAll(w.records[n : n+1])
-		m.Cleanup(m.claim)
+		m.Cleanup(m.assignment)
 		err := store.View(t.Context(), p, func(v readmodel.View) error {
 			head, err := v.Head(t.Context(), order("u"))
 			if head.Decided.Offset != want || head.Seq != uint64(n+1) {
@@ -291,14 +291,14 @@ func TestNothingIsLeftOutWhenAPartitionGoes(t *testing.T) {
 	p, store := names(new(atomic.Bool)), memory(t)
 	m, _ := join(t, store, w, p)
 	ctx, takeAway := context.WithCancel(t.Context())
-	m.claim = kafka.NewClaim(ctx, 0, m.marked.Store)
-	if _, err := m.Setup(m.claim); err != nil {
+	m.assignment = kafka.NewAssignment(ctx, 0, m.marked.Store)
+	if _, err := m.Setup(m.assignment); err != nil {
 		t.Fatal(err)
 	}
 	m.takeAll(w.records[:5])
 	takeAway()
 	m.takeAll(w.records[5:])
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	checkpoints, err := store.Checkpoints(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func newProcess(t *testing.T, path string, log partitioned, partitions ...int32)
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, partition := range partitions {
-		if _, err := p.Setup(kafka.NewClaim(t.Context(), partition, func(int64) {})); err != nil {
+		if _, err := p.Setup(kafka.NewAssignment(t.Context(), partition, func(int64) {})); err != nil {
 			t.Fatal(err)
 		}
 	}

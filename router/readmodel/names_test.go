@@ -133,12 +133,12 @@ func memory(t *testing.T) *sqlstore.Store {
 	return store
 }
 
-// member is an engine with a claim of the partition.
+// member is an engine with an assignment of the partition.
 type member struct {
 	*readmodel.Engine
-	claim  *kafka.Claim
-	marked atomic.Int64
-	folded atomic.Int64 // records reported by Folded
+	assignment *kafka.Assignment
+	marked     atomic.Int64
+	folded     atomic.Int64 // records reported by Folded
 }
 
 func join(t *testing.T, store readmodel.Store, log readmodel.Log, p *projection.Projection) (*member, int64) {
@@ -151,8 +151,8 @@ func join(t *testing.T, store readmodel.Store, log readmodel.Log, p *projection.
 		Logger: slog.New(slog.DiscardHandler),
 	}}
 	m.Folded = func(records int, _ time.Duration) { m.folded.Add(int64(records)) }
-	m.claim = kafka.NewClaim(t.Context(), 0, m.marked.Store)
-	start, err := m.Setup(m.claim)
+	m.assignment = kafka.NewAssignment(t.Context(), 0, m.marked.Store)
+	start, err := m.Setup(m.assignment)
 	if err != nil {
 		t.Fatal(err)
 	}

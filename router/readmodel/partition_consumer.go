@@ -10,13 +10,13 @@ import (
 // FlushTimeout limits the last batch of a revoked partition.
 const FlushTimeout = 3 * time.Second
 
-// partitionConsumer is a claimed partition of a read model: the progress, and
+// partitionConsumer is an assigned partition of a read model: the progress, and
 // the state of the partition's records in the queue.
 type partitionConsumer struct {
-	batcher *batcher
-	claim   *kafka.Claim
-	next    eventlog.Progress
-	room    chan struct{} // a token for each queued record
+	batcher    *batcher
+	assignment *kafka.Assignment
+	next       eventlog.Progress
+	room       chan struct{} // a token for each queued record
 
 	at      Checkpoint
 	waiting int           // records in the queue, or in the batch under way
@@ -25,9 +25,9 @@ type partitionConsumer struct {
 	idle    chan struct{} // closed when no record is queued, or the records are given up
 }
 
-func newPartitionConsumer(b *batcher, claim *kafka.Claim, at Checkpoint) *partitionConsumer {
+func newPartitionConsumer(b *batcher, assignment *kafka.Assignment, at Checkpoint) *partitionConsumer {
 	pc := &partitionConsumer{
-		batcher: b, claim: claim, at: at,
+		batcher: b, assignment: assignment, at: at,
 		room: make(chan struct{}, b.engine.BatchSize),
 		idle: make(chan struct{}),
 	}
@@ -36,16 +36,16 @@ func newPartitionConsumer(b *batcher, claim *kafka.Claim, at Checkpoint) *partit
 }
 
 // add queues a record, and waits while a full batch of the partition is queued.
-// A record after the end of the claim is dropped: the next owner receives the
-// record again.
+// A record after the end of the assignment is dropped: the next owner receives
+// the record again.
 func (pc *partitionConsumer) add(e entry) {
-	if pc.claim.Context.Err() != nil {
+	if pc.assignment.Context.Err() != nil {
 		return // as all later records: the queue has no gaps
 	}
 	select {
 	case pc.room <- struct{}{}:
 		pc.batcher.add(pc, e)
-	case <-pc.claim.Context.Done():
+	case <-pc.assignment.Context.Done():
 	case <-pc.idle:
 	}
 }

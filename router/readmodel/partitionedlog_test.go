@@ -98,8 +98,8 @@ func (l *partitionedLog) catchUp(t *testing.T, store readmodel.Store, p *project
 	}
 	e := &readmodel.Engine{Projection: p, Store: store, Log: l, Events: orders.Registry, Partitions: n, BatchSize: 10, Logger: slog.New(slog.DiscardHandler)}
 	for partition := range n {
-		claim := kafka.NewClaim(t.Context(), partition, func(int64) {})
-		start, err := e.Setup(claim)
+		assignment := kafka.NewAssignment(t.Context(), partition, func(int64) {})
+		start, err := e.Setup(assignment)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +107,6 @@ func (l *partitionedLog) catchUp(t *testing.T, store readmodel.Store, p *project
 		for _, r := range records[start:] {
 			e.Take(r)
 		}
-		e.Cleanup(claim)
+		e.Cleanup(assignment)
 	}
 }

@@ -48,7 +48,7 @@ func TestRebuildMendsAndSwaps(t *testing.T) {
 	p, store := names(mended), memory(t)
 	m, _ := join(t, store, w, p)
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if diff := cmp.Diff(map[string]string{"good": "a 1"}, rows(t, store, p)); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // continueInLive continues partitions in the live generation, if another
-// generation went live since the claim. The new generation is at or past the
+// generation went live since the assignment. The new generation is at or past the
 // old checkpoints, so the partitions continue at the new checkpoints, and stay
 // in the group. The result is the partitions whose checkpoints another process
 // has moved.
@@ -19,12 +19,12 @@ func (b *batcher) continueInLive(moved []int32, consumers []*partitionConsumer) 
 		return moved // to be set up again once the store is back
 	}
 	for _, pc := range consumers {
-		if !slices.Contains(moved, pc.claim.Partition) {
+		if !slices.Contains(moved, pc.assignment.Partition) {
 			continue
 		}
-		now := live[pc.claim.Partition]
+		now := live[pc.assignment.Partition]
 		if now.Generation == pc.at.Generation || now.Next < pc.at.Next || now.Next == pc.at.Next && now.Digest != pc.at.Digest {
-			left = append(left, pc.claim.Partition)
+			left = append(left, pc.assignment.Partition)
 			continue
 		}
 		e.Logger.Info("another generation is live; going on in it", "read model", e.Projection.Name,

@@ -47,9 +47,9 @@ func TestAnEngineGoesOnInTheGenerationThatIsLive(t *testing.T) {
 			if !reaches(t, m, len(w.records)) {
 				t.Error("the engine doesn't go on")
 			}
-			m.Cleanup(m.claim)
+			m.Cleanup(m.assignment)
 			select {
-			case <-m.claim.Abandoned():
+			case <-m.assignment.Abandoned():
 				t.Error("it left its group")
 			default:
 			}
@@ -116,7 +116,7 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("it doesn't stop")
 	}
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if diff := cmp.Diff(map[string]string{"1": "a 1"}, rows(t, store, newer)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -126,7 +126,7 @@ func TestAnEngineStopsAtAnotherBinarysGeneration(t *testing.T) {
 		t.Errorf("it starts at %d", start)
 	}
 	next.takeAll(w.records[1:])
-	next.Cleanup(next.claim)
+	next.Cleanup(next.assignment)
 	if diff := cmp.Diff(map[string]string{"1": "b 2"}, rows(t, store, newer)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -145,7 +145,7 @@ func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
 	if start != 11_001 {
 		t.Errorf("the subscription begins at %d", start)
 	}
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	for i := range 6000 {
 		w.renamed(fmt.Sprint("u", i), "c")
 	}
@@ -157,7 +157,7 @@ func TestFarBehindIsCaughtUpInBulk(t *testing.T) {
 		w.created(fmt.Sprint("more", i), "a")
 	}
 	m.takeAll(w.records[start:])
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	got := rows(t, store, p)
 	if len(got) != 11_010 || got["u0"] != "c 2" || got["u1"] != "c 3" || got["u9000"] != "a 1" {
 		t.Errorf("%d rows, u0 is %q, u1 %q, u9000 %q", len(got), got["u0"], got["u1"], got["u9000"])

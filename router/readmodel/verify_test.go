@@ -262,8 +262,8 @@ func TestVerifyBesideTheEngine(t *testing.T) {
 	var working sync.WaitGroup
 	e := &readmodel.Engine{Projection: p, Store: store, Log: l, Events: orders.Registry, Partitions: 3, BatchSize: 20, Logger: slog.New(slog.DiscardHandler)}
 	for partition := range int32(3) {
-		claim := kafka.NewClaim(t.Context(), partition, func(int64) {})
-		start, err := e.Setup(claim)
+		assignment := kafka.NewAssignment(t.Context(), partition, func(int64) {})
+		start, err := e.Setup(assignment)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestVerifyBesideTheEngine(t *testing.T) {
 				}
 				return nil
 			})
-			e.Cleanup(claim)
+			e.Cleanup(assignment)
 		})
 	}
 	working.Go(func() {

@@ -46,7 +46,7 @@ func (w *Waits) Of(store Store, p *projection.Projection) *ModelWaits {
 	return m
 }
 
-// own notes whether this process has the claim of a partition.
+// own notes whether this process has the assignment of a partition.
 func (w *Waits) own(store Store, p *projection.Projection, partition int32, owned bool) {
 	if w == nil {
 		return
@@ -122,11 +122,11 @@ type ModelWaits struct {
 // partitionWaits are the waiters of a partition, ordered by offset.
 type partitionWaits struct {
 	next  int64 // the highest known checkpoint
-	owned bool  // this process has the claim
+	owned bool  // this process has the assignment
 	heap  waiters
 
 	commands int // number of commands with waiters
-	// last is the last command among the records folded since the claim.
+	// last is the last command among the records folded since the assignment.
 	last eventlog.CommandPosition
 }
 

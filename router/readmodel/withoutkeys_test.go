@@ -21,7 +21,7 @@ func TestWithoutKeys(t *testing.T) {
 	w.write(eventlog.TypeCommandRefused, order("b"), `{}`)
 	m, _ := join(t, store, w, p)
 	m.takeAll(w.records)
-	m.Cleanup(m.claim)
+	m.Cleanup(m.assignment)
 	if got := rows(t, store, p); got["a"] != "orderPlaced 1" || got["b"] != "commandRefused 0" {
 		t.Errorf("rows %v", got)
 	}

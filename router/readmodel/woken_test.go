@@ -47,8 +47,8 @@ func TestACommitWakesWaitersWithoutAPoll(t *testing.T) {
 		Projection: p, Store: store, Log: w, Events: orders.Registry, Partitions: 1, BatchSize: 10,
 		Waits: waits, Logger: slog.New(slog.DiscardHandler),
 	}
-	claim := kafka.NewClaim(t.Context(), 0, func(int64) {})
-	if _, err := e.Setup(claim); err != nil {
+	assignment := kafka.NewAssignment(t.Context(), 0, func(int64) {})
+	if _, err := e.Setup(assignment); err != nil {
 		t.Fatal(err)
 	}
 	m := waits.Of(store, p)
@@ -92,7 +92,7 @@ func TestACommitWakesWaitersWithoutAPoll(t *testing.T) {
 	if _, decided, moved := m.AwaitCommand(t.Context(), nil, &eventlog.SentCommand{Stream: order("u1")}, 3); decided || !moved {
 		t.Errorf("after a move: decided %t, moved %t", decided, moved)
 	}
-	e.Cleanup(claim)
+	e.Cleanup(assignment)
 }
 
 // A query waits before its first view for a command that is newer than all folded
@@ -112,8 +112,8 @@ func TestAwaitNew(t *testing.T) {
 		Projection: p, Store: store, Log: w, Events: orders.Registry, Partitions: 1, BatchSize: 10,
 		Waits: waits, Logger: slog.New(slog.DiscardHandler),
 	}
-	claim := kafka.NewClaim(t.Context(), 0, func(int64) {})
-	if _, err := e.Setup(claim); err != nil {
+	assignment := kafka.NewAssignment(t.Context(), 0, func(int64) {})
+	if _, err := e.Setup(assignment); err != nil {
 		t.Fatal(err)
 	}
 	m := waits.Of(store, p)
@@ -156,6 +156,6 @@ func TestAwaitNew(t *testing.T) {
 	if got, want := <-woken, (result{2, true}); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	e.Cleanup(claim)
-	atOnce("after the claim", command("t", 0, 40))
+	e.Cleanup(assignment)
+	atOnce("after the assignment", command("t", 0, 40))
 }

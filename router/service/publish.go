@@ -14,16 +14,17 @@ import (
 	"github.com/millrace/millrace/router/publish"
 )
 
-// publishing is a claim handler that also publishes each claimed partition. A
-// process that decides a partition writes the public topics of the partition.
+// publishing is an assignment handler that also publishes each assigned
+// partition. A process that decides a partition writes the public topics of the
+// partition.
 type publishing struct {
-	kafka.ClaimHandler
+	kafka.AssignmentHandler
 	publisher *publish.Publisher // nil if nothing is published
 	running   sync.WaitGroup
 }
 
 func (s *commandService) newPublishing(dispatcher *decider.Dispatcher, topics kafka.Topics, states *decider.StateStore, k writeSide) *publishing {
-	p := &publishing{ClaimHandler: dispatcher}
+	p := &publishing{AssignmentHandler: dispatcher}
 	if k.public != nil {
 		p.publisher = &publish.Publisher{
 			Topics: s.Service.publicTopics(s.Config), EventsID: topics.EventsID, Log: k.reader, Kafka: k.public, States: states, Logger: s.Log,
@@ -41,20 +42,20 @@ func (r *registered) publicTopics(cfg config.Config) []publish.Topic {
 	return topics
 }
 
-// Setup implements [kafka.ClaimHandler].
-func (p *publishing) Setup(claim *kafka.Claim) (int64, error) {
-	start, err := p.ClaimHandler.Setup(claim)
+// Setup implements [kafka.AssignmentHandler].
+func (p *publishing) Setup(assignment *kafka.Assignment) (int64, error) {
+	start, err := p.AssignmentHandler.Setup(assignment)
 	if err == nil && p.publisher != nil {
-		p.running.Go(func() { p.publisher.Run(claim.Context, claim.Partition) })
+		p.running.Go(func() { p.publisher.Run(assignment.Context, assignment.Partition) })
 	}
 	return start, err
 }
 
 // publishPatience is the longest wait for sends under way, when no partition is
-// claimed any more.
+// assigned any more.
 const publishPatience = 3 * time.Second
 
-// await waits for the ends of all claims' publishing.
+// await waits for the ends of all assignments' publishing.
 func (p *publishing) await() {
 	done := make(chan struct{})
 	go func() {

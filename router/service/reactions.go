@@ -40,7 +40,7 @@ func (s *commandService) react(topics kafka.Topics, run *runner.Runner) (stop fu
 	}
 	run.TopicID, run.Partitions, run.Now, run.Logger = topics.EventsID, s.kafka.Partitions, time.Now, s.Log
 	s.stats.reactions.Store(run)
-	group := s.kafka.Assignment(s.kafka.Group("reactions"), run)
+	group := s.kafka.WithoutMessages(s.kafka.Group("reactions"), run)
 	if _, err := group.Subscribe(context.Background(), s.kafka.Topic(eventlog.TopicEvents)); err != nil {
 		s.Log.Error("the reactions don't run", "error", err)
 	}

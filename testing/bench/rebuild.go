@@ -177,11 +177,11 @@ func oneAtATime(ctx context.Context, store readmodel.Store, p *projection.Projec
 	engine := &readmodel.Engine{
 		Projection: p, Store: store, Log: notBehind{reader}, Events: registry, Partitions: partitions, BatchSize: 1, Logger: slog.New(slog.DiscardHandler),
 	}
-	claim := kafka.NewClaim(ctx, 0, func(int64) {})
-	if _, err := engine.Setup(claim); err != nil {
+	assignment := kafka.NewAssignment(ctx, 0, func(int64) {})
+	if _, err := engine.Setup(assignment); err != nil {
 		return err
 	}
-	defer engine.Cleanup(claim)
+	defer engine.Cleanup(assignment)
 	n := min(oneByOne, log.ends[0])
 	var records []eventlog.Record
 	reading, stop := context.WithCancel(ctx)

@@ -16,21 +16,21 @@ const (
 )
 
 // handler is one command service: its state store, and its processor of the
-// partition, if the handler has claimed the partition or still believes so. The
+// partition, if the handler has the partition or still believes so. The
 // state store is the fold of the log up to folded.
 type handler struct {
-	folded  log
-	claimed bool
-	topic   uint8 // of the session
-	next    uint8 // the command of the next delivery
-	marked  uint8 // all commands before are done
-	strayed bool
-	retry   bool // failed appends wait for a retry
-	clock   uint8
-	here    uint8 // a bit for each command that the session has scheduled, without a rule
-	jobs    [maxJobs]job
-	air     [maxAir]flight
-	seen    [users]fence.Fence // by what is sent, without a rule
+	folded   log
+	assigned bool
+	topic    uint8 // of the session
+	next     uint8 // the command of the next delivery
+	marked   uint8 // all commands before are done
+	strayed  bool
+	retry    bool // failed appends wait for a retry
+	clock    uint8
+	here     uint8 // a bit for each command that the session has scheduled, without a rule
+	jobs     [maxJobs]job
+	air      [maxAir]flight
+	seen     [users]fence.Fence // by what is sent, without a rule
 }
 
 // job is a command under way in a processor.
@@ -323,11 +323,11 @@ func (p processor) mark() {
 	}
 }
 
-// claim begins a session: the group has assigned the partition.
-func (p processor) claim() {
+// assign begins a session: the group has assigned the partition.
+func (p processor) assign() {
 	p.endSession()
 	p.owner = p.who + 1
-	p.claimed, p.handler.topic = true, p.world.topic
+	p.assigned, p.handler.topic = true, p.world.topic
 	p.next, p.marked = p.committed, p.committed
 	if !p.off(foldFirst) {
 		p.folded = p.log

@@ -148,7 +148,7 @@ func (p processor) ring(user uint8) {
 
 // look decides all commands that are due by the clock.
 func (p processor) look() {
-	if !p.claimed {
+	if !p.assigned {
 		return
 	}
 	for user := range uint8(users) {

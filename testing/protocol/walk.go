@@ -10,7 +10,7 @@ type Step struct {
 	Deed Deed
 	// Who is the handler of the deed.
 	Who int
-	// At is the command of a Takes, or the group's offset of a Claims or
+	// At is the command of a Takes, or the group's offset of an Assigns or
 	// Crashes: a place in the scenario's commands.
 	At int
 	// Append is the append that lands or fails.
@@ -50,7 +50,7 @@ func Walk(s *Scenario, seed uint64) iter.Seq[Step] {
 				return
 			}
 			a := actions[luck.IntN(len(actions))]
-			if rare := a.deed == Claims || a.deed == Crashes || a.deed == Recreate; rare && w.owner != 0 && luck.IntN(4) > 0 {
+			if rare := a.deed == Assigns || a.deed == Crashes || a.deed == Recreate; rare && w.owner != 0 && luck.IntN(4) > 0 {
 				if len(actions) == 1 {
 					return
 				}

@@ -61,7 +61,7 @@ func (m *model) note(format string, args ...any) {
 // start is the world before anything: handler A has the partition.
 func (m *model) start() world {
 	w := world{left: m.faults}
-	m.processor(&w, 0).claim()
+	m.processor(&w, 0).assign()
 	return w
 }
 
@@ -76,7 +76,7 @@ const (
 	Hears                // the handler hears of the failure
 	Retries              // the handler sends the failed records again
 	Reads                // the state store folds the next record
-	Claims               // the group assigns the partition
+	Assigns              // the group assigns the partition
 	Lingers              // an append that nobody waits for lands
 	Crashes              // the owner is killed, and starts again
 	Recreate             // topic commands is deleted and created again
@@ -87,7 +87,7 @@ const (
 )
 
 // action is a deed of a handler, or to a handler. at is the command of a Takes,
-// the group's offset of a Claims or Crashes, or the index of the append in the
+// the group's offset of an Assigns or Crashes, or the index of the append in the
 // air.
 type action struct {
 	deed    Deed
@@ -106,7 +106,7 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 			quiet = quiet && w.owner != who+1
 		}
 		m.possibleInTheAir(w, &w.handlers[who], may, will)
-		if h := &w.handlers[who]; h.claimed {
+		if h := &w.handlers[who]; h.assigned {
 			if h.next < m.endOf(h.topic) && m.comes(w, h.next) && m.processor(w, who).taken() < m.window {
 				will(Takes, h.next)
 				if m.off(sessionOnly) && !h.strayed && h.next+1 < m.endOf(h.topic) {
@@ -128,11 +128,11 @@ func (m *model) possible(w *world, list []action) (all []action, quiet bool) {
 		}
 		start := m.startOf(w.topic)
 		if w.left.resets > 0 && start < w.committed && (w.owner == 0 || w.left.takeOvers > 0) {
-			may(Claims, start)
+			may(Assigns, start)
 		}
 		for next := w.committed; next <= m.reached(w); next++ {
 			if w.owner == 0 || w.left.takeOvers > 0 {
-				may(Claims, next)
+				may(Assigns, next)
 			}
 			if w.owner == who+1 && w.left.crashes > 0 {
 				may(Crashes, next)
@@ -198,8 +198,8 @@ func (m *model) do(w *world, a action) {
 		p.sendAgain()
 	case Reads:
 		p.readBack()
-	case Claims:
-		m.note("%s claims the partition, from #%d on", p.name(), a.at)
+	case Assigns:
+		m.note("%s gets the partition, from #%d on", p.name(), a.at)
 		if w.owner != 0 {
 			w.left.takeOvers--
 		}
@@ -207,7 +207,7 @@ func (m *model) do(w *world, a action) {
 			w.left.resets--
 		}
 		m.commit(w, a.at)
-		p.claim()
+		p.assign()
 	case Crashes:
 		m.note("%s crashes; the group's offset is %d", p.name(), a.at)
 		w.left.crashes--
@@ -232,7 +232,7 @@ func (m *model) do(w *world, a action) {
 }
 
 // reached is the owner's mark. The group's offset follows at some time, and
-// matters only when somebody claims the partition: so the offset is settled
+// matters only when somebody gets the partition: so the offset is settled
 // then.
 func (m *model) reached(w *world) uint8 {
 	if w.owner == 0 {

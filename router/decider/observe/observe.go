@@ -14,9 +14,9 @@ import (
 type Meter interface {
 	// Accepted counts a command of a client, once Kafka holds the command.
 	Accepted(commandType string)
-	// Decided counts the outcome of a command: an accepted record in a partition
-	// that this process has claimed. The type is "" if the command has not come
-	// to this process.
+	// Decided counts the outcome of a command: an accepted record in a
+	// partition that is assigned to this process. The type is "" if the command
+	// has not come to this process.
 	Decided(commandType string, outcome *eventlog.Record)
 	// Appended counts an append that has succeeded or failed.
 	Appended(took time.Duration, err error)

@@ -55,15 +55,15 @@ func (m *Model) Fold(log *Log) {
 		BatchSize: 4, Linger: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	}
 	for partition, records := range log.records {
-		claim := kafka.NewClaim(ctx, int32(partition), func(int64) {})
-		from, err := engine.Setup(claim)
+		assignment := kafka.NewAssignment(ctx, int32(partition), func(int64) {})
+		from, err := engine.Setup(assignment)
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for _, r := range records[from:] {
 			engine.Take(r)
 		}
-		engine.Cleanup(claim)
+		engine.Cleanup(assignment)
 	}
 	if at := m.position(ctx); !at.Covers(log.Position()) {
 		m.t.Fatalf("folded up to %v, want %v", at, log.Position())

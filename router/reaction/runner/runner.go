@@ -61,26 +61,26 @@ type assigned struct {
 // handOver bounds the wait for commands under way when a partition goes.
 const handOver = 3 * time.Second
 
-// Setup implements [kafka.ClaimHandler]. Each reaction begins where its own
+// Setup implements [kafka.AssignmentHandler]. Each reaction begins where its own
 // stream says.
-func (r *Runner) Setup(claim *kafka.Claim) (int64, error) {
+func (r *Runner) Setup(assignment *kafka.Assignment) (int64, error) {
 	var runs []*assigned
 	for _, reaction := range r.Reactions {
-		one := newRun(r, reaction, claim.Partition)
-		if err := r.States.CatchUp(claim.Context, eventlog.PartitionOf(one.stream, r.Partitions)); err != nil {
+		one := newRun(r, reaction, assignment.Partition)
+		if err := r.States.CatchUp(assignment.Context, eventlog.PartitionOf(one.stream, r.Partitions)); err != nil {
 			return 0, err
 		}
 		runs = append(runs, &assigned{run: one})
 	}
 	for _, a := range runs {
-		a.begin(claim.Context)
+		a.begin(assignment.Context)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.runs == nil {
 		r.runs = map[int32][]*assigned{}
 	}
-	r.runs[claim.Partition] = runs
+	r.runs[assignment.Partition] = runs
 	return kafka.Committed, nil
 }
 
@@ -118,13 +118,13 @@ func (a *assigned) answers() {
 	a.mainFlow(a.reading)
 }
 
-// Cleanup implements [kafka.ClaimHandler]: the reactions answer no more, wait for
-// their commands under way, and note how far they are, so that the next owner
-// answers nothing again.
-func (r *Runner) Cleanup(claim *kafka.Claim) {
+// Cleanup implements [kafka.AssignmentHandler]: the reactions answer no more,
+// wait for their commands under way, and note how far they are, so that the
+// next owner answers nothing again.
+func (r *Runner) Cleanup(assignment *kafka.Assignment) {
 	r.mu.Lock()
-	runs := r.runs[claim.Partition]
-	delete(r.runs, claim.Partition)
+	runs := r.runs[assignment.Partition]
+	delete(r.runs, assignment.Partition)
 	r.mu.Unlock()
 	var ending sync.WaitGroup
 	for _, a := range runs {

@@ -293,17 +293,17 @@ func (w *world) react(r *eventlog.Record) (envelopes []eventlog.Envelope, err er
 
 // process is a command service.
 type process struct {
-	world  *world
-	runner *Runner
-	claim  *kafka.Claim
-	kill   context.CancelFunc
-	dead   atomic.Bool
+	world      *world
+	runner     *Runner
+	assignment *kafka.Assignment
+	kill       context.CancelFunc
+	dead       atomic.Bool
 }
 
 // begin starts a process: the group assigns the partition.
 func (w *world) begin(fromBeginning bool) *process {
 	ctx, kill := context.WithCancel(context.Background())
-	p := &process{world: w, kill: kill, claim: kafka.NewClaim(ctx, 0, func(int64) {}), runner: &Runner{
+	p := &process{world: w, kill: kill, assignment: kafka.NewAssignment(ctx, 0, func(int64) {}), runner: &Runner{
 		Reactions: []Reaction{{Name: "r", FromBeginning: fromBeginning, React: w.react}},
 		States:    w, Log: log{w}, TopicID: "t", Partitions: 2, Now: time.Now, Logger: slog.New(slog.DiscardHandler), most: 1 + w.luck.n(6),
 	}}
@@ -312,7 +312,7 @@ func (w *world) begin(fromBeginning bool) *process {
 			w.send(e, sent)
 		}
 	}
-	if _, err := p.runner.Setup(p.claim); err != nil {
+	if _, err := p.runner.Setup(p.assignment); err != nil {
 		w.t.Error(err)
 	}
 	return p
@@ -321,7 +321,7 @@ func (w *world) begin(fromBeginning bool) *process {
 // end is a clean hand-over.
 func (p *process) end() {
 	p.kill()
-	p.runner.Cleanup(p.claim)
+	p.runner.Cleanup(p.assignment)
 }
 
 // crash ends a process without a last note. Sends that are under way may land.

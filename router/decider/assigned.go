@@ -22,18 +22,18 @@ const (
 	maxDeferredInProcessor = 256
 )
 
-// claimed is one claim of a partition: the commands of the claim, and the
-// speculative states of their streams. A command is done once the processor has
-// folded the command's outcome, and the group's offset is marked behind the
-// contiguous commands that are done.
+// assigned is one assignment of a partition: the commands of the assignment,
+// and the speculative states of their streams. A command is done once the
+// processor has folded the command's outcome, and the group's offset is marked
+// behind the contiguous commands that are done.
 //
 // The lock of the partition processor guards the fields that change, except
-// room and unacked. The mailbox, timers and callbacks may outlive the claim. So
-// their methods of the processor have the claim as a parameter, and do nothing
-// once the processor has another claim, or none.
-type claimed struct {
-	claim   *kafka.Claim
-	topicID string // of topic commands
+// room and unacked. The mailbox, timers and callbacks may outlive the
+// assignment. So their methods of the processor have the assignment as a
+// parameter, and do nothing once the processor has another assignment, or none.
+type assigned struct {
+	assignment *kafka.Assignment
+	topicID    string // of topic commands
 	// append sends a record to the log, and calls delivered when the producer
 	// knows whether Kafka holds the record. append returns at once.
 	append func(r *eventlog.Record, delivered func(error))
@@ -44,7 +44,7 @@ type claimed struct {
 	unacked atomic.Int64        // appends that have neither succeeded nor failed
 
 	closing      bool
-	released     chan struct{} // closed when the processor has let the claim go
+	released     chan struct{} // closed when the processor has let the assignment go
 	last         int64         // the offset of the last command that came
 	queue        []*job        // all that came and are not marked, in order
 	speculations map[string]*speculation
@@ -57,9 +57,9 @@ type claimed struct {
 	retry        *time.Timer   // runs while appends have failed
 }
 
-func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, func(error))) *claimed {
-	return &claimed{
-		claim: claim, topicID: topicID, append: send,
+func newAssigned(assignment *kafka.Assignment, topicID string, send func(*eventlog.Record, func(error))) *assigned {
+	return &assigned{
+		assignment: assignment, topicID: topicID, append: send,
 		meter:    observe.Unmetered{},
 		room:     semaphore.NewWeighted(MaxUnderWay),
 		released: make(chan struct{}),
@@ -67,16 +67,16 @@ func newClaimed(claim *kafka.Claim, topicID string, send func(*eventlog.Record, 
 	}
 }
 
-// claim begins a claim: the processor goes on with all streams whose deferred
-// commands may go on. An error says that the disk can't be trusted.
-func (p *processor) claim(c *claimed) error {
+// assign begins an assignment: the processor goes on with all streams whose
+// deferred commands may go on. An error says that the disk can't be trusted.
+func (p *processor) assign(c *assigned) error {
 	p.mu.Lock()
-	p.release(p.claimed)
-	p.claimed = c
+	p.release(p.assigned)
+	p.assigned = c
 	p.mu.Unlock()
 	// A stream that defers a command from here on resumes in the fold.
 	if err := p.eachDeferring(false, func(s *cachedStream) {
-		if p.claimed == c {
+		if p.assigned == c {
 			p.resume(s)
 		}
 	}); err != nil {
@@ -85,11 +85,11 @@ func (p *processor) claim(c *claimed) error {
 	return p.look(c)
 }
 
-// take takes a command into the claim, and waits while the claim is full. The
-// result says whether the command was taken: a claim that has ended takes
-// none.
-func (p *processor) take(c *claimed, envelope eventlog.Envelope, command aggregate.AnyCommand) bool {
-	if c.room.Acquire(c.claim.Context, 1) != nil {
+// take takes a command into the assignment, and waits while the assignment is
+// full. The result says whether the command was taken: an assignment that has
+// ended takes none.
+func (p *processor) take(c *assigned, envelope eventlog.Envelope, command aggregate.AnyCommand) bool {
+	if c.room.Acquire(c.assignment.Context, 1) != nil {
 		return false
 	}
 	if command == nil { // a dead letter: only its turn is kept
@@ -120,10 +120,10 @@ func (p *processor) take(c *claimed, envelope eventlog.Envelope, command aggrega
 	return true
 }
 
-// takes says whether a claim takes the command that came, and gives the place
-// of the command back if not.
-func (p *processor) takes(c *claimed, envelope *eventlog.Envelope) bool {
-	if p.claimed != c || c.closing || envelope.Offset <= c.last {
+// takes says whether an assignment takes the command that came, and gives the
+// place of the command back if not.
+func (p *processor) takes(c *assigned, envelope *eventlog.Envelope) bool {
+	if p.assigned != c || c.closing || envelope.Offset <= c.last {
 		c.room.Release(1)
 		return false
 	}
@@ -131,9 +131,9 @@ func (p *processor) takes(c *claimed, envelope *eventlog.Envelope) bool {
 	return true
 }
 
-// brokenDown ends a claim of a partition whose disk can't be trusted: the command
-// that could not be taken must not be skipped.
-func (p *processor) brokenDown(c *claimed, err error) {
+// brokenDown ends an assignment of a partition whose disk can't be trusted: the
+// command that could not be taken must not be skipped.
+func (p *processor) brokenDown(c *assigned, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.room.Release(1)
@@ -142,14 +142,14 @@ func (p *processor) brokenDown(c *claimed, err error) {
 }
 
 // mark moves the group's offset behind the jobs that are done, up to the
-// first job under way. The processor must have a claim.
+// first job under way. The processor must have an assignment.
 func (p *processor) mark() {
-	c, n := p.claimed, 0
+	c, n := p.assigned, 0
 	for n < len(c.queue) && c.queue[n].done {
 		n++
 	}
 	if n > 0 {
-		c.claim.Mark(c.queue[n-1].envelope.Offset + 1)
+		c.assignment.Mark(c.queue[n-1].envelope.Offset + 1)
 		c.queue = slices.Delete(c.queue, 0, n)
 		c.room.Release(int64(n))
 	}
@@ -158,10 +158,10 @@ func (p *processor) mark() {
 	}
 }
 
-// close takes no more commands into the claim, and waits for the commands under
-// way until the context ends. Commands that are left then are not marked: the
-// next owner of the partition finds the commands decided, or decides them.
-func (p *processor) close(ctx context.Context, c *claimed) (left int) {
+// close takes no more commands into the assignment, and waits for the commands
+// under way until the context ends. Commands that are left then are not marked:
+// the next owner of the partition finds the commands decided, or decides them.
+func (p *processor) close(ctx context.Context, c *assigned) (left int) {
 	p.mu.Lock()
 	c.closing = true
 	if len(c.queue) == 0 {
@@ -178,12 +178,12 @@ func (p *processor) close(ctx context.Context, c *claimed) (left int) {
 	return len(c.queue)
 }
 
-// release ends a claim, unless the claim has ended.
-func (p *processor) release(c *claimed) {
-	if c == nil || p.claimed != c {
+// release ends an assignment, unless the assignment has ended.
+func (p *processor) release(c *assigned) {
+	if c == nil || p.assigned != c {
 		return
 	}
-	p.claimed = nil
+	p.assigned = nil
 	for _, sp := range c.speculations {
 		p.unpin(sp.cached)
 	}
@@ -193,8 +193,8 @@ func (p *processor) release(c *claimed) {
 	}
 }
 
-// underWay counts the commands that came in a claim and are not marked.
-func (p *processor) underWay(c *claimed) int {
+// underWay counts the commands that came in an assignment and are not marked.
+func (p *processor) underWay(c *assigned) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(c.queue)

@@ -12,22 +12,22 @@ import (
 	"github.com/millrace/millrace/router/kafka"
 )
 
-// A claim that has ended takes nothing, sends nothing and marks nothing, and
-// its end leaves the next claim alone.
-func TestStaleClaimDoesNothing(t *testing.T) {
+// An assignment that has ended takes nothing, sends nothing and marks nothing,
+// and its end leaves the next assignment alone.
+func TestStaleAssignmentDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, tp := newFakeLog(), new(topic)
 		var failed func(error)
 		p := newProcessor(registry, 128, slog.New(slog.DiscardHandler))
-		newClaim := func() *claimed {
-			claim := kafka.NewClaim(t.Context(), 0, func(next int64) { t.Errorf("marked %d", next) })
-			c := newClaimed(claim, "topic", func(_ *eventlog.Record, delivered func(error)) { failed = delivered })
-			noError(p.claim(c))
+		newAssignment := func() *assigned {
+			assignment := kafka.NewAssignment(t.Context(), 0, func(next int64) { t.Errorf("marked %d", next) })
+			c := newAssigned(assignment, "topic", func(_ *eventlog.Record, delivered func(error)) { failed = delivered })
+			noError(p.assign(c))
 			return c
 		}
-		stale := newClaim()
-		if s := (&service{t: t, processor: p, claimed: stale}); !s.takes(tp.command("createUser", "u", "Ann", "1")) {
-			t.Fatal("a claim did not take its command")
+		stale := newAssignment()
+		if s := (&service{t: t, processor: p, assigned: stale}); !s.takes(tp.command("createUser", "u", "Ann", "1")) {
+			t.Fatal("an assignment did not take its command")
 		}
 		failed(errors.New("no ack"))
 		synctest.Wait()
@@ -36,25 +36,25 @@ func TestStaleClaimDoesNothing(t *testing.T) {
 			t.Fatal("a failed append is not sent again")
 		}
 		failed = nil
-		next := newClaim()
+		next := newAssignment()
 		if retry.Stop() {
-			t.Error("the retry of the ended claim still runs")
+			t.Error("the retry of the ended assignment still runs")
 		}
 		p.retryDue(stale)
 		if failed != nil {
-			t.Error("the ended claim sent its record again")
+			t.Error("the ended assignment sent its record again")
 		}
-		if s := (&service{t: t, processor: p, claimed: stale}); s.takes(tp.command("renameUser", "u", "Bea", "2")) {
-			t.Error("the ended claim took a command")
+		if s := (&service{t: t, processor: p, assigned: stale}); s.takes(tp.command("renameUser", "u", "Bea", "2")) {
+			t.Error("the ended assignment took a command")
 		}
 		if left := p.close(t.Context(), stale); left != 1 {
-			t.Errorf("%d commands are left in the ended claim, want 1", left)
+			t.Errorf("%d commands are left in the ended assignment, want 1", left)
 		}
-		if p.claimed != next {
-			t.Error("the end of the stale claim ended the next one")
+		if p.assigned != next {
+			t.Error("the end of the stale assignment ended the next one")
 		}
 		if len(next.queue) != 0 || len(log.records) != 0 {
-			t.Errorf("the next claim has %d commands, and the log %d records", len(next.queue), len(log.records))
+			t.Errorf("the next assignment has %d commands, and the log %d records", len(next.queue), len(log.records))
 		}
 	})
 }
@@ -83,8 +83,8 @@ func TestReady(t *testing.T) {
 		if err := ready(rangeOf{0, 3}); err != nil {
 			t.Errorf("without a partition: %v", err)
 		}
-		claim := kafka.NewClaim(ctx, 0, func(int64) {})
-		if _, err := d.Setup(claim); err != nil {
+		assignment := kafka.NewAssignment(ctx, 0, func(int64) {})
+		if _, err := d.Setup(assignment); err != nil {
 			t.Fatal(err)
 		}
 		if err := ready(rangeOf{3, 3}); err != nil {
@@ -95,8 +95,8 @@ func TestReady(t *testing.T) {
 			t.Errorf("got %v, want %s", err, behind)
 		}
 		began := time.Now()
-		time.AfterFunc(time.Second, func() { claim.Mark(2) })
-		time.AfterFunc(2*time.Second, func() { claim.Mark(3) })
+		time.AfterFunc(time.Second, func() { assignment.Mark(2) })
+		time.AfterFunc(2*time.Second, func() { assignment.Mark(3) })
 		if err := ready(rangeOf{0, 3}); err != nil || time.Since(began) != 2*time.Second {
 			t.Errorf("got %v after %v, want nil after 2s", err, time.Since(began))
 		}
@@ -104,6 +104,6 @@ func TestReady(t *testing.T) {
 			t.Errorf("%d commands of %d partitions are under way", commands, partitions)
 		}
 		stop()
-		d.Cleanup(claim)
+		d.Cleanup(assignment)
 	})
 }

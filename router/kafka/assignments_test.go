@@ -25,8 +25,8 @@ func TestSetupHoldsBack(t *testing.T) {
 	messagesIn(t, k, eventlog.TopicCommands, 1, 1)
 	messagesIn(t, k, eventlog.TopicCommands, 2, 1)
 	release := make(chan struct{})
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
-		if claim.Partition == 1 {
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+		if assignment.Partition == 1 {
 			<-release
 		}
 		return Committed, nil
@@ -51,20 +51,20 @@ func TestSetupHoldsBack(t *testing.T) {
 	}
 }
 
-// After Abandon all claims of the member are set up anew.
+// After Abandon all assignments of the member are set up anew.
 func TestAbandon(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 3)
-	c := &claimant{}
+	c := &assignee{}
 	m := join(t, k, eventlog.TopicCommands, c, func(*message.Message) error { return nil })
 	m.next(t)
-	first := c.claim(1)
+	first := c.assignment(1)
 	first.Abandon()
 	first.Abandon() // a second call does nothing
-	eventually(t, "claimed anew", func() bool {
-		claim := c.claim(1)
-		return claim != nil && claim != first
+	eventually(t, "assigned anew", func() bool {
+		assignment := c.assignment(1)
+		return assignment != nil && assignment != first
 	})
 	if first.Context.Err() == nil {
 		t.Error("abandoned, and the context has not ended")
@@ -77,12 +77,12 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
-// An abandoned claim waits for the message at the handler.
+// An abandoned assignment waits for the message at the handler.
 func TestAbandonAtWork(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
 	messagesIn(t, k, eventlog.TopicCommands, 1, 3)
-	c := &claimant{}
+	c := &assignee{}
 	arrived, release := make(chan Place, 10), make(chan struct{})
 	m := join(t, k, eventlog.TopicCommands, c, func(msg *message.Message) error {
 		arrived <- PlaceOf(msg)
@@ -90,36 +90,36 @@ func TestAbandonAtWork(t *testing.T) {
 		return nil
 	})
 	receive(t, arrived, "a message")
-	first := c.claim(1)
+	first := c.assignment(1)
 	first.Abandon()
 	if c.cleanups.Load() > 0 {
 		t.Error("cleaned up with a message at work")
 	}
 	close(release)
-	eventually(t, "claimed anew", func() bool {
-		claim := c.claim(1)
-		return claim != nil && claim != first
+	eventually(t, "assigned anew", func() bool {
+		assignment := c.assignment(1)
+		return assignment != nil && assignment != first
 	})
 	eventually(t, "to the end", func() bool { return m.next(t) == Place{1, 2} })
 }
 
 // A failed Setup is tried again with growing pauses, and Ready returns the
-// error. Other members of the group keep their claims.
+// error. Other members of the group keep their assignments.
 func TestSetupFails(t *testing.T) {
 	t.Parallel()
 	k := newLog(t)
-	other := &claimant{}
+	other := &assignee{}
 	join(t, k, eventlog.TopicCommands, other, nil)
-	eventually(t, "the other has all partitions", func() bool { return other.claims() == partitions })
+	eventually(t, "the other has all partitions", func() bool { return other.assignments() == partitions })
 
 	down := errors.New("the store is away")
 	var mu sync.Mutex
 	failing := true
 	tries := map[int32][]time.Time{}
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		tries[claim.Partition] = append(tries[claim.Partition], time.Now())
+		tries[assignment.Partition] = append(tries[assignment.Partition], time.Now())
 		if failing {
 			return 0, down
 		}
@@ -139,7 +139,7 @@ func TestSetupFails(t *testing.T) {
 	if err := m.Ready(); !errors.Is(err, down) || !strings.Contains(err.Error(), "partition ") {
 		t.Errorf("not ready, because: %v", err)
 	}
-	eventually(t, "ready", func() bool { return m.Ready() == nil && c.claims() == partitions/2 })
+	eventually(t, "ready", func() bool { return m.Ready() == nil && c.assignments() == partitions/2 })
 	mu.Lock()
 	for partition, at := range tries {
 		for i := range len(at) - 1 {
@@ -170,13 +170,15 @@ func TestMemberWithoutPartitions(t *testing.T) {
 	k := newKafka(t)
 	k.Partitions = 1
 	ensureTopics(t, k)
-	a, b := &claimant{}, &claimant{}
+	a, b := &assignee{}, &assignee{}
 	first := join(t, k, eventlog.TopicCommands, a, nil)
 	eventually(t, "the first is ready", func() bool { return first.Ready() == nil })
 	second := join(t, k, eventlog.TopicCommands, b, nil)
-	eventually(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil && a.claims()+b.claims() == 1 })
+	eventually(t, "both are ready", func() bool {
+		return first.Ready() == nil && second.Ready() == nil && a.assignments()+b.assignments() == 1
+	})
 	busy, idle := first, second
-	if b.claims() == 1 {
+	if b.assignments() == 1 {
 		busy, idle = second, first
 	}
 	busy.leave(t)
@@ -191,14 +193,14 @@ func TestMembersShare(t *testing.T) {
 	k := newLog(t)
 	var mu sync.Mutex
 	handled := map[Place]int{}
-	marking := func(c *claimant) message.NoPublishHandlerFunc {
+	marking := func(c *assignee) message.NoPublishHandlerFunc {
 		return func(msg *message.Message) error {
 			at := PlaceOf(msg)
 			mu.Lock()
 			handled[at]++
 			mu.Unlock()
-			if claim := c.claim(at.Partition); claim != nil {
-				claim.Mark(at.Offset + 1)
+			if assignment := c.assignment(at.Partition); assignment != nil {
+				assignment.Mark(at.Offset + 1)
 			}
 			return nil
 		}
@@ -210,18 +212,18 @@ func TestMembersShare(t *testing.T) {
 			return len(handled) == n
 		}
 	}
-	a, b := &claimant{}, &claimant{}
+	a, b := &assignee{}, &assignee{}
 	join(t, k, eventlog.TopicCommands, a, marking(a))
-	eventually(t, "the first member has all", func() bool { return a.claims() == partitions })
+	eventually(t, "the first member has all", func() bool { return a.assignments() == partitions })
 	for partition := range k.Partitions {
 		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
 	}
 	eventually(t, "all are handled by the first", all(2*partitions))
 
 	second := join(t, k, eventlog.TopicCommands, b, marking(b))
-	eventually(t, "half each", func() bool { return a.claims() == partitions/2 && b.claims() == partitions/2 })
+	eventually(t, "half each", func() bool { return a.assignments() == partitions/2 && b.assignments() == partitions/2 })
 	for partition := range k.Partitions {
-		if (a.claim(partition) == nil) == (b.claim(partition) == nil) {
+		if (a.assignment(partition) == nil) == (b.assignment(partition) == nil) {
 			t.Errorf("partition %d is not with one of them", partition)
 		}
 		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
@@ -232,7 +234,7 @@ func TestMembersShare(t *testing.T) {
 	}
 
 	second.leave(t)
-	eventually(t, "the first member has all again", func() bool { return a.claims() == partitions })
+	eventually(t, "the first member has all again", func() bool { return a.assignments() == partitions })
 	for partition := range k.Partitions {
 		messagesIn(t, k, eventlog.TopicCommands, partition, 2)
 	}
@@ -244,14 +246,14 @@ func TestMembersShare(t *testing.T) {
 	}
 }
 
-// A member loses the session while a message is at the handler. The claim's
+// A member loses the session while a message is at the handler. The assignment's
 // context ends at once, and Ready fails, though the handler hangs.
 func TestSessionLostAtWork(t *testing.T) {
 	t.Parallel()
 	e := newEmbedded(t)
 	ensureTopics(t, e.Kafka)
 	messagesIn(t, e.Kafka, eventlog.TopicCommands, 1, 2)
-	c := &claimant{}
+	c := &assignee{}
 	arrived, release := make(chan Place, 10), make(chan struct{})
 	m := join(t, e.Kafka, eventlog.TopicCommands, c, func(msg *message.Message) error {
 		arrived <- PlaceOf(msg)
@@ -259,9 +261,9 @@ func TestSessionLostAtWork(t *testing.T) {
 		return nil
 	})
 	receive(t, arrived, "a message")
-	lost := c.claim(1)
+	lost := c.assignment(1)
 	e.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
-	receive(t, lost.Context.Done(), "the end of the claim")
+	receive(t, lost.Context.Done(), "the end of the assignment")
 	if m.Ready() == nil {
 		t.Error("ready without its partitions")
 	}
@@ -269,9 +271,9 @@ func TestSessionLostAtWork(t *testing.T) {
 		t.Error("cleaned up with a message at work")
 	}
 	close(release)
-	eventually(t, "claimed anew", func() bool {
-		claim := c.claim(1)
-		return claim != nil && claim != lost
+	eventually(t, "assigned anew", func() bool {
+		assignment := c.assignment(1)
+		return assignment != nil && assignment != lost
 	})
 	eventually(t, "it came again, and the next", func() bool { return m.next(t) == Place{1, 1} })
 	if err := m.Ready(); err != nil {
@@ -280,13 +282,13 @@ func TestSessionLostAtWork(t *testing.T) {
 }
 
 // Partitions beyond the configured number belong to no stream.
-func TestClaimBeyondPartitions(t *testing.T) {
+func TestAssignmentBeyondPartitions(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
 	createTopic(t, k, eventlog.TopicCommands, partitions+1, 1, nil)
-	c := &claimant{setup: func(claim *Claim) (int64, error) {
-		if claim.Partition >= partitions {
-			t.Errorf("partition %d is set up", claim.Partition)
+	c := &assignee{setup: func(assignment *Assignment) (int64, error) {
+		if assignment.Partition >= partitions {
+			t.Errorf("partition %d is set up", assignment.Partition)
 		}
 		return Committed, nil
 	}}
