@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -17,16 +16,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/router/eventlog"
-	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/testing/torture/bank"
 	"github.com/millrace/millrace/testing/torture/history"
+	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
 // bankService is examples/bank, with both aggregates in public topics.
 var bankService = service{
 	folder: "examples/bank", models: []string{"balances", "statements", "transfers", "history", "commands"},
-	set: map[string]string{"publish": "account,transfer"},
+	poison: "poison-bank", set: map[string]string{"publish": "account,transfer"},
 }
+
+// bankReaction is the reaction that a poisoned bank fails in.
+const bankReaction = "transferring"
 
 // endIn is how long the bank may make no progress while transfers and timers are
 // under way, once all is mended.
@@ -53,6 +55,10 @@ func tormentBank(ctx context.Context, c *cluster, n *nemesis, op *operator, o op
 	if o.rebuilds {
 		beside.Go(func() { op.run(harm, o.pace) })
 	}
+	if o.hostile {
+		beside.Go(func() { n.note(newIntruder(c, o.seed, nil, n.say).runLate(harm)) })
+	}
+	release := n.openWard(ctx, c, o)
 	n.run(harm, o.seed)
 	if n.quota == nil {
 		<-harm.Done()
@@ -64,9 +70,11 @@ func tormentBank(ctx context.Context, c *cluster, n *nemesis, op *operator, o op
 	if o.rebuilds {
 		op.finish()
 	}
+	release()
 	pause(ctx, 2*time.Second) // of peace, with clients
 	stop()
 	traffic.Wait()
+	release() // a stream that was parked in the last moment
 	if err := ctx.Err(); err != nil {
 		return 1, err
 	}
@@ -106,7 +114,7 @@ func judgeBank(ctx context.Context, c *cluster, n *nemesis, op *operator, client
 	var report *bank.Report
 	for until := time.Now().Add(endIn); ; {
 		before := report
-		log, err := dumpBank(ctx, c.brokers())
+		log, err := dumpBank(ctx, c)
 		if err != nil {
 			return 1, err
 		}
@@ -172,11 +180,13 @@ func deleteGroups(brokers []string) error {
 }
 
 // dumpBank reads topic events and the public topics to their end.
-func dumpBank(ctx context.Context, brokers []string) (*bank.Log, error) {
+func dumpBank(ctx context.Context, c *cluster) (*bank.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	k := &kafka.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
-	log := &bank.Log{Partitions: partitions, Records: map[int32][]eventlog.Record{}, Appended: map[history.Place]time.Time{}}
+	k, brokers := c.kafka(), c.brokers()
+	log := &bank.Log{
+		Partitions: partitions, Records: map[int32][]eventlog.Record{}, Appended: map[history.Place]time.Time{}, Hostile: map[history.Place]bool{},
+	}
 	topics, err := k.EnsureTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -188,12 +198,16 @@ func dumpBank(ctx context.Context, brokers []string) (*bank.Log, error) {
 	}
 	defer func() { _ = reader.Close() }()
 	for partition := range int32(partitions) {
-		if log.Records[partition], err = readRecords(ctx, reader, partition); err != nil {
+		if log.Records[partition], err = readRecords(ctx, reader, partition, 0); err != nil {
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
 	}
 	err = readTopic(ctx, brokers, k.Topic(eventlog.TopicEvents), func(r *kgo.Record) error {
-		log.Appended[history.Place{Partition: r.Partition, Offset: r.Offset}] = r.Timestamp
+		at := history.Place{Partition: r.Partition, Offset: r.Offset}
+		log.Appended[at] = r.Timestamp
+		if fate, _ := hostile.Mark(r); fate != "" {
+			log.Hostile[at] = true
+		}
 		return nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/router/kafka"
 )
 
 // partitions is small: many users share a partition, and disturb each other.
@@ -210,6 +213,11 @@ func (c *cluster) brokers() []string {
 		all = append(all, n.address)
 	}
 	return all
+}
+
+// kafka is a client of the brokers, past all proxies.
+func (c *cluster) kafka() *kafka.Kafka {
+	return &kafka.Kafka{Brokers: c.brokers(), Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
 }
 
 // verify runs app verify, past all proxies. The error has the output. elsewhere

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -20,10 +19,10 @@ import (
 )
 
 // dump reads all topics to their end.
-func dump(ctx context.Context, brokers []string) (*history.Log, error) {
+func dump(ctx context.Context, c *cluster) (*history.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	kafka := &kafka.Kafka{Brokers: brokers, Partitions: partitions, Replication: 1, Log: slog.New(slog.DiscardHandler)}
+	kafka, brokers := c.kafka(), c.brokers()
 	log := &history.Log{
 		Partitions: partitions, Records: map[int32][]eventlog.Record{}, Commands: map[int32]map[int64]history.CommandKey{},
 		Operators: map[history.CommandKey]history.OperatorCommand{}, DeadLetters: map[history.Place]int{},
@@ -38,7 +37,7 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	var reads errgroup.Group
 	for partition := range int32(partitions) {
 		reads.Go(func() (err error) {
-			records[partition], err = readRecords(ctx, reader, partition)
+			records[partition], err = readRecords(ctx, reader, partition, 0)
 			return err
 		})
 	}
@@ -65,13 +64,14 @@ func dump(ctx context.Context, brokers []string) (*history.Log, error) {
 	return log, nil
 }
 
-func readRecords(ctx context.Context, reader *kafka.LogReader, partition int32) (all []eventlog.Record, err error) {
+// readRecords reads a partition of topic events from an offset to the present end.
+func readRecords(ctx context.Context, reader *kafka.LogReader, partition int32, from int64) (all []eventlog.Record, err error) {
 	end, err := reader.End(ctx, partition)
-	if err != nil || end == 0 {
+	if err != nil || end <= from {
 		return nil, err
 	}
 	atEnd := errors.New("at the end")
-	err = reader.Follow(ctx, partition, 0, func(records []eventlog.Record) error {
+	err = reader.Follow(ctx, partition, from, func(records []eventlog.Record) error {
 		all = append(all, records...)
 		if records[len(records)-1].Offset >= end-1 {
 			return atEnd

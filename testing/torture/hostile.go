@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/testing/torture/hostile"
 )
 
@@ -23,6 +25,9 @@ const (
 	hostileAfter = 2 * time.Second
 	// hostilePace is the pause between two hostile writes, on average.
 	hostilePace = 120 * time.Millisecond
+	// latePace is the pause between two looks for records that late records follow.
+	// One of so many records is followed.
+	latePace, lateOneIn = 500 * time.Millisecond, 10
 	// dropTimeout is the longest time until no command of an unknown type waits. A
 	// list folds the whole log, and each drop a partition, beside all clients.
 	dropTimeout = 2 * time.Minute
@@ -39,11 +44,8 @@ type intruder struct {
 	written, failed int
 }
 
-func newIntruder(c *cluster, seed uint64, us *population, say func(string, ...any)) *intruder {
-	return &intruder{
-		cluster: c, writer: hostile.NewWriter(c.brokers()), say: say,
-		generator: hostile.New(seed, partitions, func(rng *rand.Rand) string { return us.any(rng).id }),
-	}
+func newIntruder(c *cluster, seed uint64, victim func(*rand.Rand) string, say func(string, ...any)) *intruder {
+	return &intruder{cluster: c, writer: hostile.NewWriter(c.brokers()), say: say, generator: hostile.New(seed, partitions, victim)}
 }
 
 // run writes until the context ends. Brokers may be away meanwhile.
@@ -57,6 +59,41 @@ func (i *intruder) run(ctx context.Context) {
 		}
 		i.written += len(b.Records)
 	}
+}
+
+// runLate writes late records of reactions' commands until the context ends.
+func (i *intruder) runLate(ctx context.Context) error {
+	reader, err := i.cluster.kafka().LogReader()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	rng := rand.New(rand.NewPCG(0, 1))
+	next, heads := map[int32]int64{}, map[string]eventlog.Head{}
+	for pause(ctx, latePace) {
+		for partition := range int32(partitions) {
+			records, _ := readRecords(ctx, reader, partition, next[partition]) // brokers may be away
+			for n := range records {
+				r := &records[n]
+				next[partition] = r.Offset + 1
+				head, counts := heads[r.Stream].Accept(r)
+				if !counts {
+					continue
+				}
+				if heads[r.Stream] = head; r.Origin == nil || rng.IntN(lateOneIn) > 0 {
+					continue
+				}
+				if err := i.writer.Write(ctx, hostile.Batch{Records: []*kgo.Record{i.generator.Late(r)}}); err != nil {
+					i.failed++
+					break
+				}
+				i.written++
+			}
+		}
+	}
+	i.writer.Close()
+	i.say("%d late records, and %d writes failed", i.written, i.failed)
+	return nil
 }
 
 // finish writes the last markers, once all faults are mended and all clients have
@@ -106,7 +143,7 @@ func (i *intruder) drop(ctx context.Context) error {
 	why := errors.New("never asked")
 	dropped := 0
 	for ctx.Err() == nil {
-		out, err := i.cluster.parked(ctx, "list")
+		out, err := i.cluster.operate(ctx, "parked", "list")
 		all := strangers(out)
 		if err == nil && len(all) == 0 {
 			i.say("no hostile stream waits: %d commands dropped", dropped)
@@ -116,7 +153,7 @@ func (i *intruder) drop(ctx context.Context) error {
 		failed := make([]error, len(all))
 		for n, p := range all {
 			drops.Go(func() {
-				if _, err := i.cluster.parked(ctx, "drop", p.user, p.command); err != nil {
+				if _, err := i.cluster.operate(ctx, "parked", "drop", p.user, p.command); err != nil {
 					failed[n] = fmt.Errorf("drop %s: %s", p.user, lastLine(err.Error()))
 				}
 			})

@@ -70,7 +70,7 @@ func main() {
 	flag.BoolVar(&o.rebuilds, "rebuilds", true, "rebuild read models meanwhile")
 	flag.BoolVar(&o.soak, "soak", false, "sample memory, goroutines and files of processes, spare one process of each role kill and restart, and fail if a sample grows steadily: -soak -duration 1h -pace 1m")
 	flag.BoolVar(&o.mixed, "mixed", false, "run another version as the second command service, with other records, as in a rolling upgrade")
-	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops")
+	flag.BoolVar(&o.poison, "poison", false, "break the domain, so that commands are parked, with an operator who mends the domain, requeues and drops; of the bank: break the reaction, with an operator who mends and retries")
 	flag.BoolVar(&o.hostile, "hostile", true, "write hostile records into the topics meanwhile: unknown types, wrong envelopes, garbage, aborted transactions")
 	flag.BoolVar(&o.bank, "bank", false, "torture examples/bank instead of the users: accounts with unique numbers, transfers by a reaction, timers and a public topic")
 	flag.IntVar(&o.damage, "damage", 0, "instead of traffic and faults: so many rounds of damage to the files of the embedded broker, and to topics")
@@ -123,7 +123,7 @@ func run(ctx context.Context, o options) (code int, err error) {
 	p.binary = p.verifier
 	var names []string
 	if o.poison {
-		names = append(names, poison)
+		names = append(names, p.service.poison)
 	}
 	if o.mutant != "" {
 		names = append(names, "mutants/"+o.mutant)
@@ -203,7 +203,7 @@ func torment(ctx context.Context, c *cluster, n *nemesis, op *operator, o option
 	}
 	var hostile *intruder
 	if o.hostile {
-		hostile = newIntruder(c, o.seed, us, n.say)
+		hostile = newIntruder(c, o.seed, func(rng *rand.Rand) string { return us.any(rng).id }, n.say)
 		beside.Go(func() { hostile.run(harm) })
 	}
 	release := n.openWard(ctx, c, o)
@@ -244,7 +244,7 @@ func judge(ctx context.Context, c *cluster, n *nemesis, op *operator, took time.
 		return 1, err
 	}
 	broken := unmended(c, n)
-	log, err := dump(ctx, c.brokers())
+	log, err := dump(ctx, c)
 	if err != nil {
 		return 1, err
 	}
@@ -318,11 +318,12 @@ const top = "../.."
 type service struct {
 	folder string   // of the program, in the tree
 	models []string // the read models that operators rebuild
+	poison string   // the patch that breaks the domain, or the reaction
 	set    map[string]string
 }
 
 // shipped is the service of the tree, users.
-var shipped = service{folder: "app", models: []string{"users", "history", "stats", "commands"}}
+var shipped = service{folder: "app", models: []string{"users", "history", "stats", "commands"}, poison: "poison"}
 
 // build builds the program from a tree.
 func (p plan) build(ctx context.Context, tree, name string) (string, error) {

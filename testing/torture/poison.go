@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +22,9 @@ import (
 )
 
 const (
-	// poison is the patch that makes the domain fail on history.Poison. The domain
-	// fails as long as the file of the environment variable poisonFile exists.
-	poison     = "poison"
+	// poisonFile is the environment variable of a file. As long as the file exists,
+	// a poisoned domain fails on history.Poison, and a poisoned reaction on some
+	// records.
 	poisonFile = "TORTURE_POISON"
 	// poisonOneIn: one of so many commands is poisoned.
 	poisonOneIn = 40
@@ -33,8 +35,10 @@ const (
 	releaseTimeout = 90 * time.Second
 )
 
-// ward is the operator of parked commands. The operator breaks and mends the
-// domain, and drops and requeues parked commands, with the fault and without.
+// ward is the operator of what is parked. The operator breaks and mends the
+// domain, and drops and requeues parked commands, with the fault and without. Of
+// the bank, the operator breaks and mends the reaction, and retries the streams
+// that are parked in the reaction.
 type ward struct {
 	cluster *cluster
 	domains []*domain
@@ -57,7 +61,7 @@ type domain struct {
 }
 
 // poisoned is the file that breaks the domain of a process.
-func (p plan) poisoned(process string) string { return filepath.Join(p.dir, poison+"-"+process) }
+func (p plan) poisoned(process string) string { return filepath.Join(p.dir, "poison-"+process) }
 
 // openWard breaks the domain and starts the operator, if the options say so.
 // release stops the operator, and returns with nothing parked.
@@ -73,14 +77,18 @@ func (n *nemesis) openWard(ctx context.Context, c *cluster, o options) (release 
 	for _, p := range c.of(commandService) {
 		w.domains = append(w.domains, &domain{process: p.name, file: c.poisoned(p.name), history: n.history})
 	}
+	round, free := w.round, w.requeueAll
+	if o.bank {
+		round, free = w.roundOfReaction, w.retryAll
+	}
 	n.note(w.breakAll())
 	go func() {
 		defer close(w.ended)
 		for pause(rounds, between(w.rng, time.Second/5, 3*time.Second/2)) {
-			w.round(rounds)
+			round(rounds)
 		}
 	}()
-	return func() { n.note(w.release(ctx)) }
+	return func() { n.note(w.release(ctx, free)) }
 }
 
 func (d *domain) breakIt() error {
@@ -159,9 +167,9 @@ func (w *ward) send(ctx context.Context, kind string, some []parked) {
 	w.did[kind] += len(some)
 }
 
-// release ends the rounds, mends all domains for good, and requeues until no
-// command waits.
-func (w *ward) release(ctx context.Context) error {
+// release ends the rounds, mends all domains for good, and frees until nothing is
+// parked.
+func (w *ward) release(ctx context.Context, free func(context.Context) error) error {
 	w.stop()
 	<-w.ended
 	if err := w.mendAll(); err != nil {
@@ -171,17 +179,13 @@ func (w *ward) release(ctx context.Context) error {
 	defer cancel()
 	why := errors.New("never asked")
 	for ctx.Err() == nil {
-		all, err := w.list(ctx)
-		for len(all) > 0 {
-			some := all[:min(atOnce, len(all))]
-			w.send(ctx, history.Requeue, some)
-			all = all[len(some):]
-		}
+		err := free(ctx)
 		if err == nil {
-			err = w.waiting()
-		}
-		if err == nil {
-			w.say("nothing is parked: %d requeued, %d dropped by then", w.did[history.Requeue], w.did[history.Drop])
+			var did []string
+			for _, what := range slices.Sorted(maps.Keys(w.did)) {
+				did = append(did, fmt.Sprintf("%d %s", w.did[what], what))
+			}
+			w.say("nothing is parked: by then %s", strings.Join(did, ", "))
 			return nil
 		}
 		if ctx.Err() == nil {
@@ -189,7 +193,20 @@ func (w *ward) release(ctx context.Context) error {
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
-	return fmt.Errorf("commands wait %s after the domain was mended: %w", releaseTimeout, why)
+	return fmt.Errorf("something is parked %s after the domain was mended: %w", releaseTimeout, why)
+}
+
+// requeueAll requeues all parked commands. The error says that something is still
+// parked.
+func (w *ward) requeueAll(ctx context.Context) error {
+	all, err := w.list(ctx)
+	for some := range slices.Chunk(all, atOnce) {
+		w.send(ctx, history.Requeue, some)
+	}
+	if err == nil {
+		err = w.waiting()
+	}
+	return err
 }
 
 // waiting is an error if a command service has parked or deferred commands.
@@ -209,7 +226,7 @@ func (w *ward) waiting() error {
 
 // list runs app parked list.
 func (w *ward) list(ctx context.Context) ([]parked, error) {
-	out, err := w.cluster.parked(ctx, "list")
+	out, err := w.cluster.operate(ctx, "parked", "list")
 	return readList(out), err
 }
 
@@ -227,11 +244,11 @@ func readList(out string) (all []parked) {
 func (w *ward) operate(ctx context.Context, kind string, p parked) history.Operation {
 	o := history.Operation{Client: -1, Instance: "operator", Kind: kind, User: p.user, CommandID: p.command, Call: w.history.now()}
 	stream := users.Aggregate.Stream(p.user)
-	args := []string{"requeue", stream}
+	args := []string{"parked", "requeue", stream}
 	if kind == history.Drop {
-		args = []string{"drop", stream, p.command}
+		args = []string{"parked", "drop", stream, p.command}
 	}
-	out, err := w.cluster.parked(ctx, args...)
+	out, err := w.cluster.operate(ctx, args...)
 	o.Return = w.history.now()
 	readErrand(&o, out, err)
 	return o
@@ -264,11 +281,77 @@ func readErrand(o *history.Operation, out string, err error) {
 	}
 }
 
-// parked runs app parked, past all proxies.
-func (c *cluster) parked(ctx context.Context, args ...string) (string, error) {
+// roundOfReaction retries some parked streams, most often with the reaction mended
+// meanwhile.
+func (w *ward) roundOfReaction(ctx context.Context) {
+	mends, count := w.rng.IntN(4) > 0, 1+w.rng.IntN(2*atOnce)
+	all, _, err := w.parkedInReaction(ctx)
+	if err != nil || len(all) == 0 {
+		return // a broker may be down
+	}
+	w.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	if mends {
+		err = w.mendAll()
+	}
+	w.retry(ctx, all[:min(count, len(all))])
+	if mends {
+		err = errors.Join(err, w.breakAll())
+	}
+	if err != nil {
+		w.say("can't break and mend the reaction: %v", err)
+	}
+}
+
+// retryAll retries all streams that are parked in the reaction. The error says that
+// a stream was parked, or goes on.
+func (w *ward) retryAll(ctx context.Context) error {
+	all, goOn, err := w.parkedInReaction(ctx)
+	w.retry(ctx, all)
+	if err == nil && len(all)+goOn > 0 {
+		err = fmt.Errorf("%d streams were parked in the reaction, and %d go on", len(all), goOn)
+	}
+	return err
+}
+
+// retry runs app reactions retry on some streams.
+func (w *ward) retry(ctx context.Context, streams []string) {
+	for some := range slices.Chunk(streams, atOnce) {
+		results := make([]error, len(some))
+		var all sync.WaitGroup
+		for i, stream := range some {
+			all.Go(func() { _, results[i] = w.cluster.operate(ctx, "reactions", "retry", bankReaction, stream) })
+		}
+		all.Wait()
+		for _, err := range results {
+			if w.did["retry"]++; err != nil {
+				w.did["retry failed"]++
+			}
+		}
+	}
+}
+
+// parkedInReaction runs app reactions list, and returns the parked streams and the
+// number of open streams that go on.
+func (w *ward) parkedInReaction(ctx context.Context) (streams []string, goOn int, err error) {
+	out, err := w.cluster.operate(ctx, "reactions", "list")
+	for line := range strings.Lines(out) {
+		// REACTION STREAM OFFSET REASON
+		switch fields := strings.Fields(line); {
+		case len(fields) < 4 || fields[0] != bankReaction:
+		case fields[3] == "(goes":
+			goOn++
+		default:
+			streams = append(streams, fields[1])
+		}
+	}
+	return streams, goOn, err
+}
+
+// operate runs a command of an operator, past all proxies.
+func (c *cluster) operate(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := c.command(ctx, c.verifier, append([]string{"parked"}, args...)...)
+	cmd := c.command(ctx, c.verifier, args...)
 	var out, log strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {

@@ -12,11 +12,13 @@ import (
 type Report struct {
 	Violations []Violation
 	// Accepted records count. Ignored records came too late for their sequence
-	// number.
-	Accepted, Ignored int
+	// number. Hostile records are late records of the run's intruder.
+	Accepted, Ignored, Hostile int
 	// Sends is the number of commands of the reaction, and Timers of commands that
 	// waited for a time. Fired are those that were not cancelled.
 	Sends, Timers, Fired int
+	// Parked is the number of times that a stream was parked in a reaction.
+	Parked int
 	// Transfers are the numbers of transfers by their end.
 	Transfers map[transfers.Status]int
 	// Claimed is the number of times that a number was taken.
@@ -30,6 +32,7 @@ type Report struct {
 func Check(h *History, log *Log) *Report {
 	f, wrong := foldLog(log)
 	wrong = append(wrong, f.checkSends()...)
+	wrong = append(wrong, f.checkOrder()...)
 	wrong = append(wrong, f.checkCommands(h.Commands)...)
 	wrong = append(wrong, f.checkTransfers()...)
 	wrong = append(wrong, f.checkSum()...)
@@ -38,11 +41,13 @@ func Check(h *History, log *Log) *Report {
 	wrong = append(wrong, f.checkClaims()...)
 	wrong = append(wrong, f.checkNumbers(h.Commands)...)
 	wrong = append(wrong, f.checkPublished()...)
-	r := &Report{Violations: wrong, Accepted: len(f.entries), Ignored: f.ignored, Sends: len(f.sends), Transfers: map[transfers.Status]int{}}
+	r := &Report{Violations: wrong, Accepted: len(f.entries), Ignored: f.ignored, Hostile: len(log.Hostile), Sends: len(f.sends), Transfers: map[transfers.Status]int{}}
 	for _, e := range f.entries {
 		switch {
 		case e.Type == valueTaken && strings.HasPrefix(e.Stream, "unique/"):
 			r.Claimed++
+		case e.Type == causeParked && strings.HasPrefix(e.Stream, "reaction/"):
+			r.Parked++
 		case e.Type == eventlog.TypeCommandScheduled:
 			r.Timers++
 			for _, end := range f.ends(key{e.Stream, e.CommandID}) {

@@ -107,6 +107,15 @@ func TestBroken(t *testing.T) {
 			origin.Cause.N = 7
 			w.append(eventlog.Record{Stream: "account/bob", Type: r.Type, Body: r.Body, Origin: &origin, CommandID: origin.CommandID()})
 		}},
+		{"a command came late", "a reaction's commands out of order", func(w *world) {
+			origin := *w.record("account/alice", "moneyPaidBack").Origin
+			origin.Cause.Offset = 0
+			w.append(eventlog.Record{Stream: "account/alice", Type: eventlog.TypeCommandUnchanged, Body: []byte(`{}`), Origin: &origin, CommandID: origin.CommandID()})
+		}},
+		{"a late record counts", "a late record counts", func(w *world) {
+			r := w.record("account/bob", "moneyDeposited")
+			w.log.Hostile = map[Place]bool{{Partition: r.Partition, Offset: r.Offset}: true}
+		}},
 		{"another amount", "decided otherwise", func(w *world) {
 			w.append(eventlog.Record{Stream: "account/zoe", Type: "moneyDeposited", CommandID: "c4", Body: []byte(`{"id":"zoe","amount":1000}`)})
 			s := w.history.Commands[3]

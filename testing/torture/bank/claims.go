@@ -20,10 +20,11 @@ type holder struct {
 // never is later than the whole run.
 const never = time.Duration(1<<63 - 1)
 
-// The machine's events of a claim.
+// The machine's events of a claim, and of a reaction.
 const (
 	valueTaken    = "valueTaken"
 	valueReleased = "valueReleased"
+	causeParked   = "causeParked"
 )
 
 // checkClaims checks that claims are taken and given back in turn, that each

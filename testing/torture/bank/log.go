@@ -32,6 +32,9 @@ type Log struct {
 	Records map[int32][]eventlog.Record
 	// Appended is when Kafka took a record.
 	Appended map[Place]time.Time
+	// Hostile are the places of late records of reactions' commands, which must not
+	// count.
+	Hostile map[Place]bool
 	// Published are the messages of the public topics, in the order of each
 	// partition; nil if the run has no public topic.
 	Published map[string][]Published // by aggregate
@@ -63,7 +66,7 @@ type fold struct {
 	ofCommand map[key][]*entry
 	states    map[string]any
 	sends     map[eventlog.Cause]send
-	ignored   int
+	ignored   int // without hostile records
 }
 
 func foldLog(log *Log) (*fold, []Violation) {
@@ -84,8 +87,14 @@ func foldLog(log *Log) (*fold, []Violation) {
 				wrong = append(wrong, violation("record unreadable", "partition %d, offset %d: %v %v", r.Partition, r.Offset, r.Malformed, r.Unreadable))
 				continue
 			}
+			hostile := log.Hostile[Place{Partition: r.Partition, Offset: r.Offset}]
 			head, accepted := heads[r.Stream].Accept(r)
-			if !accepted {
+			switch {
+			case hostile && !accepted:
+				continue
+			case hostile:
+				wrong = append(wrong, violation("a late record counts", "partition %d, offset %d", r.Partition, r.Offset))
+			case !accepted:
 				f.ignored++
 				continue
 			}

@@ -26,6 +26,9 @@ func (r *Report) Print(w io.Writer, operations int, took time.Duration) {
 	}
 	fmt.Fprintf(w, "\n%d commands of the reaction took effect; %d commands waited for their time, %d fired; numbers were taken %d times; %d public messages, %d of them repeats\n",
 		r.Sends, r.Timers, r.Fired, r.Claimed, r.Published, r.Repeats)
-	fmt.Fprintf(w, "\n%d operations in %s; %d records count, %d came too late for their sequence number\n",
-		operations, took.Round(time.Second), r.Accepted, r.Ignored)
+	if r.Parked > 0 {
+		fmt.Fprintf(w, "streams were parked in reactions %d times\n", r.Parked)
+	}
+	fmt.Fprintf(w, "\n%d operations in %s; %d records count, %d came too late for their sequence number, and %d of the intruder's\n",
+		operations, took.Round(time.Second), r.Accepted, r.Ignored, r.Hostile)
 }

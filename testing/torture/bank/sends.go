@@ -61,6 +61,26 @@ func (f *fold) checkSends() (wrong []Violation) {
 	return wrong
 }
 
+// checkOrder checks that the commands of each cause stream came to each other
+// stream in the order of their causes.
+func (f *fold) checkOrder() (wrong []Violation) {
+	type way struct{ reaction, from, to string }
+	last, came := map[way]*entry{}, map[key]bool{}
+	for _, e := range f.entries {
+		k := key{e.Stream, e.CommandID}
+		if e.Origin == nil || came[k] {
+			continue
+		}
+		came[k] = true
+		w := way{e.Origin.Reaction, e.Origin.Subject, e.Stream}
+		if before := last[w]; before != nil && e.Origin.Cause.Compare(before.Origin.Cause) < 0 {
+			wrong = append(wrong, violation("a reaction's commands out of order", "%s of cause %s is behind %s of cause %s, both of %s", e, e.Origin.Cause, before, before.Origin.Cause, e.Origin.Subject))
+		}
+		last[w] = e
+	}
+	return wrong
+}
+
 // answer fills sends: what the reaction answers to each record that counts. The end
 // of a command may cause another command, so answer asks until nothing is new.
 func (f *fold) answer() (wrong []Violation) {

@@ -80,3 +80,28 @@ func TestIsStream(t *testing.T) {
 		}
 	}
 }
+
+// A late record can be read, is of a later cause, and doesn't count behind the
+// record that counts.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	g := New(1, partitions, nil)
+	counts := eventlog.Record{
+		Stream: "account/a", Type: "moneyDeposited", Seq: 1, Version: 1, Body: []byte(`{}`), CommandID: "@r:t:0:5:1", CommandPosition: eventlog.CommandPosition{TopicID: "c"},
+		Origin: &eventlog.Origin{Reaction: "r", Cause: eventlog.Cause{TopicID: "t", Offset: 5, N: 1}, Subject: "transfer/t", Depth: 1},
+	}
+	counts.Seal()
+	head, ok := (eventlog.Head{}).Accept(&counts)
+	if !ok {
+		t.Fatal("the record doesn't count")
+	}
+	for range 10 {
+		r := eventlog.DecodeRecord(raw(g.Late(&counts)), partitions)
+		if r.Malformed != nil || r.Unreadable != nil || r.Origin.Cause.Compare(counts.Origin.Cause) <= 0 || r.Stream != counts.Stream {
+			t.Errorf("got %+v, %v %v", r, r.Malformed, r.Unreadable)
+		}
+		if _, ok := head.Accept(&r); ok {
+			t.Error("the late record counts")
+		}
+	}
+}
