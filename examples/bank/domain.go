@@ -19,4 +19,8 @@ var domain = service.Domain{
 	Aggregates: []*aggregate.Type{accounts.Aggregate, transfers.Aggregate},
 	Models:     []query.Model{balances.Model, statements.Model, transferlist.Model},
 	Reactions:  []*reaction.Reaction{transferring.Reaction},
+	Try: service.Try{
+		Command: `{"type":"openAccount","payload":{"id":"alice","number":"DE02 1203 0000"}}`,
+		Query:   "/accounts",
+	},
 }

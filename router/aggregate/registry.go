@@ -89,14 +89,14 @@ func (r *Registry) add(t *Type, plurals, events, slugs map[string]string) error 
 	if t.wrong != nil {
 		return t.wrong
 	}
-	if err := claim(map[string]string{}, t.name, t.name, "the name", reservedNames); err != nil {
+	if err := takeName(map[string]string{}, t.name, t.name, "the name", reservedNames); err != nil {
 		return err
 	}
 	if _, twice := r.byName[t.name]; twice {
 		return errors.New("the name is registered twice")
 	}
 	r.byName[t.name] = t
-	if err := claim(plurals, t.plural, t.name, "the plural", reservedPlurals); err != nil {
+	if err := takeName(plurals, t.plural, t.name, "the plural", reservedPlurals); err != nil {
 		return err
 	}
 	for _, create := range t.commands {
@@ -110,20 +110,20 @@ func (r *Registry) add(t *Type, plurals, events, slugs map[string]string) error 
 		r.commands[name] = commandType{t, create}
 	}
 	for _, name := range append(slices.Clone(t.eventTypes), slices.Sorted(maps.Keys(t.upcasts))...) {
-		if err := claim(events, name, t.name, "event", reservedEvents); err != nil {
+		if err := takeName(events, name, t.name, "event", reservedEvents); err != nil {
 			return err
 		}
 	}
 	for _, refusal := range t.refusals {
-		if err := claim(slugs, refusal.Slug, t.name, "refusal", reservedSlugs); err != nil {
+		if err := takeName(slugs, refusal.Slug, t.name, "refusal", reservedSlugs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// claim takes a name for an aggregate, unless another aggregate has the name.
-func claim(taken map[string]string, name, by, what string, reserved []string) error {
+// takeName takes a name for an aggregate, unless another aggregate has the name.
+func takeName(taken map[string]string, name, by, what string, reserved []string) error {
 	if slices.Contains(reserved, name) {
 		return fmt.Errorf("%s %q is the router's own", what, name)
 	}

@@ -179,7 +179,7 @@ func (f *file) importOf(name string) string {
 }
 
 // sample has a value in Go for each member that the golden file of the
-// aggregate's events shows as a plain value. The id has a value in any case.
+// aggregate's events shows as a plain value. Texts have a value in any case.
 func (m message) sample(module *module) (map[string]string, error) {
 	body, err := goldenBody(filepath.Join(module.root, filepath.FromSlash(path.Join(m.of.file.folder(), "testdata/events.golden"))), m.wire)
 	if err != nil {
@@ -187,15 +187,18 @@ func (m message) sample(module *module) (map[string]string, error) {
 	}
 	values := map[string]string{}
 	for _, of := range m.members {
-		raw := string(body[of.json])
-		if raw == "" && of.name == m.id.name {
+		raw, below := string(body[of.json]), m.of.underlying(of.kind)
+		switch {
+		case raw != "":
+		case of.name == m.id.name:
 			raw = `"1"`
+		case below == "string":
+			raw = `"First"`
 		}
 		var value any
 		if json.Unmarshal([]byte(raw), &value) != nil {
 			continue
 		}
-		below := m.of.underlying(of.kind)
 		switch value := value.(type) {
 		case string:
 			if below == "string" {

@@ -41,6 +41,7 @@ func (c SendParcel) AggregateID() string { return string(c.Parcel) }
 type ParcelSent struct {
 	Parcel ID        ` + "`json:\"parcel\"`" + `
 	Fast   bool      ` + "`json:\"fast\"`" + `
+	To     string    ` + "`json:\"to\"`" + `
 	At     time.Time ` + "`json:\"at\"`" + `
 }
 
@@ -83,7 +84,7 @@ func TestNewReaction(t *testing.T) {
 		"members of the same package": {
 			"ParcelSent", "send-parcel",
 			[]string{"switch e := r.Event.(type) {", "parcels.SendParcel{Parcel: e.Parcel, At: e.At}"},
-			[]string{"command := parcels.SendParcel{Parcel: \"5\"}", "of.Given(parcels.ParcelSent{Parcel: \"5\", Fast: true}).Then(command)", "shipping.Reaction, parcels.Parcel)"},
+			[]string{"command := parcels.SendParcel{Parcel: \"5\"}", "of.Given(parcels.ParcelSent{Parcel: \"5\", Fast: true, To: \"First\"}).Then(command)", "shipping.Reaction, parcels.Parcel)"},
 			[]string{"Number"},
 		},
 		"an id that is no text": {
@@ -174,5 +175,17 @@ func TestNewReactionRefused(t *testing.T) {
 	}
 	if _, err := NewReaction(tree(t, map[string]string{"go.mod": goMod}), "other", "", ""); err == nil || err.Error() != "there is no event in example.com/shop: no aggregate.Definition lists one" {
 		t.Error(err)
+	}
+}
+
+// Without a golden file the test has values that most rules of texts take.
+func TestNewReactionWithoutGolden(t *testing.T) {
+	t.Parallel()
+	dir := shop(t, map[string]string{"parcels/testdata/events.golden": "# none yet\n"})
+	if _, err := NewReaction(dir, "shipping", "parcelSent", "sendParcel"); err != nil {
+		t.Fatal(err)
+	}
+	if text := read(t, dir, "reactions/shipping/shipping_test.go"); !strings.Contains(text, `parcels.ParcelSent{Parcel: "1", To: "First"}`) {
+		t.Errorf("the test is\n%s", text)
 	}
 }

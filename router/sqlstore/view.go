@@ -35,7 +35,7 @@ func (s *Store) view(ctx context.Context, p *projection.Projection, checkpoints 
 func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
 	done, err := s.wait(ctx, 1)
 	if err != nil {
-		return fmt.Errorf("read read model %s: %w", p.Name, err)
+		return fmt.Errorf("read model %s: %w", p.Name, err)
 	}
 	defer done()
 	unprepared, err := s.look(ctx, p, checkpoints, fn)
@@ -47,7 +47,7 @@ func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoi
 }
 
 func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) (unprepared []string, err error) {
-	fail := func(err error) error { return fmt.Errorf("read read model %s: %w", p.Name, err) }
+	fail := func(err error) error { return fmt.Errorf("read model %s: %w", p.Name, err) }
 	tx, err := s.read.begin(ctx, s.dialect.reads())
 	if err != nil {
 		return nil, fail(err)
