@@ -3,6 +3,8 @@ package decider
 import (
 	"context"
 	"slices"
+
+	"github.com/millrace/millrace/router/eventlog"
 )
 
 // waitingFor is a command whose outcomes somebody waits for.
@@ -92,6 +94,19 @@ func (ss *StateStore) Outcome(streamName, commandID string) (Outcome, bool) {
 	}
 	defer p.letGo(c)
 	return c.stream.outcome(commandID)
+}
+
+// Repeats reports whether a stream knows a reaction's command: such a command
+// would leave no record. An error says that the disk can't be trusted.
+func (ss *StateStore) Repeats(streamName string, o *eventlog.Origin) (bool, error) {
+	p := ss.processorOf(streamName)
+	c, err := p.hold(streamName, "")
+	if err != nil {
+		p.broken(err)
+		return false, err
+	}
+	defer p.letGo(c)
+	return c.stream != nil && c.stream.fences.Repeats(o), nil
 }
 
 // Waiting counts the waits for outcomes.

@@ -23,12 +23,10 @@ type CopiedLog struct{ Records, Elsewhere int64 }
 // bodies and times stay as they are, and so do the order and the chain of each
 // stream: the digest leaves out the partition. k.Partitions is the number with
 // which the log was written; the topic itself may have more. All commands must
-// be decided, and nobody may send commands meanwhile.
-func (k *Kafka) CopyLog(ctx context.Context, to *Kafka, group string, progress func(copied, all int64)) (CopiedLog, error) {
+// be decided ([Kafka.CheckDecided]), and nobody may send commands meanwhile. copied
+// is called with each record that is copied, in the order of each stream.
+func (k *Kafka) CopyLog(ctx context.Context, to *Kafka, copied func(*eventlog.Record), progress func(copied, all int64)) (CopiedLog, error) {
 	var done CopiedLog
-	if err := k.checkDecided(ctx, group); err != nil {
-		return done, err
-	}
 	if _, err := to.EnsureTopics(ctx); err != nil {
 		return done, err
 	}
@@ -66,7 +64,7 @@ func (k *Kafka) CopyLog(ctx context.Context, to *Kafka, group string, progress f
 		all += ends[partition]
 	}
 	for _, partition := range partitions {
-		if err := k.copyPartition(ctx, source, partition, ends[partition], producer, target.topic, &done, func() {
+		if err := k.copyPartition(ctx, source, partition, ends[partition], producer, target.topic, &done, copied, func() {
 			progress(done.Records+done.Elsewhere, all)
 		}); err != nil {
 			return done, fmt.Errorf("copy partition %d of %s: %w", partition, source.topic, err)
@@ -76,7 +74,7 @@ func (k *Kafka) CopyLog(ctx context.Context, to *Kafka, group string, progress f
 }
 
 // copyPartition copies the records of a partition up to end, in order.
-func (k *Kafka) copyPartition(ctx context.Context, source *reader, partition int32, end int64, producer sarama.SyncProducer, topic string, done *CopiedLog, progress func()) error {
+func (k *Kafka) copyPartition(ctx context.Context, source *reader, partition int32, end int64, producer sarama.SyncProducer, topic string, done *CopiedLog, copied func(*eventlog.Record), progress func()) error {
 	from, err := source.start(ctx, partition)
 	if err != nil {
 		return err
@@ -96,6 +94,8 @@ func (k *Kafka) copyPartition(ctx context.Context, source *reader, partition int
 				done.Elsewhere++
 			} else {
 				batch = append(batch, sameMessage(m, topic))
+				r := eventlog.DecodeRecord(rawFromKafka(m), k.Partitions)
+				copied(&r)
 			}
 			if len(batch) == copyAtOnce || i == len(messages)-1 && len(batch) > 0 {
 				if err := producer.SendMessages(batch); err != nil {
@@ -118,8 +118,8 @@ func sameMessage(m *sarama.ConsumerMessage, topic string) *sarama.ProducerMessag
 	return &sarama.ProducerMessage{Topic: topic, Key: sarama.ByteEncoder(m.Key), Value: sarama.ByteEncoder(m.Value), Headers: headers, Timestamp: m.Timestamp}
 }
 
-// checkDecided returns an error unless a group is at the end of topic commands.
-func (k *Kafka) checkDecided(ctx context.Context, group string) error {
+// CheckDecided returns an error unless a group is at the end of topic commands.
+func (k *Kafka) CheckDecided(ctx context.Context, group string) error {
 	return k.check(ctx, func(client sarama.Client, admin sarama.ClusterAdmin) error {
 		topic := k.Topic(eventlog.TopicCommands)
 		partitions, err := client.Partitions(topic)

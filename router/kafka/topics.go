@@ -58,6 +58,25 @@ func (k *Kafka) CommandsID(ctx context.Context) (string, error) {
 	return topics.CommandsID, err
 }
 
+// IDs returns the ids of existing topics, which may have another number of
+// partitions.
+func (k *Kafka) IDs(ctx context.Context) (Topics, error) {
+	return administer(ctx, k, func(_ sarama.Client, admin sarama.ClusterAdmin) (Topics, error) {
+		described, err := admin.DescribeTopics([]string{k.Topic(eventlog.TopicCommands), k.Topic(eventlog.TopicEvents)})
+		if err != nil {
+			return Topics{}, fmt.Errorf("describe topics: %w", err)
+		}
+		ids := map[string]string{}
+		for _, topic := range described {
+			if !errors.Is(topic.Err, sarama.ErrNoError) {
+				return Topics{}, fmt.Errorf("describe topic %s: %w", topic.Name, topic.Err)
+			}
+			ids[topic.Name] = topicID(topic)
+		}
+		return Topics{CommandsID: ids[k.Topic(eventlog.TopicCommands)], EventsID: ids[k.Topic(eventlog.TopicEvents)]}, nil
+	})
+}
+
 func (k *Kafka) createTopic(admin sarama.ClusterAdmin, topic string) error {
 	insync := "1"
 	if k.Replication >= 3 {

@@ -38,7 +38,7 @@
 // # Commands for operators
 //
 //   - setup.go, health.go: prepare topics and tables; ask /readyz
-//   - log_copy.go: the log with another number of partitions
+//   - log_copy.go, log_copy_reactions.go: the log with another number of partitions
 //   - state.go: export and import of the state store
 //   - open_log.go: the log for the commands below; tools.go: the store and the log
 //     that a tool works on

@@ -3,11 +3,13 @@ package service
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strconv"
 
 	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/kafka"
 )
 
 type logCmd struct {
@@ -21,8 +23,9 @@ type logCopyCmd struct {
 
 // Help says what to do before and after.
 func (logCopyCmd) Help() string {
-	return `Before: stop what sends commands, and wait until all commands are decided. kafka.partitions of the configuration must be
-the number with which the log was written, also if somebody has added partitions to the topics.
+	return `Before: stop what sends commands, wait until all commands are decided and reactions have answered all records, and stop
+all services. kafka.partitions of the configuration must be the number with which the log was written, also if somebody
+has added partitions to the topics.
 
 After: set kafka.topic_prefix and kafka.partitions to the new values for all services, give them an empty store or rebuild
 the read models, and start them. Positions that clients have from the old log are no longer valid. The old topics stay.`
@@ -57,7 +60,7 @@ func (c logCopyCmd) Run(in *invocation) error {
 	}
 	ctx, giveUp := context.WithCancelCause(in.ctx)
 	defer giveUp(nil)
-	done, err := from.CopyLog(ctx, to, from.Group("command-service"), progress(ctx, in.stderr, giveUp))
+	done, err := copyLog(ctx, in, cfg, from, to, log, progress(ctx, in.stderr, giveUp))
 	if err != nil {
 		return fmt.Errorf("copy the log: %w", why(ctx, err))
 	}
@@ -66,4 +69,25 @@ func (c logCopyCmd) Run(in *invocation) error {
 		fmt.Fprintf(in.stdout, "left out %s in other partitions than their streams'\n", count(done.Elsewhere, "record"))
 	}
 	return nil
+}
+
+// copyLog copies the log, if all commands are decided and all causes are answered.
+func copyLog(ctx context.Context, in *invocation, cfg config.Config, from, to *kafka.Kafka, log *slog.Logger, show func(copied, all int64)) (done kafka.CopiedLog, err error) {
+	if err := from.CheckDecided(ctx, from.Group("command-service")); err != nil {
+		return done, err
+	}
+	topics, err := from.IDs(ctx)
+	if err != nil {
+		return done, err
+	}
+	reader, err := from.LogReader()
+	if err != nil {
+		return done, err
+	}
+	defer func() { _ = reader.Close() }()
+	moved := &movedReactions{
+		invocation: in, openedLog: openedLog{from, topics, reader, log}, cfg: cfg,
+		reactions: in.service.runs(true), heads: map[string]eventlog.Head{},
+	}
+	return moved.copy(ctx, to, show)
 }

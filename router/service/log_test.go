@@ -15,7 +15,6 @@ import (
 
 	"github.com/millrace/millrace/handlers/users"
 	"github.com/millrace/millrace/router/aggregate"
-	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 )
@@ -107,7 +106,7 @@ func (s *stack) readLog() map[string][]eventlog.Record {
 	s.t.Helper()
 	kafka := &kafka.Kafka{
 		Brokers: s.brokers(), Prefix: s.topic(""),
-		Partitions: int32(config.Default().Kafka.Partitions),
+		Partitions: s.partitions(),
 		Log:        slog.New(slog.DiscardHandler),
 	}
 	reader, err := kafka.LogReader()

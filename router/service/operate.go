@@ -37,17 +37,24 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 	}
 	defer func() { _ = log.reader.Close() }()
 	sayTarget(in.stderr, cfg, false)
-	ctx, cancel := context.WithCancelCause(in.ctx)
+	return log.fold(in.ctx, in, cfg, stream, func(ctx context.Context, states *decider.StateStore) error {
+		return do(ctx, &operator{&operations.Parked{States: states, Kafka: log.kafka, CommandsID: log.topics.CommandsID}, in.stdout})
+	})
+}
+
+// fold folds the log as operate does, and runs a function with the states.
+func (l openedLog) fold(ctx context.Context, in *invocation, cfg config.Config, stream string, do func(context.Context, *decider.StateStore) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	states := log.states(in, cfg)
-	defer keepOnDisk(states, cfg, log.logger)()
+	states := l.states(in, cfg)
+	defer keepOnDisk(states, cfg, l.logger)()
 	if stream != "" {
 		states.FoldOnly(stream)
 	}
 	var folding sync.WaitGroup
 	folding.Go(func() {
 		if err := states.Run(ctx); err != nil {
-			log.logger.Error("reading the log", "error", err)
+			l.logger.Error("reading the log", "error", err)
 		}
 	})
 	defer func() {
@@ -57,7 +64,7 @@ func operate(in *invocation, stream string, do func(context.Context, *operator) 
 	if err := readLog(ctx, cancel, in.stderr, states); err != nil {
 		return why(ctx, err)
 	}
-	return do(ctx, &operator{&operations.Parked{States: states, Kafka: log.kafka, CommandsID: log.topics.CommandsID}, in.stdout})
+	return do(ctx, states)
 }
 
 // keepOnDisk keeps the streams of a session in a folder of its own, so that a long
@@ -92,6 +99,7 @@ func readLog(ctx context.Context, giveUp context.CancelCauseFunc, stderr io.Writ
 	for {
 		select {
 		case err := <-caughtUp:
+			fold.move(1, 1) // nothing is missing, however long the function with the states takes
 			return err
 		case <-tick.C:
 			folded, all, err := states.Progress(ctx)

@@ -1,8 +1,10 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/handlers/users"
+	"github.com/millrace/millrace/router/config"
 )
 
 // Somebody adds partitions to the topics, and sets kafka.partitions: the start is
@@ -64,6 +67,15 @@ func TestMorePartitions(t *testing.T) {
 	for id := range n {
 		s.waitForUser(user{ID: users.ID(fmt.Sprint(id + 1)), Name: "C", Version: 3, Active: true})
 	}
+}
+
+// partitions is the number of partitions of the stack's topics.
+func (s *stack) partitions() int32 {
+	n, err := strconv.ParseInt(cmp.Or(s.shared["kafka.partitions"], fmt.Sprint(config.Default().Kafka.Partitions)), 10, 32)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return int32(n)
 }
 
 func addPartitions(s *stack, n int32) {

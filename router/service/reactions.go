@@ -11,17 +11,15 @@ import (
 	"github.com/millrace/millrace/router/reaction/runner"
 )
 
-// reactions are the reactions that this process runs: the router's own, without
-// which no command with a claim ends, and the team's, unless the configuration
-// turns these off.
-func (s *commandService) reactions() []runner.Reaction {
-	var all []runner.Reaction
-	if s.Service.claims() {
+// runs are reactions to run: the router's own, without which no command with a
+// claim ends, and the team's, unless the configuration turns these off.
+func (r *registered) runs(team bool) (all []runner.Reaction) {
+	if r.claims() {
 		all = append(all, runner.Unique())
 	}
-	if s.Config.Reactions.Enabled {
-		for _, r := range s.Service.reactions {
-			all = append(all, runner.Of(r, s.Service.registry))
+	if team {
+		for _, one := range r.reactions {
+			all = append(all, runner.Of(one, r.registry))
 		}
 	}
 	return all
@@ -35,7 +33,7 @@ func (r *registered) claims() bool {
 // react runs the reactions until the returned function is called. The group of
 // the reactions gives each partition to one process.
 func (s *commandService) react(topics kafka.Topics, run *runner.Runner) (stop func()) {
-	if run.Reactions = s.reactions(); len(run.Reactions) == 0 {
+	if run.Reactions = s.Service.runs(s.Config.Reactions.Enabled); len(run.Reactions) == 0 {
 		return func() {}
 	}
 	run.TopicID, run.Partitions, run.Now, run.Logger = topics.EventsID, s.kafka.Partitions, time.Now, s.Log

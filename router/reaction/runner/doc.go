@@ -11,7 +11,7 @@
 //	unique.go     the router's own reaction, for values that must be unique
 //	stats.go      numbers for metrics
 //	depth.go      reactions behind each other
-//	moved.go      a log that is a copy
+//	moved.go      a log that is copied
 //
 // The consumer group only assigns partitions. A reaction begins where its own
 // stream says, because the group's offset says nothing of the open streams that

@@ -46,8 +46,9 @@ type Runner struct {
 
 	most int // instead of maxJobs, in a test
 
-	mu   sync.Mutex
-	runs map[int32][]*assigned
+	mu    sync.Mutex
+	runs  map[int32][]*assigned
+	looks map[string]*look // by reaction
 }
 
 // assigned is a run with its goroutines.
@@ -109,7 +110,7 @@ func (a *assigned) answers() {
 	}
 	a.mu.Unlock()
 	if err != nil {
-		if broken || a.reading.Err() == nil {
+		if broken || a.reading.Err() == nil && !errors.Is(err, errSaid) {
 			a.Logger.Error("a reaction can't go on", "reaction", a.reaction.Name, "partition", a.partition, "error", err)
 		}
 		return

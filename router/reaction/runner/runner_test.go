@@ -311,33 +311,6 @@ func TestSlowTarget(t *testing.T) {
 	})
 }
 
-// In a copy of a log, a partition has no place where the reaction has begun nothing,
-// or where the first log had no such partition: the places of other partitions tell.
-func TestCopiedLog(t *testing.T) {
-	for _, fromBeginning := range []bool{false, true} {
-		quietly(t, func(w *world) {
-			w.addSome(20)
-			w.elsewhere = checkpoint.State{Started: true, TopicID: "another", Next: 7}
-			p := w.begin(fromBeginning)
-			w.addSome(20)
-			w.awaitQuiet()
-			if w.asked > 0 || w.sent > 0 || w.state.Started {
-				t.Errorf("from the beginning %v: the reaction was asked %d times, sent %d commands, and is at %+v", fromBeginning, w.asked, w.sent, w.state)
-			}
-			p.end()
-			w.elsewhere.TopicID = "t"
-			p = w.begin(fromBeginning)
-			w.awaitQuiet()
-			w.addSome(20)
-			w.awaitQuiet()
-			if w.asked == 0 {
-				t.Error("the reaction doesn't begin")
-			}
-			p.end()
-		})
-	}
-}
-
 // A place in another topic events is of another log.
 func TestOtherTopic(t *testing.T) {
 	quietly(t, func(w *world) {
