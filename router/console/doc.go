@@ -24,7 +24,8 @@
 //   - log.go, tail.go: the records of the log as they come
 //   - streams.go: a stream's records, chain and states
 //   - send.go: a form for each command, and the command's way
-//   - trouble.go: parked commands, dead letters
+//   - trouble.go: parked commands, dead letters; reactions.go: streams parked in
+//     reactions
 //   - models.go, verify.go: read models, and their proof; jobs.go: actions in the
 //     background
 //   - settings.go: the configuration in force, the build, topics and groups

@@ -22,12 +22,16 @@ import (
 	"github.com/millrace/millrace/router/web"
 )
 
-// Trouble is the view of parked commands and dead letters.
+// Trouble is the view of parked commands, streams parked in reactions, and dead
+// letters.
 type Trouble struct {
 	Registry *aggregate.Registry
 	// Parked returns the parked commands. The error says why there are none: the
 	// process has no command service, or the command service has not started.
 	Parked func(context.Context) (*operations.Parked, error)
+	// Reactions are the names of all reactions, the router's own included.
+	Reactions  []string
+	Partitions int32
 	// DeadLetters are those of the service.
 	DeadLetters *operations.DeadLetters
 }
@@ -38,6 +42,9 @@ func (t *Trouble) Routes(api *API) {
 	api.Get("/api/parked/{aggregate}/{id}", t.queue)
 	api.Post("/api/parked/{aggregate}/{id}/requeue", t.requeue)
 	api.Post("/api/parked/{aggregate}/{id}/drop", t.drop)
+	api.Get("/api/reactions/parked", withoutQuery(t.causes))
+	api.Post("/api/reactions/{reaction}/retry", t.retryCause)
+	api.Post("/api/reactions/{reaction}/skip", t.skipCause)
 	api.Get("/api/dead-letters", t.letters)
 	api.Get("/api/dead-letters/{partition}/{offset}", withoutQuery(t.letter))
 	api.Post("/api/dead-letters/{partition}/{offset}/drop", t.dropLetter)

@@ -48,7 +48,7 @@ func (m *Process) openLog(ctx context.Context) (*kafka.LogReader, func(), error)
 	return log, closeIt, nil
 }
 
-// troubleView is the console's view of parked commands and dead letters.
+// troubleView is the console's view of what waits for an operator.
 func (m *Process) troubleView() console.View {
 	return console.View{Name: "trouble", Needs: "Kafka", Part: &console.Trouble{
 		Registry: m.Service.registry,
@@ -65,6 +65,7 @@ func (m *Process) troubleView() console.View {
 			}
 			return &operations.Parked{States: states, Kafka: m.kafka, CommandsID: topics.CommandsID}, nil
 		},
+		Reactions: m.Service.reactionNames(), Partitions: m.kafka.Partitions,
 		DeadLetters: &operations.DeadLetters{Kafka: m.kafka},
 	}}
 }

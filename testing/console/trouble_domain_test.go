@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/query"
+	"github.com/millrace/millrace/router/reaction"
 	"github.com/millrace/millrace/router/service"
 	"github.com/millrace/millrace/testing/parcels"
 )
@@ -23,9 +24,10 @@ const hostile = `<img src=x onerror="document.documentElement.dataset.hacked=1">
 
 // The files in the data folder that bring trouble.
 const (
-	poisoned = "poisoned" // the rule of breakUser fails
-	stale    = "stale"    // the read model names can't apply a renameUser
-	slow     = "slow"     // the read model names takes its time
+	poisoned   = "poisoned"   // the rule of breakUser fails
+	stale      = "stale"      // the read model names can't apply a renameUser
+	slow       = "slow"       // the read model names takes its time
+	speechless = "speechless" // the reaction greeting has no answer
 )
 
 // there says whether a file is in the data folder of the process.
@@ -46,8 +48,22 @@ func inTrouble(d service.Domain) service.Domain {
 	of.Commands = append(slices.Clone(of.Commands), func() aggregate.Command[users.User] { return new(breakUser) })
 	d.Aggregates = []*aggregate.Type{aggregate.Of(of), parcels.Aggregate}
 	d.Models = append(slices.Clone(d.Models), query.Model{Projection: names, Routes: func(*mux.Router, *query.Reader) {}})
+	d.Reactions = []*reaction.Reaction{greeting}
 	return d
 }
+
+// greeting is a reaction to users who call themselves Away: they are called back.
+var greeting = &reaction.Reaction{Name: "greeting", Of: []string{"user"}, React: func(r reaction.Record) ([]reaction.Command, error) {
+	left, ok := r.Event.(*users.UserRenamed)
+	switch {
+	case !ok || left.Name != "Away":
+		return nil, nil
+	case there(speechless):
+		return nil, errors.New("no words for " + hostile)
+	default:
+		return []reaction.Command{reaction.Send(users.RenameUser{ID: left.ID, Name: "Come back"})}, nil
+	}
+}}
 
 type breakUser struct {
 	ID   users.ID   `json:"id"`

@@ -29,7 +29,7 @@ func TestAdminAnswersAreAsDocumented(t *testing.T) {
 		t.Helper()
 		return admin.ask(call{"POST", path, operation, headers("Content-Type", "application/json"), body, wrong, status})
 	}
-	for _, path := range []string{"/livez", "/readyz", "/healthz", "/metrics", "/projections", "/api/console", "/api/streams", "/api/commands", "/api/parked", "/api/dead-letters", "/api/jobs", "/api/read-models", "/api/read-models/events"} {
+	for _, path := range []string{"/livez", "/readyz", "/healthz", "/metrics", "/projections", "/api/console", "/api/streams", "/api/commands", "/api/parked", "/api/reactions/parked", "/api/dead-letters", "/api/jobs", "/api/read-models", "/api/read-models/events"} {
 		get(200, false, path, path)
 	}
 	get(200, false, "/api/streams/{aggregate}/{id}", "/api/streams/user/1?after=1&limit=1&version=1&version=2")
@@ -53,6 +53,15 @@ func TestAdminAnswersAreAsDocumented(t *testing.T) {
 		}
 		post(404, false, of, path, body)
 		post(400, true, of, path, `{"other":1}`)
+	}
+	for _, what := range []string{"retry", "skip"} {
+		of, body := "/api/reactions/{reaction}/"+what, `{"stream":"user/1"}`
+		if what == "skip" {
+			body = `{"stream":"user/1","offset":0}`
+		}
+		post(409, false, of, "/api/reactions/unique/"+what, body)
+		post(404, false, of, "/api/reactions/nothing/"+what, body)
+		post(400, true, of, "/api/reactions/unique/"+what, `{}`)
 	}
 	get(400, true, "/api/dead-letters", "/api/dead-letters?after=x")
 	get(404, false, "/api/dead-letters/{partition}/{offset}", "/api/dead-letters/0/0")
@@ -82,7 +91,7 @@ func TestAdminAnswersAreAsDocumented(t *testing.T) {
 	get(404, false, "/api/jobs/{job}", "/api/jobs/99")
 	get(200, false, "/api/jobs", "/api/jobs")
 
-	for _, path := range []string{"/api/streams", "/api/commands", "/api/jobs", "/api/jobs/{job}", "/api/read-models", "/api/read-models/events", "/api/dead-letters/{partition}/{offset}"} {
+	for _, path := range []string{"/api/streams", "/api/commands", "/api/jobs", "/api/jobs/{job}", "/api/read-models", "/api/read-models/events", "/api/dead-letters/{partition}/{offset}", "/api/reactions/parked"} {
 		get(400, false, path, filledIn(path)+"?other=1")
 	}
 	post(400, true, "/api/jobs/{job}/cancel", "/api/jobs/1/cancel", `{"other":1}`)
@@ -106,6 +115,7 @@ func TestAdminAnswersAreAsDocumented(t *testing.T) {
 // letters or with several jobs, and the refusals of a query without parameters.
 var notBroughtAbout = []string{
 	"GET /api/parked/{aggregate}/{id} 200", "POST /api/parked/{aggregate}/{id}/requeue 200", "POST /api/parked/{aggregate}/{id}/drop 200",
+	"POST /api/reactions/{reaction}/retry 200", "POST /api/reactions/{reaction}/skip 200",
 	"POST /api/parked/{aggregate}/{id}/requeue 409", "POST /api/parked/{aggregate}/{id}/drop 409",
 	"GET /api/dead-letters/{partition}/{offset} 200", "POST /api/dead-letters/{partition}/{offset}/drop 200",
 	"POST /api/verify 409", "POST /api/read-models/{model}/rebuild 409", "POST /api/read-models/{model}/swap 409",
@@ -113,14 +123,14 @@ var notBroughtAbout = []string{
 }
 
 // ofViews are the paths of views whose answers are all seen here.
-var ofViews = regexp.MustCompile(`^/api/(streams|commands|send|parked|dead-letters|read-models|verify|jobs)`)
+var ofViews = regexp.MustCompile(`^/api/(streams|commands|send|parked|reactions|dead-letters|read-models|verify|jobs)`)
 
 // ofAdmin says whether a path is one of the console's API.
 func ofAdmin(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // filledIn is a path with values for its parameters.
 func filledIn(path string) string {
-	return strings.NewReplacer("{id}", "1", "{command}", "c-1", "{aggregate}", "user", "{partition}", "0", "{offset}", "0", "{model}", "users", "{job}", "1").Replace(path)
+	return strings.NewReplacer("{id}", "1", "{command}", "c-1", "{aggregate}", "user", "{partition}", "0", "{offset}", "0", "{model}", "users", "{job}", "1", "{reaction}", "unique").Replace(path)
 }
 
 // finished waits for the end of a job.

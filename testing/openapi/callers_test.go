@@ -73,7 +73,7 @@ func TestNotReadyIsAsDocumented(t *testing.T) {
 // path.
 var bodies = map[string]string{
 	"requeue": "{}", "drop": `{"command":"c-1"}`, "rebuild": "{}", "swap": "{}", "rollback": "{}", "retry": "{}",
-	"verify": "{}", "cancel": "{}", "send": `{"command":{}}`,
+	"skip": `{"stream":"user/1","offset":0}`, "verify": "{}", "cancel": "{}", "send": `{"command":{}}`,
 }
 
 // askAs asks an operation with a token, or without a token.
@@ -94,6 +94,8 @@ func (c *contract) askAs(at [2]string, token string, status int) {
 			switch at[1] {
 			case "/api/read-models/{model}/drop":
 				a.body = `{"generation":1}`
+			case "/api/reactions/{reaction}/retry":
+				a.body = `{"stream":"user/1"}`
 			case "/api/dead-letters/{partition}/{offset}/drop":
 				a.body = "{}"
 			}

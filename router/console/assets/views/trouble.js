@@ -10,13 +10,14 @@ export async function show(root, at, signal) {
   const [kind, one, two] = at.path;
   if (kind === 'parked' && two !== undefined) return parkedStream(root, one, two, at, signal);
   if (kind === 'dead-letters' && two !== undefined) return deadLetter(root, one, two, signal);
-  const boxes = [h('div'), h('div'), h('div')];
+  const boxes = [h('div'), h('div'), h('div'), h('div')];
   const fill = () => Promise.all([
     part(boxes[0], 'Parked commands', at, signal, () => parked(at, signal)),
     part(boxes[1], 'Streams parked in read models', at, signal, () => inModels(at, signal, fill)),
-    part(boxes[2], 'Dead letters', at, signal, () => letters(at, signal)),
+    part(boxes[2], 'Streams parked in reactions', at, signal, () => inReactions(signal, fill)),
+    part(boxes[3], 'Dead letters', at, signal, () => letters(at, signal)),
   ]);
-  replace(root, pageHead('Trouble', 'Commands that could not be decided, events that a read model could not apply, messages that nobody can read.',
+  replace(root, pageHead('Trouble', 'Commands, events and messages that wait until somebody mends a fault.',
     h('button', { onclick: fill }, 'Refresh')), boxes);
   await fill();
 }
@@ -176,6 +177,42 @@ async function inModels(at, signal, refresh) {
         first: after ? () => goTo(at, `in.${m.name}`, '') : null, next: page.next ? () => goTo(at, `in.${m.name}`, page.next) : null, note: `${count(page.total, 'stream')} in all`,
       }));
   }));
+}
+
+// inReactions lists the streams that are parked in reactions.
+async function inReactions(signal, refresh) {
+  const { reactions, streams } = await get('/api/reactions/parked', { signal });
+  if (streams.length === 0) return empty(reactions.length === 0 ? 'This service has no reactions.' : 'No stream is parked in a reaction.');
+  const act = (what, c, body, question) => async (e) => {
+    if (question && !(await confirm(question))) return;
+    e.target.disabled = true;
+    try {
+      const now = await post(`/api/reactions/${encodeURIComponent(c.reaction)}/${what}`, { stream: c.stream, ...body }, { signal });
+      if (now.parked) toast(`${c.stream} is parked again: ${now.reason}`, 'bad');
+      else toast(`Reaction ${c.reaction} has answered all records of ${c.stream}.`);
+    } catch (err) {
+      if (signal.aborted) return;
+      toast(err.detail || err.message, 'bad');
+    }
+    refresh();
+  };
+  return table([
+    { title: 'Reaction', cell: (c) => c.reaction },
+    { title: 'Stream', cell: (c) => h('a', { href: `#/streams/${pathOf(c.stream)}` }, c.stream) },
+    { title: 'Offset', class: 'num tight extra', cell: (c) => number(c.offset) },
+    { title: 'Reason', class: 'reason', cell: (c) => (c.parked ? reason(c.reason) : badge('goes on', 'info')) },
+    {
+      title: 'Action', class: 'tight', cell: (c) => c.parked && h('div.row',
+        h('button.small', { 'aria-label': `Retry ${c.stream} in ${c.reaction}`, onclick: act('retry', c, {}) }, 'Retry'),
+        h('button.small', {
+          'aria-label': `Skip a record of ${c.stream} in ${c.reaction}`,
+          onclick: act('skip', c, { offset: c.offset }, {
+            title: 'Skip the record?', action: 'Skip the record',
+            text: `Reaction ${c.reaction} never answers record ${c.offset} of ${c.stream}: what should follow from the record is not sent. The records behind are answered.`,
+          }),
+        }, 'Skip')),
+    },
+  ], streams, { label: 'Streams parked in reactions', stack: true });
 }
 
 // reason shows the first line, and the other lines on demand.
