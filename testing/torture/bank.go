@@ -111,20 +111,9 @@ func judgeBank(ctx context.Context, c *cluster, n *nemesis, op *operator, client
 	for _, client := range clients {
 		all.Commands, all.Reads = append(all.Commands, client.History.Commands...), append(all.Reads, client.History.Reads...)
 	}
-	var report *bank.Report
-	for until := time.Now().Add(endIn); ; {
-		before := report
-		log, err := dumpBank(ctx, c)
-		if err != nil {
-			return 1, err
-		}
-		report = bank.Check(&all, log)
-		if before != nil && report.Accepted > before.Accepted {
-			until = time.Now().Add(endIn)
-		}
-		if !report.UnderWay() || time.Now().After(until) || !pause(ctx, 2*time.Second) {
-			break
-		}
+	report, err := c.checkBank(ctx, &all)
+	if err != nil {
+		return 1, err
 	}
 	broken := append(unmended(c, n), report.Violations...)
 	if err := c.verify(ctx, 0); err != nil {
@@ -135,6 +124,25 @@ func judgeBank(ctx context.Context, c *cluster, n *nemesis, op *operator, client
 	report.Print(os.Stdout, len(operations), time.Since(began))
 	op.print(os.Stdout)
 	return printVerdict(broken), nil
+}
+
+// checkBank compares the requests of clients with the topics, once all that is
+// under way has ended.
+func (c *cluster) checkBank(ctx context.Context, h *bank.History) (report *bank.Report, err error) {
+	for until := time.Now().Add(endIn); ; {
+		before := report
+		log, err := dumpBank(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		report = bank.Check(h, log)
+		if before != nil && report.Accepted > before.Accepted {
+			until = time.Now().Add(endIn)
+		}
+		if !report.UnderWay() || time.Now().After(until) || !pause(ctx, 2*time.Second) {
+			return report, nil
+		}
+	}
 }
 
 // forgetReactions kills the command services, deletes their groups with all offsets,

@@ -40,6 +40,7 @@ type plan struct {
 	broker   string // embedded, faulty or kafka
 	store    string // sqlite or postgres
 	service  service
+	request  func(process string, request []byte) // called with each request of a service to Kafka; nil for nothing
 }
 
 // startCluster starts a cluster, and waits until all processes are ready.
@@ -126,7 +127,11 @@ func (c *cluster) addBroker() error {
 // addService adds a service behind links of its own.
 func (c *cluster) addService(role, name string) (*process, error) {
 	set := map[string]string{}
-	toKafka, err := c.net.toKafka("kafka", c.nodes)
+	var request func([]byte)
+	if c.request != nil {
+		request = func(r []byte) { c.request(name, r) }
+	}
+	toKafka, err := c.net.toKafka("kafka", c.nodes, request)
 	if err != nil {
 		return nil, err
 	}

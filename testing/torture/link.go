@@ -37,8 +37,9 @@ func newNetwork() *network {
 }
 
 // toKafka makes a link to the brokers of a cluster. The brokers seem to be at the
-// addresses of the link.
-func (n *network) toKafka(name string, nodes []node) (*link, error) {
+// addresses of the link. The function request, if any, is called with each request;
+// while request waits, the request and all behind it on its connection wait.
+func (n *network) toKafka(name string, nodes []node, request func([]byte)) (*link, error) {
 	l := n.link(name)
 	ways := map[int32]string{}
 	for _, to := range nodes {
@@ -49,7 +50,7 @@ func (n *network) toKafka(name string, nodes []node) (*link, error) {
 		ways[to.id] = address
 	}
 	for _, to := range nodes {
-		relay, err := newRelay(to.address, ways)
+		relay, err := newRelay(to.address, ways, request)
 		if err != nil {
 			return nil, err
 		}

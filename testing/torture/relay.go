@@ -19,6 +19,7 @@ type relay struct {
 	listener net.Listener
 	broker   string
 	ways     map[int32]way // the addresses for clients, by broker
+	request  func([]byte)  // called with each request, before the request goes on; nil for nothing
 }
 
 // way is the address of a broker for clients.
@@ -32,8 +33,8 @@ const maxFrame = 64 << 20
 
 // newRelay starts a relay to a broker. Clients reach the brokers at addresses, by
 // broker.
-func newRelay(broker string, addresses map[int32]string) (*relay, error) {
-	r := &relay{broker: broker, ways: map[int32]way{}}
+func newRelay(broker string, addresses map[int32]string, request func([]byte)) (*relay, error) {
+	r := &relay{broker: broker, ways: map[int32]way{}, request: request}
 	for id, address := range addresses {
 		host, portText, err := net.SplitHostPort(address)
 		if err != nil {
@@ -83,7 +84,12 @@ func (r *relay) carry(client net.Conn) {
 	a := &asked{by: map[int32]kmsg.Response{}}
 	go func() {
 		defer func() { _ = broker.Close() }()
-		_ = frames(client, broker, a.note) // either side has ended
+		_ = frames(client, broker, func(frame []byte) ([]byte, error) { // either side has ended
+			if r.request != nil {
+				r.request(frame)
+			}
+			return a.note(frame)
+		})
 	}()
 	_ = frames(broker, client, func(frame []byte) ([]byte, error) { return r.rewrite(a, frame) })
 }

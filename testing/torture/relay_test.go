@@ -24,7 +24,7 @@ func TestRelayHidesTheBroker(t *testing.T) {
 	})
 	ways := newNetwork()
 	t.Cleanup(ways.close)
-	link, err := ways.toKafka("test", []node{{0, broker.Addr()}})
+	link, err := ways.toKafka("test", []node{{0, broker.Addr()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
