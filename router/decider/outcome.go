@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider/varint"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -125,17 +126,17 @@ func appendOutcome(out []byte, o *Outcome) []byte {
 	if isUUID {
 		out = append(out, id[:]...)
 	} else {
-		out = appendText(out, o.CommandID)
+		out = varint.AppendText(out, o.CommandID)
 	}
 	if isHash {
 		out = append(out, hash[:]...)
 	} else {
-		out = appendText(out, o.CommandHash)
+		out = varint.AppendText(out, o.CommandHash)
 	}
 	out = binary.AppendUvarint(out, o.Version)
 	out = binary.AppendUvarint(out, uint64(o.Offset))
 	if o.Refusal != nil {
-		out = appendText(appendText(out, o.Refusal.Slug), o.Refusal.Detail)
+		out = varint.AppendText(varint.AppendText(out, o.Refusal.Slug), o.Refusal.Detail)
 	}
 	return out
 }

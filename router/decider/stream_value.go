@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider/fence"
+	"github.com/millrace/millrace/router/decider/varint"
 	"github.com/millrace/millrace/router/eventlog"
 )
 
@@ -69,20 +70,20 @@ func appendStream(out []byte, registry *aggregate.Registry, name string, st *str
 			return nil, fmt.Errorf("stream %q: %w", name, err)
 		}
 	}
-	out = appendText(out, string(state))
+	out = varint.AppendText(out, string(state))
 	out = appendPosition(out, st.decided)
 	if flags&hasStopped != 0 {
-		out = appendText(out, st.unreadable.Error())
+		out = varint.AppendText(out, st.unreadable.Error())
 	}
 	if flags&hasNumbers != 0 {
 		out = binary.AppendUvarint(out, st.deferredEnd)
 		out = binary.AppendUvarint(out, uint64(st.deferred.len()))
 	}
 	if flags&hasFences != 0 {
-		out = appendText(out, string(st.fences.Append(nil)))
+		out = varint.AppendText(out, string(st.fences.Append(nil)))
 	}
 	if flags&hasUnclaimed != 0 {
-		out = appendText(out, strings.Join(st.unclaimed, " ")) // no claim's stream has a space
+		out = varint.AppendText(out, strings.Join(st.unclaimed, " ")) // no claim's stream has a space
 	}
 	if flags&hasSchedule != 0 {
 		out = binary.AppendUvarint(out, uint64(st.schedule.len()))
@@ -114,10 +115,6 @@ func appendRemembered(out []byte, r *remembered) []byte {
 	return out
 }
 
-func appendText(out []byte, text string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(text))), text...)
-}
-
 // The forms of a topic id.
 const (
 	textID = iota
@@ -130,7 +127,7 @@ func appendPosition(out []byte, p eventlog.CommandPosition) []byte {
 		base64.RawURLEncoding.EncodeToString(raw[:]) == p.TopicID {
 		out = append(append(out, rawID), raw[:]...)
 	} else {
-		out = appendText(append(out, textID), p.TopicID)
+		out = varint.AppendText(append(out, textID), p.TopicID)
 	}
 	return binary.AppendUvarint(out, uint64(p.Offset))
 }
@@ -150,13 +147,13 @@ type streamHead struct {
 
 // readStream reads what appendStream writes.
 func readStream(data []byte, registry *aggregate.Registry, name string, partition int32) (h streamHead, err error) {
-	in := &valueReader{rest: data, registry: registry}
+	in := &valueReader{varint.Reader{Rest: data}, registry}
 	st := new(stream)
 	h.stream = st
-	flags := in.number(math.MaxInt64)
-	st.head.Seq, st.head.Version = in.number(math.MaxInt64), in.number(math.MaxInt64)
-	copy(st.head.Digest[:], in.take(len(st.head.Digest)))
-	body := in.bytes()
+	flags := in.Number(math.MaxInt64)
+	st.head.Seq, st.head.Version = in.Number(math.MaxInt64), in.Number(math.MaxInt64)
+	copy(st.head.Digest[:], in.Take(len(st.head.Digest)))
+	body := in.Bytes()
 	if h.state = len(body); h.state > 0 {
 		t, _ := registry.OfStream(name)
 		if t == nil {
@@ -169,67 +166,43 @@ func readStream(data []byte, registry *aggregate.Registry, name string, partitio
 	st.decided = in.position()
 	st.parked, h.earlier = flags&hasParked != 0, flags&hasEarlier != 0
 	if flags&hasStopped != 0 {
-		st.unreadable = &stopped{string(in.bytes()), flags&hasUnknown != 0}
+		st.unreadable = &stopped{string(in.Bytes()), flags&hasUnknown != 0}
 	}
 	if flags&hasNumbers != 0 {
-		st.deferredEnd = in.number(math.MaxInt64)
-		h.deferred = in.number(st.deferredEnd)
+		st.deferredEnd = in.Number(math.MaxInt64)
+		h.deferred = in.Number(st.deferredEnd)
 	}
 	if flags&hasFences != 0 {
-		if st.fences, err = fence.Read(in.bytes()); err != nil {
+		if st.fences, err = fence.Read(in.Bytes()); err != nil {
 			return h, fmt.Errorf("%w: %w", errValue, err)
 		}
 	}
 	if flags&hasUnclaimed != 0 {
-		st.unclaimed = strings.Fields(string(in.bytes()))
+		st.unclaimed = strings.Fields(string(in.Bytes()))
 	}
 	if flags&hasSchedule != 0 {
-		h.scheduled = in.number(math.MaxInt32)
+		h.scheduled = in.Number(math.MaxInt32)
 	}
 	in.remembered(&st.outcomes, partition)
 	return h, in.end()
 }
 
-// valueReader takes values off the front of the data. After the first value that
-// doesn't fit, all values are zero.
+// valueReader reads a value of the state store.
 type valueReader struct {
-	rest   []byte
-	failed bool
+	varint.Reader
 
 	registry *aggregate.Registry // for outcomes
 }
 
 func (in *valueReader) end() error {
-	if in.failed || len(in.rest) > 0 {
+	if !in.Ended() {
 		return errValue
 	}
 	return nil
 }
 
-func (in *valueReader) take(n int) []byte {
-	if in.failed || n < 0 || n > len(in.rest) {
-		in.failed = true
-		return nil
-	}
-	taken := in.rest[:n]
-	in.rest = in.rest[n:]
-	return taken
-}
-
-func (in *valueReader) number(most uint64) uint64 {
-	n, length := binary.Uvarint(in.rest)
-	if in.failed || length <= 0 || n > most {
-		in.failed = true
-		return 0
-	}
-	in.rest = in.rest[length:]
-	return n
-}
-
-func (in *valueReader) bytes() []byte { return in.take(int(in.number(math.MaxInt32))) }
-
 func (in *valueReader) byte() byte {
-	if b := in.take(1); b != nil {
+	if b := in.Take(1); b != nil {
 		return b[0]
 	}
 	return 0
@@ -238,15 +211,15 @@ func (in *valueReader) byte() byte {
 // remembered reads what appendRemembered writes. The blocks come without
 // outcomes, and the fingerprints of the oldest of many blocks are zero.
 func (in *valueReader) remembered(r *remembered, partition int32) {
-	from := in.number(math.MaxInt64)
-	count := in.number(math.MaxInt32)
-	if in.failed {
+	from := in.Number(math.MaxInt64)
+	count := in.Number(math.MaxInt32)
+	if in.Failed {
 		return
 	}
 	end := (from + count) / blockSize // of the blocks
 	first := min(from/blockSize, end)
-	if end-first > uint64(len(in.rest)+printedBlocks)*blockSize { // a bound, for hostile bytes
-		in.failed = true
+	if end-first > uint64(len(in.Rest)+printedBlocks)*blockSize { // a bound, for hostile bytes
+		in.Failed = true
 		return
 	}
 	r.from, r.to = from, from+count
@@ -257,12 +230,12 @@ func (in *valueReader) remembered(r *remembered, partition int32) {
 	}
 	for _, b := range r.blocks[max(0, len(r.blocks)-printedBlocks):] {
 		for i := range b.prints {
-			if raw := in.take(4); raw != nil {
+			if raw := in.Take(4); raw != nil {
 				b.prints[i] = binary.LittleEndian.Uint32(raw)
 			}
 		}
 	}
-	if in.failed || r.to%blockSize == 0 {
+	if in.Failed || r.to%blockSize == 0 {
 		return
 	}
 	r.newest, r.ownNewest = make([]Outcome, r.to-end*blockSize), true
@@ -275,14 +248,14 @@ func (in *valueReader) position() eventlog.CommandPosition {
 	var p eventlog.CommandPosition
 	switch in.byte() {
 	case rawID:
-		p.TopicID = base64.RawURLEncoding.EncodeToString(in.take(16))
+		p.TopicID = base64.RawURLEncoding.EncodeToString(in.Take(16))
 	case textID:
-		p.TopicID = string(in.bytes())
+		p.TopicID = string(in.Bytes())
 	default:
-		in.failed = true
+		in.Failed = true
 	}
 	p.TopicID = unique.Make(p.TopicID).Value() // all streams share the text
-	p.Offset = int64(in.number(math.MaxInt64))
+	p.Offset = int64(in.Number(math.MaxInt64))
 	return p
 }
 
@@ -291,19 +264,19 @@ func (in *valueReader) outcome(partition int32) Outcome {
 	o := Outcome{Kind: Kind(flags & outcomeKind), Partition: partition}
 	if flags&outcomeUUID != 0 {
 		var id uuid.UUID
-		copy(id[:], in.take(len(id)))
+		copy(id[:], in.Take(len(id)))
 		o.CommandID = id.String()
 	} else {
-		o.CommandID = string(in.bytes())
+		o.CommandID = string(in.Bytes())
 	}
 	if flags&outcomeHash != 0 {
-		o.CommandHash = hex.EncodeToString(in.take(32))
+		o.CommandHash = hex.EncodeToString(in.Take(32))
 	} else {
-		o.CommandHash = string(in.bytes())
+		o.CommandHash = string(in.Bytes())
 	}
-	o.Version, o.Offset = in.number(math.MaxInt64), int64(in.number(math.MaxInt64))
+	o.Version, o.Offset = in.Number(math.MaxInt64), int64(in.Number(math.MaxInt64))
 	if flags&outcomeRefused != 0 {
-		o.Refusal = &aggregate.Refusal{Slug: unique.Make(string(in.bytes())).Value(), Detail: string(in.bytes())}
+		o.Refusal = &aggregate.Refusal{Slug: unique.Make(string(in.Bytes())).Value(), Detail: string(in.Bytes())}
 		o.Refusal.Kind = in.registry.KindOf(o.Refusal.Slug)
 	}
 	return o
@@ -320,7 +293,7 @@ func appendBlock(out []byte, outcomes []Outcome) []byte {
 
 // readBlock reads what appendBlock writes.
 func readBlock(data []byte, registry *aggregate.Registry, partition int32) ([]Outcome, error) {
-	in := &valueReader{rest: data, registry: registry}
+	in := &valueReader{varint.Reader{Rest: data}, registry}
 	outcomes := make([]Outcome, blockSize)
 	for i := range outcomes {
 		outcomes[i] = in.outcome(partition)
@@ -338,9 +311,9 @@ func appendEarlier(out []byte, earlier []eventlog.CommandPosition) []byte {
 
 // readEarlier reads what appendEarlier writes.
 func readEarlier(data []byte) ([]eventlog.CommandPosition, error) {
-	in := &valueReader{rest: data}
+	in := &valueReader{Reader: varint.Reader{Rest: data}}
 	var earlier []eventlog.CommandPosition
-	for len(in.rest) > 0 && !in.failed {
+	for len(in.Rest) > 0 && !in.Failed {
 		earlier = append(earlier, in.position())
 	}
 	return earlier, in.end()

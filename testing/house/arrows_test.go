@@ -38,7 +38,7 @@ var arrows = []struct {
 	{"router/reaction/runner", []string{
 		"router/aggregate", "router/decider", "router/eventlog", "router/kafka", "router/reaction", "router/reaction/checkpoint", "router/strict", "router/unique",
 	}},
-	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/eventlog", "router/kafka", "router/logging", "router/strict", "router/unique"}},
+	{"router/decider", []string{"router/aggregate", "router/decider/fence", "router/decider/keys", "router/decider/observe", "router/decider/varint", "router/eventlog", "router/kafka", "router/logging", "router/strict", "router/unique"}},
 	{"router/unique", []string{"router/aggregate", "router/eventlog"}},
 	{"router/publish", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging"}},
 	{"router/strict", []string{"router/aggregate", "router/eventlog"}},
@@ -57,7 +57,8 @@ var arrows = []struct {
 	{"router/web", []string{"router/aggregate", "router/logging"}},
 	{"router/decider/observe", []string{"router/eventlog"}},
 	{"router/decider/keys", nil},
-	{"router/decider/fence", []string{"router/eventlog"}},
+	{"router/decider/fence", []string{"router/decider/varint", "router/eventlog"}},
+	{"router/decider/varint", nil},
 	{"router/eventlog", nil},
 	{"router/logging", nil},
 	{"router/statestore", nil},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"unique"
+
+	"github.com/millrace/millrace/router/decider/varint"
 )
 
 // errValue is the error of bytes that [Fences.Append] does not write.
@@ -14,12 +16,12 @@ var errValue = errors.New("not the form of fences")
 // its length in front.
 func (f Fences) Append(out []byte) []byte {
 	for i := range f {
-		out = appendText(appendText(out, f[i].Reaction), f[i].TopicID)
+		out = varint.AppendText(varint.AppendText(out, f[i].Reaction), f[i].TopicID)
 		out = binary.AppendUvarint(out, uint64(f[i].Partition))
 		out = f[i].Highest.append(out)
 		out = binary.AppendUvarint(out, uint64(len(f[i].Open)))
 		for _, o := range f[i].Open {
-			out = o.Highest.append(appendText(out, o.Stream))
+			out = o.Highest.append(varint.AppendText(out, o.Stream))
 		}
 	}
 	return out
@@ -29,56 +31,24 @@ func (p Place) append(out []byte) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(out, uint64(p.Offset)), uint64(p.N))
 }
 
-func appendText(out []byte, text string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(text))), text...)
-}
-
 // Read reads what [Fences.Append] writes.
 func Read(data []byte) (Fences, error) {
-	in := reader{rest: data}
+	in := &varint.Reader{Rest: data}
 	var fences Fences
-	for len(in.rest) > 0 && !in.failed {
+	for len(in.Rest) > 0 && !in.Failed {
 		// Many streams have the same reactions, so the names share one copy.
-		f := Fence{Reaction: unique.Make(in.text()).Value(), TopicID: unique.Make(in.text()).Value(), Partition: int32(in.number(math.MaxInt32)), Highest: in.place()}
-		for range in.number(uint64(len(in.rest))) {
-			f.Open = append(f.Open, Open{in.text(), in.place()})
+		f := Fence{Reaction: unique.Make(string(in.Bytes())).Value(), TopicID: unique.Make(string(in.Bytes())).Value(), Partition: int32(in.Number(math.MaxInt32)), Highest: readPlace(in)}
+		for range in.Number(uint64(len(in.Rest))) {
+			f.Open = append(f.Open, Open{string(in.Bytes()), readPlace(in)})
 		}
 		fences = append(fences, f)
 	}
-	if in.failed {
+	if in.Failed {
 		return nil, errValue
 	}
 	return fences, nil
 }
 
-// reader takes values off the front of the data. After the first value that
-// doesn't fit, all values are zero.
-type reader struct {
-	rest   []byte
-	failed bool
-}
-
-func (in *reader) number(most uint64) uint64 {
-	n, length := binary.Uvarint(in.rest)
-	if in.failed || length <= 0 || n > most {
-		in.failed = true
-		return 0
-	}
-	in.rest = in.rest[length:]
-	return n
-}
-
-func (in *reader) text() string {
-	n := int(in.number(uint64(len(in.rest))))
-	if in.failed || n > len(in.rest) {
-		in.failed = true
-		return ""
-	}
-	text := string(in.rest[:n])
-	in.rest = in.rest[n:]
-	return text
-}
-
-func (in *reader) place() Place {
-	return Place{int64(in.number(math.MaxInt64)), int(in.number(math.MaxInt32))}
+func readPlace(in *varint.Reader) Place {
+	return Place{int64(in.Number(math.MaxInt64)), int(in.Number(math.MaxInt32))}
 }
