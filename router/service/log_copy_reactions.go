@@ -31,7 +31,7 @@ type movedReactions struct {
 // copy copies the log with its reactions.
 func (m *movedReactions) copy(ctx context.Context, to *kafka.Kafka, show func(copied, all int64)) (done kafka.CopiedLog, err error) {
 	if len(m.reactions) == 0 {
-		return m.copyAll(ctx, to, show)
+		return m.copyAll(ctx, to, show, func() error { return nil })
 	}
 	beside, err := m.kafka.LogReader() // a partition can't be read twice by one reader
 	if err != nil {
@@ -50,25 +50,29 @@ func (m *movedReactions) copy(ctx context.Context, to *kafka.Kafka, show func(co
 		if err != nil {
 			return err
 		}
-		if done, err = m.copyAll(ctx, to, show); err != nil {
+		done, err = m.copyAll(ctx, to, show, func() error {
+			_, after, err := states.Progress(ctx)
+			if err == nil && after != before {
+				err = fmt.Errorf("the log has grown by %s meanwhile: stop all services, and copy to another prefix", count(after-before, "record"))
+			}
 			return err
-		}
-		if _, after, err := states.Progress(ctx); err != nil || after != before {
-			return cmp.Or(err, fmt.Errorf("the log has grown meanwhile, and the copy lacks %s: stop all services, and copy to another prefix", count(after-before, "record")))
-		}
-		return nil
+		})
+		return err
 	})
 	return done, err
 }
 
-// copyAll copies all records, and begins the reactions behind.
-func (m *movedReactions) copyAll(ctx context.Context, to *kafka.Kafka, show func(copied, all int64)) (kafka.CopiedLog, error) {
+// copyAll copies all records, and begins the reactions behind, if the copy is right.
+func (m *movedReactions) copyAll(ctx context.Context, to *kafka.Kafka, show func(copied, all int64), isRight func() error) (kafka.CopiedLog, error) {
 	done, err := m.kafka.CopyLog(ctx, to, m.see, show)
 	if err != nil {
 		return done, err
 	}
-	if err := m.begin(ctx, to); err != nil {
-		return done, fmt.Errorf("the copy is not complete, don't use it: the reactions have no places: %w", err)
+	if err = isRight(); err == nil {
+		err = m.begin(ctx, to)
+	}
+	if err != nil {
+		return done, fmt.Errorf("the copy is not complete, don't use it: %w", err)
 	}
 	return done, nil
 }
