@@ -32,7 +32,7 @@ type member struct {
 	json string // the name in JSON
 }
 
-// messages are the messages in a list of all definitions: Commands or Events.
+// messages are the messages in a list of all definitions, such as Commands.
 func (m *module) messages(list string) (all []message) {
 	for _, d := range m.definitions() {
 		literal, ok := field(d.literal, list).(*ast.CompositeLit)
@@ -44,7 +44,7 @@ func (m *module) messages(list string) (all []message) {
 			if name == nil {
 				continue
 			}
-			one := message{of: d, goType: name.Name, wire: d.wireName(name.Name), first: i == 0, id: d.idOf(name.Name)}
+			one := message{of: d, goType: name.Name, wire: d.wireName(name.Name), first: list == "Commands" && i == 0, id: d.idOf(name.Name)}
 			if f, form := d.structType(name.Name); form != nil && one.wire != "" {
 				one.file, one.members = f, f.members(form)
 				all = append(all, one)

@@ -27,7 +27,8 @@ type newReaction struct {
 // test, into the service that the folder is in, and adds the reaction to the
 // service's list. Without an event: the first event of the first aggregate.
 // Without a command: the first command that has no members beside those of the
-// event, and is not the first command of the event's aggregate.
+// event, and is not the first command of the event's aggregate; commands for
+// reactions only come before the commands of clients.
 func NewReaction(dir, name, event, command string) (Written, error) {
 	m, err := openModule(dir)
 	if err != nil {
@@ -45,7 +46,7 @@ func NewReaction(dir, name, event, command string) (Written, error) {
 	if err != nil {
 		return Written{}, err
 	}
-	then, err := m.choose("command", command, m.messages("Commands"), func(c message) bool {
+	then, err := m.choose("command", command, append(m.messages("Internal"), m.messages("Commands")...), func(c message) bool {
 		_, missing := c.madeFrom(on)
 		return len(missing) == 0 && (c.of.name != on.of.name || !c.first)
 	})

@@ -19,6 +19,7 @@ import (
 var Parcel = aggregate.Of(aggregate.Definition[State]{
 	Name: "parcel",
 	Commands: []func() aggregate.Command[State]{func() aggregate.Command[State] { return new(SendParcel) }},
+	Internal: []func() aggregate.Command[State]{func() aggregate.Command[State] { return new(DropParcel) }},
 	Events: []func() aggregate.Event[State]{func() aggregate.Event[State] { return new(ParcelSent) }},
 })
 
@@ -37,6 +38,15 @@ type SendParcel struct {
 func (SendParcel) Type() string { return "sendParcel" }
 
 func (c SendParcel) AggregateID() string { return string(c.Parcel) }
+
+type DropParcel struct {
+	Parcel ID     ` + "`json:\"parcel\"`" + `
+	Why    string ` + "`json:\"why\"`" + `
+}
+
+func (DropParcel) Type() string { return "dropParcel" }
+
+func (c DropParcel) AggregateID() string { return string(c.Parcel) }
 
 type ParcelSent struct {
 	Parcel ID        ` + "`json:\"parcel\"`" + `
@@ -86,6 +96,9 @@ func TestNewReaction(t *testing.T) {
 			[]string{"switch e := r.Event.(type) {", "parcels.SendParcel{Parcel: e.Parcel, At: e.At}"},
 			[]string{"command := parcels.SendParcel{Parcel: \"5\"}", "of.Given(parcels.ParcelSent{Parcel: \"5\", Fast: true, To: \"First\"}).Then(command)", "shipping.Reaction, parcels.Parcel)"},
 			[]string{"Number"},
+		},
+		"a command for reactions only": {
+			"lampLit", "drop-parcel", []string{"reaction.Send(parcels.DropParcel{Parcel: parcels.ID(r.AggregateID)})"}, []string{"command := parcels.DropParcel{Parcel: \"7\"}"}, []string{"Why"},
 		},
 		"an id that is no text": {
 			"parcelSent", "lightLamp", []string{"lamps.LightLamp{}", "switch r.Event.(type) {"}, []string{"command := lamps.LightLamp{}"}, []string{"Number"},
@@ -161,8 +174,8 @@ func TestNewReactionRefused(t *testing.T) {
 		"a-b-" + strings.Repeat("c", 30) + "//": `at most 31 lower-case letters`,
 		"1st//":                                 `the reaction's name "1st" begins with a digit`,
 		"other/lampOut/":                        `there is no event "lampOut" in example.com/shop; there are lampLit, parcelSent`,
-		"other/lampLit/lampLit":                 `there is no command "lampLit" in example.com/shop; there are lightLamp, sendParcel`,
-		"other/lampLit/":                        `name the command with --command; there are lightLamp, sendParcel`,
+		"other/lampLit/lampLit":                 `there is no command "lampLit" in example.com/shop; there are dropParcel, lightLamp, sendParcel`,
+		"other/lampLit/":                        `name the command with --command; there are dropParcel, lightLamp, sendParcel`,
 	} {
 		parts := strings.Split(given, "/")
 		dir := shop(t, there)
