@@ -22,6 +22,8 @@ const maxIgnored = 1 << 16
 type ignoredNotes struct {
 	unwritten []int64 // since the last batch, in the order of the log
 	writing   []int64 // of the batch under way
+	// end is the offset from which on there are no notes, on disk or in memory.
+	end int64
 }
 
 // ignore notes a record that the gate ignores. A malformed record needs no note:
@@ -29,7 +31,7 @@ type ignoredNotes struct {
 func (p *processor) ignore(r *eventlog.Record) {
 	p.ignored++
 	if r.Malformed == nil {
-		p.notes.unwritten = append(p.notes.unwritten, r.Offset)
+		p.notes.unwritten, p.notes.end = append(p.notes.unwritten, r.Offset), r.Offset+1
 	}
 }
 
@@ -61,8 +63,9 @@ func (b *batch) addIgnored(partition int32, offsets []int64) {
 func (p *processor) ignoredBetween(from, end int64) ([]int64, error) {
 	p.mu.Lock()
 	offsets := p.notes.between(nil, from, end) // before the disk: a note goes to the disk, and never back
+	none := from >= p.notes.end
 	p.mu.Unlock()
-	if p.disk == nil {
+	if p.disk == nil || none {
 		return offsets, nil
 	}
 	err := p.disk.Scan(keys.OfOffset(p.partition, keys.Ignored, from), keys.OfOffset(p.partition, keys.Ignored, end), func(key, _ []byte) error {

@@ -114,6 +114,37 @@ func TestCountingIsTheGate(t *testing.T) {
 	}
 }
 
+// Behind the last ignored record, Counting asks no disk: nearly all records count.
+func TestCountingRarelyReadsTheDisk(t *testing.T) {
+	records := randomLog(t, 3, 20, 16)
+	copied := records[0]
+	copied.Offset = 10
+	for i := range records[10:] {
+		records[10+i].Offset++
+	}
+	log := slices.Insert(slices.Clone(records), 10, copied)
+	disk := newMemDisk()
+	ss := diskOpened(t, registry, 16, disk, 1)
+	p := ss.processors[0]
+	if err := p.fold(log); err != nil {
+		t.Fatal(err)
+	}
+	written(t, ss)
+	scans := 0
+	disk.fail = func(deed string) error {
+		if deed == "scan" {
+			scans++
+		}
+		return nil
+	}
+	for _, test := range []struct{ from, end, counting, scans int }{{11, 21, 10, 0}, {9, 12, 2, 1}, {0, 5, 5, 2}} {
+		got, err := ss.Counting(t.Context(), log[test.from:test.end])
+		if err != nil || len(got) != test.counting || scans != test.scans {
+			t.Errorf("from %d to %d: %d records count, %d scans so far, %v; want %d, %d", test.from, test.end, len(got), scans, err, test.counting, test.scans)
+		}
+	}
+}
+
 // Counting waits for the fold, and for nothing else.
 func TestCountingWaitsForTheFold(t *testing.T) {
 	records := randomLog(t, 3, 20, 16)
@@ -156,6 +187,9 @@ func TestNotesThatCannotBeRead(t *testing.T) {
 	disk := newMemDisk()
 	ss := diskOpened(t, registry, 16, disk, 1)
 	records := randomLog(t, 4, 20, 16)
+	ignored := records[0]
+	ignored.Offset = int64(len(records))
+	records = append(records, ignored)
 	if err := ss.processors[0].fold(records); err != nil {
 		t.Fatal(err)
 	}

@@ -127,6 +127,7 @@ func (p *processor) open(m *partitionMeta) {
 		p.decidedUpTo(eventlog.CommandPosition{TopicID: topicID, Offset: offset})
 	}
 	p.folded.Set(m.Next)
+	p.notes.end = m.Next
 }
 
 // Fits returns how many records a store on disk has folded, or the error why this
