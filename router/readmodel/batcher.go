@@ -133,7 +133,7 @@ func (b *batcher) commit(batch batch) {
 		folded, err := b.fold(ctx, moves, entries)
 		if err == nil {
 			cancel()
-			b.pace.done(time.Since(tried))
+			b.pace.done(time.Since(tried), len(entries))
 			b.engine.tellFolded(entries, began)
 			b.done(batch, moves, consumers, folded)
 			return

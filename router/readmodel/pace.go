@@ -1,6 +1,7 @@
 package readmodel
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -10,43 +11,52 @@ import (
 // read models on the same store begin together and share a transaction. The zero
 // value is ready for use.
 type Pace struct {
-	mu   sync.Mutex
-	last [paceOver]time.Duration // the durations of the last batches
-	n    int                     // counts batches
-	next time.Time               // when the next batches begin
+	mu      sync.Mutex
+	took    [paceOver]time.Duration // by the last batches
+	records [paceOver]int           // in the last batches
+	n       int                     // counts batches
+	next    time.Time               // when the next batches begin
 }
 
 // paceOver is the number of batches of which the median counts. So a batch that
 // stalls makes no later batch wait.
 const paceOver = 15
 
-// done notes the duration of a batch.
-func (p *Pace) done(took time.Duration) {
+// done notes the duration and the size of a batch.
+func (p *Pace) done(took time.Duration, records int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last[p.n%paceOver] = took
+	p.took[p.n%paceOver], p.records[p.n%paceOver] = took, records
 	p.n++
 }
 
-// usual is the median duration of the last batches.
-func (p *Pace) usual() time.Duration {
-	last := p.last
-	known := last[:min(p.n, paceOver)]
+// usual is the median of a list with an entry for each of the last batches.
+func usual[T cmp.Ordered](last [paceOver]T, n int) (median T) {
+	known := last[:min(n, paceOver)]
 	if len(known) == 0 {
-		return 0
+		return median
 	}
 	slices.Sort(known)
 	return known[(len(known)-1)/2]
 }
 
+// A batch gathers for one usual duration more for every crowd records in usual
+// batches, and for up to mostTimes. Under full load a batch so shares the cost of a
+// transaction between more records; a record that comes nearly alone waits no longer.
+const (
+	crowd     = 16
+	mostTimes = 3
+)
+
 // due is the begin of the batch after a batch that ended then: a batch gathers
-// for the usual duration of a batch, and at most for linger. So a fast store
-// delays nobody for long, and batches that come without a pause grow. Batches that may
-// begin at nearly the same time begin at the same time.
+// for the usual duration of a batch, under full load longer, and at most for
+// linger. So a fast store delays nobody for long, and batches that come without a
+// pause grow. Batches that may begin at nearly the same time begin at the same time.
 func (p *Pace) due(ended time.Time, linger time.Duration) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	wait := min(linger, p.usual())
+	times := min(1+usual(p.records, p.n)/crowd, mostTimes)
+	wait := min(linger, time.Duration(times)*usual(p.took, p.n))
 	due := ended.Add(wait)
 	if apart := due.Sub(p.next); apart.Abs() > wait/2 {
 		p.next = due
