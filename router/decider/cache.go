@@ -23,7 +23,6 @@ type cachedStream struct {
 	// stream is nil if the log has no record of the stream, and while the stream
 	// is not loaded.
 	stream *stream
-	loaded bool
 	// pins counts who uses the stream: takes, folds, look-ups, waiters, and a
 	// speculation.
 	pins int
@@ -32,6 +31,7 @@ type cachedStream struct {
 	changed, writing bool
 	// frozen says that a batch shares the stream: the next change makes a copy.
 	frozen bool
+	loaded bool
 	disk   onDisk
 	state  int // bytes of the encoded state
 	size   int // bytes, as far as the cache knows
@@ -261,7 +261,7 @@ func (c *cachedStream) bytes() int {
 	size := cachedBytes + 2*len(c.name)
 	if s := c.stream; s != nil {
 		r := &s.outcomes
-		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size() + s.fences.Size() + s.schedule.bytes
+		size += 3*c.state + outcomeBytes*(len(r.newest)+r.loaded*blockSize) + blockBytes*len(r.blocks) + s.deferred.size() + s.fences.Size() + s.schedule.size()
 	}
 	return size
 }

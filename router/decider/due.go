@@ -190,7 +190,7 @@ func (p *processor) noteWritten(s *stream) {
 
 // addSchedule encodes what has changed in a stream's schedule.
 func (b *batch) addSchedule(p *processor, f *frozenStream) {
-	was, is := f.was.schedule.entries, f.stream.schedule.entries
+	was, is := f.was.schedule.all(), f.stream.schedule.all()
 	if len(was) == len(is) && (len(is) == 0 || &was[0] == &is[0]) {
 		return
 	}
@@ -221,13 +221,14 @@ func missing(of, others []scheduledEntry) iter.Seq[scheduledEntry] {
 }
 
 // readSchedule reads the scheduled commands of a stream.
-func (p *processor) readSchedule(name string, count uint64) (s schedule, err error) {
+func (p *processor) readSchedule(name string, count uint64) (*schedule, error) {
 	if count == 0 {
-		return s, nil
+		return nil, nil
 	}
+	s := new(schedule)
 	prefix := keys.Numbered(nil, p.partition, keys.Scheduled, name, 0)
 	prefix = prefix[:len(prefix)-8]
-	err = p.disk.Scan(prefix, keys.Behind(prefix), func(_, value []byte) error {
+	err := p.disk.Scan(prefix, keys.Behind(prefix), func(_, value []byte) error {
 		c := new(scheduledCommand)
 		if err := json.Unmarshal(value, c); err != nil {
 			return fmt.Errorf("%w: %w", errValue, err)

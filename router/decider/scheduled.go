@@ -49,6 +49,21 @@ type schedule struct {
 	bytes   int // an estimate
 }
 
+// all are the entries of a schedule. Most streams have none, and no schedule.
+func (s *schedule) all() []scheduledEntry {
+	if s == nil {
+		return nil
+	}
+	return s.entries
+}
+
+func (s *schedule) size() int {
+	if s == nil {
+		return 0
+	}
+	return s.bytes
+}
+
 func newEntry(c *scheduledCommand) scheduledEntry {
 	e := scheduledEntry{due: max(c.NotBefore.UnixMilli(), 0), seq: c.Seq, print: fingerprint(c.ID), scheduledCommand: c}
 	if c.Cancelled {
@@ -65,30 +80,33 @@ func (e scheduledEntry) size() int {
 	return 500 + len(e.Body) + len(e.ID) + len(e.Hash)
 }
 
-func (s schedule) len() int { return len(s.entries) }
+func (s *schedule) len() int { return len(s.all()) }
 
 // due is the time of the first command in milliseconds since 1970, later than all
 // times for an empty schedule.
-func (s schedule) due() int64 {
-	if len(s.entries) == 0 {
+func (s *schedule) due() int64 {
+	if s.len() == 0 {
 		return math.MaxInt64
 	}
 	return s.entries[0].due
 }
 
-func (s schedule) with(c *scheduledCommand) schedule {
-	e := newEntry(c)
-	i, _ := slices.BinarySearchFunc(s.entries, e, scheduledEntry.compare)
-	return schedule{slices.Concat(s.entries[:i], []scheduledEntry{e}, s.entries[i:]), s.bytes + e.size()}
+func (s *schedule) with(c *scheduledCommand) *schedule {
+	e, all := newEntry(c), s.all()
+	i, _ := slices.BinarySearchFunc(all, e, scheduledEntry.compare)
+	return &schedule{slices.Concat(all[:i], []scheduledEntry{e}, all[i:]), s.size() + e.size()}
 }
 
-func (s schedule) without(i int) schedule {
-	return schedule{slices.Concat(s.entries[:i], s.entries[i+1:]), s.bytes - s.entries[i].size()}
+func (s *schedule) without(i int) *schedule {
+	if len(s.entries) == 1 {
+		return nil
+	}
+	return &schedule{slices.Concat(s.entries[:i], s.entries[i+1:]), s.bytes - s.entries[i].size()}
 }
 
 // find is the index of the command with an id, -1 for none.
-func (s schedule) find(commandID string) int {
-	if len(s.entries) == 0 {
+func (s *schedule) find(commandID string) int {
+	if s.len() == 0 {
 		return -1
 	}
 	sum := fingerprint(commandID)
@@ -96,8 +114,8 @@ func (s schedule) find(commandID string) int {
 }
 
 // at is the index of the command that came at a position, -1 for none.
-func (s schedule) at(position eventlog.CommandPosition) int {
-	return slices.IndexFunc(s.entries, func(e scheduledEntry) bool { return e.At == position })
+func (s *schedule) at(position eventlog.CommandPosition) int {
+	return slices.IndexFunc(s.all(), func(e scheduledEntry) bool { return e.At == position })
 }
 
 // CancelScheduled ends a scheduled command without a decision. The command has
@@ -155,7 +173,7 @@ func scheduled(envelope *eventlog.Envelope) outcome {
 func cancel(s *stream, envelope *eventlog.Envelope, command *CancelScheduled) outcome {
 	i := s.schedule.find(command.CommandID)
 	if command.CommandType != "" && envelope.Origin != nil {
-		i = slices.IndexFunc(s.schedule.entries, func(e scheduledEntry) bool {
+		i = slices.IndexFunc(s.schedule.all(), func(e scheduledEntry) bool {
 			return e.Type == command.CommandType && !e.Cancelled && e.Origin != nil && e.Origin.Reaction == envelope.Origin.Reaction
 		})
 	}

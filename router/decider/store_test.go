@@ -47,7 +47,7 @@ func plain(t *testing.T, p *processor, name string) plainStream {
 		Head: s.head, State: s.state, Decided: append(slices.Clone(s.decidedBefore), s.decided), Deferred: s.deferred.all(), Parked: s.parked,
 		Unknown: errors.Is(s.unreadable, aggregate.ErrUnknownEvent),
 	}
-	for _, e := range s.schedule.entries {
+	for _, e := range s.schedule.all() {
 		out.Scheduled = append(out.Scheduled, *e.scheduledCommand)
 	}
 	if s.unreadable != nil {
@@ -148,7 +148,7 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 		add(keys.Deferred, s.deferred.len())
 		add(keys.Waiting, min(s.deferred.len(), 1))
 		add(keys.Scheduled, s.schedule.len())
-		for _, e := range s.schedule.entries {
+		for _, e := range s.schedule.all() {
 			if _, there := disk.rows[string(keys.OfDue(p.partition, e.due, name, e.seq))]; !there {
 				t.Errorf("the due time of record %d of %s is not on disk", e.seq, name)
 			}

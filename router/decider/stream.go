@@ -22,8 +22,7 @@ type stream struct {
 	decided eventlog.CommandPosition
 	// decidedBefore has the same position for each earlier topic commands, if
 	// the topic was deleted and created again. Few streams have any.
-	decidedBefore  []eventlog.CommandPosition
-	earlierChanged bool // decidedBefore, since the last batch
+	decidedBefore []eventlog.CommandPosition
 	// outcomes are the last outcomes.
 	outcomes remembered
 	// deferred are the parked command and the commands behind, nil for none.
@@ -33,12 +32,13 @@ type stream struct {
 	// fences know the repetitions among the commands of reactions.
 	fences fence.Fences
 	// parked says that the first deferred command waits for an operator.
-	parked bool
+	parked         bool
+	earlierChanged bool // decidedBefore, since the last batch
 	// unclaimed are the streams of the claims of values that the state holds, and
 	// that nobody has taken: the values are from before the claims.
 	unclaimed []string
-	// schedule is the commands that wait for their time.
-	schedule schedule
+	// schedule is the commands that wait for their time, nil for none.
+	schedule *schedule
 	// unreadable is the reason why this binary can't read the stream, or nil.
 	unreadable error
 }

@@ -34,7 +34,7 @@ type onDisk struct {
 	firstBlock               uint64
 	deferredFrom, deferredTo uint64
 	waiting                  waitingMark
-	schedule                 schedule
+	schedule                 *schedule
 }
 
 func (s *stream) onDisk() onDisk {

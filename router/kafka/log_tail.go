@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,9 @@ const (
 	tailKept    = 256
 	// tailBytes is the limit of a cache's bodies, in bytes.
 	tailBytes = 1 << 20
+	// tailRest is how long a partition's cache keeps its records, half at least,
+	// when no more records come: the readers have them by then.
+	tailRest = 10 * time.Second
 	// behindBytes is the size of a fetch by a reader behind the cache.
 	behindBytes = 1 << 20
 	// behindPatience is the pause of such a reader after an empty fetch.
@@ -50,7 +54,28 @@ func (k *Kafka) LogTail() (*LogTail, error) {
 	}
 	lt := &LogTail{log: log, caches: map[int32]*tailCache{}, ends: map[int32]<-chan struct{}{}}
 	lt.stopped, lt.stop = context.WithCancel(context.Background())
+	lt.reads.Go(lt.rest)
 	return lt, nil
+}
+
+// rest empties the caches of partitions without new records, until the log tail
+// is closed: a process that rests needs no memory for records.
+func (lt *LogTail) rest() {
+	tick := time.NewTicker(tailRest / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-lt.stopped.Done():
+			return
+		case <-tick.C:
+		}
+		lt.mu.Lock()
+		caches := slices.Collect(maps.Values(lt.caches))
+		lt.mu.Unlock()
+		for _, c := range caches {
+			c.rest()
+		}
+	}
 }
 
 // Close ends all reads with an error, and doesn't wait for a broker that hangs.
@@ -188,6 +213,7 @@ type tailCache struct {
 	// full slice is replaced by a new slice with the last records.
 	records []eventlog.Record
 	bytes   int
+	rested  int64         // next at the last call of rest
 	grown   chan struct{} // closed at the next records, and at the end of the read
 	err     error         // why the read has ended
 }
@@ -310,6 +336,16 @@ func (c *tailCache) cut(more int) {
 	if len(c.records) > 0 {
 		c.first = c.records[0].Offset
 	}
+}
+
+// rest empties the cache if no record has come since the last call.
+func (c *tailCache) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first >= 0 && c.rested == c.next {
+		c.records, c.bytes, c.first = nil, 0, c.next
+	}
+	c.rested = c.next
 }
 
 // after returns the cached records from offset next on. Without such records,

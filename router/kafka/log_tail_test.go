@@ -263,6 +263,40 @@ func TestLogTailCache(t *testing.T) {
 	}
 }
 
+// A cache without new records is emptied, and goes on with the next records. A
+// reader of earlier records fetches on its own.
+func TestLogTailAtRest(t *testing.T) {
+	t.Parallel()
+	k := newLog(t)
+	records := newRecords(20)
+	appendAll(t, k, records[:1]...)
+	tail, log := newLogTail(t, k), newLogReader(t, k)
+	one := tailFrom(t, tail.Reader(log), 0)
+	one.take(t, 0, 1)
+	c := tail.begun(t, 1)
+	kept := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.records)
+	}
+	appendAll(t, k, records[1:10]...)
+	one.take(t, 1, 10)
+	if c.rest(); kept() != 9 {
+		t.Errorf("%d records are left under way", kept())
+	}
+	if c.rest(); kept() != 0 {
+		t.Errorf("%d records are left at rest", kept())
+	}
+	other := tailFrom(t, tail.Reader(log), 5)
+	other.take(t, 5, 10)
+	appendAll(t, k, records[10:]...)
+	if a, b := one.take(t, 10, 20), other.take(t, 10, 20); &a[0].Body[0] != &b[0].Body[0] {
+		t.Error("the reader fetches on its own, although the cache has its offset")
+	}
+	one.end(t)
+	other.end(t)
+}
+
 // Closing the log tail or the reader ends Follow with an error.
 func TestLogTailCloses(t *testing.T) {
 	t.Parallel()

@@ -217,7 +217,9 @@ func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer,
 		}
 		next.Store(batch[len(batch)-1].Offset + 1)
 		silence.Reset(silencePatience)
-		if err := fn(batch); err != nil {
+		err := fn(batch)
+		clear(batch) // they hold whole fetches
+		if err != nil {
 			return err
 		}
 	}
@@ -261,7 +263,7 @@ func (k *Kafka) LogReader() (*LogReader, error) {
 // returns the context's cause, fn's first error, [ErrOffsetGone], or
 // [ErrDamaged].
 func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
-	records := make([]eventlog.Record, 0, maxRead)
+	var records []eventlog.Record
 	var headers []eventlog.Header
 	return r.follow(ctx, partition, from, func(messages []*sarama.ConsumerMessage) error {
 		records = records[:0]
@@ -269,7 +271,9 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 			raw := rawInto(headers, m)
 			records, headers = append(records, eventlog.DecodeRecord(raw, r.partitions)), raw.Headers
 		}
-		return fn(records)
+		err := fn(records)
+		clear(records) // they hold whole fetches
+		return err
 	})
 }
 
