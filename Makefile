@@ -72,7 +72,7 @@ test-real: export KAFKA_SECURE_CA ?= $(wildcard $(or $(TMPDIR),/tmp)/millrace-re
 test-real:
 	@$(COMPILE) ./... >/dev/null
 	$(BY_PACKAGE) -- -count=1 -p 1 -timeout 30m ./projections/... ./router/kafka/... ./router/projection/... ./router/query/... ./router/readmodel ./router/sqlstore
-	$(BY_TEST) -- -count=1 -parallel 4 -timeout 30m ./router/service
+	$(BY_TEST) -- -count=1 -parallel 6 -timeout 30m ./router/service
 	cd testing/openapi && $(BY_PACKAGE) -- -count=1 -timeout 10m ./...
 
 test-console: ## Try the console in a headless Chromium, which is installed if missing; the pictures are in bin/console
