@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -25,8 +26,11 @@ type Kafka struct {
 	// Renewed returns the security with all files read again, for each connection;
 	// nil means that Security never changes.
 	Renewed func() (connection.Security, error)
-	Prefix  string // in front of the names of topics and groups
-	Log     *slog.Logger
+	// Near, if not nil, opens a connection to a broker of this process, and returns
+	// nil for other addresses.
+	Near   func(address string) net.Conn
+	Prefix string // in front of the names of topics and groups
+	Log    *slog.Logger
 }
 
 // Topic returns a topic's name on this cluster.
@@ -83,7 +87,7 @@ func (k *Kafka) sarama() *sarama.Config {
 	c.Consumer.Return.Errors = true
 
 	c.Net.Proxy.Enable = true
-	c.Net.Proxy.Dialer = connection.Dialer{Security: k.security, ClientID: clientID, Timeout: c.Net.DialTimeout}
+	c.Net.Proxy.Dialer = connection.Dialer{Security: k.security, Near: k.Near, ClientID: clientID, Timeout: c.Net.DialTimeout}
 	return c
 }
 

@@ -80,7 +80,7 @@ func newAsyncPublisher(k *Kafka) (*asyncPublisher, error) {
 		partitions: k.Partitions, most: asyncBuffer, patience: closePatience,
 		flows: make([]flow, k.Partitions), log: k.Log, watched: make(chan struct{}),
 	}
-	dialer := connection.Dialer{Security: k.security, ClientID: clientID, Timeout: dialTimeout}
+	dialer := connection.Dialer{Security: k.security, Near: k.Near, ClientID: clientID, Timeout: dialTimeout}
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(k.Brokers...),
 		kgo.ClientID(clientID),

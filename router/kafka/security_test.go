@@ -3,6 +3,7 @@ package kafka
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,13 @@ import (
 // the error says so. A client without the broker's TLS or SASL can't know.
 func refuses(t *testing.T, address string, security connection.Security) {
 	t.Helper()
-	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Log: quiet}
+	refusesBy(t, nil, address, security)
+}
+
+// refusesBy is refuses over connections of near, if not nil.
+func refusesBy(t *testing.T, near func(string) net.Conn, address string, security connection.Security) {
+	t.Helper()
+	k := &Kafka{Brokers: []string{address}, Partitions: partitions, Replication: 1, Security: security, Near: near, Log: quiet}
 	err := k.Ping(t.Context())
 	if err == nil {
 		t.Fatal("the broker accepts the client")
@@ -78,10 +85,28 @@ func TestSecurity(t *testing.T) {
 			if _, err := k.EnsureTopics(t.Context()); err != nil {
 				t.Error(err)
 			}
+			k.Near = onlyNear(t, broker)
+			if err := k.Ping(t.Context()); err != nil {
+				t.Errorf("in the broker's process: %v", err)
+			}
 			for name, security := range test.refused {
-				t.Run(name, func(t *testing.T) { refuses(t, broker.Addr(), security) })
+				t.Run(name, func(t *testing.T) {
+					refuses(t, broker.Addr(), security)
+					refusesBy(t, broker.Dial, broker.Addr(), security)
+				})
 			}
 		})
+	}
+}
+
+// onlyNear opens connections in memory. A connection over TCP is an error.
+func onlyNear(t *testing.T, broker *embedded.Broker) func(string) net.Conn {
+	return func(address string) net.Conn {
+		conn := broker.Dial(address)
+		if conn == nil {
+			t.Errorf("no connection in memory to %s", address)
+		}
+		return conn
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -110,6 +111,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	m.secure.allowConsoles(consoleOrigins(cfg, at.Admin))
 
 	brokers := cfg.Kafka.Brokers
+	var near func(address string) net.Conn
 	if cfg.Has(config.Broker) {
 		broker, err := embedded.Start(cfg.Broker.Address, cfg.BrokerDir(), cfg.Broker.Sync, embedded.Security(m.secure.broker(cfg)), m.Log)
 		if err != nil {
@@ -117,7 +119,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 		}
 		defer m.shut("broker", func(context.Context) error { return broker.Close() })
 		at.Broker = broker.Addr()
-		brokers = []string{broker.Addr()}
+		brokers, near = []string{broker.Addr()}, broker.Dial
 		if cfg.Kafka.SASL.Mechanism != config.SASLOff && cfg.Kafka.SASL.PasswordFile != "" {
 			renewing, stop := context.WithCancel(ctx)
 			var renewal sync.WaitGroup
@@ -129,6 +131,7 @@ func (m *Process) Run(ctx context.Context) (err error) {
 	if m.kafka, err = newKafka(cfg, brokers, m.Log); err != nil {
 		return err
 	}
+	m.kafka.Near = near
 
 	defer m.shut("log tail", func(context.Context) error { return m.logTail.close() })
 

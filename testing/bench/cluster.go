@@ -52,7 +52,7 @@ func openLog(ctx context.Context, dir string) (k *kafka.Kafka, done func() error
 		if err != nil {
 			return nil, nil, err
 		}
-		k.Brokers, done = []string{broker.Addr()}, broker.Close
+		k.Brokers, k.Near, done = []string{broker.Addr()}, broker.Dial, broker.Close
 	}
 	if _, err := k.EnsureTopics(ctx); err != nil {
 		return nil, nil, errors.Join(err, done())

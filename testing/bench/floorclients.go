@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/router/kafka"
+	"github.com/millrace/millrace/router/kafka/connection"
 )
 
 // saramaLinger is how long a producer with a linger gathers messages for a request.
@@ -41,6 +43,7 @@ func newSarama(linger time.Duration) func(*kafka.Kafka) (floorClient, error) {
 		config.Producer.Flush.Frequency = linger
 		config.Producer.Return.Successes = true
 		config.ChannelBufferSize = 1 << 12
+		config.Net.Proxy.Enable, config.Net.Proxy.Dialer = true, dialerOf(log)
 		producer, err := sarama.NewAsyncProducer(log.Brokers, config)
 		if err != nil {
 			return nil, err
@@ -66,6 +69,24 @@ func newSarama(linger time.Duration) func(*kafka.Kafka) (floorClient, error) {
 		})
 		return f, nil
 	}
+}
+
+// dialerOf reaches an embedded broker in memory, as Millrace does.
+func dialerOf(log *kafka.Kafka) connection.Dialer {
+	return connection.Dialer{
+		Security: func() (connection.Security, error) { return log.Security, nil },
+		Near:     log.Near, Timeout: dialTimeout,
+	}
+}
+
+// dialTimeout is the limit for opening a connection.
+const dialTimeout = 5 * time.Second
+
+func franzDialer(log *kafka.Kafka) kgo.Opt {
+	dialer := dialerOf(log)
+	return kgo.Dialer(func(_ context.Context, network, address string) (net.Conn, error) {
+		return dialer.Dial(network, address)
+	})
 }
 
 // send implements [floorClient].
@@ -121,7 +142,7 @@ type franzFloor struct {
 }
 
 func newFranz(log *kafka.Kafka) (floorClient, error) {
-	producer, err := kgo.NewClient(kgo.SeedBrokers(log.Brokers...), kgo.RequiredAcks(kgo.AllISRAcks()),
+	producer, err := kgo.NewClient(kgo.SeedBrokers(log.Brokers...), franzDialer(log), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return nil, err
@@ -140,7 +161,7 @@ func (f *franzFloor) send(topic string, key, value []byte, sent func(error)) {
 
 // read implements [floorClient].
 func (f *franzFloor) read(topic string, fn func(key, value []byte) error) error {
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(f.log.Brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(f.log.Brokers...), franzDialer(f.log), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ var ErrRefused = errors.New("refused")
 type Dialer struct {
 	// Security returns the settings of the moment, for each connection.
 	Security func() (Security, error)
+	// Near, if not nil, opens a connection without TCP to a broker of this process,
+	// and returns nil for other addresses.
+	Near     func(address string) net.Conn
 	ClientID string        // the client's name for brokers
 	Timeout  time.Duration // of the TCP connection
 }
@@ -35,7 +38,7 @@ const handshakeTimeout = 15 * time.Second
 
 // Dial implements sarama's proxy.Dialer.
 func (d Dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: d.Timeout}).Dial(network, address)
+	conn, err := d.open(network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +48,15 @@ func (d Dialer) Dial(network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+func (d Dialer) open(network, address string) (net.Conn, error) {
+	if d.Near != nil {
+		if conn := d.Near(address); conn != nil {
+			return conn, nil
+		}
+	}
+	return (&net.Dialer{Timeout: d.Timeout}).Dial(network, address)
 }
 
 // secure does the handshakes of TLS and SASL, with the settings of the moment.

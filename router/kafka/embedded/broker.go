@@ -26,6 +26,7 @@ type Broker struct {
 	cluster *kfake.Cluster
 	lock    *flock.Flock
 	address string
+	near    *nearListener
 }
 
 // ErrDataInUse is returned when another broker uses the data folder.
@@ -59,6 +60,7 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	logger := &brokerLog{log: log}
+	var near *nearListener
 	opts = append(opts,
 		kfake.Ports(port),
 		kfake.ClusterID("millrace"),
@@ -69,7 +71,8 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 			if err != nil {
 				return nil, err
 			}
-			return memberListener{security.listener(advertised{listener, host})}, nil
+			near = newNearListener(advertised{listener, host})
+			return memberListener{security.listener(near)}, nil
 		}),
 	)
 	if sync {
@@ -90,7 +93,7 @@ func Start(address, dir string, sync bool, security Security, log *slog.Logger) 
 		}
 		return nil, fmt.Errorf("start broker on %s: %w", dir, err)
 	}
-	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0]}, nil
+	return &Broker{cluster: cluster, lock: lock, address: cluster.ListenAddrs()[0], near: near}, nil
 }
 
 // Runs says whether a broker runs on a data folder.
@@ -109,6 +112,15 @@ func Runs(dir string) bool {
 
 // Addr returns the broker's address, as host:port.
 func (b *Broker) Addr() string { return b.address }
+
+// Dial opens a connection of this process to the broker, in memory. The connection
+// is nil for any other address than the broker's, and once the broker is closed.
+func (b *Broker) Dial(address string) net.Conn {
+	if address != b.address {
+		return nil
+	}
+	return b.near.dial()
+}
 
 // Cluster returns the broker's kfake cluster, for tests with faults.
 func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
