@@ -145,15 +145,24 @@ func (l *link) mend(ctx context.Context) {
 	}
 }
 
-// freeAddress is an address where nobody listens. The port is below the ports that
-// systems hand out, so nobody takes the address while its process is down.
+// givenPorts are the ports of earlier addresses: their processes may be down.
+var givenPorts = map[int]bool{}
+
+// freeAddress is an address where nobody listens, another one each time. The port
+// is below the ports that systems hand out, so nobody takes the address while its
+// process is down.
 func freeAddress() (string, error) {
 	for range 1000 {
-		address := fmt.Sprintf("localhost:%d", 10000+portRandom.IntN(20000))
+		port := 10000 + portRandom.IntN(20000)
+		if givenPorts[port] {
+			continue
+		}
+		address := fmt.Sprintf("localhost:%d", port)
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			continue
 		}
+		givenPorts[port] = true
 		return address, listener.Close()
 	}
 	return "", fmt.Errorf("no free port between 10000 and 30000")
