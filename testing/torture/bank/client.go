@@ -118,13 +118,15 @@ func (c *Client) empty(account string) {
 	if answer.Balance > 0 {
 		c.onAccount("withdraw", account, time.Time{}, answer.Balance)
 	}
-	c.command("closeAccount", "account/"+account, time.Time{}, fmt.Sprintf(`{"id":%q}`, account))
+	if c.command("closeAccount", "account/"+account, time.Time{}, fmt.Sprintf(`{"id":%q}`, account)) == history.Succeeded {
+		c.Population.closed(account)
+	}
 }
 
 // command sends a command until the outcome is known, or giveUp is over.
 func (c *Client) command(kind, stream string, at time.Time, payload string) history.Result {
 	id := c.id("c")
-	wants := c.RNG.IntN(3) > 0 && at.IsZero()
+	wants := at.IsZero() && (kind == "openAccount" || kind == "closeAccount" || c.RNG.IntN(3) > 0) // which accounts are open must be known
 	for until := time.Now().Add(giveUp); time.Now().Before(until); {
 		s := Sent{Operation: history.Operation{Client: c.Number, Kind: kind, User: stream, CommandID: id, Waits: wants}, Payload: json.RawMessage(payload), NotBefore: at}
 		s.Call = c.Now()

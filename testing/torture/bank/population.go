@@ -3,6 +3,7 @@ package bank
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/router/eventlog"
@@ -38,6 +39,13 @@ func (p *Population) opened(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accounts = append(p.accounts, id)
+}
+
+// closed forgets an account, so that clients use accounts that are open.
+func (p *Population) closed(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accounts = slices.DeleteFunc(p.accounts, func(account string) bool { return account == id })
 }
 
 // requested notes a new transfer.
