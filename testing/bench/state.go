@@ -140,7 +140,32 @@ func (s *stateBench) start(ctx context.Context, binary string) (folded, readyIn 
 	}
 	folded = time.Since(began)
 	err = ready(ctx, s.target.urls["admin"])
-	return folded, time.Since(began), err
+	readyIn = time.Since(began)
+	return folded, readyIn, errors.Join(err, s.answered(ctx))
+}
+
+// answered waits until the reactions have read the log. They read a log that the
+// bench has written once, at the first start.
+func (s *stateBench) answered(ctx context.Context) error {
+	const looks = 3 // the reactions begin a moment after the process is ready
+	for atEnd := 0; atEnd < looks; {
+		metrics, err := s.target.metricValues(ctx)
+		if err != nil {
+			return err
+		}
+		atEnd++
+		for name, lag := range metrics {
+			if strings.HasPrefix(name, "millrace_reaction_lag_records{") && lag > 0 {
+				atEnd = 0
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // atEnd waits until the command service has folded the log.
