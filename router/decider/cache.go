@@ -320,9 +320,11 @@ func (p *processor) readWhole(r *read) error {
 		if data, err = p.disk.Get(keys.OfStream(nil, p.partition, keys.Earlier, name)); err != nil {
 			return err
 		}
-		if s.decidedBefore, err = readEarlier(data); err != nil {
+		earlier, err := readEarlier(data)
+		if err != nil {
 			return err
 		}
+		s.setDecidedBefore(earlier)
 	}
 	if h.deferred > 0 {
 		if err := p.readQueue(name, s, h.deferred); err != nil {

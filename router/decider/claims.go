@@ -201,11 +201,11 @@ func (s *stream) noteUnclaimed(registry *aggregate.Registry, name string, before
 		return
 	}
 	added := except(streamsOf(without(wants, has)), taken)
-	if len(added) == 0 && len(s.unclaimed) == 0 {
+	if len(added) == 0 && len(s.unclaimed()) == 0 {
 		return
 	}
 	kept := streamsOf(wants)
-	s.unclaimed = slices.DeleteFunc(union(s.unclaimed, added), func(name string) bool { return !slices.Contains(kept, name) })
+	s.setUnclaimed(slices.DeleteFunc(union(s.unclaimed(), added), func(name string) bool { return !slices.Contains(kept, name) }))
 }
 
 // ErrUnclaimed is the error of a log with values that must be unique, and that

@@ -32,7 +32,7 @@ func (p *processor) tallyOf(s *stream) (t tally) {
 	if s.waitsFor(p.registry) != "" {
 		t.Waiting = 1
 	}
-	if len(s.unclaimed) > 0 {
+	if len(s.unclaimed()) > 0 {
 		t.Unclaimed = 1
 	}
 	t.Deferred, t.Outcomes, t.Scheduled = s.deferred.len(), s.outcomes.len(), s.schedule.len()

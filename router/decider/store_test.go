@@ -44,7 +44,7 @@ func plain(t *testing.T, p *processor, name string) plainStream {
 		return plainStream{}
 	}
 	out := plainStream{
-		Head: s.head, State: s.state, Decided: append(slices.Clone(s.decidedBefore), s.decided), Deferred: s.deferred.all(), Parked: s.parked,
+		Head: s.head, State: s.state, Decided: append(slices.Clone(s.decidedBefore()), s.decided), Deferred: s.deferred.all(), Parked: s.parked,
 		Unknown: errors.Is(s.unreadable, aggregate.ErrUnknownEvent),
 	}
 	for _, e := range s.schedule.all() {
@@ -154,7 +154,7 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 			}
 			add('t', 1)
 		}
-		add(keys.Earlier, min(len(s.decidedBefore), 1))
+		add(keys.Earlier, min(len(s.decidedBefore()), 1))
 		p.letGo(c)
 	}
 	add(keys.Ignored, len(allIgnored(t, p)))

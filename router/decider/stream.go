@@ -20,9 +20,6 @@ type stream struct {
 	// command at or below decided is decided again, even if the group's offsets
 	// have expired or were reset.
 	decided eventlog.CommandPosition
-	// decidedBefore has the same position for each earlier topic commands, if
-	// the topic was deleted and created again. Few streams have any.
-	decidedBefore []eventlog.CommandPosition
 	// outcomes are the last outcomes.
 	outcomes remembered
 	// deferred are the parked command and the commands behind, nil for none.
@@ -33,14 +30,45 @@ type stream struct {
 	fences fence.Fences
 	// parked says that the first deferred command waits for an operator.
 	parked         bool
-	earlierChanged bool // decidedBefore, since the last batch
-	// unclaimed are the streams of the claims of values that the state holds, and
-	// that nobody has taken: the values are from before the claims.
-	unclaimed []string
+	earlierChanged bool    // seldom.decidedBefore, since the last batch
+	seldom         *seldom // nil for nothing
 	// schedule is the commands that wait for their time, nil for none.
 	schedule *schedule
 	// unreadable is the reason why this binary can't read the stream, or nil.
 	unreadable error
+}
+
+// seldom is what few streams have: a million streams need no memory for this. A
+// change makes another, because speculations and batches share the seldom.
+type seldom struct {
+	// decidedBefore has the position of the last command that has an outcome for
+	// each earlier topic commands, if the topic was deleted and created again.
+	decidedBefore []eventlog.CommandPosition
+	// unclaimed are the streams of the claims of values that the state holds, and
+	// that nobody has taken: the values are from before the claims.
+	unclaimed []string
+}
+
+func (s *stream) decidedBefore() []eventlog.CommandPosition {
+	if s.seldom == nil {
+		return nil
+	}
+	return s.seldom.decidedBefore
+}
+
+func (s *stream) unclaimed() []string {
+	if s.seldom == nil {
+		return nil
+	}
+	return s.seldom.unclaimed
+}
+
+func (s *stream) setDecidedBefore(positions []eventlog.CommandPosition) {
+	s.seldom = &seldom{positions, s.unclaimed()}
+}
+
+func (s *stream) setUnclaimed(claims []string) {
+	s.seldom = &seldom{s.decidedBefore(), claims}
 }
 
 // fold folds a record, if the gate accepts the record, and keeps at most
@@ -229,8 +257,8 @@ func (s *stream) moveTo(at eventlog.CommandPosition) {
 	}
 	if was := s.decided; was.TopicID != at.TopicID && was.TopicID != "" {
 		// Not in place: speculations share the slice.
-		s.decidedBefore = slices.DeleteFunc(slices.Clone(s.decidedBefore), func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID })
-		s.decidedBefore = append(s.decidedBefore, was)
+		others := slices.DeleteFunc(slices.Clone(s.decidedBefore()), func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID })
+		s.setDecidedBefore(append(others, was))
 		s.earlierChanged = true
 	}
 	s.decided = at
@@ -239,5 +267,5 @@ func (s *stream) moveTo(at eventlog.CommandPosition) {
 // hasDecided reports whether the command at a position has an outcome.
 func (s *stream) hasDecided(at eventlog.CommandPosition) bool {
 	covers := func(p eventlog.CommandPosition) bool { return p.TopicID == at.TopicID && at.Offset <= p.Offset }
-	return covers(s.decided) || slices.ContainsFunc(s.decidedBefore, covers)
+	return covers(s.decided) || slices.ContainsFunc(s.decidedBefore(), covers)
 }

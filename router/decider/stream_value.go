@@ -57,8 +57,8 @@ func (e *stopped) Is(target error) bool { return e.unknown && target == aggregat
 // are unsigned varints, and a text has its length in front.
 func appendStream(out []byte, registry *aggregate.Registry, name string, st *stream) ([]byte, error) {
 	flags := bit(hasParked, st.parked) | bit(hasStopped, st.unreadable != nil) | bit(hasUnknown, errors.Is(st.unreadable, aggregate.ErrUnknownEvent)) |
-		bit(hasEarlier, len(st.decidedBefore) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0) |
-		bit(hasUnclaimed, len(st.unclaimed) > 0) | bit(hasSchedule, st.schedule.len() > 0)
+		bit(hasEarlier, len(st.decidedBefore()) > 0) | bit(hasNumbers, st.deferredEnd > 0) | bit(hasFences, len(st.fences) > 0) |
+		bit(hasUnclaimed, len(st.unclaimed()) > 0) | bit(hasSchedule, st.schedule.len() > 0)
 	out = binary.AppendUvarint(out, flags)
 	out = binary.AppendUvarint(out, st.head.Seq)
 	out = binary.AppendUvarint(out, st.head.Version)
@@ -83,7 +83,7 @@ func appendStream(out []byte, registry *aggregate.Registry, name string, st *str
 		out = varint.AppendText(out, string(st.fences.Append(nil)))
 	}
 	if flags&hasUnclaimed != 0 {
-		out = varint.AppendText(out, strings.Join(st.unclaimed, " ")) // no claim's stream has a space
+		out = varint.AppendText(out, strings.Join(st.unclaimed(), " ")) // no claim's stream has a space
 	}
 	if flags&hasSchedule != 0 {
 		out = binary.AppendUvarint(out, uint64(st.schedule.len()))
@@ -178,7 +178,7 @@ func readStream(data []byte, registry *aggregate.Registry, name string, partitio
 		}
 	}
 	if flags&hasUnclaimed != 0 {
-		st.unclaimed = strings.Fields(string(in.Bytes()))
+		st.setUnclaimed(strings.Fields(string(in.Bytes())))
 	}
 	if flags&hasSchedule != 0 {
 		h.scheduled = in.Number(math.MaxInt32)

@@ -45,7 +45,7 @@ func goldenStreams() map[string]*stream {
 	parked := &stream{
 		head: eventlog.Head{Seq: 3, Version: 1}, parked: true, deferredEnd: 7,
 		deferred:      newDeferredQueue(make([]deferredCommand, 2)),
-		decidedBefore: []eventlog.CommandPosition{{TopicID: "earlier", Offset: 1}},
+		seldom:     &seldom{decidedBefore: []eventlog.CommandPosition{{TopicID: "earlier", Offset: 1}}},
 		unreadable:    fmt.Errorf("record 3: %w", aggregate.ErrUnknownEvent),
 	}
 	fenced := &stream{head: eventlog.Head{Seq: 2, Version: 2}}
@@ -102,7 +102,7 @@ func TestValuesRoundTrip(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		got := h.stream
-		if h.earlier != (len(s.decidedBefore) > 0) || int(h.deferred) != s.deferred.len() || got.deferredEnd != s.deferredEnd || got.parked != s.parked {
+		if h.earlier != (len(s.decidedBefore()) > 0) || int(h.deferred) != s.deferred.len() || got.deferredEnd != s.deferredEnd || got.parked != s.parked {
 			t.Errorf("%s: %+v", name, h)
 		}
 		if errors.Is(got.unreadable, aggregate.ErrUnknownEvent) != errors.Is(s.unreadable, aggregate.ErrUnknownEvent) || fmt.Sprint(got.unreadable) != fmt.Sprint(s.unreadable) {

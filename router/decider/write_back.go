@@ -349,7 +349,7 @@ func (b *batch) addStream(p *processor, f *frozenStream) (err error) {
 		b.remove(keys.Numbered(nil, p.partition, keys.Outcomes, name, n))
 	}
 	if s.earlierChanged {
-		b.changes = append(b.changes, change{keys.OfStream(nil, p.partition, keys.Earlier, name), appendEarlier(nil, s.decidedBefore)})
+		b.changes = append(b.changes, change{keys.OfStream(nil, p.partition, keys.Earlier, name), appendEarlier(nil, s.decidedBefore())})
 	}
 	b.addDeferred(p, f, is)
 	b.addSchedule(p, f)
