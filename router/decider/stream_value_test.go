@@ -44,9 +44,9 @@ func goldenStreams() map[string]*stream {
 	}
 	parked := &stream{
 		head: eventlog.Head{Seq: 3, Version: 1}, parked: true, deferredEnd: 7,
-		deferred:      newDeferredQueue(make([]deferredCommand, 2)),
+		deferred:   newDeferredQueue(make([]deferredCommand, 2)),
 		seldom:     &seldom{decidedBefore: []eventlog.CommandPosition{{TopicID: "earlier", Offset: 1}}},
-		unreadable:    fmt.Errorf("record 3: %w", aggregate.ErrUnknownEvent),
+		unreadable: fmt.Errorf("record 3: %w", aggregate.ErrUnknownEvent),
 	}
 	fenced := &stream{head: eventlog.Head{Seq: 2, Version: 2}}
 	for offset := range int64(2) {
