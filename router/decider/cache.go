@@ -15,9 +15,8 @@ import (
 // cachedStream is a stream in memory, decoded. The processor's lock guards all
 // fields.
 //
-// A stream leaves memory only while nobody uses it and all of it is on disk: it
-// is not pinned, has not changed since the last batch, and no batch with it is
-// under way.
+// A stream leaves memory only while nobody uses the stream and all of it is on
+// disk: it is not pinned, unchanged since the last batch, and in no batch.
 type cachedStream struct {
 	name string
 	// stream is nil if the log has no record of the stream, and while the stream
