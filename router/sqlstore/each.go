@@ -25,7 +25,7 @@ func (v *view) EachHead(ctx context.Context, after projection.Row, fn func(strin
 
 // EachParked implements [readmodel.View].
 func (v *view) EachParked(ctx context.Context, fn func(string, readmodel.StreamHead) error) error {
-	return v.eachHead(ctx, v.model.heads.all(nil, "parked <> ''"), nil, fn)
+	return v.eachHead(ctx, v.model.heads.allParked, nil, fn)
 }
 
 func (v *view) eachHead(ctx context.Context, query string, args []any, fn func(string, readmodel.StreamHead) error) error {
@@ -61,10 +61,10 @@ func (v *view) each(ctx context.Context, t *table, query string, args []any, fn 
 	return nil
 }
 
-// all is a query for the rows that fulfil the conditions, by key. If after is
-// not nil, the query takes a key, and returns the rows behind it.
-func (t *table) all(after projection.Row, conditions ...string) string {
-	where := ""
+// all is a query for all rows, by key. If after is not nil, the query takes a
+// key, and returns the rows behind it.
+func (t *table) all(after projection.Row) string {
+	where, conditions := "", t.scope.conditions()
 	if after != nil {
 		var values []string
 		for i := range t.key {
@@ -72,7 +72,7 @@ func (t *table) all(after projection.Row, conditions ...string) string {
 		}
 		conditions = append(conditions, fmt.Sprintf("(%s) > (%s)", join(quoted(t.key)), join(values)))
 	}
-	if conditions = append(t.scope.conditions(), conditions...); len(conditions) > 0 {
+	if len(conditions) > 0 {
 		where = " WHERE " + and(conditions)
 	}
 	return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s", join(quoted(t.columns)), t.name, where, join(quoted(t.key)))

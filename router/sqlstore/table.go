@@ -25,6 +25,7 @@ type table struct {
 	get, delete string
 	getOne      string // get for one key, "" for none
 	getParked   string // for heads only: the parked heads among the keys
+	allParked   string // for heads only: the parked heads, by key
 	// puts are INSERTs for several numbers of rows, the largest first and 1
 	// last. A single INSERT for 0 rows takes any number. inserts, for heads
 	// only, are puts that skip rows whose key is there.
@@ -109,6 +110,8 @@ func headsOf(d dialect, scope scope) *table {
 	t.inserts = t.insertsOr(d, "NOTHING")
 	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
 		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), d.where(t))
+	t.allParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> '' ORDER BY %s",
+		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), and(t.scope.conditions()), join(quoted(t.key)))
 	return t
 }
 

@@ -58,3 +58,37 @@ func TestTheLastOfEachKeyCounts(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// The parked heads are found among all heads by their index: SQLite would read all
+// heads.
+func TestParkedHeadsAreFoundByTheirIndex(t *testing.T) {
+	store, err := OpenMemory(t.Context())
+	opened(t, store, err)
+	if err := store.Prepare(t.Context(), people(), 4); err != nil {
+		t.Fatal(err)
+	}
+	m, err := newModel(store.dialect, people(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := store.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+m.heads.allParked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, step)
+	}
+	if len(plan) != 1 || !strings.Contains(plan[0], "USING INDEX heads_parked (projection=? AND generation=?)") {
+		t.Errorf("the plan is %q", plan)
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
+}
