@@ -218,7 +218,7 @@ func (r *reader) consume(ctx context.Context, consumer sarama.PartitionConsumer,
 		next.Store(batch[len(batch)-1].Offset + 1)
 		silence.Reset(silencePatience)
 		err := fn(batch)
-		clear(batch) // they hold whole fetches
+		clear(batch) // messages hold whole fetches
 		if err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (r *LogReader) Follow(ctx context.Context, partition int32, from int64, fn 
 			records, headers = append(records, eventlog.DecodeRecord(raw, r.partitions)), raw.Headers
 		}
 		err := fn(records)
-		clear(records) // they hold whole fetches
+		clear(records) // records hold whole fetches
 		return err
 	})
 }
