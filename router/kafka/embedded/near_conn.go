@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -26,8 +27,16 @@ func newNearConns(address net.Addr) (client, server *nearConn) {
 // Read implements [net.Conn].
 func (c *nearConn) Read(p []byte) (int, error) { return c.in.read(p) }
 
-// Write implements [net.Conn].
-func (c *nearConn) Write(p []byte) (int, error) { return c.out.write(p) }
+// Write implements [net.Conn]. Bytes for an end that has closed are lost without an
+// error, as over TCP, until its last bytes are read: they say why, such as an alert
+// of TLS.
+func (c *nearConn) Write(p []byte) (int, error) {
+	n, err := c.out.write(p)
+	if errors.Is(err, io.ErrClosedPipe) && !c.in.isOver() {
+		return len(p), nil
+	}
+	return n, err
+}
 
 // Close implements [net.Conn]. The other end reads what was written before.
 func (c *nearConn) Close() error {
@@ -74,6 +83,7 @@ type stream struct {
 	data   []byte
 	at     int  // the first byte of data that is not read
 	ended  bool // no more is written
+	over   bool // the reader knows that the stream has ended
 	unread bool // the reader has closed
 	reader side
 	writer side
@@ -109,10 +119,17 @@ func (s *stream) read(p []byte) (n int, err error) {
 			s.taken(n)
 			return n, nil
 		case s.ended:
+			s.over = true
 			return 0, io.EOF
 		}
 		s.wait(&s.reader)
 	}
+}
+
+func (s *stream) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
 }
 
 // taken takes n bytes away.

@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"errors"
+	"io"
 	"net"
 	"testing"
 
@@ -22,4 +24,28 @@ func TestNearConnections(t *testing.T) {
 		}
 		return <-dialed, server, func() { _ = l.Close() }, nil
 	})
+}
+
+// Who writes to an end that has closed still reads what that end said last.
+func TestLastBytesAreReadAfterAWrite(t *testing.T) {
+	client, server := newNearConns(nil)
+	for range 2 {
+		if _, err := server.Write([]byte("no")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = server.Close()
+	write := func() error {
+		_, err := client.Write([]byte("hello"))
+		return err
+	}
+	if err := write(); err != nil {
+		t.Errorf("before the last bytes are read: %v", err)
+	}
+	if last, err := io.ReadAll(client); string(last) != "nono" || err != nil {
+		t.Errorf("read %q, %v", last, err)
+	}
+	if err := write(); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("after the last bytes were read: %v", err)
+	}
 }
