@@ -148,10 +148,16 @@ func (b *boxes) react(heads map[string]eventlog.Head, r *eventlog.Record) {
 	}
 }
 
-// put puts a command into topic commands.
-func (b *boxes) put(c eventlog.Envelope) {
+// put puts commands into topic commands, with no others in between.
+func (b *boxes) put(commands ...eventlog.Envelope) {
 	b.taking.Lock()
 	defer b.taking.Unlock()
+	for _, c := range commands {
+		b.take(c)
+	}
+}
+
+func (b *boxes) take(c eventlog.Envelope) {
 	c.Offset, c.Time, c.Hash = b.next, time.UnixMilli(b.next).UTC(), c.Type+string(c.Body)
 	b.next++
 	command, err := readCommand(registry, &c)
@@ -164,11 +170,18 @@ func (b *boxes) put(c eventlog.Envelope) {
 
 // set sends a setKeys.
 func (b *boxes) set(id, box string, keys ...string) {
-	b.send(id, box, setKeys{ID: box, Keys: append([]string{}, keys...)})
+	b.send(id, box, keysFor(box, keys...))
 }
 
-func (b *boxes) send(id, box string, command setKeys) {
-	b.put(eventlog.Envelope{ID: id, Type: "setKeys", Stream: "box/" + box, Body: EncodeBody(command)})
+func keysFor(box string, keys ...string) setKeys {
+	return setKeys{ID: box, Keys: append([]string{}, keys...)}
+}
+
+func (b *boxes) send(id, box string, command setKeys) { b.put(sent(id, box, command)) }
+
+// sent is a setKeys in topic commands.
+func sent(id, box string, command setKeys) eventlog.Envelope {
+	return eventlog.Envelope{ID: id, Type: "setKeys", Stream: "box/" + box, Body: EncodeBody(command)}
 }
 
 // end waits for the end of a command.

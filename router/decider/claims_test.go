@@ -16,11 +16,13 @@ import (
 
 func TestAClaimIsTakenKeptAndGivenBack(t *testing.T) {
 	b := serveBoxes(t)
-	b.set("1", "x", "A")
-	b.set("2", "x", "a") // the same by the rule of the domain
-	b.set("3", "x", "b")
-	b.set("4", "x", "b")
-	b.set("5", "x")
+	b.put(
+		sent("1", "x", keysFor("x", "A")),
+		sent("2", "x", keysFor("x", "a")), // the same by the rule of the domain
+		sent("3", "x", keysFor("x", "b")),
+		sent("4", "x", keysFor("x", "b")),
+		sent("5", "x", keysFor("x")),
+	)
 	for _, id := range []string{"1", "2", "3", "4", "5"} {
 		if o := b.end("x", id); o.Kind != Succeeded {
 			t.Fatalf("command %s: %+v", id, o)
@@ -139,8 +141,7 @@ func parkedWithKey(t *testing.T) *boxes {
 		b.react(heads, r)
 	})
 	t.Cleanup(func() { touchyPanics.Store(false) })
-	b.send("1", "x", setKeys{ID: "x", Keys: []string{"a"}, Touchy: true})
-	b.set("2", "x", "b")
+	b.put(sent("1", "x", setKeys{ID: "x", Keys: []string{"a"}, Touchy: true}), sent("2", "x", keysFor("x", "b")))
 	if o := b.end("x", "1"); o.Kind != Parked {
 		t.Fatalf("%+v", o)
 	}
