@@ -1,6 +1,9 @@
 package eventlog
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // The values are from the test of Apache Kafka, UtilsTest.testMurmur2.
 func TestMurmur2(t *testing.T) {
@@ -14,6 +17,23 @@ func TestMurmur2(t *testing.T) {
 	} {
 		if got := int32(murmur2([]byte(key))); got != want {
 			t.Errorf("%s: got %d, want %d", key, got, want)
+		}
+	}
+}
+
+// A record or a command in another partition than its stream's has no order in the
+// stream.
+func TestMessagesElsewhereAreMalformed(t *testing.T) {
+	const partitions = 12
+	r := sealed(Head{}, "userCreated", "{}")
+	at := PartitionOf(r.Stream, partitions)
+	for partition := range int32(partitions) {
+		raw := RawMessage{Partition: partition, Key: r.Stream, Headers: r.Headers(), Body: r.Body}
+		if got := DecodeRecord(raw, partitions).Malformed; errors.Is(got, ErrElsewhere) != (partition != at) || partition == at && got != nil {
+			t.Errorf("a record of partition %d in partition %d: %v", at, partition, got)
+		}
+		if _, err := DecodeEnvelope(raw, partitions); errors.Is(err, ErrElsewhere) != (partition != at) {
+			t.Errorf("a command of partition %d in partition %d: %v", at, partition, err)
 		}
 	}
 }
