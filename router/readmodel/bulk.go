@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel/sortedrows"
 )
 
 const (
@@ -17,6 +18,10 @@ const (
 	// which a bulk writes. Other writers wait during the write: more than half
 	// a second in SQLite.
 	bulkMaxChanged = 50_000
+	// bulkMaxBytes is the size of the changed rows of a table, if nobody looks
+	// at the rows, at which a bulk writes. Each write goes through the pages of
+	// the whole table, so few large writes cost less.
+	bulkMaxBytes = 48 << 20
 )
 
 // bulk folds many batches into a generation without other writers. A bulk keeps
@@ -25,18 +30,25 @@ const (
 // empty, a bulk never looks up names that were never written.
 type bulk struct {
 	*fold
-	maxKnown, maxChanged int
+	maxKnown, maxChanged, maxBytes int
+	wrote                          bool
 }
 
 // newBulk starts a bulk at the checkpoints of all partitions.
 func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk {
-	b := &bulk{fold: newFold(p, log), maxKnown: bulkMaxKnown, maxChanged: bulkMaxChanged}
+	b := &bulk{fold: newFold(p, log), maxKnown: bulkMaxKnown, maxChanged: bulkMaxChanged, maxBytes: bulkMaxBytes}
 	if !slices.ContainsFunc(at, func(c Checkpoint) bool { return c.Next > 0 }) {
 		b.written = newWritten()
 		for _, t := range b.rows.tables {
 			if p.Keys != nil { // otherwise no row is looked up
 				t.written = newWritten()
 			}
+		}
+	}
+	if p.Keys == nil { // no row is known
+		b.maxKnown, b.maxChanged = 2*bulkMaxKnown, 2*bulkMaxChanged
+		for _, t := range b.rows.tables {
+			t.sorted = sortedrows.New(t.Table)
 		}
 	}
 	return b
@@ -47,14 +59,19 @@ func (b *bulk) beside() { b.maxKnown /= 2 }
 
 // full says whether to flush now. A bulk flushes early at the end of a
 // partition: the partition's streams don't come again, and the next partition's
-// streams are not in memory yet.
+// streams are not in memory yet. The first flush is earlier: until then the
+// store has nothing to do.
 func (b *bulk) full(ended bool) bool {
-	most := b.maxChanged
+	most, bytes := b.maxChanged, b.maxBytes
 	if ended {
-		most /= 2
+		most, bytes = most/2, bytes/2
+		if !b.wrote {
+			most, bytes = most/4, bytes/4
+		}
 	}
-	return b.knowsMuch() || len(b.changed) > most ||
-		slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool { return len(t.changed) > most })
+	return b.knowsMuch() || len(b.changed) > most || slices.ContainsFunc(b.rows.tables, func(t *tableRows) bool {
+		return len(t.changed) > most || t.sorted != nil && t.sorted.Size() > bytes
+	})
 }
 
 func (b *bulk) knowsMuch() bool { return b.knowsMore(b.maxKnown) }
@@ -72,11 +89,7 @@ func (b *bulk) take() changes {
 // filters of written names stay.
 func (b *bulk) flushed() {
 	b.fold.flushed()
-	if b.projection.Keys == nil { // written rows are never read again
-		for _, t := range b.rows.tables {
-			clear(t.rows)
-		}
-	}
+	b.wrote = true
 	for _, all := range []bool{false, true} {
 		if b.knowsMuch() {
 			b.forget(all)

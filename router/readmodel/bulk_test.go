@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,7 +62,7 @@ func (t mapTx) Rows(_ context.Context, table string, keys []projection.Row) (fou
 
 func (t mapTx) Put(_ context.Context, table string, rows []projection.Row) error {
 	for _, row := range rows {
-		t.rows[table+KeyText(row[:1])] = row
+		t.rows[table+KeyText(row[:1])] = slices.Clone(row)
 	}
 	return nil
 }
@@ -88,6 +89,26 @@ var counts = &projection.Projection{
 		for table, id := range map[string]string{"orders": e.AggregateID, "all": "all"} {
 			rows.Put(table, projection.Row{id, rows.Get(table, id).Integer(1) + 1})
 		}
+		switch data := e.Data.(type) {
+		case *orders.OrderCancelled:
+			rows.Delete("orders", e.AggregateID)
+		case *orders.OrderRenamed:
+			if data.Name == "broken" {
+				return errors.New("broken")
+			}
+		}
+		return nil
+	},
+}
+
+// latest has a row with the last event of each order, looks at no rows, and
+// changes rows as counts does.
+var latest = &projection.Projection{
+	Name:   "latest",
+	Tables: []projection.Table{{Name: "orders", Columns: []projection.Column{{Name: "id", Key: true}, {Name: "event"}, {Name: "version", Type: projection.Integer}}}},
+	Apply: func(rows projection.Rows, e projection.Event) error {
+		rows.Put("orders", projection.Row{e.AggregateID, "", int64(0)})
+		rows.Put("orders", projection.Row{e.AggregateID, e.CommandID, int64(e.Version)})
 		switch data := e.Data.(type) {
 		case *orders.OrderCancelled:
 			rows.Delete("orders", e.AggregateID)
@@ -152,13 +173,19 @@ func (s finishedTx) Rows(ctx context.Context, table string, keys []projection.Ro
 // forgotten, whichever transactions are rolled back, and however late the
 // changes are written.
 func TestBulkIsTheSameFold(t *testing.T) {
+	for _, p := range []*projection.Projection{counts, latest} {
+		t.Run(p.Name, func(t *testing.T) { bulkIsTheSameFold(t, p) })
+	}
+}
+
+func bulkIsTheSameFold(t *testing.T, p *projection.Projection) {
 	quiet := slog.New(slog.DiscardHandler)
 	for seed := range uint64(30) {
 		luck := rand.New(rand.NewPCG(seed, 1))
 		records := luckyLog(luck, 400)
 		want, store := newMapTx(), newMapTx()
-		b := newBulk(counts, quiet, []Checkpoint{{}})
-		b.maxKnown, b.maxChanged = luck.IntN(60), luck.IntN(60)
+		b := newBulk(p, quiet, []Checkpoint{{}})
+		b.maxKnown, b.maxChanged, b.maxBytes = luck.IntN(60), luck.IntN(60), luck.IntN(2000)
 		var taken []changes // changes under way, until the next lookup
 		finish := func() {
 			for _, c := range taken {
@@ -172,7 +199,7 @@ func TestBulkIsTheSameFold(t *testing.T) {
 			n := min(1+luck.IntN(30), len(records))
 			batch := records[:n]
 			records = records[n:]
-			if err := apply(t.Context(), want, counts, orders.Registry, batch, quiet); err != nil {
+			if err := apply(t.Context(), want, p, orders.Registry, batch, quiet); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.apply(t.Context(), finishedTx{store, finish}, entriesOf(batch)); err != nil {
@@ -201,7 +228,7 @@ func TestBulkIsTheSameFold(t *testing.T) {
 				}
 			}
 			if seed == 0 && len(records) < 200 { // as if another process went on
-				b = newBulk(counts, quiet, []Checkpoint{{Next: 1}})
+				b = newBulk(p, quiet, []Checkpoint{{Next: 1}})
 			}
 		}
 		if diff := cmp.Diff(want.heads, store.heads); diff != "" {
@@ -264,5 +291,29 @@ func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
 	}
 	if *store.looked > 0 || len(b.streams) > 2 || store.rows["ordersbusy"][1] != int64(3) {
 		t.Errorf("%d looked up, %d known, busy has %v", *store.looked, len(b.streams), store.rows["ordersbusy"])
+	}
+}
+
+// A first write begins early, at the end of a partition: nothing else could be
+// under way. Then writes are large, and rows that nobody looks at count by their
+// size.
+func TestBulkIsFull(t *testing.T) {
+	records := luckyLog(rand.New(rand.NewPCG(1, 1)), 400)
+	b := newBulk(latest, slog.New(slog.DiscardHandler), []Checkpoint{{}})
+	b.maxBytes = 5000 // of some 18,000
+	var full []bool
+	for len(records) > 0 {
+		if err := b.apply(t.Context(), newMapTx(), entriesOf(records[:40])); err != nil {
+			t.Fatal(err)
+		}
+		records = records[40:]
+		full = append(full, b.full(true))
+		if full[len(full)-1] {
+			b.take()
+		}
+	}
+	want := []bool{true, false, true, false, true, false, true, false, true, false}
+	if diff := cmp.Diff(want, full); diff != "" {
+		t.Errorf("full (-want +got):\n%s", diff)
 	}
 }

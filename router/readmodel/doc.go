@@ -12,7 +12,7 @@
 // (shared_reading.go). If another generation goes live, the engine continues
 // in the new generation (swapped.go).
 //
-// [Rebuild] (rebuild.go, bulk.go, bulkwriter.go) fills another generation (generations.go)
+// [Rebuild] (rebuild.go, bulk.go, bulkwriter.go, sortedrows) fills another generation (generations.go)
 // beside the live generation. [Retry] (retry.go) folds parked streams again.
 // [Verifier] folds the log anew and compares (verify.go, verify_fold.go,
 // verify_compare.go) or repairs (verify_repair.go).

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel/sortedrows"
 )
 
 // rowSet is the rows of a fold: the rows looked up, with the changes since the
@@ -26,6 +27,9 @@ type tableRows struct {
 	changed []*workRow
 	written *written // keys in the store; nil if unknown keys must be looked up
 	room    []workRow
+	// sorted has the changes in place of rows, in a bulk of a projection that
+	// looks at no rows; nil otherwise.
+	sorted *sortedrows.Rows
 }
 
 // workRow is a row in memory. The row is nil if the store has no such row.
@@ -38,8 +42,12 @@ type workRow struct {
 }
 
 type undo struct {
+	table  *tableRows
 	at     *workRow
 	before projection.Row
+	// unknown and unchanged say what the row was before the change. The store may
+	// have an unknown row.
+	unknown, unchanged bool
 }
 
 func newRowSet(p *projection.Projection) *rowSet {
@@ -176,6 +184,10 @@ func (s *rowSet) Put(table string, row projection.Row) {
 			panic(fmt.Sprintf("column %s of table %s can't hold %#v", column.Name, table, row[i]))
 		}
 	}
+	if definition.sorted != nil {
+		definition.sorted.Put(row)
+		return
+	}
 	s.change(definition, definition.KeyOf(row), row)
 }
 
@@ -188,47 +200,71 @@ func (s *rowSet) Delete(table string, key ...any) {
 	if !t.hasKey(key) {
 		panic(fmt.Sprintf("key %v does not fit table %s", key, table))
 	}
+	if t.sorted != nil {
+		t.sorted.Delete(key)
+		return
+	}
 	s.change(t, key, nil)
 }
 
 func (s *rowSet) change(t *tableRows, key, row projection.Row) {
 	name := KeyText(key)
 	at := t.rows[name]
-	if at == nil {
+	unknown := at == nil
+	if unknown {
 		at = t.new(name, key)
 		t.rows[name] = at
 	}
 	at.used = s.period
+	s.event = append(s.event, undo{t, at, at.row, unknown, !at.changed})
 	if !at.changed {
 		at.changed = true
 		t.changed = append(t.changed, at)
 	}
-	s.event = append(s.event, undo{at, at.row})
 	at.row = row
 }
 
-// commit keeps the changes of the current event; rollback undoes the changes. A
-// row that was changed and undone is still written, with its old value.
-func (s *rowSet) commit() { s.event = s.event[:0] }
+// commit keeps the changes of the current event; rollback undoes the changes.
+func (s *rowSet) commit() {
+	s.event = s.event[:0]
+	for _, t := range s.tables {
+		if t.sorted != nil {
+			t.sorted.Commit()
+		}
+	}
+}
 
 func (s *rowSet) rollback() {
 	for _, u := range slices.Backward(s.event) {
 		u.at.row = u.before
+		if u.unchanged { // the last of the changed rows
+			u.at.changed = false
+			u.table.changed = u.table.changed[:len(u.table.changed)-1]
+		}
+		if u.unknown {
+			delete(u.table.rows, u.at.name)
+		}
 	}
-	s.commit()
+	s.event = s.event[:0]
+	for _, t := range s.tables {
+		if t.sorted != nil {
+			t.sorted.Rollback()
+		}
+	}
 }
 
 // tableChanges are a table's rows to put, and the keys of rows to delete.
 type tableChanges struct {
 	name        string
 	put, remove []projection.Row
+	sorted      *sortedrows.Rows // more changes; nil for none
 }
 
 // changes returns the changes since flushed was last called, in the memory of
 // other changes without a reader. A row is never modified after put.
 func (s *rowSet) changes(room []tableChanges) (all []tableChanges) {
 	for i, t := range s.tables {
-		c := tableChanges{name: t.Name}
+		c := tableChanges{name: t.Name, sorted: t.sorted}
 		if i < len(room) {
 			c.put, c.remove = room[i].put[:0], room[i].remove[:0]
 		}
@@ -246,18 +282,32 @@ func (s *rowSet) changes(room []tableChanges) (all []tableChanges) {
 }
 
 // sort makes neighbours of rows that share a page of the store.
-func (c tableChanges) sort() { slices.SortFunc(c.put, compareFirst) }
+func (c tableChanges) sort() {
+	slices.SortFunc(c.put, compareFirst)
+	if c.sorted != nil {
+		c.sorted.Sort()
+	}
+}
+
+// writeAtOnce is the number of sorted rows that are decoded at a time.
+const writeAtOnce = 8192
 
 func (c tableChanges) write(ctx context.Context, tx Tx) error {
-	if len(c.put) > 0 {
-		if err := tx.Put(ctx, c.name, c.put); err != nil {
-			return err
+	write := func(put, remove []projection.Row) error {
+		if len(put) > 0 {
+			if err := tx.Put(ctx, c.name, put); err != nil {
+				return err
+			}
 		}
+		if len(remove) == 0 {
+			return nil
+		}
+		return tx.Delete(ctx, c.name, remove)
 	}
-	if len(c.remove) == 0 {
-		return nil
+	if c.sorted != nil {
+		return c.sorted.Each(writeAtOnce, write)
 	}
-	return tx.Delete(ctx, c.name, c.remove)
+	return write(c.put, c.remove)
 }
 
 // flushed says that the changes are committed, or will be before the next
@@ -268,6 +318,9 @@ func (s *rowSet) flushed() {
 			at.changed = false
 		}
 		t.changed = t.changed[:0]
+		if t.sorted != nil { // a transaction under way has the changes
+			t.sorted = sortedrows.New(t.Table)
+		}
 	}
 }
 

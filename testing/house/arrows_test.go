@@ -32,7 +32,8 @@ var arrows = []struct {
 	{"router/query/history", []string{"router/aggregate", "router/eventlog", "router/projection", "router/query", "router/readmodel", "router/web"}},
 	{"router/query", []string{"router/aggregate", "router/eventlog", "router/projection", "router/readmodel", "router/web"}},
 	{"router/sqlstore", []string{"router/eventlog", "router/projection", "router/readmodel"}},
-	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging", "router/projection"}},
+	{"router/readmodel", []string{"router/aggregate", "router/eventlog", "router/kafka", "router/logging", "router/projection", "router/readmodel/sortedrows"}},
+	{"router/readmodel/sortedrows", []string{"router/projection"}},
 	{"router/gateway", []string{"router/aggregate", "router/decider", "router/decider/observe", "router/eventlog", "router/logging", "router/strict", "router/web"}},
 	{"router/decider/commandguard", []string{"router/eventlog", "router/kafka"}},
 	{"router/reaction/runner", []string{
