@@ -83,8 +83,8 @@ type Command struct {
 	// ExpectedVersion is the stream's version before the command (0: the stream
 	// must not exist); nil allows any version.
 	ExpectedVersion *uint64
-	// NotBefore is the earliest time of the decision, to the millisecond; the zero
-	// time is now.
+	// NotBefore is the earliest time of the decision, to the millisecond, at most
+	// ten years away; the zero time, and a time that has passed, is now.
 	NotBefore time.Time
 	// Cancel cancels a scheduled command instead of sending Command: of the
 	// commands of Command's type that this reaction has scheduled in the stream of

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/strict"
 )
 
 // errMoved says that a flow must read from another offset on.
@@ -164,22 +166,31 @@ func (r *run) answer(ctx context.Context, c *eventlog.Record, current, turn, pas
 
 // put puts the commands of a record into the window.
 func (r *run) put(c *eventlog.Record, envelopes []eventlog.Envelope) {
-	open, now := r.known.Names(), r.now()
-	for n := range envelopes {
-		e := envelopes[n]
-		e.Origin = &eventlog.Origin{
-			Reaction: r.reaction.Name,
-			Cause:    eventlog.Cause{TopicID: r.TopicID, Partition: r.partition, Offset: c.Offset, N: n + 1},
-			Subject:  c.Stream, Depth: r.depthOf(c), Open: open,
-		}
-		e.ID = e.Origin.CommandID()
-		e.Hash, e.Time, e.Trace = e.ID, now, c.Trace
+	open := r.known.Names()
+	for n, e := range envelopes {
+		r.fill(&e, c, n+1, open)
 		r.window.add(&job{envelope: e, subject: c.Stream, offset: c.Offset})
 	}
 	r.answered = max(r.answered, c.Offset)
 }
 
-// ask asks the reaction for the commands of a record.
+// fill sets what the runner sets in the n-th command of a record. A time that has
+// passed is no wait: the record may be older than any wait may be long.
+func (r *run) fill(e *eventlog.Envelope, c *eventlog.Record, n int, open []string) {
+	e.Origin = &eventlog.Origin{
+		Reaction: r.reaction.Name,
+		Cause:    eventlog.Cause{TopicID: r.TopicID, Partition: r.partition, Offset: c.Offset, N: n},
+		Subject:  c.Stream, Depth: r.depthOf(c), Open: open,
+	}
+	e.ID = e.Origin.CommandID()
+	e.Hash, e.Time, e.Trace = e.ID, r.now(), c.Trace
+	if !e.NotBefore.After(e.Time) {
+		e.NotBefore = time.Time{}
+	}
+}
+
+// ask asks the reaction for the commands of a record. A command that would go to
+// the dead letters is an error.
 func (r *run) ask(ctx context.Context, c *eventlog.Record) (envelopes []eventlog.Envelope, err error) {
 	defer func() {
 		if value := recover(); value != nil { // one record must not end the process
@@ -189,6 +200,12 @@ func (r *run) ask(ctx context.Context, c *eventlog.Record) (envelopes []eventlog
 	envelopes, err = r.reaction.React(c)
 	if err == nil && len(envelopes) > 0 && r.depthOf(c) > eventlog.MaxDepth {
 		return nil, r.tooDeep(ctx, c)
+	}
+	for n, e := range envelopes {
+		r.fill(&e, c, n+1, nil)
+		if err := strict.CheckEnvelope(&e); err != nil {
+			return nil, fmt.Errorf("command %d: %s: %w", n, e.Type, err)
+		}
 	}
 	return envelopes, err
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
@@ -17,7 +18,7 @@ func TestUnique(t *testing.T) {
 		Origin: &eventlog.Origin{Reaction: "other", Depth: eventlog.MaxDepth},
 	}
 	reaction := Unique()
-	r := &run{Runner: &Runner{}, reaction: reaction}
+	r := &run{Runner: &Runner{Now: time.Now}, reaction: reaction}
 	envelopes, err := r.ask(t.Context(), deep)
 	if err != nil || len(envelopes) != 1 || envelopes[0].Stream != claim || envelopes[0].Type != "takeClaim" || r.depthOf(deep) != 1 {
 		t.Fatalf("%+v, %v, depth %d", envelopes, err, r.depthOf(deep))

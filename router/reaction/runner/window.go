@@ -63,7 +63,7 @@ func (w *window) done(target string) {
 	w.send(rest[0])
 }
 
-// least calls found for each command that Kafka has not acknowledged.
+// each calls found for each command that Kafka has not acknowledged.
 func (w *window) each(found func(*job)) {
 	for _, jobs := range w.byTarget {
 		for _, j := range jobs {
