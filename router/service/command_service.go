@@ -33,27 +33,30 @@ type commandService struct {
 	guard  atomic.Pointer[commandguard.Guard]          // nil until Kafka is reached
 	states atomic.Pointer[decider.StateStore]          // nil until Kafka is reached
 	status atomic.Pointer[func(context.Context) error] // why the dispatcher is not ready
+	notYet atomic.Pointer[error]                       // why there is no guard yet
 }
 
 var (
 	errKafkaAway = errors.New("kafka has not been reached yet")
+	errOpening   = errors.New("the state store is not open yet")
 	// errAnew asks for a new write side, because topic commands was made anew.
 	errAnew = errors.New("deciding the commands of the new topic")
 )
 
-// errNotConnected is the error of a command that came too early.
-var errNotConnected = fmt.Errorf("%w: %w", errKafkaAway, eventlog.ErrNotTaken)
-
 func newCommandService(m *Process, server *web.Server) *commandService {
 	s := &commandService{Process: m, server: server}
+	s.waitsFor(errKafkaAway)
 	m.health.add("command-service", func(ctx context.Context) error {
 		if status := s.status.Load(); status != nil {
 			return (*status)(ctx)
 		}
-		return errKafkaAway
+		return *s.notYet.Load()
 	})
 	return s
 }
+
+// waitsFor notes what the service waits for, before there is a guard.
+func (s *commandService) waitsFor(why error) { s.notYet.Store(&why) }
 
 func (s *commandService) run(ctx context.Context) error {
 	gateway := &gateway.Gateway{
@@ -116,7 +119,35 @@ func (s *commandService) send(c *eventlog.Envelope, sent func(eventlog.CommandPl
 		guard.Post(c, sent)
 		return
 	}
-	sent(eventlog.CommandPlace{}, errNotConnected)
+	sent(eventlog.CommandPlace{}, fmt.Errorf("%w: %w", *s.notYet.Load(), eventlog.ErrNotTaken))
+}
+
+// openStore opens the state store. While the disk is full, openStore waits until
+// there is room, or until the context ends; then the store stays as it is.
+func (s *commandService) openStore(ctx context.Context, open func(statestore.Options) (*statestore.Store, error)) (*statestore.Store, error) {
+	s.waitsFor(errOpening)
+	options := statestore.Options{Dir: s.Config.StateDir(), Memory: int64(s.Config.Handlers.Memory / 2), Log: s.Log, Full: func(full bool) {
+		if full {
+			s.waitsFor(statestore.ErrFull)
+		} else {
+			s.waitsFor(errOpening)
+		}
+	}}
+	type opened struct {
+		store *statestore.Store
+		err   error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		store, err := open(options)
+		done <- opened{store, err}
+	}()
+	select {
+	case o := <-done:
+		return o.store, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ctx.Err(), *s.notYet.Load())
+	}
 }
 
 // handle decides commands until the context ends. The error is errAnew if topic
@@ -135,7 +166,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	}
 	defer k.close(s.Log)
 
-	store, err := statestore.Open(statestore.Options{Dir: s.Config.StateDir(), Memory: int64(s.Config.Handlers.Memory / 2), Log: s.Log})
+	store, err := s.openStore(ctx, statestore.Open)
 	if err != nil {
 		return err
 	}
@@ -212,6 +243,7 @@ func (s *commandService) handle(ctx context.Context) error {
 	case why := <-anew:
 		s.Log.Warn("deciding anew", "reason", why)
 		guard.Refuse(why)
+		s.waitsFor(errKafkaAway)
 		s.status.Store(nil)
 		s.forgetTopics()
 		err = errAnew

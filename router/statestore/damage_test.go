@@ -215,6 +215,36 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// An Open on a full disk waits, says so, and goes on by itself.
+func TestOpenOnFullDisk(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && op.Kind == errorfs.OpFileWrite {
+			return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}))
+	full.Store(true)
+	told := make(chan bool, 10)
+	opened := make(chan *statestore.Store)
+	go func() {
+		s, err := statestore.Open(statestore.Options{Dir: "state", FS: fs, Log: slog.New(slog.DiscardHandler), Full: func(full bool) { told <- full }})
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- s
+	}()
+	if !<-told {
+		t.Error("there is room before the disk was full")
+	}
+	full.Store(false)
+	if <-told {
+		t.Error("the disk is full once more")
+	}
+	check(t, (<-opened).Close())
+}
+
 // A write that fails for good is a failure, and ends neither the process nor the
 // reads.
 func TestBrokenDisk(t *testing.T) {

@@ -2,7 +2,6 @@ package statestore
 
 import (
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,11 +27,17 @@ type patientDisk struct {
 	full atomic.Bool
 }
 
-func newPatientDisk(fs vfs.FS, dir string, log *slog.Logger) *patientDisk {
-	d := new(patientDisk)
+func newPatientDisk(fs vfs.FS, o Options) *patientDisk {
+	d, dir, log := new(patientDisk), o.Dir, o.Log
+	set := func(full bool) {
+		d.full.Store(full)
+		if o.Full != nil {
+			o.Full(full)
+		}
+	}
 	d.FS = vfs.OnDiskFull(fs, func() {
-		d.full.Store(true)
-		defer d.full.Store(false)
+		set(true)
+		defer set(false)
 		log.Error("the disk is full: the state store waits, and commands are refused", "folder", dir)
 		began := time.Now()
 		for !hasRoom(fs, fs.PathJoin(dir, roomFile)) {

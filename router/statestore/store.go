@@ -25,6 +25,9 @@ type Options struct {
 	Memory int64
 	// Log gets a line about damaged files, about a full disk, and about failures.
 	Log *slog.Logger
+	// Full is told when the disk is full, and when there is room again; nil for
+	// nobody. Open waits while the disk is full.
+	Full func(full bool)
 	// FS is another file system, for tests; nil is the machine's.
 	FS vfs.FS
 }
@@ -52,7 +55,7 @@ type Store struct {
 
 // Open opens the store of a folder, or creates the store. Damaged files, and
 // files of a release that this binary can't read, are deleted with a warning:
-// the store is empty then. The error is [ErrInUse], or the file system's.
+// the store is empty then. While the disk is full, Open waits. The error is [ErrInUse], or the file system's.
 func Open(o Options) (*Store, error) {
 	s := newStore(o)
 	if err := s.takeLock(); err != nil {
@@ -111,7 +114,7 @@ func (s *Store) open() error {
 
 // openFiles opens Pebble's files. Pebble panics over some damaged files.
 func (s *Store) openFiles() error {
-	s.disk = newPatientDisk(s.fs, s.options.Dir, s.options.Log)
+	s.disk = newPatientDisk(s.fs, s.options)
 	options := tuned(s.options.Memory)
 	defer options.Cache.Unref()
 	options.FS = s.disk.FS

@@ -80,10 +80,6 @@ type guarded struct {
 	look chan struct{} // asks for a look before the next is due
 }
 
-// ErrNotSent is the error of a command that the guard refused: Kafka doesn't have
-// the command, and won't get it.
-var ErrNotSent = errors.New("the command was not sent")
-
 var errNotFolded = errors.New("topic events is not read to its end yet")
 
 // Start makes all partitions shut, until Run opens the partitions.
@@ -176,13 +172,13 @@ func reused(partition int32, end, used int64) error {
 }
 
 // Post sends a command, if the command's partition is open; otherwise the callback
-// gets an [ErrNotSent]. The callback gets an error too if Kafka gave the command an offset that was used before.
+// gets an [eventlog.ErrNotTaken]. The callback gets an error too if Kafka gave the command an offset that was used before.
 func (g *Guard) Post(c *eventlog.Envelope, sent func(eventlog.CommandPlace, error)) {
 	partition := eventlog.PartitionOf(c.Stream, g.Partitions)
 	p := &g.partitions[partition]
 	least, err := p.least()
 	if err = errors.Join(g.refusal(), err); err != nil {
-		sent(eventlog.CommandPlace{}, fmt.Errorf("%w: %w", ErrNotSent, err))
+		sent(eventlog.CommandPlace{}, fmt.Errorf("%w: %w", err, eventlog.ErrNotTaken))
 		return
 	}
 	least = max(least, g.States.LastDecided(partition, g.TopicID)+1)
