@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
+	"github.com/millrace/millrace/router/logging"
 	"github.com/millrace/millrace/router/unique"
 )
 
@@ -203,6 +204,16 @@ func (s *stream) copied() stream {
 	c := *s
 	c.outcomes, c.deferred = remembered{}, s.deferred.copied()
 	return c
+}
+
+// warnOfParked logs a command that was parked in a partition of this process.
+func (p *processor) warnOfParked(r *eventlog.Record) {
+	if r.Type != eventlog.TypeCommandParked {
+		return
+	}
+	if body, err := decode[deferredBody](r); err == nil {
+		p.log.Error("parked a command", "stream", r.Stream, "command", r.CommandID, "type", body.CommandType, logging.Trace(r.Trace), "reason", body.Reason)
+	}
 }
 
 // deferCommand folds a commandParked, commandQueued or commandClaiming. A command

@@ -148,6 +148,7 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 func (p *processor) accepted(c *cachedStream, r *eventlog.Record) {
 	sp := p.assigned.speculations[r.Stream]
 	p.assigned.meter.Decided(sp.typeOf(r.CommandID), r)
+	p.warnOfParked(r)
 	if sp == nil {
 		p.resume(c)
 		return

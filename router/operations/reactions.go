@@ -100,7 +100,7 @@ func (r *Reactions) goOn(ctx context.Context, reaction, stream string, command f
 				return &ParkedCause{reaction, stream, o.From, true, o.Reason}, nil
 			}
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the stream goes on, but not all is answered within %s: is a command-service running?", Timeout)
+			return nil, fmt.Errorf("the stream goes on, but not all is answered within %s: is a command-service running, with reactions.enabled?", Timeout)
 		}
 	}
 }

@@ -88,6 +88,9 @@ func TestParkedUser(t *testing.T) {
 	}
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":1,"name":"Broken"},"id":"b1"}`), http.StatusInternalServerError, "command-parked")
 	wantProblem(t, s.wait(`{"type":"breakUser","payload":{"id":3,"name":"Broken"},"id":"b3"}`), http.StatusInternalServerError, "command-parked")
+	eventually(t, "the parked command in the log", func() error {
+		return s.commandService.logged(`"level":"ERROR","msg":"parked a command"`, `"stream":"user/3","command":"b3","type":"breakUser"`, "broken rule")
+	})
 	if got := s.waitInVain(`{"type":"renameUser","payload":{"id":1,"name":"Later"},"id":"behind"}`); got.status != http.StatusAccepted {
 		t.Errorf("a command behind a parked one: %s", got)
 	}
