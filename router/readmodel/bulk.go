@@ -32,6 +32,8 @@ type bulk struct {
 	*fold
 	maxKnown, maxChanged, maxBytes int
 	wrote                          bool
+	oneByOne                       bool // partitions are read one after the other
+	ended                          bool // the last call of full was at the end of a partition
 }
 
 // newBulk starts a bulk at the checkpoints of all partitions.
@@ -54,14 +56,12 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 	return b
 }
 
-// beside halves the known names, for one of several bulks of a process.
-func (b *bulk) beside() { b.maxKnown /= 2 }
-
 // full says whether to flush now. A bulk flushes early at the end of a
 // partition: the partition's streams don't come again, and the next partition's
 // streams are not in memory yet. The first flush is earlier: until then the
 // store has nothing to do.
 func (b *bulk) full(ended bool) bool {
+	b.ended = ended
 	most, bytes := b.maxChanged, b.maxBytes
 	if ended {
 		most, bytes = most/2, bytes/2
@@ -84,12 +84,18 @@ func (b *bulk) take() changes {
 	return c
 }
 
-// flushed is fold.flushed for a bulk. If too much is known, flushed forgets
-// rows and heads without a use since the last flush, and then all others. The
-// filters of written names stay.
+// flushed is fold.flushed for a bulk. If partitions are read one after the
+// other, flushed forgets the streams of partitions that have ended, and rows
+// without a use since the last flush. If too much is known, flushed forgets rows
+// and heads without a use since the last flush, and then all others. The filters
+// of written names stay.
 func (b *bulk) flushed() {
 	b.fold.flushed()
 	b.wrote = true
+	if b.oneByOne && b.ended {
+		b.forget(false)
+		clear(b.streams)
+	}
 	for _, all := range []bool{false, true} {
 		if b.knowsMuch() {
 			b.forget(all)

@@ -186,6 +186,7 @@ func bulkIsTheSameFold(t *testing.T, p *projection.Projection) {
 		want, store := newMapTx(), newMapTx()
 		b := newBulk(p, quiet, []Checkpoint{{}})
 		b.maxKnown, b.maxChanged, b.maxBytes = luck.IntN(60), luck.IntN(60), luck.IntN(2000)
+		b.oneByOne = seed%3 == 0
 		var taken []changes // changes under way, until the next lookup
 		finish := func() {
 			for _, c := range taken {
@@ -291,6 +292,34 @@ func TestBulkForgetsWhatIsNotInUse(t *testing.T) {
 	}
 	if *store.looked > 0 || len(b.streams) > 2 || store.rows["ordersbusy"][1] != int64(3) {
 		t.Errorf("%d looked up, %d known, busy has %v", *store.looked, len(b.streams), store.rows["ordersbusy"])
+	}
+}
+
+// If partitions are read one after the other, the streams of a partition are
+// forgotten with its end. Rows that partitions share stay known.
+func TestBulkForgetsStreamsOfEndedPartitions(t *testing.T) {
+	store := newMapTx()
+	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})
+	b.oneByOne = true
+	for partition := range 5 {
+		var records []eventlog.Record
+		for i := range 10 {
+			id := fmt.Sprint("u", 10*partition+i)
+			r := eventlog.Record{Type: "orderRenamed", Stream: orders.Aggregate.Stream(id), Seq: 1, Version: 1, CommandID: "c", Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id)}
+			r.Seal()
+			records = append(records, r)
+		}
+		if err := b.commit(t.Context(), store, entriesOf(records)); err != nil {
+			t.Fatal(err)
+		}
+		b.full(true)
+		b.flushed()
+		if streams, rows := len(b.streams), len(b.rows.tables[0].rows); streams > 0 || rows > 10 {
+			t.Errorf("%d streams and %d rows are known after partition %d", streams, rows, partition)
+		}
+	}
+	if *store.looked > 0 || store.rows["allall"][1] != int64(50) {
+		t.Errorf("%d looked up, %v", *store.looked, store.rows["allall"])
 	}
 }
 

@@ -154,9 +154,7 @@ func (c *catchUp) open() error {
 		c.committed[i].Set(all[i].Next)
 	}
 	c.bulkWriter = newBulkWriter(newBulk(e.Projection, e.Logger, all), all)
-	if e.Reading.Models > 1 {
-		c.bulk.beside()
-	}
+	c.bulk.oneByOne = e.Reading.together() == 1
 	c.view = func(ctx context.Context, fn func(View) error) error { return e.Store.View(ctx, e.Projection, fn) }
 	c.update = c.updateAlone
 	return nil
@@ -180,6 +178,10 @@ func (c *catchUp) fold(entries []entry, end int64) error {
 	c.engine.setBehind(entries[0].Partition, end-entries[len(entries)-1].Offset-1)
 	if c.beside {
 		c.waiting = append(c.waiting, entries...)
+		for i := len(c.waiting) - len(entries); i < len(c.waiting); i++ {
+			r := *c.waiting[i].Record // the reader uses the memory of its records again
+			c.waiting[i].Record = &r
+		}
 		c.move(entries)
 		if len(c.waiting) < besideBatch {
 			return nil

@@ -72,14 +72,16 @@ func (l *partitionedLog) At(_ context.Context, partition int32, offset int64) (e
 }
 
 func (l *partitionedLog) Follow(ctx context.Context, partition int32, from int64, fn func([]eventlog.Record) error) error {
+	some := make([]eventlog.Record, 7) // fn must not keep the slice
 	for {
 		records, grown := l.records(partition)
 		for from < int64(len(records)) {
-			some := records[from:min(from+7, int64(len(records)))]
+			some = some[:copy(some[:cap(some)], records[from:])]
 			if err := fn(some); err != nil {
 				return err
 			}
 			from += int64(len(some))
+			clear(some)
 		}
 		select {
 		case <-grown:

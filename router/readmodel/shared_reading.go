@@ -89,8 +89,8 @@ type member struct {
 }
 
 // read hands over the records of a partition from offset from to before offset
-// to, decoded for an engine. take must not keep the slice, and must not change
-// an event: other engines have the same events.
+// to, decoded for an engine. take must not keep the slice nor its records, and
+// must not change an event: other engines have the same events.
 func (s *SharedReading) read(ctx context.Context, e *Engine, partition int32, from, to int64, take func([]entry) error) error {
 	m := &member{engine: e, from: from, to: to, take: take, over: make(chan struct{})}
 	r := s.join(m, partition)
@@ -220,7 +220,7 @@ func (r *partitionReading) follow(ctx context.Context) error {
 	}
 	var decoded []entry
 	return readRange(ctx, first.engine.Log, r.partition, from, to, func(records []eventlog.Record) error {
-		decoded = reading{new(projection.Projection), first.engine.Events, nil}.entries(decoded[:0], slices.Clone(records))
+		decoded = reading{new(projection.Projection), first.engine.Events, nil}.entries(decoded[:0], records)
 		for _, m := range r.members {
 			if done, err := r.hand(m, decoded); done {
 				r.end(m, err)
