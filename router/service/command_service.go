@@ -19,7 +19,6 @@ import (
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/gateway"
 	"github.com/millrace/millrace/router/kafka"
-	"github.com/millrace/millrace/router/reaction/runner"
 	"github.com/millrace/millrace/router/statestore"
 	"github.com/millrace/millrace/router/web"
 )
@@ -194,8 +193,9 @@ func (s *commandService) handle(ctx context.Context) error {
 	if err := dispatcher.Register(router, subscription, k.deadLetters); err != nil {
 		return err
 	}
+	reactions := s.newRunner(topics, states, k.reader, guard.Post)
 	status := func(ctx context.Context) error {
-		return errors.Join(guard.Ready(), subscription.Ready(), dispatcher.Ready(ctx, k.commands))
+		return errors.Join(guard.Ready(), subscription.Ready(), dispatcher.Ready(ctx, k.commands), reactions.Ready())
 	}
 	s.status.Store(&status)
 	s.states.Store(states)
@@ -232,7 +232,7 @@ func (s *commandService) handle(ctx context.Context) error {
 		}
 	}()
 
-	stopReactions := s.react(topics, &runner.Runner{States: states, Log: k.reader, Send: guard.Post})
+	stopReactions := s.react(besides, reactions)
 	select {
 	case <-ctx.Done():
 	case err = <-unclaimed:

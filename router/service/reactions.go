@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/router/aggregate"
+	"github.com/millrace/millrace/router/decider"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/reaction/runner"
@@ -30,19 +31,33 @@ func (r *registered) claims() bool {
 	return slices.ContainsFunc(r.registry.Types(), (*aggregate.Type).HasClaims)
 }
 
+// newRunner returns the runner of all reactions.
+func (s *commandService) newRunner(topics kafka.Topics, states *decider.StateStore, log decider.Log, send func(*eventlog.Envelope, func(eventlog.CommandPlace, error))) *runner.Runner {
+	return &runner.Runner{
+		Reactions: s.Service.runs(s.Config.Reactions.Enabled), States: states, Log: log, Send: send,
+		TopicID: topics.EventsID, Partitions: s.kafka.Partitions, Now: time.Now, Logger: s.Log,
+	}
+}
+
 // react runs the reactions until the returned function is called. The group of
 // the reactions gives each partition to one process.
-func (s *commandService) react(topics kafka.Topics, run *runner.Runner) (stop func()) {
-	if run.Reactions = s.Service.runs(s.Config.Reactions.Enabled); len(run.Reactions) == 0 {
-		return func() {}
+func (s *commandService) react(ctx context.Context, run *runner.Runner) (stop func()) {
+	begin, cancel := context.WithCancel(ctx)
+	begun := run.Begin(begin)
+	end := func() {
+		cancel()
+		<-begun
 	}
-	run.TopicID, run.Partitions, run.Now, run.Logger = topics.EventsID, s.kafka.Partitions, time.Now, s.Log
+	if len(run.Reactions) == 0 {
+		return end
+	}
 	s.stats.reactions.Store(run)
 	group := s.kafka.WithoutMessages(s.kafka.Group("reactions"), run)
 	if _, err := group.Subscribe(context.Background(), s.kafka.Topic(eventlog.TopicEvents)); err != nil {
 		s.Log.Error("the reactions don't run", "error", err)
 	}
 	return func() {
+		end()
 		if err := group.Close(); err != nil {
 			s.Log.Warn("stop the reactions", "error", err)
 		}

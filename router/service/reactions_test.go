@@ -123,6 +123,35 @@ func TestReaction(t *testing.T) {
 	}
 }
 
+// A new reaction answers all that comes once a command service with the reaction is
+// ready, also in the partitions where a service without the reaction still runs the
+// reactions.
+func TestNewReactionAnswersFromReadyOn(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.setenv(withOrders, "1")
+	s.setenv(withClaims, "yes") // the service without the reaction runs the router's own
+	s.startBroker()
+	without := s.service(nil, "--config", shipped(t, "command-service.yaml"))
+	without.start()
+	s.commandService = s.service(settings{withReaction: "1", "data_dir": s.shared["data_dir"] + "1"}, "--config", shipped(t, "command-service.yaml"))
+	s.commandService.start()
+	const users = 12
+	for id := range users {
+		s.accept(fmt.Sprintf(`{"type":"createUser","payload":{"id":%d,"name":"Ann"}}`, id+1))
+	}
+	eventually(t, "all users", func() error {
+		if all := s.history(); len(all[fmt.Sprint("user/", users)]) == 0 {
+			return errors.New("the last is missing")
+		}
+		return nil
+	})
+	without.end(t)
+	for id := range users {
+		s.waitForItems(fmt.Sprint("u", id+1), "Ann")
+	}
+}
+
 // A record that the reaction fails at parks its stream, and nothing else. An
 // operator sees why, and retries or skips.
 func TestParkedInReaction(t *testing.T) {

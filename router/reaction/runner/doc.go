@@ -3,6 +3,7 @@
 // testing/protocol/reactions, and the rules have their reasons there.
 //
 //	runner.go     the partitions that the consumer group gives to this process
+//	begin.go      the places of new reactions
 //	run.go        one reaction in one partition
 //	flow.go       records in, commands out: the main flow, and open streams that go on
 //	window.go     the commands on their way: one for each target stream

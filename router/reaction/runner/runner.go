@@ -49,6 +49,7 @@ type Runner struct {
 	mu    sync.Mutex
 	runs  map[int32][]*assigned
 	looks map[string]*look // by reaction
+	begun chan struct{}    // closed at the end of Begin
 }
 
 // assigned is a run with its goroutines.
@@ -97,10 +98,13 @@ func (a *assigned) begin(session context.Context) {
 	a.flows.Go(a.answers)
 }
 
+const cantGoOn = "a reaction can't go on"
+
 // answers runs the reaction until the flows end.
 func (a *assigned) answers() {
 	err := a.checkTopic(a.reading)
 	if err == nil && !a.reaction.FromBeginning {
+		a.awaitBegin(a.reading)
 		err = a.start(a.reading)
 	}
 	a.mu.Lock()
@@ -111,7 +115,7 @@ func (a *assigned) answers() {
 	a.mu.Unlock()
 	if err != nil {
 		if broken || a.reading.Err() == nil && !errors.Is(err, errSaid) {
-			a.Logger.Error("a reaction can't go on", "reaction", a.reaction.Name, "partition", a.partition, "error", err)
+			a.Logger.Error(cantGoOn, "reaction", a.reaction.Name, "partition", a.partition, "error", err)
 		}
 		return
 	}
