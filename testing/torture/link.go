@@ -9,6 +9,8 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/millrace/millrace/testing/torture/relay"
 )
 
 // link is the way of one process to a server, or to each node of a cluster. The
@@ -16,6 +18,7 @@ import (
 type link struct {
 	name    string
 	proxies []*toxiproxy.Proxy
+	relays  []*relay.Relay // of a link to brokers
 	cuts    atomic.Int64
 }
 
@@ -29,7 +32,7 @@ type node struct {
 type network struct {
 	server *toxiproxy.ApiServer
 	links  []*link
-	relays []*relay
+	relays []*relay.Relay
 }
 
 func newNetwork() *network {
@@ -50,12 +53,12 @@ func (n *network) toKafka(name string, nodes []node, request func([]byte)) (*lin
 		ways[to.id] = address
 	}
 	for _, to := range nodes {
-		relay, err := newRelay(to.address, ways, request)
+		through, err := relay.New(to.address, ways, request)
 		if err != nil {
 			return nil, err
 		}
-		n.relays = append(n.relays, relay)
-		if err := n.lead(l, ways[to.id], relay.address()); err != nil {
+		n.relays, l.relays = append(n.relays, through), append(l.relays, through)
+		if err := n.lead(l, ways[to.id], through.Address()); err != nil {
 			return nil, err
 		}
 	}
@@ -95,8 +98,8 @@ func (n *network) close() {
 			proxy.Stop()
 		}
 	}
-	for _, relay := range n.relays {
-		relay.close()
+	for _, through := range n.relays {
+		through.Close()
 	}
 }
 
@@ -137,11 +140,21 @@ func (l *link) cut(kind string, on int) error {
 	return nil
 }
 
+// lose takes the leader of a partition of topic commands away.
+func (l *link) lose(partition int32) {
+	for _, through := range l.relays {
+		through.Lose(partition)
+	}
+}
+
 // mend ends all faults. A black hole ends with its connections: the swallowed
 // bytes are gone.
 func (l *link) mend(ctx context.Context) {
 	for _, proxy := range l.proxies {
 		proxy.Toxics.ResetToxics(ctx)
+	}
+	for _, through := range l.relays {
+		through.Find()
 	}
 }
 

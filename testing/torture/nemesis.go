@@ -17,7 +17,8 @@ const (
 	kill      = "kill"
 	restart   = "restart"
 	freeze    = "freeze"
-	forget    = "forget" // kill all processes of the role, and delete their groups with all offsets
+	forget    = "forget"    // kill all processes of the role, and delete their groups with all offsets
+	noLeader  = "no-leader" // a partition of topic commands has no leader for a while, then kill
 	latency   = "latency"
 	blackHole = "black-hole"
 	noAnswers = "no-answers" // requests come through
@@ -26,7 +27,7 @@ const (
 )
 
 var (
-	ofProcesses = []string{kill, restart, freeze, forget}
+	ofProcesses = []string{kill, restart, freeze, forget, noLeader}
 	ofLinks     = []string{latency, blackHole, noAnswers, noAsking, reset}
 	allFaults   = slices.Concat(ofProcesses, ofLinks, ofBrokers)
 	// partitionings are the faults that count for partition in a quota.
@@ -138,6 +139,8 @@ func (h *harm) can() bool {
 	switch {
 	case h.kind == forget:
 		return h.target.forget != nil
+	case h.kind == noLeader:
+		return h.target.role == commandService
 	case slices.Contains(ofLinks, h.kind):
 		return len(h.target.links) > 0
 	case slices.Contains(ofBrokers, h.kind):
@@ -148,7 +151,9 @@ func (h *harm) can() bool {
 }
 
 // ends says whether the fault ends a process.
-func (h *harm) ends() bool { return h.kind == kill || h.kind == restart || h.kind == forget }
+func (h *harm) ends() bool {
+	return h.kind == kill || h.kind == restart || h.kind == forget || h.kind == noLeader
+}
 
 // choose makes all other choices. Two choices make the harm worse:
 //   - Much is under way when the fault comes: behind a slow link, or with one of
@@ -184,6 +189,8 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 	}
 	h.link = links[0]
 	switch {
+	case h.kind == noLeader:
+		h.on, h.since = on%partitions, 3*since
 	case h.kind == restart || before == 0:
 	case before == 1 || len(h.link.proxies) == 1:
 		h.before = latency
@@ -219,6 +226,9 @@ func (h *harm) String() string {
 		return fmt.Sprintf("%s between %s and %s%s", h.kind, h.target.name, h.link.name, way)
 	}
 	text := h.kind + " " + h.target.name
+	if h.kind == noLeader {
+		return fmt.Sprintf("%s of partition %d of topic commands for %s, then kill", h.kind, h.on, h.target.name)
+	}
 	if h.before != "" {
 		text += fmt.Sprintf(", after %s to %s%s", h.before, h.link.name, way)
 	}
@@ -264,6 +274,11 @@ func (n *nemesis) hurt(ctx context.Context, h *harm) (err error) {
 		defer h.slow.links[0].mend(context.WithoutCancel(ctx))
 	}
 	switch h.kind {
+	case noLeader:
+		defer h.link.mend(context.WithoutCancel(ctx))
+		h.link.lose(int32(h.on))
+		pause(ctx, h.since)
+		fallthrough
 	case kill:
 		p.kill()
 		pause(ctx, h.lasts)

@@ -1,4 +1,5 @@
-package main
+// Package relay carries Kafka's protocol between services and a broker.
+package relay
 
 import (
 	"encoding/binary"
@@ -12,14 +13,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// relay carries Kafka's protocol between a client and a broker, and changes the
+// Relay carries Kafka's protocol between a client and a broker, and changes the
 // addresses of brokers in answers. Without a relay, clients would follow a broker's
 // answer to the brokers themselves, past all proxies.
-type relay struct {
+type Relay struct {
 	listener net.Listener
 	broker   string
 	ways     map[int32]way // the addresses for clients, by broker
 	request  func([]byte)  // called with each request, before the request goes on; nil for nothing
+	lost     lostPartition
 }
 
 // way is the address of a broker for clients.
@@ -31,10 +33,11 @@ type way struct {
 // maxFrame is longer than any message of a run.
 const maxFrame = 64 << 20
 
-// newRelay starts a relay to a broker. Clients reach the brokers at addresses, by
-// broker.
-func newRelay(broker string, addresses map[int32]string, request func([]byte)) (*relay, error) {
-	r := &relay{broker: broker, ways: map[int32]way{}, request: request}
+// New starts a relay to a broker. Clients reach the brokers at addresses, by
+// broker. The function request, if any, is called with each request; while request
+// waits, the request and all behind it on its connection wait.
+func New(broker string, addresses map[int32]string, request func([]byte)) (*Relay, error) {
+	r := &Relay{broker: broker, ways: map[int32]way{}, request: request}
 	for id, address := range addresses {
 		host, portText, err := net.SplitHostPort(address)
 		if err != nil {
@@ -63,9 +66,17 @@ func newRelay(broker string, addresses map[int32]string, request func([]byte)) (
 	return r, nil
 }
 
-func (r *relay) address() string { return r.listener.Addr().String() }
+// Address is the address of the relay.
+func (r *Relay) Address() string { return r.listener.Addr().String() }
 
-func (r *relay) close() { _ = r.listener.Close() }
+// Lose takes the leader of a partition of topic commands away.
+func (r *Relay) Lose(partition int32) { r.lost.lose(partition) }
+
+// Find gives the partition its leader back.
+func (r *Relay) Find() { r.lost.find() }
+
+// Close ends the relay. Connections go on.
+func (r *Relay) Close() { _ = r.listener.Close() }
 
 // asked has the requests whose answers have addresses of brokers.
 type asked struct {
@@ -74,7 +85,7 @@ type asked struct {
 }
 
 // carry carries frames both ways until either side ends.
-func (r *relay) carry(client net.Conn) {
+func (r *Relay) carry(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	broker, err := net.Dial("tcp", r.broker)
 	if err != nil {
@@ -88,7 +99,7 @@ func (r *relay) carry(client net.Conn) {
 			if r.request != nil {
 				r.request(frame)
 			}
-			return a.note(frame)
+			return r.note(a, frame)
 		})
 	}()
 	_ = frames(broker, client, func(frame []byte) ([]byte, error) { return r.rewrite(a, frame) })
@@ -121,8 +132,9 @@ func frames(from io.Reader, to io.Writer, change func([]byte) ([]byte, error)) e
 
 var errShort = errors.New("a frame that is too short")
 
-// note remembers a request whose answer has to be changed.
-func (a *asked) note(frame []byte) ([]byte, error) {
+// note remembers a request whose answer has to be changed, and changes a request
+// to a lost partition.
+func (r *Relay) note(a *asked, frame []byte) ([]byte, error) {
 	if len(frame) < 8 {
 		return nil, errShort
 	}
@@ -132,16 +144,24 @@ func (a *asked) note(frame []byte) ([]byte, error) {
 	response := kmsg.ResponseForKey(key)
 	switch response.(type) {
 	case *kmsg.MetadataResponse, *kmsg.FindCoordinatorResponse:
-		response.SetVersion(version)
-		a.mu.Lock()
-		a.by[id] = response
-		a.mu.Unlock()
+	case *kmsg.ProduceResponse:
+		changed, err := r.lost.ask(frame, version)
+		if changed == nil {
+			return frame, err
+		}
+		frame = changed
+	default:
+		return frame, nil
 	}
+	response.SetVersion(version)
+	a.mu.Lock()
+	a.by[id] = response
+	a.mu.Unlock()
 	return frame, nil
 }
 
 // rewrite changes the addresses of brokers in an answer.
-func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
+func (r *Relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 	if len(frame) < 4 {
 		return nil, errShort
 	}
@@ -164,7 +184,10 @@ func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 		return nil, err
 	}
 	switch response := response.(type) {
+	case *kmsg.ProduceResponse:
+		r.lost.answer(response)
 	case *kmsg.MetadataResponse:
+		r.lost.learn(response)
 		for i := range response.Brokers {
 			b := &response.Brokers[i]
 			if err := r.lead(b.NodeID, &b.Host, &b.Port); err != nil {
@@ -186,7 +209,7 @@ func (r *relay) rewrite(a *asked, frame []byte) ([]byte, error) {
 }
 
 // lead changes the address of a broker. A broker without a host is no broker.
-func (r *relay) lead(id int32, host *string, port *int32) error {
+func (r *Relay) lead(id int32, host *string, port *int32) error {
 	if *host == "" {
 		return nil
 	}
