@@ -181,7 +181,16 @@ func TestStoreOfALongerLogIsRefused(t *testing.T) {
 			ss := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
 			ss.EventsID = "id"
 			ss.KeepOn(disk, 1, nil)
-			if err := ss.Run(t.Context()); !errors.Is(err, kafka.ErrShorter) {
+			ctx, stop := context.WithCancel(t.Context())
+			var looking sync.WaitGroup
+			looking.Go(func() {
+				if ss.CatchUp(ctx, 0) == nil {
+					stop() // Run has taken the store, and would go on for ever
+				}
+			})
+			err := ss.Run(ctx)
+			stop()
+			if looking.Wait(); !errors.Is(err, kafka.ErrShorter) {
 				t.Errorf("got %v, want %v", err, kafka.ErrShorter)
 			}
 		})
