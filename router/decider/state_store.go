@@ -80,6 +80,7 @@ type StateStore struct {
 	due        chan struct{} // asks for a batch
 	broken     chan error    // why the disk can't be trusted
 	unflushed  bool          // batches since the last flush
+	torn       bool          // a batch was not written, and none may follow
 	batch      batch         // room for the writer
 	refusal    atomic.Pointer[error]
 	damage     sync.Map // by partition: why the last read ended, if the partition is damaged

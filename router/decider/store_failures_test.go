@@ -75,6 +75,49 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A batch that could not be written at the end is followed by no other batch, though
+// the disk has room again: that batch would lack the streams of the first.
+func TestFullDiskAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, disk := newFakeLog(), newMemDisk()
+		ss := NewStateStore(log, registry, 1, 128, slog.New(slog.DiscardHandler))
+		ss.KeepOn(disk, 1<<20, nil)
+		s := serveWith(t, ss, log)
+		commands := manyCommands(10, 40)
+		s.take(commands[:10]...)
+		time.Sleep(writeEvery / 2)
+		ss.processors[0].wake() // a batch that waits for a flush
+		synctest.Wait()
+		s.take(commands[10:20]...)
+		full := true
+		disk.mu.Lock()
+		disk.fail = func(deed string) error {
+			if full && deed == "write" {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		disk.mu.Unlock()
+		time.Sleep(writeEvery) // the next batch waits for room
+		s.take(commands[20:25]...)
+		s.drain()
+		disk.mu.Lock()
+		fail := disk.fail
+		disk.fail = func(deed string) error {
+			if deed == "flush" {
+				full = false
+			}
+			return fail(deed)
+		}
+		disk.mu.Unlock()
+		s.stop()
+		disk.fail = nil
+		again := diskOpened(t, registry, 128, disk.crashed(func(int) int { return 0 }), 1)
+		p := again.processors[0]
+		wantSame(t, p, folded(t, log.records[:p.folded.Next()], 128))
+	})
+}
+
 // A disk that can't be read ends the state store, and the command that came is
 // not skipped.
 func TestDamagedDisk(t *testing.T) {

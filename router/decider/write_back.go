@@ -213,8 +213,13 @@ func (ss *StateStore) writeLast() {
 }
 
 // writeBatch writes the changes of all partitions, and tries again until the
-// disk takes them. The error says why the changes can't be written at all.
+// disk takes them. The error says why the changes can't be written at all. If the
+// context ends first, nothing is written any more: a later batch would have an
+// offset, and not the streams of this one.
 func (ss *StateStore) writeBatch(ctx context.Context) (written bool, err error) {
+	if ss.torn {
+		return false, nil
+	}
 	var cuts []*cut
 	batch := &ss.batch
 	batch.reset()
@@ -232,6 +237,7 @@ func (ss *StateStore) writeBatch(ctx context.Context) (written bool, err error) 
 		return false, nil
 	}
 	if err := ss.insist(ctx, func() error { return ss.Disk.Write(batch.all()) }); err != nil {
+		ss.torn = true
 		return false, nil //nolint:nilerr // the context has ended
 	}
 	for _, c := range cuts {
