@@ -21,6 +21,8 @@ type Models struct {
 	// Progress, if not nil, is called with the number of folded records, and of
 	// records to fold.
 	Progress func(done, all int64)
+	// Compared, if not nil, is [readmodel.Verifier.Compared].
+	Compared func(done, all int64)
 }
 
 // Ends are the ends of the log, by partition.

@@ -49,7 +49,8 @@ func (m *Models) Verify(ctx context.Context, models []*projection.Projection, re
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
 	v := &readmodel.Verifier{
-		Live: m.Store, Scratch: scratch, Log: m.Log, Events: m.Events, Partitions: m.Partitions, Max: most, Progress: m.Progress,
+		Live: m.Store, Scratch: scratch, Log: m.Log, Events: m.Events, Partitions: m.Partitions, Max: most,
+		Progress: m.Progress, Compared: m.Compared,
 	}
 	return v.Verify(ctx, models, repair)
 }
@@ -60,7 +61,7 @@ func scratchStore(ctx context.Context) (store readmodel.Store, closeIt func() er
 	if err != nil {
 		return nil, nil, fmt.Errorf("no room for the scratch database in %s; set TMPDIR to a folder that can be written: %w", os.TempDir(), err)
 	}
-	if store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "scratch.db")); err != nil {
+	if store, err = sqlstore.OpenScratch(ctx, filepath.Join(dir, "scratch.db")); err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil

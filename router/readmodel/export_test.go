@@ -10,6 +10,10 @@ func (m *ModelWaits) Waiting() int {
 // CompareAtOnce limits the number of rows that are compared in a view.
 func (v *Verifier) CompareAtOnce(rows int) { v.comparedAtOnce = rows }
 
+// KnowAtOnce limits the number of streams and rows that a verification keeps in
+// memory.
+func (v *Verifier) KnowAtOnce(names int) { v.knownAtOnce = names }
+
 // Idle says whether nothing is being read, or kept of a reading.
 func (s *SharedReading) Idle() bool {
 	s.mu.Lock()

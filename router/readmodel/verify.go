@@ -29,8 +29,14 @@ type Verifier struct {
 	// Progress, if not nil, is called with the number of folded records, and of
 	// records to fold.
 	Progress func(folded, all int64)
+	// Compared, if not nil, is called for each read model with the number of compared
+	// rows and heads: all is 0, because the number of all is not known. Then Compared is called
+	// with the number of rows and heads in the digest, and of all.
+	Compared func(done, all int64)
 
 	comparedAtOnce int // 0 for the default
+	knownAtOnce    int // 0 for the default
+	models         int // that are proven at a time
 	shadows        int
 	done, all      atomic.Int64
 }
@@ -97,6 +103,7 @@ const (
 // reports differences.
 func (v *Verifier) Verify(ctx context.Context, models []*projection.Projection, repair bool) ([]*Proof, error) {
 	began := time.Now()
+	v.models = len(models)
 	shadows := make([]*shadow, 0, len(models))
 	for _, p := range models {
 		s, err := v.shadow(ctx, p)
@@ -118,19 +125,6 @@ func (v *Verifier) Verify(ctx context.Context, models []*projection.Projection, 
 		proofs = append(proofs, proof)
 	}
 	return proofs, nil
-}
-
-func (v *Verifier) shadow(ctx context.Context, p *projection.Projection) (*shadow, error) {
-	v.shadows++
-	s := newShadow(p, v.shadows)
-	err := v.Scratch.Prepare(ctx, s.copy, v.Partitions)
-	if err == nil {
-		s.at, err = v.Scratch.Checkpoints(ctx, s.copy)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("scratch store: %w", err)
-	}
-	return s, nil
 }
 
 // foldNear folds shadows until they are near the checkpoints of the live read
@@ -223,6 +217,12 @@ func (v *Verifier) folded(n int) {
 	}
 }
 
+func (v *Verifier) compared(done, all int64) {
+	if v.Compared != nil {
+		v.Compared(done, all)
+	}
+}
+
 // verify proves one read model. With repair, verify corrects differences until
 // the read model is proven.
 func (v *Verifier) verify(ctx context.Context, s *shadow, repair bool) (proof *Proof, err error) {
@@ -263,7 +263,7 @@ func (v *Verifier) anew(ctx context.Context, s *shadow) (*shadow, error) {
 // only, because SQLite's WAL grows while a view is open; the shadow is folded up
 // to the checkpoints of each view.
 func (v *Verifier) prove(ctx context.Context, s *shadow) (*Proof, error) {
-	proof, at := &Proof{Name: s.live.Name}, new(compared)
+	proof, at := &Proof{Name: s.live.Name}, &compared{tell: func(n int64) { v.compared(n, 0) }}
 	for paused := true; paused; {
 		err := v.Live.View(ctx, s.live, func(live View) error { return v.proveSome(ctx, s, live, at, proof) })
 		if paused = errors.Is(err, errPause); err != nil && !paused {
@@ -274,7 +274,7 @@ func (v *Verifier) prove(ctx context.Context, s *shadow) (*Proof, error) {
 	for _, c := range s.at {
 		proof.Records += c.Next
 	}
-	err := v.sum(ctx, s, proof)
+	err := v.sum(ctx, s, proof, at.n)
 	proof.Ignored = proof.Records - proof.Accepted - proof.Deferred - proof.Others
 	return proof, err
 }

@@ -117,13 +117,21 @@ type compared struct {
 	list  int            // a table, or the heads behind all tables
 	after projection.Row // the last compared key of the list; nil for none
 	left  int            // the number of rows and heads that may be compared now
+	n     int64          // compared rows and heads
+	tell  func(n int64)  // called at times with n
 }
+
+// tellEvery is the number of rows and heads between two calls of Verifier.Compared.
+const tellEvery = 1000
 
 var errPause = errors.New("compared enough in one view")
 
 // next notes a compared key.
 func (c *compared) next(key projection.Row) error {
 	c.after = key
+	if c.n++; c.n%tellEvery == 0 && c.tell != nil {
+		c.tell(c.n)
+	}
 	if c.left--; c.left < 0 {
 		return errPause
 	}
@@ -194,16 +202,23 @@ func compareHeads(ctx context.Context, live, scratch View, at *compared, found f
 	})
 }
 
-// sum counts the rows and heads of the shadow, and makes the digest.
-func (v *Verifier) sum(ctx context.Context, s *shadow, proof *Proof) error {
+// sum counts the rows and heads of the shadow, and makes the digest. So many rows
+// and heads were compared.
+func (v *Verifier) sum(ctx context.Context, s *shadow, proof *Proof, compared int64) error {
 	return v.Scratch.View(ctx, s.copy, func(scratch View) error {
 		sum := sha256.New()
 		proof.Rows, proof.Streams, proof.Accepted = 0, 0, 0
+		tell := func() {
+			if n := proof.Rows + proof.Streams; n%tellEvery == 0 {
+				v.compared(n, max(n, compared))
+			}
+		}
 		for i := range s.live.Tables {
 			name := s.live.Tables[i].Name
 			err := scratch.Each(ctx, name, nil, func(row projection.Row) error {
 				proof.Rows++
 				addRow(sum, name, row)
+				tell()
 				return nil
 			})
 			if err != nil {
@@ -214,9 +229,11 @@ func (v *Verifier) sum(ctx context.Context, s *shadow, proof *Proof) error {
 			proof.Streams++
 			proof.Accepted += int64(head.Seq)
 			addRow(sum, tableOfHeads, headRow(stream, head)[:5]) // without the reason: a reason may contain a stack trace
+			tell()
 			return nil
 		})
 		sum.Sum(proof.Digest[:0])
+		v.compared(proof.Rows+proof.Streams, proof.Rows+proof.Streams)
 		return err
 	})
 }

@@ -22,6 +22,7 @@ type shadow struct {
 	// are comparable.
 	copy     *projection.Projection
 	at       []Checkpoint // the shadow's checkpoints
+	writer   *bulkWriter  // folds into the scratch store, and moves at
 	deferred int64        // records of parked streams, from the failed record on
 	others   int64        // records of aggregates outside the projection's Of
 	// elsewhere are records in other partitions than their streams'.
@@ -31,8 +32,8 @@ type shadow struct {
 	parked map[string]StreamHead // the parked streams of the live read model
 }
 
-// newShadow returns a shadow at the start of the log. The number tells shadows
-// of a read model apart in the scratch store.
+// newShadow returns a shadow without checkpoints. The number tells shadows of a
+// read model apart in the scratch store.
 func newShadow(p *projection.Projection, number int) *shadow {
 	s := &shadow{live: p, copy: new(projection.Projection)}
 	*s.copy = *p
@@ -50,6 +51,36 @@ func newShadow(p *projection.Projection, number int) *shadow {
 		return p.Apply(rows, e)
 	}
 	return s
+}
+
+// knownAtOnce is the number of streams, and of rows of a table, that the shadows of
+// all read models keep in memory together: some 50 MB.
+const knownAtOnce = 25_000
+
+func (v *Verifier) known() int {
+	if v.knownAtOnce > 0 {
+		return v.knownAtOnce
+	}
+	return knownAtOnce
+}
+
+func (v *Verifier) shadow(ctx context.Context, p *projection.Projection) (*shadow, error) {
+	v.shadows++
+	s := newShadow(p, v.shadows)
+	err := v.Scratch.Prepare(ctx, s.copy, v.Partitions)
+	if err == nil {
+		s.at, err = v.Scratch.Checkpoints(ctx, s.copy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scratch store: %w", err)
+	}
+	s.writer = newBulkWriter(newBulk(s.copy, slog.New(slog.DiscardHandler), s.at), s.at)
+	s.writer.bulk.maxKnown = v.known() / v.models
+	s.writer.view = func(ctx context.Context, fn func(View) error) error { return v.Scratch.View(ctx, s.copy, fn) }
+	s.writer.update = func(ctx context.Context, moves []Move, fn func(Tx) error) error {
+		return v.Scratch.Update(ctx, s.copy, moves, fn)
+	}
+	return s, nil
 }
 
 // parkedError is the reason for which the live read model has a stream parked.
@@ -99,12 +130,26 @@ type target struct {
 	to []Checkpoint
 }
 
-// refoldBatch is the number of records in a transaction of the scratch store.
-const refoldBatch = 2000
-
-// refold folds shadows up to their targets, in one pass over the log.
+// refold folds shadows up to their targets, in one pass over the log. Few
+// partitions are read at a time, as in a rebuild: the streams of a partition are
+// in memory then, and few large transactions write rows in the order of their keys.
 func (v *Verifier) refold(ctx context.Context, targets ...target) error {
-	group, ctx := errgroup.WithContext(ctx)
+	err := v.readTo(ctx, targets)
+	for _, t := range targets {
+		if err == nil {
+			err = t.writer.write(ctx)
+		}
+		if failed := t.writer.awaitWrite(); err == nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+func (v *Verifier) readTo(ctx context.Context, targets []target) error {
+	group, reading := errgroup.WithContext(ctx) // transactions go on after the reading
+	group.SetLimit(readBeside)
+	var folding sync.Mutex // one partition at a time
 	for partition := range v.Partitions {
 		from, to := int64(-1), int64(0)
 		for _, t := range targets {
@@ -120,33 +165,21 @@ func (v *Verifier) refold(ctx context.Context, targets ...target) error {
 			continue
 		}
 		group.Go(func() error {
-			batch := make([]eventlog.Record, 0, refoldBatch)
-			flush := func() error {
-				defer func() { batch = batch[:0] }()
+			err := readRange(reading, v.Log, partition, from, to, func(records []eventlog.Record) error {
+				folding.Lock()
+				defer folding.Unlock()
 				for _, t := range targets {
-					if err := v.fold(ctx, t, partition, batch); err != nil {
-						return err
+					if err := v.fold(ctx, t, partition, records); err != nil {
+						return fmt.Errorf("scratch store: %w", err)
 					}
 				}
-				v.folded(len(batch))
-				return nil
-			}
-			err := readRange(ctx, v.Log, partition, from, to, func(records []eventlog.Record) error {
-				for len(records) > 0 {
-					n := min(refoldBatch-len(batch), len(records))
-					batch, records = append(batch, records[:n]...), records[n:]
-					if len(batch) == refoldBatch {
-						if err := flush(); err != nil {
-							return err
-						}
-					}
-				}
+				v.folded(len(records))
 				return nil
 			})
 			if err != nil {
-				return fmt.Errorf("read the log: %w", err)
+				return fmt.Errorf("fold the log anew: %w", err)
 			}
-			return flush()
+			return nil
 		})
 	}
 	return group.Wait()
@@ -154,71 +187,33 @@ func (v *Verifier) refold(ctx context.Context, targets ...target) error {
 
 // fold folds the records between the shadow's checkpoint and the target.
 func (v *Verifier) fold(ctx context.Context, t target, partition int32, records []eventlog.Record) error {
-	from := t.at[partition]
-	if from.Next >= t.to[partition].Next {
+	from, end := t.at[partition].Next, t.to[partition].Next
+	if from >= end {
 		return nil
 	}
-	records = before(records, t.to[partition].Next)[len(before(records, from.Next)):]
+	records = before(records, end)[len(before(records, from)):]
 	if len(records) == 0 {
 		return nil
 	}
-	last := &records[len(records)-1]
-	to := from
-	to.Next, to.Digest = last.Offset+1, last.Digest
-	seen := watchedTx{parked: map[string]int64{}}
-	err := v.Scratch.Update(ctx, t.copy, []Move{{from, to}}, func(tx Tx) error {
-		seen.Tx = tx
-		return apply(ctx, seen, t.copy, v.Events, records, slog.New(slog.DiscardHandler))
-	})
-	if err != nil {
-		return fmt.Errorf("scratch store: %w", err)
+	w := t.writer
+	entries := reading{t.copy, v.Events, nil}.entries(nil, records)
+	if err := w.bulk.apply(ctx, w, entries); err != nil {
+		return err
 	}
-	t.at[partition] = to
-	deferred, others, elsewhere := int64(0), int64(0), int64(0)
-	for i := range records {
-		r := &records[i]
-		at, parked := seen.parked[r.Stream]
-		switch {
-		case errors.Is(r.Malformed, eventlog.ErrElsewhere):
-			elsewhere++
-		case r.Malformed != nil:
-		case !t.copy.IsOf(r.Stream):
-			others++
-		case parked && r.Offset >= at:
-			deferred++
+	w.move(entries)
+	for i := range entries {
+		switch s := w.bulk.found[i]; {
+		case errors.Is(entries[i].Malformed, eventlog.ErrElsewhere):
+			t.elsewhere++
+		case entries[i].Malformed != nil:
+		case entries[i].other:
+			t.others++
+		case s.at.Parked != "" && entries[i].Offset >= s.at.ParkedOffset:
+			t.deferred++
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.deferred += deferred
-	t.others += others
-	t.elsewhere += elsewhere
+	if w.bulk.full(t.at[partition].Next >= end) {
+		return w.write(ctx)
+	}
 	return nil
-}
-
-// watchedTx notes which streams are parked.
-type watchedTx struct {
-	Tx
-	parked map[string]int64 // by stream: the offset of the failed record
-}
-
-// Heads implements [Tx].
-func (t watchedTx) Heads(ctx context.Context, streams []string) (map[string]StreamHead, error) {
-	heads, err := t.Tx.Heads(ctx, streams)
-	t.watch(heads)
-	return heads, err
-}
-
-// PutHeads implements [Tx].
-func (t watchedTx) PutHeads(ctx context.Context, heads map[string]StreamHead) error {
-	t.watch(heads)
-	return t.Tx.PutHeads(ctx, heads)
-}
-
-func (t watchedTx) watch(heads map[string]StreamHead) {
-	for stream, head := range heads {
-		if head.Parked != "" {
-			t.parked[stream] = head.ParkedOffset
-		}
-	}
 }

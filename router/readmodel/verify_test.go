@@ -25,7 +25,7 @@ import (
 
 func scratch(t *testing.T) *sqlstore.Store {
 	t.Helper()
-	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "scratch.db"))
+	store, err := sqlstore.OpenScratch(t.Context(), filepath.Join(t.TempDir(), "scratch.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +37,7 @@ func verify(t *testing.T, store readmodel.Store, log *partitionedLog, repair boo
 	t.Helper()
 	v := &readmodel.Verifier{Live: store, Scratch: scratch(t), Log: log, Events: orders.Registry, Partitions: int32(len(log.partitions)), Max: 10}
 	v.CompareAtOnce(50) // several views for a read model
+	v.KnowAtOnce(20)    // many transactions for a shadow
 	proofs, err := v.Verify(t.Context(), models, repair)
 	if err != nil {
 		t.Fatal(err)

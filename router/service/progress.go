@@ -103,11 +103,7 @@ func (s *stall) watch(ctx context.Context) {
 
 // progressShown returns the function that shows the progress.
 func progressShown(stderr io.Writer) (show func(done, all int64)) {
-	terminal := isTerminal(stderr)
-	every := progressInLines
-	if terminal {
-		every = progressOnTerminal
-	}
+	terminal, every := progressPace(stderr)
 	began := time.Now()
 	shown, first := began, int64(-1)
 	var mu sync.Mutex
@@ -122,7 +118,7 @@ func progressShown(stderr io.Writer) (show func(done, all int64)) {
 			return
 		}
 		shown = now
-		text := progressText(done, all, done-first, now.Sub(began))
+		text := progressText("records", done, all, done-first, now.Sub(began))
 		if !terminal {
 			fmt.Fprintln(stderr, text)
 			return
@@ -135,11 +131,54 @@ func progressShown(stderr io.Writer) (show func(done, all int64)) {
 	}
 }
 
-// progressText says how many records are done, and the rate of so many records
-// in this time.
-func progressText(done, all, records int64, took time.Duration) string {
-	text := fmt.Sprintf("%d of %d records", done, all)
-	rate := float64(records) / max(took.Seconds(), 1e-3)
+func progressPace(stderr io.Writer) (terminal bool, every time.Duration) {
+	if isTerminal(stderr) {
+		return true, progressOnTerminal
+	}
+	return false, progressInLines
+}
+
+// comparedShown returns a function that shows how many rows of a read model are
+// compared, and then how many are in the digest: on one line of a terminal,
+// otherwise as a line every 5 s. all is 0 while rows are compared.
+func comparedShown(stderr io.Writer) (show func(done, all int64)) {
+	terminal, every := progressPace(stderr)
+	var began, shown time.Time
+	last, digest := int64(0), false
+	return func(done, all int64) {
+		now := time.Now()
+		if done < last || digest != (all > 0) || began.IsZero() { // the next part
+			began, digest = now, all > 0
+			if shown.IsZero() {
+				shown = now
+			}
+		}
+		last = done
+		over := terminal && digest && done == all
+		if now.Sub(shown) < every && !over {
+			return
+		}
+		shown = now
+		text := progressText("rows in the digest", done, all, done, now.Sub(began))
+		if !digest {
+			text = fmt.Sprintf("compared %d rows, %.0f/s", done, float64(done)/max(now.Sub(began).Seconds(), 1e-3))
+		}
+		switch {
+		case !terminal:
+			fmt.Fprintln(stderr, text)
+		case over:
+			fmt.Fprintf(stderr, "\r%s\x1b[K\n", text)
+		default:
+			fmt.Fprintf(stderr, "\r%s\x1b[K", text)
+		}
+	}
+}
+
+// progressText says how many records or rows are done, and the rate of so many in
+// this time.
+func progressText(what string, done, all, counted int64, took time.Duration) string {
+	text := fmt.Sprintf("%d of %d %s", done, all, what)
+	rate := float64(counted) / max(took.Seconds(), 1e-3)
 	if rate < 1 {
 		return text
 	}

@@ -23,7 +23,7 @@ func TestProgressText(t *testing.T) {
 		{12000, 12000, 12000, 12 * time.Second, "12000 of 12000 records, 1000/s, 0s left"},
 		{1_000_000, 100_000_000, 1_000_000, 10 * time.Second, "1000000 of 100000000 records, 100000/s, 16m30s left"},
 	} {
-		if got := progressText(test.done, test.all, test.records, test.took); got != test.want {
+		if got := progressText("records", test.done, test.all, test.records, test.took); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
@@ -40,6 +40,33 @@ func TestProgressInLines(t *testing.T) {
 		}
 		show(1200, 1200)
 		want := "500 of 1200 records, 100/s, 7s left\n1000 of 1200 records, 100/s, 2s left\n"
+		if printed.String() != want {
+			t.Errorf("printed %q, want %q", &printed, want)
+		}
+	})
+}
+
+// The rows of each read model are compared, and then are in the digest.
+func TestComparedInLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var printed strings.Builder
+		show := comparedShown(&printed)
+		for range 2 { // read models
+			for second := range int64(7) {
+				show(second*1000, 0)
+				time.Sleep(time.Second)
+			}
+			for second := range int64(7) {
+				show(second*2000, 12000)
+				time.Sleep(time.Second)
+			}
+		}
+		want := `compared 5000 rows, 1000/s
+6000 of 12000 rows in the digest, 2000/s, 3s left
+compared 1000 rows, 1000/s
+compared 6000 rows, 1000/s
+8000 of 12000 rows in the digest, 2000/s, 2s left
+`
 		if printed.String() != want {
 			t.Errorf("printed %q, want %q", &printed, want)
 		}

@@ -49,7 +49,7 @@ func withProgress(in *invocation, do func(context.Context, *adminSession) error)
 	return withAdminSession(in, func(ctx context.Context, session *adminSession) error {
 		ctx, giveUp := context.WithCancelCause(ctx)
 		defer giveUp(nil)
-		session.Progress = progress(ctx, in.stderr, giveUp)
+		session.Progress, session.Compared = progress(ctx, in.stderr, giveUp), comparedShown(in.stderr)
 		return why(ctx, do(ctx, session))
 	})
 }

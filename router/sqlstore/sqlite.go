@@ -43,6 +43,10 @@ const sqliteCache = "&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(0)&_
 // sqliteFile is for a database in a file.
 const sqliteFile = "&_journal_mode=WAL&_synchronous=NORMAL"
 
+// sqliteScratch is for a database in a file that nobody needs after a crash: no page
+// is written twice, and nothing waits for the disk.
+const sqliteScratch = "&_journal_mode=OFF&_synchronous=OFF"
+
 // sqliteLockRetry is the pause between attempts for a lock file.
 const sqliteLockRetry = 10 * time.Millisecond
 
@@ -62,19 +66,41 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-func openSQLiteFile(ctx context.Context, path string, limits walLimits) (*Store, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
+// OpenScratch opens the store in a new SQLite database that is of no use after a
+// crash, or after a failed update: SQLite has no journal. Reads wait for updates,
+// and updates for reads.
+func OpenScratch(ctx context.Context, path string) (*Store, error) {
+	name, d, err := sqliteAt(path)
+	if err == nil {
+		var s *Store
+		if s, err = openSQLite(ctx, d, sqliteDSN(name, sqliteParameters+sqlitePatience+sqliteScratch)); err == nil {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("open SQLite database %s: %w", path, err)
+}
+
+// sqliteAt returns the name and the dialect of a database in a file, and creates the
+// file's folder.
+func sqliteAt(path string) (name string, d sqlite, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return "", d, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
+		return "", d, err
 	}
-	name := filepath.ToSlash(path)
+	name = filepath.ToSlash(path)
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name // C:/…
 	}
-	d := sqlite{lockPath: path + ".lock"}
+	return name, sqlite{lockPath: path + ".lock"}, nil
+}
+
+func openSQLiteFile(ctx context.Context, path string, limits walLimits) (*Store, error) {
+	name, d, err := sqliteAt(path)
+	if err != nil {
+		return nil, err
+	}
 	// Two processes that switch a new database to WAL at the same time would
 	// fail.
 	unlock, err := d.lock(ctx)
@@ -86,7 +112,7 @@ func openSQLiteFile(ctx context.Context, path string, limits walLimits) (*Store,
 	if err != nil {
 		return nil, err
 	}
-	s.wal, err = startWAL(sqliteDSN(name, sqliteParameters+sqliteFile+"&_busy_timeout="+walBusy), path+"-wal", s.write, s.read, limits)
+	s.wal, err = startWAL(sqliteDSN(name, sqliteParameters+sqliteFile+"&_busy_timeout="+walBusy), strings.TrimSuffix(d.lockPath, ".lock")+"-wal", s.write, s.read, limits)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -156,3 +156,21 @@ func TestAViewEndsWithOpenRows(t *testing.T) {
 		}
 	}
 }
+
+// A scratch database has no journal: pages are written once, and nothing waits for
+// the disk.
+func TestScratchHasNoJournal(t *testing.T) {
+	s, err := OpenScratch(t.Context(), filepath.Join(t.TempDir(), "new", "scratch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, p := range []*pool{s.write, s.read} {
+		for pragma, want := range map[string]string{"journal_mode": "off", "synchronous": "0"} {
+			var got string
+			if err := p.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s is %q, %v", pragma, got, err)
+			}
+		}
+	}
+}
