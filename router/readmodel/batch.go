@@ -286,7 +286,7 @@ type changes struct {
 func (f *fold) changes(room changes) changes {
 	c := changes{tables: f.rows.changes(room.tables), heads: room.heads, fresh: room.fresh}
 	if c.heads == nil {
-		c.heads, c.fresh = map[string]StreamHead{}, map[string]StreamHead{}
+		c.heads, c.fresh = make(map[string]StreamHead, len(f.changed)), map[string]StreamHead{}
 	}
 	clear(c.heads)
 	clear(c.fresh)

@@ -20,7 +20,8 @@ const (
 	bulkMaxChanged = 50_000
 	// bulkMaxBytes is the size of the changed rows of a table, if nobody looks
 	// at the rows, at which a bulk writes. Each write goes through the pages of
-	// the whole table, so few large writes cost less.
+	// the whole table, so few large writes cost less. Other writers wait for about
+	// a second in SQLite.
 	bulkMaxBytes = 48 << 20
 )
 

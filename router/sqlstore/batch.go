@@ -107,7 +107,9 @@ func (b *batch) rowsOf(heads map[string]readmodel.StreamHead) []projection.Row {
 	digests := slices.Grow(room.digests[:0], len(heads)*len(eventlog.Digest{}))
 	room.rows, room.values, room.digests = rows, values, digests
 	topic := boxed{}
-	for _, stream := range slices.Sorted(maps.Keys(heads)) {
+	streams := slices.AppendSeq(make([]string, 0, len(heads)), maps.Keys(heads))
+	slices.Sort(streams)
+	for _, stream := range streams {
 		head := heads[stream]
 		digests = append(digests, head.Digest[:]...)
 		values = append(values, stream, int64(head.Seq), int64(head.Version), digests[len(digests)-len(head.Digest):],
