@@ -59,14 +59,14 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 
 // full says whether to flush now. A bulk flushes early at the end of a
 // partition: the partition's streams don't come again, and the next partition's
-// streams are not in memory yet. The first flush is earlier: until then the
-// store has nothing to do.
+// streams are not in memory yet. If partitions are read one after the other, the
+// first flush is earlier: until then the store has nothing to do.
 func (b *bulk) full(ended bool) bool {
 	b.ended = ended
 	most, bytes := b.maxChanged, b.maxBytes
 	if ended {
 		most, bytes = most/2, bytes/2
-		if !b.wrote {
+		if b.oneByOne && !b.wrote {
 			most, bytes = most/4, bytes/4
 		}
 	}

@@ -302,14 +302,7 @@ func TestBulkForgetsStreamsOfEndedPartitions(t *testing.T) {
 	b := newBulk(counts, slog.New(slog.DiscardHandler), []Checkpoint{{}})
 	b.oneByOne = true
 	for partition := range 5 {
-		var records []eventlog.Record
-		for i := range 10 {
-			id := fmt.Sprint("u", 10*partition+i)
-			r := eventlog.Record{Type: "orderRenamed", Stream: orders.Aggregate.Stream(id), Seq: 1, Version: 1, CommandID: "c", Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id)}
-			r.Seal()
-			records = append(records, r)
-		}
-		if err := b.commit(t.Context(), store, entriesOf(records)); err != nil {
+		if err := b.commit(t.Context(), store, entriesOf(beginnings(partition))); err != nil {
 			t.Fatal(err)
 		}
 		b.full(true)
@@ -323,26 +316,41 @@ func TestBulkForgetsStreamsOfEndedPartitions(t *testing.T) {
 	}
 }
 
-// A first write begins early, at the end of a partition: nothing else could be
-// under way. Then writes are large, and rows that nobody looks at count by their
-// size.
+// Rows that nobody looks at count by their size. If partitions are read one after
+// the other, the first write begins early.
 func TestBulkIsFull(t *testing.T) {
-	records := luckyLog(rand.New(rand.NewPCG(1, 1)), 400)
-	b := newBulk(latest, slog.New(slog.DiscardHandler), []Checkpoint{{}})
-	b.maxBytes = 5000 // of some 18,000
-	var full []bool
-	for len(records) > 0 {
-		if err := b.apply(t.Context(), newMapTx(), entriesOf(records[:40])); err != nil {
-			t.Fatal(err)
+	for oneByOne, want := range map[bool][]bool{
+		false: {false, true, false, true, false, true},
+		true:  {true, false, true, false, true, false},
+	} {
+		b := newBulk(latest, slog.New(slog.DiscardHandler), []Checkpoint{{}})
+		b.maxBytes, b.oneByOne = 1600, oneByOne // some 500 bytes a partition
+		var full []bool
+		for partition := range want {
+			if err := b.apply(t.Context(), newMapTx(), entriesOf(beginnings(partition))); err != nil {
+				t.Fatal(err)
+			}
+			full = append(full, b.full(true))
+			if full[partition] {
+				b.take()
+			}
 		}
-		records = records[40:]
-		full = append(full, b.full(true))
-		if full[len(full)-1] {
-			b.take()
+		if diff := cmp.Diff(want, full); diff != "" {
+			t.Errorf("one by one %v: full (-want +got):\n%s", oneByOne, diff)
 		}
 	}
-	want := []bool{true, false, true, false, true, false, true, false, true, false}
-	if diff := cmp.Diff(want, full); diff != "" {
-		t.Errorf("full (-want +got):\n%s", diff)
+}
+
+// beginnings are the first records of ten orders, others for each partition.
+func beginnings(partition int) (records []eventlog.Record) {
+	for i := range 10 {
+		id := fmt.Sprint("u", 10*partition+i)
+		r := eventlog.Record{
+			Type: "orderRenamed", Stream: orders.Aggregate.Stream(id), Seq: 1, Version: 1, CommandID: "c",
+			Body: fmt.Appendf(nil, `{"id":%q,"name":"n"}`, id),
+		}
+		r.Seal()
+		records = append(records, r)
 	}
+	return records
 }
