@@ -274,6 +274,7 @@ type read struct {
 	state    int
 	disk     onDisk
 	outcomes []Outcome // as read, nil if the block is not there
+	others   []uint64  // then the blocks that a scan finds
 	err      error
 }
 
@@ -285,19 +286,13 @@ func (r read) same(as read) bool {
 func (p *processor) readAll(reads []read) {
 	for i := range reads {
 		if r := &reads[i]; r.block != nil {
-			r.outcomes, r.err = p.readOutcomes(r.cached.name, *r.block)
+			if r.outcomes, r.err = p.readOutcomes(r.cached.name, *r.block); r.outcomes == nil && r.err == nil {
+				r.others, r.err = p.blocksOnDisk(r.cached.name)
+			}
 		} else {
 			r.err = p.readWhole(r)
 		}
 	}
-}
-
-func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
-	data, err := p.disk.Get(keys.Numbered(nil, p.partition, keys.Outcomes, name, block))
-	if err != nil || data == nil {
-		return nil, err
-	}
-	return readBlock(data, p.registry, p.partition)
 }
 
 // readWhole reads a stream. While the stream is not loaded, nobody changes the
@@ -359,22 +354,6 @@ func (p *processor) readQueue(name string, s *stream, count uint64) error {
 	return nil
 }
 
-// readPrints reads the fingerprints that the stream's value doesn't have.
-func (p *processor) readPrints(name string, r *remembered) error {
-	older := len(r.blocks) - printedBlocks
-	for i := range older {
-		outcomes, err := p.readOutcomes(name, r.firstBlock()+uint64(i))
-		if err != nil {
-			return err
-		}
-		if outcomes == nil {
-			return fmt.Errorf("%w: a block of outcomes is not there", errValue)
-		}
-		r.blocks[i].print(outcomes)
-	}
-	return nil
-}
-
 // install puts into memory what was read, unless somebody else was first: then
 // what was read, and the error, may be of a stream that has changed since. The
 // lock is held again. As long as nobody was first, nobody has changed the stream
@@ -389,9 +368,9 @@ func (p *processor) install(r *read) error {
 	case r.block == nil:
 		c.loaded, c.stream, c.state, c.disk = true, r.stream, r.state, r.disk
 	case r.outcomes == nil:
-		o := &c.stream.outcomes // the numbers say whether a batch could have removed the block
-		return fmt.Errorf("%w: block %d of outcomes of stream %q is not there; the stream has outcomes %d to %d, and on disk blocks from %d on (changed %t, writing %t)",
-			errValue, *r.block, c.name, o.from, o.to, c.disk.firstBlock, c.changed, c.writing)
+		o := &c.stream.outcomes // the numbers say whether a batch could have removed the block, or the disk doesn't find the block
+		return fmt.Errorf("%w: block %d of outcomes of stream %q is not there; the stream has outcomes %d to %d, and on disk blocks from %d on (changed %t, writing %t); a scan finds blocks %d",
+			errValue, *r.block, c.name, o.from, o.to, c.disk.firstBlock, c.changed, c.writing, r.others)
 	default:
 		c.stream.outcomes.restore(*r.block, r.outcomes)
 	}

@@ -60,7 +60,8 @@ func TestLookUpWhileTheFoldWrites(t *testing.T) {
 }
 
 // A block of outcomes that is not on disk is damage, and the error has the
-// numbers that say whether a batch could have removed the block.
+// numbers that say whether a batch could have removed the block, or a scan finds what
+// a look-up doesn't.
 func TestLostBlock(t *testing.T) {
 	t.Parallel()
 	log := newFakeLog()
@@ -82,7 +83,8 @@ func TestLostBlock(t *testing.T) {
 	}
 	select {
 	case err := <-after.broken:
-		if !errors.Is(err, errValue) || !strings.Contains(err.Error(), `block 1 of outcomes of stream "user/u0" is not there; the stream has outcomes 0 to 40`) {
+		if !errors.Is(err, errValue) || !strings.Contains(err.Error(), `block 1 of outcomes of stream "user/u0" is not there; the stream has outcomes 0 to 40`) ||
+			!strings.HasSuffix(err.Error(), "a scan finds blocks [0]") {
 			t.Errorf("the disk is broken: %v", err)
 		}
 	default:

@@ -1,6 +1,12 @@
 package decider
 
-import "slices"
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/router/decider/keys"
+)
 
 // blockSize is the number of outcomes in a full block.
 const blockSize = 16
@@ -243,4 +249,38 @@ func (x *outcomeIndex) add(sum uint32, n uint64) {
 func (x *outcomeIndex) find(sum uint32) (n uint64, indexed, clash bool) {
 	n, indexed = x.last[sum]
 	return n, indexed, x.clashes[sum]
+}
+
+func (p *processor) readOutcomes(name string, block uint64) ([]Outcome, error) {
+	data, err := p.disk.Get(keys.Numbered(nil, p.partition, keys.Outcomes, name, block))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	return readBlock(data, p.registry, p.partition)
+}
+
+// blocksOnDisk are the numbers of a stream's blocks that a scan of the disk finds.
+func (p *processor) blocksOnDisk(name string) (blocks []uint64, err error) {
+	first := keys.Numbered(nil, p.partition, keys.Outcomes, name, 0)
+	err = p.disk.Scan(first, keys.Behind(first[:len(first)-8]), func(key, _ []byte) error {
+		blocks = append(blocks, binary.BigEndian.Uint64(key[len(key)-8:]))
+		return nil
+	})
+	return blocks, err
+}
+
+// readPrints reads the fingerprints that the stream's value doesn't have.
+func (p *processor) readPrints(name string, r *remembered) error {
+	older := len(r.blocks) - printedBlocks
+	for i := range older {
+		outcomes, err := p.readOutcomes(name, r.firstBlock()+uint64(i))
+		if err != nil {
+			return err
+		}
+		if outcomes == nil {
+			return fmt.Errorf("%w: a block of outcomes is not there", errValue)
+		}
+		r.blocks[i].print(outcomes)
+	}
+	return nil
 }

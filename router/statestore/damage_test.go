@@ -99,6 +99,9 @@ func judge(t *testing.T, what, dir string, states []map[string]string) (noticed 
 		return false
 	}
 	got, err := content(s)
+	if err == nil {
+		err = lookedUp(t, what, s, got, states[len(states)-1])
+	}
 	check(t, s.Close())
 	if err == nil {
 		for _, state := range states {
@@ -119,6 +122,22 @@ func judge(t *testing.T, what, dir string, states []map[string]string) (noticed 
 	}
 	check(t, s.Close())
 	return true
+}
+
+// lookedUp looks up all keys that a store ever had. A look-up asks the filters of the
+// tables, and finds what a scan has found, or fails.
+func lookedUp(t *testing.T, what string, s *statestore.Store, scanned, keys map[string]string) error {
+	t.Helper()
+	for key := range keys {
+		value, err := s.Get([]byte(key))
+		if err != nil {
+			return err
+		}
+		if wanted, there := scanned[key]; there != (value != nil) || wanted != string(value) {
+			t.Errorf("%s: a look-up of %q finds %q, and a scan %q", what, key, value, wanted)
+		}
+	}
+	return nil
 }
 
 // A store of a later release is deleted.
