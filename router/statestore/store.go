@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -98,6 +99,9 @@ func (s *Store) open() error {
 		return err
 	}
 	why := s.failed.mark()
+	if why == "" && s.hasLostList() {
+		why = "the file that names the list of tables is missing"
+	}
 	if why == "" {
 		err := s.openFiles()
 		if !cannotBeOpened(err) {
@@ -110,6 +114,16 @@ func (s *Store) open() error {
 		return err
 	}
 	return s.openFiles()
+}
+
+// hasLostList says whether there are tables, and nothing names the list of tables:
+// Pebble would begin anew without a word.
+func (s *Store) hasLostList() bool {
+	names, err := s.fs.List(s.options.Dir)
+	has := func(pattern string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return match(pattern, name) })
+	}
+	return err == nil && has("*.sst") && !has("marker.manifest.*")
 }
 
 // openFiles opens Pebble's files. Pebble panics over some damaged files.
