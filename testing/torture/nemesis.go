@@ -190,7 +190,7 @@ func (h *harm) choose(rng *rand.Rand, all []*process) {
 	h.link = links[0]
 	switch {
 	case h.kind == noLeader:
-		h.on, h.since = on%partitions, 3*since
+		h.on, h.since = on%partitions, long
 	case h.kind == restart || before == 0:
 	case before == 1 || len(h.link.proxies) == 1:
 		h.before = latency
