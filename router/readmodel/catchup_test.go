@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -148,34 +149,38 @@ func takeRest(l *partitionedLog, e *readmodel.Engine) {
 
 var allPartitions = []int32{0, 1, 2}
 
-// Engines that catch up at the same time read the log once.
+// Engines that catch up at the same time read the log once. In the bubble no
+// time passes while an engine is on its way to the reading.
 func TestCatchUpsShareAReading(t *testing.T) {
-	l, want := longLog()
-	log, store := &countedLog{Log: l}, memory(t)
-	shared := &readmodel.SharedReading{Models: 3}
-	var engines []*readmodel.Engine
-	for _, name := range []string{"a", "b", "c"} {
-		engines = append(engines, engineOf(t, store, log, tallied(name, new(atomic.Bool)), shared))
-	}
-	if err := errors.Join(setUp(t.Context(), allPartitions, engines...)...); err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range engines {
-		takeRest(l, e)
-		if diff := cmp.Diff(want, tally(t, store, e.Projection)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", e.Projection.Name, diff)
+	synctest.Test(t, func(t *testing.T) {
+		l, want := longLog()
+		log, store := &countedLog{Log: l}, memory(t)
+		shared := &readmodel.SharedReading{Models: 3}
+		var engines []*readmodel.Engine
+		for _, name := range []string{"a", "b", "c"} {
+			engines = append(engines, engineOf(t, store, log, tallied(name, new(atomic.Bool)), shared))
 		}
-	}
-	for ended := time.Now(); !shared.Idle(); time.Sleep(time.Millisecond) {
-		if time.Since(ended) > 10*time.Second {
-			t.Fatal("a reading is kept in memory")
+		if err := errors.Join(setUp(t.Context(), allPartitions, engines...)...); err != nil {
+			t.Fatal(err)
 		}
-	}
-	zero, _ := l.records(0)
-	one, _ := l.records(1)
-	if got := log.read.Load(); got != int64(len(zero)+len(one)) {
-		t.Errorf("%d records read, of %d and %d", got, len(zero), len(one))
-	}
+		for _, e := range engines {
+			takeRest(l, e)
+			if diff := cmp.Diff(want, tally(t, store, e.Projection)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", e.Projection.Name, diff)
+			}
+		}
+		for ended := time.Now(); !shared.Idle(); time.Sleep(time.Millisecond) {
+			if time.Since(ended) > 10*time.Second {
+				t.Fatal("a reading is kept in memory")
+			}
+		}
+		zero, _ := l.records(0)
+		one, _ := l.records(1)
+		if got := log.read.Load(); got != int64(len(zero)+len(one)) {
+			t.Errorf("%d records read, of %d and %d", got, len(zero), len(one))
+		}
+		time.Sleep(time.Second) // until the store rests
+	})
 }
 
 // A read model that fails takes no other along, and goes on later.
