@@ -91,13 +91,15 @@ func launch(t *testing.T, set settings, args ...string) *process {
 func (p *process) waitForBanner(t *testing.T) {
 	t.Helper()
 	eventually(t, "the banner", func() error {
-		p.mustRun(t)
-		at, whole := parseBanner(p.stdout.String())
-		if !whole {
-			return errors.New("there is none yet")
+		ended := p.hasEnded() // before the banner is read: the process may end soon after
+		if at, whole := parseBanner(p.stdout.String()); whole {
+			p.at = at
+			return nil
 		}
-		p.at = at
-		return nil
+		if ended {
+			t.Fatalf("the process has ended without a banner: %s", p.cmd.ProcessState)
+		}
+		return errors.New("there is none yet")
 	})
 }
 
@@ -144,13 +146,20 @@ func (p *process) ready() error {
 	return nil
 }
 
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // mustRun fails the test at once if the process has ended.
 func (p *process) mustRun(t *testing.T) {
 	t.Helper()
-	select {
-	case <-p.ended:
+	if p.hasEnded() {
 		t.Fatalf("the process has ended: %s", p.cmd.ProcessState)
-	default:
 	}
 }
 

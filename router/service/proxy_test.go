@@ -19,14 +19,7 @@ type proxy struct {
 
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return &proxy{t: t, address: listener.Addr().String(), target: target, carried: map[net.Conn]bool{}}
+	return &proxy{t: t, address: ownAddress(t), target: target, carried: map[net.Conn]bool{}}
 }
 
 func (p *proxy) open() {

@@ -35,11 +35,11 @@ func newStack(t *testing.T) *stack {
 		client: &http.Client{Transport: transport, Timeout: patience},
 		shared: settings{
 			"data_dir":                filepath.Join(t.TempDir(), "data"),
-			"broker.address":          "localhost:0",
-			"command_service.address": "localhost:0",
-			"read_api.address":        "localhost:0",
+			"broker.address":          anyPort,
+			"command_service.address": anyPort,
+			"read_api.address":        anyPort,
 			"read_api.public_url":     "http://localhost:3002",
-			"admin.address":           "localhost:0",
+			"admin.address":           anyPort,
 		},
 	}
 	if brokers := os.Getenv("KAFKA_BROKERS"); brokers != "" {
@@ -143,6 +143,11 @@ type service struct {
 
 func (s *stack) service(set settings, args ...string) *service {
 	made := &service{t: s.t, set: s.shared.with(set), args: args}
+	for key, address := range made.set {
+		if address == anyPort {
+			made.set[key] = ownAddress(s.t) // clients find the service again after a restart
+		}
+	}
 	s.all = append(s.all, made)
 	return made
 }
@@ -173,26 +178,14 @@ func (s *service) String() string {
 	return s.set["roles"]
 }
 
-// launch starts the service. A second start uses the addresses of the first, so
-// that clients find the service again.
+// launch starts the service, at the same addresses each time.
 func (s *service) launch() {
 	s.t.Helper()
 	again := s.process != nil
 	s.process = launch(s.t, s.set, s.args...)
 	s.waitForBanner(s.t)
-	if again {
-		return
-	}
-	s.at = s.process.at
-	for key, address := range map[string]string{
-		"broker.address":          s.at.Broker,
-		"command_service.address": s.at.Commands,
-		"read_api.address":        s.at.Queries,
-		"admin.address":           s.at.Admin,
-	} {
-		if address != "" {
-			s.set[key] = address
-		}
+	if !again { // clients are reading the addresses
+		s.at = s.process.at
 	}
 }
 

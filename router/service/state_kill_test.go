@@ -130,14 +130,13 @@ func (s *stack) readyAgain() {
 // damage in the state store.
 func (s *stack) startAfterDamage() {
 	s.t.Helper()
-	select {
-	case <-s.commandService.ended:
-		if err := wantText(s.commandService.stderr.String(), "will be deleted at the next start"); err != nil {
-			s.t.Fatal(err)
-		}
-		s.relaunch()
-	default:
+	if !s.commandService.hasEnded() {
+		return
 	}
+	if err := wantText(s.commandService.stderr.String(), "will be deleted at the next start"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.relaunch()
 }
 
 // relaunch starts the command service at its addresses, and waits for nothing: the

@@ -35,9 +35,28 @@ func (s *stack) readStatus(location string) (status, error) {
 	}
 	var st status
 	if err := json.Unmarshal([]byte(got.body), &st); err != nil || got.status != http.StatusOK {
-		return st, fmt.Errorf("GET %s: %s", path, got)
+		err := fmt.Errorf("GET %s: %s", path, got)
+		if got.status == http.StatusServiceUnavailable {
+			err = errors.Join(errNotNow, err)
+		}
+		return st, err
 	}
 	return st, nil
+}
+
+// errNotNow is a 503: the answer says nothing about the command.
+var errNotNow = errors.New("not now")
+
+// firstStatus asks until the answer is no 503. On a busy machine the log answers too
+// late.
+func (s *stack) firstStatus(location string) (st status, err error) {
+	_ = retry(s.t.Context(), func() error { // err is that of the last answer
+		if st, err = s.readStatus(location); errors.Is(err, errNotNow) {
+			return err
+		}
+		return nil
+	})
+	return st, err
 }
 
 // waitForStatus waits until a command has a status.
@@ -78,7 +97,7 @@ func (s *stack) askAtOnce(each int) (locations []string) {
 					return
 				}
 				location := got.header.Get("Location")
-				st, err := s.readStatus(location)
+				st, err := s.firstStatus(location)
 				switch {
 				case err != nil:
 					s.t.Error(err)
@@ -233,7 +252,7 @@ func TestStatusWithoutHandlers(t *testing.T) {
 	}
 	for range 2 {
 		for _, location := range locations {
-			if st, err := s.readStatus(location); err != nil || st.Status != "accepted" {
+			if st, err := s.firstStatus(location); err != nil || st.Status != "accepted" {
 				t.Errorf("%s: %+v, %v, want accepted", location, st, err)
 			}
 		}

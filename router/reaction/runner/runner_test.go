@@ -30,6 +30,11 @@ func TestChaos(t *testing.T) {
 	const seeds = 150
 	for seed := range uint64(seeds) {
 		synctest.Test(t, func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d", seed)
+				}
+			}()
 			w := newWorld(t, seed)
 			w.faulty = true
 			running := []*process{w.begin(true)}
@@ -77,9 +82,6 @@ func TestChaos(t *testing.T) {
 			}
 			last.end()
 		})
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
 	}
 }
 
