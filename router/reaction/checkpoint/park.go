@@ -20,10 +20,11 @@ func (ParkCause) Type() string { return "parkCause" }
 // AggregateID is the reaction and the partition.
 func (c ParkCause) AggregateID() string { return c.ID }
 
-// Decide parks a cause that may be unanswered, unless the stream is parked.
+// Decide parks a cause that may be unanswered, unless the stream is parked there or
+// before.
 func (c ParkCause) Decide(s State) (aggregate.Event[State], error) {
 	switch {
-	case s.Answered(c.Stream, c.Offset), s.Open[c.Stream].Parked:
+	case s.Answered(c.Stream, c.Offset), s.Open[c.Stream].Parked && s.Waits(c.Stream, c.Offset):
 		return nil, nil
 	case !s.HasRoom(c.Stream):
 		return nil, ErrFull

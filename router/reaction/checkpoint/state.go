@@ -61,12 +61,11 @@ func (s State) Waits(stream string, offset int64) bool {
 	return open && offset >= o.From
 }
 
-// Answered reports whether a cause is answered for sure.
+// Answered reports whether a cause is answered for sure. Before the place where a
+// stream was parked, a cause behind Next may be unanswered: the process that had sent
+// its commands, and parked a later cause, may have been killed before Kafka had them.
 func (s State) Answered(stream string, offset int64) bool {
-	if o, open := s.Open[stream]; open {
-		return offset < o.From
-	}
-	return offset < s.Next
+	return offset < s.Next && !s.Waits(stream, offset)
 }
 
 // with is the state with a stream open in another way.

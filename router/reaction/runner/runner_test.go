@@ -232,6 +232,30 @@ func TestTooDeep(t *testing.T) {
 	})
 }
 
+// A process has sent the commands of a cause, parked a later cause of the stream, and
+// was killed before Kafka had the commands. The next process fails at the first cause
+// too: the cause is parked then, and not taken for answered.
+func TestFailsBeforeTheParkedCause(t *testing.T) {
+	quietly(t, func(w *world) {
+		w.state = checkpoint.State{Started: true, TopicID: "t", Open: map[string]checkpoint.Open{"a/1": {Parked: true, From: 1}}}
+		w.version = 2
+		w.fail("a/1", true)
+		p := w.begin(true)
+		for range 2 {
+			w.add(cause{stream: "a/1", targets: []string{"b/1"}})
+		}
+		w.awaitQuiet()
+		if o := w.state.Open["a/1"]; !o.Parked || o.From != 0 {
+			t.Errorf("open is %+v", w.state.Open)
+		}
+		w.fail("a/1", false)
+		w.retryAll()
+		w.awaitQuiet()
+		w.check(0, nil)
+		p.end()
+	})
+}
+
 // A clean hand-over leaves nothing to the next owner. After a crash, the causes of
 // at most a minute are answered again.
 func TestHandOver(t *testing.T) {

@@ -50,7 +50,8 @@ func (m *model) decide(c checkpoint, n note) (checkpoint, bool) {
 		return c, false
 	case n.kind == starts && !c.started:
 		c.started, c.next = true, n.cause
-	case n.kind == parks && (open.state == closed && n.cause >= c.next || open.state == goingOn && n.cause >= open.from):
+	case n.kind == parks && open.state == goingOn && n.cause >= open.from,
+		n.kind == parks && (open.state == closed || n.cause < open.from) && n.cause >= c.next: // no record says that the cause is answered
 		*open = openStream{parked, n.cause}
 	case n.kind == progress:
 		c.next = max(c.next, n.cause)

@@ -199,7 +199,7 @@ func (c *checkpoint) closes(before *checkpoint) bool {
 }
 
 func (r runner) mayFail(cause uint8, may func(deed, uint8)) {
-	if o := r.checkpoint().open[r.Causes[cause].Stream]; o.state == parked {
+	if o := r.checkpoint().open[r.Causes[cause].Stream]; o.state == parked && cause >= o.from {
 		return
 	}
 	if r.Causes[cause].Fails && r.counts(cause) && r.left.panics > 0 && r.note.kind == none && r.checkpoint().started {
