@@ -23,6 +23,8 @@ const (
 	// the whole table, so few large writes cost less. Other writers wait for about
 	// a second in SQLite.
 	bulkMaxBytes = 48 << 20
+	// besideMaxBytes is bulkMaxBytes beside a live generation: some 50,000 rows.
+	besideMaxBytes = 16 << 20
 )
 
 // bulk folds many batches into a generation without other writers. A bulk keeps
@@ -55,6 +57,12 @@ func newBulk(p *projection.Projection, log *slog.Logger, at []Checkpoint) *bulk 
 		}
 	}
 	return b
+}
+
+// besideLive makes transactions smaller, because the updates of a live generation
+// wait meanwhile.
+func (b *bulk) besideLive() {
+	b.maxChanged, b.maxBytes = bulkMaxChanged, besideMaxBytes
 }
 
 // full says whether to flush now. A bulk flushes early at the end of a

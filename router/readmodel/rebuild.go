@@ -145,6 +145,7 @@ func (r *Rebuild) filling(ctx context.Context, generation int) (*filling, error)
 		}
 	}
 	f.bulkWriter = newBulkWriter(newBulk(r.Projection, r.Logger, at), at)
+	f.bulk.besideLive()
 	f.view = func(ctx context.Context, fn func(View) error) error {
 		return f.retrying(ctx, "read from", func() error { return r.Store.ViewOf(ctx, r.Projection, generation, fn) })
 	}
