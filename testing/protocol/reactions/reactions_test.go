@@ -72,6 +72,7 @@ var mutants = []struct {
 	{startNoted, "start where the process sees the log's end", "a new reaction", faults{takeOvers: 1}, notBefore},
 	{gated, "answer every record", "copies in the log", faults{}, once},
 	{folded, "ask the gate with today's heads", "copies in the log", faults{}, nothingLost},
+	{parkEarlier, "pass over a cause that fails before the parked one", "two causes of a stream fail", faults{crashes: 1, panics: 2}, nothingLost},
 	{fromHeads, "from the heads back, of equal digests the first since the process began", "copies in the log", faults{crashes: 1, notes: 1}, once},
 }
 

@@ -99,6 +99,11 @@ func scenarios() []*Scenario {
 			faults: faults{takeOvers: 2, crashes: 1, failures: 1, panics: 2, skips: 1, notes: 1},
 		},
 		{
+			Name:   "two causes of a stream fail",
+			Causes: []Cause{{Targets: to(0), Fails: true}, {Targets: to(0), Fails: true}, {Targets: to(0)}},
+			faults: faults{takeOvers: 1, crashes: 1, failures: 1, panics: 2, notes: 1},
+		},
+		{
 			Name:   "copies in the log",
 			Causes: []Cause{{Targets: to(0)}, {Targets: to(0), Stream: 1}, {Copy: 1, Targets: to(0)}, {Targets: to(0)}},
 			faults: faults{takeOvers: 1, crashes: 1, failures: 1, notes: 2},

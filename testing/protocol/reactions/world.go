@@ -224,8 +224,13 @@ func (m *model) do(w *world, a action) {
 		r.answer(a.at)
 		r.from[stream] = a.at + 1
 	case panicking:
-		m.say("%s fails at cause %d, and parks it", r.name(), a.at)
 		w.left.panics--
+		if o := r.checkpoint().open[m.Causes[a.at].Stream]; m.off(parkEarlier) && o.state == parked && a.at < o.from {
+			m.say("%s fails at cause %d, and passes over it", r.name(), a.at)
+			r.next++
+			break
+		}
+		m.say("%s fails at cause %d, and parks it", r.name(), a.at)
 		r.note = note{kind: parks, version: r.checkpoint().version + 1, stream: m.Causes[a.at].Stream, cause: a.at}
 	case lands:
 		c := r.jobs[a.at].command
