@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -158,16 +159,21 @@ func (l *link) mend(ctx context.Context) {
 	}
 }
 
-// givenPorts are the ports of earlier addresses: their processes may be down.
-var givenPorts = map[int]bool{}
+// given are the ports of earlier addresses: their processes may be down.
+var given = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
 
 // freeAddress is an address where nobody listens, another one each time. The port
 // is below the ports that systems hand out, so nobody takes the address while its
 // process is down.
 func freeAddress() (string, error) {
+	given.Lock()
+	defer given.Unlock()
 	for range 1000 {
 		port := 10000 + portRandom.IntN(20000)
-		if givenPorts[port] {
+		if given.ports[port] {
 			continue
 		}
 		address := fmt.Sprintf("localhost:%d", port)
@@ -175,7 +181,7 @@ func freeAddress() (string, error) {
 		if err != nil {
 			continue
 		}
-		givenPorts[port] = true
+		given.ports[port] = true
 		return address, listener.Close()
 	}
 	return "", fmt.Errorf("no free port between 10000 and 30000")

@@ -1,37 +1,21 @@
 package main
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/router/eventlog"
-	"github.com/millrace/millrace/router/kafka/embedded"
 )
 
 // Nothing comes to the lost partition of topic commands, while other partitions and
 // topics go on. Once the partition has a leader again, all comes.
 func TestLostPartition(t *testing.T) {
 	t.Parallel()
-	broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := broker.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	broker, link := relayed(t)
 	k := (&cluster{nodes: []node{{0, broker.Addr()}}}).kafka()
 	if _, err := k.EnsureTopics(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ways := newNetwork()
-	t.Cleanup(ways.close)
-	link, err := ways.toKafka("test", []node{{0, broker.Addr()}}, nil)
-	if err != nil {
 		t.Fatal(err)
 	}
 	client, err := kgo.NewClient(

@@ -13,21 +13,7 @@ import (
 // Behind a proxy, answers name only the proxy, as broker and as coordinator.
 func TestRelayHidesTheBroker(t *testing.T) {
 	t.Parallel()
-	broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := broker.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	ways := newNetwork()
-	t.Cleanup(ways.close)
-	link, err := ways.toKafka("test", []node{{0, broker.Addr()}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, link := relayed(t)
 	for _, version := range []sarama.KafkaVersion{sarama.V1_0_0_0, sarama.V2_8_0_0} { // before and after KIP-482
 		cfg := sarama.NewConfig()
 		cfg.Version = version
@@ -61,4 +47,25 @@ func portOf(t *testing.T, address string) string {
 		t.Fatal(err)
 	}
 	return port
+}
+
+// relayed starts an embedded broker, and a way to the broker.
+func relayed(t *testing.T) (*embedded.Broker, *link) {
+	t.Helper()
+	broker, err := embedded.Start("localhost:0", t.TempDir(), false, embedded.Security{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := broker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ways := newNetwork()
+	t.Cleanup(ways.close)
+	way, err := ways.toKafka("test", []node{{0, broker.Addr()}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return broker, way
 }
