@@ -30,8 +30,8 @@ type Verifier struct {
 	// records to fold.
 	Progress func(folded, all int64)
 	// Compared, if not nil, is called for each read model with the number of compared
-	// rows and heads: all is 0, because the number of all is not known. Then Compared is called
-	// with the number of rows and heads in the digest, and of all.
+	// rows and heads; all is 0 meanwhile, because nobody knows the number of all. Then
+	// Compared is called with the number of rows and heads in the digest, and of all.
 	Compared func(done, all int64)
 
 	comparedAtOnce int // 0 for the default
