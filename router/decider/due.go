@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/decider/keys"
 	"github.com/millrace/millrace/router/eventlog"
 )
@@ -130,7 +132,7 @@ func (p *processor) isUnderWay(c *assigned, name string, now int64, oldest *int6
 func (p *processor) ring(sp *speculation) {
 	c := p.assigned
 	for !c.closing && sp.due < c.maxDue && p.hasDue(&sp.stream) {
-		first := sp.stream.schedule.entries[0]
+		first := sp.stream.schedule.first()
 		if !p.goOn(sp, &job{envelope: first.dueEnvelope(), at: first.At, from: fromTimer}) {
 			return // the clock went back
 		}
@@ -145,7 +147,37 @@ func (p *processor) hasDue(s *stream) bool {
 // isDue reports whether the command at a position is the next scheduled command
 // of a stream to go on, and due.
 func (p *processor) isDue(s *stream, at eventlog.CommandPosition) bool {
-	return p.hasDue(s) && s.schedule.entries[0].At == at
+	return p.hasDue(s) && s.schedule.first().At == at
+}
+
+// decideDue makes the record of the outcome of the stream's first scheduled
+// command. The record's time is notBefore, so that all deciders make the same
+// record.
+func decideDue(registry *aggregate.Registry, s *stream) eventlog.Record {
+	first := s.schedule.first()
+	envelope := first.dueEnvelope()
+	return seal(s, &envelope, first.At, endScheduled(registry, s, first.Cancelled, &envelope))
+}
+
+// dueEnvelope is a scheduled command as if accepted at notBefore.
+func (c *scheduledCommand) dueEnvelope() eventlog.Envelope {
+	envelope := c.Envelope
+	envelope.Time, envelope.NotBefore = c.NotBefore, time.Time{}
+	return envelope
+}
+
+func endScheduled(registry *aggregate.Registry, s *stream, cancelled bool, envelope *eventlog.Envelope) outcome {
+	if cancelled {
+		return refused(envelope, errCancelled)
+	}
+	if reason := s.queues(registry, envelope.Type); reason != "" {
+		return queued(envelope, reason)
+	}
+	command, err := readCommand(registry, envelope)
+	if err != nil {
+		return parked(envelope, err.Error(), "")
+	}
+	return decideNow(registry, s, envelope, command, nil)
 }
 
 // dueOnDisk are the streams with due commands on disk, some at a time, by due
@@ -190,33 +222,18 @@ func (p *processor) noteWritten(s *stream) {
 
 // addSchedule encodes what has changed in a stream's schedule.
 func (b *batch) addSchedule(p *processor, f *frozenStream) {
-	was, is := f.was.schedule.all(), f.stream.schedule.all()
-	if len(was) == len(is) && (len(is) == 0 || &was[0] == &is[0]) {
-		return
-	}
 	name := f.cached.name
-	for e := range missing(was, is) {
-		b.remove(keys.Numbered(nil, p.partition, keys.Scheduled, name, e.seq))
-		b.remove(keys.OfDue(p.partition, e.due, name, e.seq))
-	}
-	for e := range missing(is, was) {
-		b.changes = append(b.changes,
-			change{keys.Numbered(nil, p.partition, keys.Scheduled, name, e.seq), EncodeBody(e.scheduledCommand)},
-			change{keys.OfDue(p.partition, e.due, name, e.seq), []byte{}})
-	}
-}
-
-// missing are the entries that others don't have. Both are in order.
-func missing(of, others []scheduledEntry) iter.Seq[scheduledEntry] {
-	return func(yield func(scheduledEntry) bool) {
-		for _, e := range of {
-			for len(others) > 0 && others[0].compare(e) < 0 {
-				others = others[1:]
-			}
-			if (len(others) == 0 || others[0].compare(e) != 0) && !yield(e) {
-				return
-			}
+	for _, seq := range slices.Sorted(maps.Keys(f.scheduled)) {
+		c := f.scheduled[seq]
+		key := keys.Numbered(nil, p.partition, keys.Scheduled, name, seq)
+		if c.onDisk {
+			b.remove(keys.OfDue(p.partition, c.due, name, seq))
 		}
+		if c.is == nil {
+			b.remove(key)
+			continue
+		}
+		b.changes = append(b.changes, change{key, EncodeBody(c.is)}, change{keys.OfDue(p.partition, c.is.due(), name, seq), []byte{}})
 	}
 }
 
@@ -225,7 +242,7 @@ func (p *processor) readSchedule(name string, count uint64) (*schedule, error) {
 	if count == 0 {
 		return nil, nil
 	}
-	s := new(schedule)
+	var all []*scheduledCommand
 	prefix := keys.Numbered(nil, p.partition, keys.Scheduled, name, 0)
 	prefix = prefix[:len(prefix)-8]
 	err := p.disk.Scan(prefix, keys.Behind(prefix), func(_, value []byte) error {
@@ -233,13 +250,11 @@ func (p *processor) readSchedule(name string, count uint64) (*schedule, error) {
 		if err := json.Unmarshal(value, c); err != nil {
 			return fmt.Errorf("%w: %w", errValue, err)
 		}
-		e := newEntry(c)
-		s.entries, s.bytes = append(s.entries, e), s.bytes+e.size()
+		all = append(all, c)
 		return nil
 	})
-	if err == nil && uint64(len(s.entries)) != count {
-		err = fmt.Errorf("%w: %d scheduled commands of %d", errValue, len(s.entries), count)
+	if err == nil && uint64(len(all)) != count {
+		err = fmt.Errorf("%w: %d scheduled commands of %d", errValue, len(all), count)
 	}
-	slices.SortFunc(s.entries, scheduledEntry.compare)
-	return s, err
+	return scheduleOf(all), err
 }

@@ -202,7 +202,7 @@ func (s *stream) indexDeferred(commandID string) int {
 // copied is a copy of the stream for a speculation, without outcomes.
 func (s *stream) copied() stream {
 	c := *s
-	c.outcomes, c.deferred = remembered{}, s.deferred.copied()
+	c.outcomes, c.deferred, c.schedule = remembered{}, s.deferred.copied(), s.schedule.copied()
 	return c
 }
 

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
-	"slices"
 	"time"
+
+	"github.com/tidwall/btree"
 
 	"github.com/millrace/millrace/router/aggregate"
 	"github.com/millrace/millrace/router/eventlog"
@@ -19,7 +21,8 @@ import (
 // follows from the stream and the clock at each look, never from a timer that was
 // set: nothing is lost when the clock jumps, or when another process takes over.
 
-// scheduledCommand is a command that waits for its time.
+// scheduledCommand is a command that waits for its time. The command never
+// changes: a change makes another.
 type scheduledCommand struct {
 	eventlog.Envelope
 	At eventlog.CommandPosition
@@ -30,92 +33,230 @@ type scheduledCommand struct {
 	Cancelled bool
 }
 
-// scheduledEntry is a scheduled command with what a search needs.
-type scheduledEntry struct {
-	due   int64  // notBefore, in milliseconds since 1970; atOnce for a cancelled command
-	seq   uint64 // of the commandScheduled
-	print uint32 // fingerprint of the command's id
-	*scheduledCommand
-}
-
 // atOnce is before all times.
 const atOnce = -1
 
-// schedule is the scheduled commands of a stream, in the order in which the
-// commands go on: by notBefore, then by sequence number. The entries never change:
-// a change makes others, so speculations and batches share the entries.
-type schedule struct {
-	entries []scheduledEntry
-	bytes   int // an estimate
+// due is notBefore, in milliseconds since 1970, or atOnce for a cancelled command.
+func (c *scheduledCommand) due() int64 {
+	if c.Cancelled {
+		return atOnce
+	}
+	return max(c.NotBefore.UnixMilli(), 0)
 }
 
-// all are the entries of a schedule. Most streams have none, and no schedule.
-func (s *schedule) all() []scheduledEntry {
-	if s == nil {
+func (c *scheduledCommand) size() int { return 500 + len(c.Body) + len(c.ID) + len(c.Hash) }
+
+// byTime is the order in which commands go on.
+func byTime(a, b *scheduledCommand) int {
+	return cmp.Or(cmp.Compare(a.due(), b.due()), cmp.Compare(a.Seq, b.Seq))
+}
+
+func byID(a, b *scheduledCommand) int {
+	return cmp.Or(cmp.Compare(a.ID, b.ID), byTime(a, b))
+}
+
+// bySender is an order of commands of reactions.
+func bySender(a, b *scheduledCommand) int {
+	return cmp.Or(cmp.Compare(a.Origin.Reaction, b.Origin.Reaction), cmp.Compare(a.Type, b.Type), byTime(a, b))
+}
+
+// schedule is the scheduled commands of a stream. A change costs the logarithm of
+// their number, and so does the first change of each part after a copy. Most
+// streams have none, and no schedule.
+type schedule struct {
+	ordered, ids *scheduledTree
+	senders      *scheduledTree // of commands of reactions that are not cancelled, nil for none
+	bytes        int            // an estimate
+	unwritten    map[uint64]scheduleChange
+}
+
+// scheduledTree has an order. Copies share what has changed in neither.
+type scheduledTree = btree.BTreeG[*scheduledCommand]
+
+// scheduleChange is a change since the last batch, by the sequence number of the
+// commandScheduled.
+type scheduleChange struct {
+	onDisk bool              // before the change
+	due    int64             // on disk
+	is     *scheduledCommand // nil if the command has ended
+}
+
+const scheduleChangeBytes = 64 // an estimate
+
+func newScheduledTree(compare func(a, b *scheduledCommand) int) *scheduledTree {
+	less := func(a, b *scheduledCommand) bool { return compare(a, b) < 0 }
+	return btree.NewBTreeGOptions(less, btree.Options{Degree: 8, NoLocks: true}) // the processor's lock is enough
+}
+
+// copied is a schedule for another version of the stream.
+func (s *schedule) copied() *schedule {
+	if s.len() == 0 {
 		return nil
 	}
-	return s.entries
+	c := &schedule{ordered: s.ordered.Copy(), ids: s.ids.Copy(), bytes: s.bytes}
+	if s.senders != nil {
+		c.senders = s.senders.Copy()
+	}
+	return c
+}
+
+func (s *schedule) len() int {
+	if s == nil {
+		return 0
+	}
+	return s.ordered.Len()
 }
 
 func (s *schedule) size() int {
 	if s == nil {
 		return 0
 	}
-	return s.bytes
+	return s.bytes + scheduleChangeBytes*len(s.unwritten)
 }
 
-func newEntry(c *scheduledCommand) scheduledEntry {
-	e := scheduledEntry{due: max(c.NotBefore.UnixMilli(), 0), seq: c.Seq, print: fingerprint(c.ID), scheduledCommand: c}
-	if c.Cancelled {
-		e.due = atOnce
+// all are the commands in the order in which they go on.
+func (s *schedule) all() iter.Seq[*scheduledCommand] {
+	return func(yield func(*scheduledCommand) bool) {
+		if s != nil {
+			s.ordered.Scan(yield)
+		}
 	}
-	return e
 }
 
-func (e scheduledEntry) compare(with scheduledEntry) int {
-	return cmp.Or(cmp.Compare(e.due, with.due), cmp.Compare(e.seq, with.seq))
+// first is the command that goes on next, nil for none.
+func (s *schedule) first() *scheduledCommand {
+	if s == nil {
+		return nil
+	}
+	c, _ := s.ordered.Min()
+	return c
 }
-
-func (e scheduledEntry) size() int {
-	return 500 + len(e.Body) + len(e.ID) + len(e.Hash)
-}
-
-func (s *schedule) len() int { return len(s.all()) }
 
 // due is the time of the first command in milliseconds since 1970, later than all
 // times for an empty schedule.
 func (s *schedule) due() int64 {
-	if s.len() == 0 {
-		return math.MaxInt64
+	if c := s.first(); c != nil {
+		return c.due()
 	}
-	return s.entries[0].due
+	return math.MaxInt64
 }
 
-func (s *schedule) with(c *scheduledCommand) *schedule {
-	e, all := newEntry(c), s.all()
-	i, _ := slices.BinarySearchFunc(all, e, scheduledEntry.compare)
-	return &schedule{slices.Concat(all[:i], []scheduledEntry{e}, all[i:]), s.size() + e.size()}
-}
-
-func (s *schedule) without(i int) *schedule {
-	if len(s.entries) == 1 {
+// scheduleOf is a schedule of commands.
+func scheduleOf(all []*scheduledCommand) *schedule {
+	if len(all) == 0 {
 		return nil
 	}
-	return &schedule{slices.Concat(s.entries[:i], s.entries[i+1:]), s.bytes - s.entries[i].size()}
-}
-
-// find is the index of the command with an id, -1 for none.
-func (s *schedule) find(commandID string) int {
-	if s.len() == 0 {
-		return -1
+	s := &schedule{ordered: newScheduledTree(byTime), ids: newScheduledTree(byID)}
+	for _, c := range all {
+		s.add(c)
 	}
-	sum := fingerprint(commandID)
-	return slices.IndexFunc(s.entries, func(e scheduledEntry) bool { return e.print == sum && e.ID == commandID })
+	return s
 }
 
-// at is the index of the command that came at a position, -1 for none.
-func (s *schedule) at(position eventlog.CommandPosition) int {
-	return slices.IndexFunc(s.all(), func(e scheduledEntry) bool { return e.At == position })
+func (s *schedule) add(c *scheduledCommand) {
+	s.ordered.Set(c)
+	s.ids.Set(c)
+	if c.Origin != nil && !c.Cancelled {
+		if s.senders == nil {
+			s.senders = newScheduledTree(bySender)
+		}
+		s.senders.Set(c)
+	}
+	s.bytes += c.size()
+}
+
+// with adds a command. The schedule may be nil.
+func (s *schedule) with(c *scheduledCommand) *schedule {
+	if s == nil {
+		s = scheduleOf([]*scheduledCommand{c})
+	} else {
+		s.add(c)
+	}
+	s.note(c.Seq, scheduleChange{is: c})
+	return s
+}
+
+// remove takes a command off.
+func (s *schedule) remove(c *scheduledCommand) {
+	s.ordered.Delete(c)
+	s.ids.Delete(c)
+	if c.Origin != nil && !c.Cancelled {
+		s.senders.Delete(c)
+	}
+	s.bytes -= c.size()
+	s.note(c.Seq, scheduleChange{onDisk: true, due: c.due()})
+}
+
+// note notes a change for the next batch.
+func (s *schedule) note(seq uint64, change scheduleChange) {
+	if earlier, noted := s.unwritten[seq]; noted {
+		change.onDisk, change.due = earlier.onDisk, earlier.due
+	}
+	if !change.onDisk && change.is == nil {
+		delete(s.unwritten, seq)
+		return
+	}
+	if s.unwritten == nil {
+		s.unwritten = map[uint64]scheduleChange{}
+	}
+	s.unwritten[seq] = change
+}
+
+// takeUnwritten takes the changes of the schedule since the last time.
+func (s *stream) takeUnwritten() map[uint64]scheduleChange {
+	if s.schedule == nil {
+		return nil
+	}
+	changes := s.schedule.unwritten
+	s.schedule.unwritten = nil
+	if s.schedule.len() == 0 {
+		s.schedule = nil
+	}
+	return changes
+}
+
+// find is the command with an id, nil for none.
+func (s *schedule) find(commandID string) *scheduledCommand {
+	for c := range s.withID(commandID) {
+		return c
+	}
+	return nil
+}
+
+// at is the command that came with an id at a position, nil for none.
+func (s *schedule) at(commandID string, position eventlog.CommandPosition) *scheduledCommand {
+	for c := range s.withID(commandID) {
+		if c.At == position {
+			return c
+		}
+	}
+	return nil
+}
+
+// withID are the commands with an id: at most one, unless the log has what no
+// release writes.
+func (s *schedule) withID(commandID string) iter.Seq[*scheduledCommand] {
+	return func(yield func(*scheduledCommand) bool) {
+		if s.len() > 0 {
+			from := &scheduledCommand{Envelope: eventlog.Envelope{ID: commandID}, Cancelled: true}
+			s.ids.Ascend(from, func(c *scheduledCommand) bool { return c.ID == commandID && yield(c) })
+		}
+	}
+}
+
+// sentBy is the first command of a type that a reaction has sent, nil for none.
+func (s *schedule) sentBy(reaction, commandType string) (first *scheduledCommand) {
+	if s == nil || s.senders == nil {
+		return nil
+	}
+	from := &scheduledCommand{Envelope: eventlog.Envelope{Type: commandType, Origin: &eventlog.Origin{Reaction: reaction}}, Cancelled: true}
+	s.senders.Ascend(from, func(c *scheduledCommand) bool {
+		if c.Origin.Reaction == reaction && c.Type == commandType {
+			first = c
+		}
+		return false
+	})
+	return first
 }
 
 // CancelScheduled ends a scheduled command without a decision. The command has
@@ -171,16 +312,14 @@ func scheduled(envelope *eventlog.Envelope) outcome {
 
 // cancel is the outcome of a CancelScheduled.
 func cancel(s *stream, envelope *eventlog.Envelope, command *CancelScheduled) outcome {
-	i := s.schedule.find(command.CommandID)
+	c := s.schedule.find(command.CommandID)
 	if command.CommandType != "" && envelope.Origin != nil {
-		i = slices.IndexFunc(s.schedule.all(), func(e scheduledEntry) bool {
-			return e.Type == command.CommandType && !e.Cancelled && e.Origin != nil && e.Origin.Reaction == envelope.Origin.Reaction
-		})
+		c = s.schedule.sentBy(envelope.Origin.Reaction, command.CommandType)
 	}
-	if i < 0 || s.schedule.entries[i].Cancelled {
+	if c == nil || c.Cancelled {
 		return refused(envelope, errNotScheduled)
 	}
-	return outcome{recordType: eventlog.TypeScheduledCancelled, body: EncodeBody(cancelledBody{s.schedule.entries[i].ID})}
+	return outcome{recordType: eventlog.TypeScheduledCancelled, body: EncodeBody(cancelledBody{c.ID})}
 }
 
 // check says what is wrong with a CancelScheduled from topic commands.
@@ -193,36 +332,6 @@ func (c *CancelScheduled) check(envelope *eventlog.Envelope) error {
 	default:
 		return nil
 	}
-}
-
-// decideDue makes the record of the outcome of the stream's first scheduled
-// command. The record's time is notBefore, so that all deciders make the same
-// record.
-func decideDue(registry *aggregate.Registry, s *stream) eventlog.Record {
-	first := s.schedule.entries[0]
-	envelope := first.dueEnvelope()
-	return seal(s, &envelope, first.At, endScheduled(registry, s, first.Cancelled, &envelope))
-}
-
-// dueEnvelope is a scheduled command as if accepted at notBefore.
-func (c *scheduledCommand) dueEnvelope() eventlog.Envelope {
-	envelope := c.Envelope
-	envelope.Time, envelope.NotBefore = c.NotBefore, time.Time{}
-	return envelope
-}
-
-func endScheduled(registry *aggregate.Registry, s *stream, cancelled bool, envelope *eventlog.Envelope) outcome {
-	if cancelled {
-		return refused(envelope, errCancelled)
-	}
-	if reason := s.queues(registry, envelope.Type); reason != "" {
-		return queued(envelope, reason)
-	}
-	command, err := readCommand(registry, envelope)
-	if err != nil {
-		return parked(envelope, err.Error(), "")
-	}
-	return decideNow(registry, s, envelope, command, nil)
 }
 
 // keepScheduled folds a commandScheduled.
@@ -252,13 +361,14 @@ func (s *stream) cancelScheduled(r *eventlog.Record) error {
 	if err != nil {
 		return err
 	}
-	i := s.schedule.find(body.CommandID)
-	if i < 0 {
+	was := s.schedule.find(body.CommandID)
+	if was == nil {
 		return errors.New("the cancelled command is not scheduled")
 	}
-	c := *s.schedule.entries[i].scheduledCommand
+	c := *was
 	c.Cancelled = true
-	s.schedule = s.schedule.without(i).with(&c)
+	s.schedule.remove(was)
+	s.schedule = s.schedule.with(&c)
 	return nil
 }
 
@@ -268,17 +378,17 @@ func (s *stream) unschedule(r *eventlog.Record) bool {
 	if r.Type == eventlog.TypeCommandScheduled || r.Unreadable != nil {
 		return false
 	}
-	i := s.schedule.at(r.CommandPosition)
-	if i >= 0 {
-		s.schedule = s.schedule.without(i)
+	c := s.schedule.at(r.CommandID, r.CommandPosition)
+	if c != nil {
+		s.schedule.remove(c)
 	}
-	return i >= 0
+	return c != nil
 }
 
 // outcome is the outcome of a scheduled command until its end.
-func (e scheduledEntry) outcome() Outcome {
+func (c *scheduledCommand) outcome() Outcome {
 	return Outcome{
-		CommandID: e.ID, CommandHash: e.Hash, Kind: Scheduled,
-		Version: e.Version, Partition: e.Partition, Offset: e.Offset, NotBefore: e.NotBefore,
+		CommandID: c.ID, CommandHash: c.Hash, Kind: Scheduled,
+		Version: c.Version, Partition: c.Partition, Offset: c.Offset, NotBefore: c.NotBefore,
 	}
 }

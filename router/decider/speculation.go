@@ -117,7 +117,7 @@ func (p *processor) repeats(sp *speculation, j *job) bool {
 	if j.envelope.Origin != nil { // the speculation has the fence
 		return sp.stream.fences.Repeats(j.envelope.Origin)
 	}
-	if sp.stream.schedule.find(j.envelope.ID) >= 0 {
+	if sp.stream.schedule.find(j.envelope.ID) != nil {
 		return true
 	}
 	known, behind := false, 0 // the outcomes behind the command's own
@@ -246,7 +246,7 @@ func (p *processor) isDone(sp *speculation) bool {
 	case fromQueue:
 		return !s.resumes(p.registry, j.envelope.ID)
 	case fromTimer:
-		return s.schedule.at(j.at) < 0
+		return s.schedule.at(j.envelope.ID, j.at) == nil
 	}
 	return s.knows(&j.envelope, j.at)
 }

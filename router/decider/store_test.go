@@ -47,8 +47,8 @@ func plain(t *testing.T, p *processor, name string) plainStream {
 		Head: s.head, State: s.state, Decided: append(slices.Clone(s.decidedBefore()), s.decided), Deferred: s.deferred.all(), Parked: s.parked,
 		Unknown: errors.Is(s.unreadable, aggregate.ErrUnknownEvent),
 	}
-	for _, e := range s.schedule.all() {
-		out.Scheduled = append(out.Scheduled, *e.scheduledCommand)
+	for c := range s.schedule.all() {
+		out.Scheduled = append(out.Scheduled, *c)
 	}
 	if s.unreadable != nil {
 		out.Stopped = s.unreadable.Error()
@@ -148,9 +148,9 @@ func wantNoRemains(t *testing.T, p *processor, disk *memDisk) {
 		add(keys.Deferred, s.deferred.len())
 		add(keys.Waiting, min(s.deferred.len(), 1))
 		add(keys.Scheduled, s.schedule.len())
-		for _, e := range s.schedule.all() {
-			if _, there := disk.rows[string(keys.OfDue(p.partition, e.due, name, e.seq))]; !there {
-				t.Errorf("the due time of record %d of %s is not on disk", e.seq, name)
+		for c := range s.schedule.all() {
+			if _, there := disk.rows[string(keys.OfDue(p.partition, c.due(), name, c.Seq))]; !there {
+				t.Errorf("the due time of record %d of %s is not on disk", c.Seq, name)
 			}
 			add('t', 1)
 		}

@@ -94,6 +94,9 @@ func (s *stream) fold(registry *aggregate.Registry, r *eventlog.Record, remember
 	if (err == nil || blind) && r.Origin == nil {
 		s.remember(outcome, remember, ended)
 	}
+	if remember == 0 { // a speculation, which is never written
+		s.takeUnwritten()
+	}
 	return true
 }
 
@@ -208,7 +211,7 @@ func (s *stream) knows(envelope *eventlog.Envelope, at eventlog.CommandPosition)
 	if envelope.Origin != nil {
 		return false
 	}
-	if s.schedule.find(envelope.ID) >= 0 {
+	if s.schedule.find(envelope.ID) != nil {
 		return true
 	}
 	_, found := s.index(envelope.ID)
@@ -229,8 +232,8 @@ func (s *stream) outcome(commandID string) (o Outcome, found bool) {
 	if s == nil {
 		return o, false
 	}
-	if i := s.schedule.find(commandID); i >= 0 {
-		return s.schedule.entries[i].outcome(), true
+	if c := s.schedule.find(commandID); c != nil {
+		return c.outcome(), true
 	}
 	n, found := s.index(commandID)
 	if !found {

@@ -34,14 +34,13 @@ type onDisk struct {
 	firstBlock               uint64
 	deferredFrom, deferredTo uint64
 	waiting                  waitingMark
-	schedule                 *schedule
 }
 
 func (s *stream) onDisk() onDisk {
 	return onDisk{
 		firstBlock:   s.outcomes.firstBlock(),
 		deferredFrom: s.deferredEnd - uint64(s.deferred.len()), deferredTo: s.deferredEnd,
-		waiting: s.waitingMark(), schedule: s.schedule,
+		waiting: s.waitingMark(),
 	}
 }
 
@@ -52,6 +51,7 @@ func (s *stream) thawed() *stream {
 	c.earlierChanged = false
 	c.outcomes.ownBlocks, c.outcomes.ownNewest = false, false
 	c.outcomes.thaws++
+	c.schedule = s.schedule.copied()
 	if c.deferred != nil {
 		q := *c.deferred
 		q.firstChanged = false
@@ -73,7 +73,9 @@ func (p *processor) change(c *cachedStream) *stream {
 
 // hasChanged notes a change of a stream. The lock is held.
 func (p *processor) hasChanged(c *cachedStream) {
-	if p.disk != nil && !c.changed {
+	if p.disk == nil {
+		c.stream.takeUnwritten()
+	} else if !c.changed {
 		c.changed = true
 		p.changed = append(p.changed, c)
 		if !c.writing {
@@ -96,6 +98,8 @@ type frozenStream struct {
 	cached *cachedStream
 	stream *stream
 	was    onDisk // before the batch
+	// scheduled is what has changed in the stream's schedule.
+	scheduled map[uint64]scheduleChange
 }
 
 // cut freezes the changed streams. The result is nil if nothing has moved since
@@ -111,7 +115,7 @@ func (p *processor) cut() *cut {
 	p.saved = next
 	c := &cut{processor: p, meta: p.metaNow(next), ignored: p.notes.cut(), streams: make([]frozenStream, 0, len(p.changed))}
 	for _, s := range p.changed {
-		c.streams = append(c.streams, frozenStream{s, s.stream, s.disk})
+		c.streams = append(c.streams, frozenStream{s, s.stream, s.disk, s.stream.takeUnwritten()})
 		s.disk = s.stream.onDisk()
 		s.changed, s.writing, s.frozen = false, true, true
 	}
