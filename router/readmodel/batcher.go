@@ -16,11 +16,14 @@ import (
 type batcher struct {
 	engine *Engine
 	pace   *Pace
+	asked  *asked
 	wake   chan struct{} // ends linger early
+	timer  *time.Timer   // of linger
 
 	mu      sync.Mutex
 	waiting batch
-	spare   batch // the memory of the last batch
+	spare   batch     // the memory of the last batch
+	since   time.Time // when the first waiting record came
 	running bool
 	urgent  bool               // a caller waits for the queue to be empty
 	folded  time.Time          // when the last batch was committed
@@ -37,9 +40,12 @@ type batch struct {
 func (b batch) empty() batch { return batch{b.entries[:0], b.consumers[:0]} }
 
 func newBatcher(e *Engine) *batcher {
-	b := &batcher{engine: e, pace: e.Pace, wake: make(chan struct{}, 1)}
+	b := &batcher{engine: e, pace: e.Pace, asked: new(asked), wake: make(chan struct{}, 1), timer: time.NewTimer(0)}
 	if b.pace == nil {
 		b.pace = new(Pace)
+	}
+	if e.Waits != nil {
+		b.asked = &e.Waits.Of(e.Store, e.Projection).asked
 	}
 	return b
 }
@@ -54,6 +60,9 @@ func (b *batcher) add(pc *partitionConsumer, e entry) {
 	pc.waiting++
 	if b.waiting.entries == nil {
 		b.waiting, b.spare = b.spare, batch{}
+	}
+	if len(b.waiting.entries) == 0 {
+		b.since = time.Now()
 	}
 	b.waiting.entries = append(b.waiting.entries, e)
 	b.waiting.consumers = append(b.waiting.consumers, pc)
@@ -86,26 +95,6 @@ func (b *batcher) run() {
 	}
 }
 
-// linger waits for more records, until the batch is full, a partition is
-// revoked, or the time is over. The time counts from the batch before (see
-// [Pace]), so a record after a quiet while is folded at once.
-func (b *batcher) linger() {
-	b.mu.Lock()
-	wait := time.Until(b.pace.due(b.folded, b.engine.Linger))
-	n := len(b.waiting.entries)
-	hurry := wait <= 0 || b.urgent || n == 0 || n >= b.engine.BatchSize
-	b.mu.Unlock()
-	if hurry {
-		return
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-b.wake:
-	}
-}
-
 // take removes the next batch from the queue. An empty batch means that the
 // goroutine of run ends.
 func (b *batcher) take() (next batch) {
@@ -114,7 +103,7 @@ func (b *batcher) take() (next batch) {
 	n := min(len(b.waiting.entries), b.engine.BatchSize)
 	next = batch{b.waiting.entries[:n], b.waiting.consumers[:n]}
 	if n < len(b.waiting.entries) { // the rest has memory of its own: next's is used again
-		b.waiting = batch{slices.Clone(b.waiting.entries[n:]), slices.Clone(b.waiting.consumers[n:])}
+		b.waiting, b.since = batch{slices.Clone(b.waiting.entries[n:]), slices.Clone(b.waiting.consumers[n:])}, time.Now()
 		return next
 	}
 	b.waiting, b.urgent = batch{}, false

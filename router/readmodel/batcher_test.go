@@ -57,7 +57,7 @@ type group struct {
 	marked      []atomic.Int64
 }
 
-func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection.Projection) *group {
+func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection.Projection, set ...func(*readmodel.Engine)) *group {
 	t.Helper()
 	g := &group{
 		Engine: &readmodel.Engine{
@@ -65,6 +65,9 @@ func joinAll(t *testing.T, store readmodel.Store, log partitioned, p *projection
 			Logger: slog.New(slog.DiscardHandler),
 		},
 		marked: make([]atomic.Int64, len(log)),
+	}
+	for _, set := range set {
+		set(g.Engine)
 	}
 	for partition := range log {
 		assignment := kafka.NewAssignment(t.Context(), int32(partition), g.marked[partition].Store)

@@ -43,6 +43,11 @@ type Engine struct {
 	// the longest time for which a batch waits for more records.
 	BatchSize int
 	Linger    time.Duration
+	// Gather is how long records wait for more while no goroutine of this process
+	// waits for the read model, at most Linger. The first to wait ends Gather. A
+	// process in which nobody can wait needs 0: the waiters of other processes are
+	// not known.
+	Gather time.Duration
 	// Pace, if not nil, is shared by the engines of a process on one store.
 	Pace *Pace
 	// Reading, if not nil, is shared by the engines of a process.
@@ -149,6 +154,8 @@ func (e *Engine) Visible(ctx context.Context, partition int32, offset int64) {
 	pc := e.consumers[partition]
 	e.mu.Unlock()
 	if pc != nil {
+		pc.batcher.asked.add(1)
+		defer pc.batcher.asked.add(-1)
 		pc.next.Await(ctx, offset+1)
 	}
 }

@@ -2,6 +2,7 @@ package readmodel_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -61,6 +62,72 @@ func TestLinger(t *testing.T) {
 			900 * ms,
 		}
 		if diff := cmp.Diff(want, store.began); diff != "" {
+			t.Errorf("updates began (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// While nobody waits for the read model, records gather. The first who waits ends
+// that, and meanwhile no record gathers.
+func TestRecordsGatherWhileNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		log, p := newPartitioned(1, 8), names(new(atomic.Bool))
+		store := &timedStore{
+			awayWith: awayWith{partition: -1, next: map[int32]int64{}},
+			started:  time.Now(), takes: make([]time.Duration, len(log[0].records)),
+		}
+		waits := new(readmodel.Waits)
+		g := joinAll(t, store, log, p, func(e *readmodel.Engine) { e.Linger, e.Gather, e.Waits = 20*ms, 5*ms, waits })
+		var waiting sync.WaitGroup
+		sleepTo := func(at time.Duration) { time.Sleep(at - time.Since(store.started)) }
+		await := func(from, to time.Duration) { // for a record that never comes
+			waiting.Go(func() {
+				sleepTo(from)
+				ctx, cancel := context.WithTimeout(t.Context(), to-from)
+				defer cancel()
+				waits.Of(store, p).Await(ctx, nil, 0, 1000)
+			})
+		}
+		await(202*ms, 210*ms)
+		await(298*ms, 310*ms)
+		waiting.Go(func() {
+			sleepTo(401 * ms)
+			g.Visible(t.Context(), 0, 6)
+		})
+		for i, at := range []time.Duration{
+			100 * ms, 103 * ms, 104 * ms, // gather
+			200 * ms, // until somebody waits
+			300 * ms, // while somebody waits
+			305 * ms,
+			400 * ms, // until somebody waits in another way
+			500 * ms, // nobody waits any more
+		} {
+			sleepTo(at)
+			g.Take(log[0].records[i])
+		}
+		waiting.Wait()
+		time.Sleep(time.Second)
+		g.leave()
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		want := []time.Duration{105 * ms, 202 * ms, 300 * ms, 305 * ms, 401 * ms, 505 * ms}
+		if diff := cmp.Diff(want, store.began); diff != "" {
+			t.Errorf("updates began (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Linger limits Gather.
+func TestGatherIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newPartitioned(1, 1)
+		store := &timedStore{awayWith: awayWith{partition: -1, next: map[int32]int64{}}, started: time.Now(), takes: make([]time.Duration, 1)}
+		g := joinAll(t, store, log, names(new(atomic.Bool)), func(e *readmodel.Engine) { e.Gather = 5 * time.Millisecond })
+		g.Take(log[0].records[0])
+		time.Sleep(time.Second)
+		g.leave()
+		if diff := cmp.Diff([]time.Duration{time.Millisecond}, store.began); diff != "" {
 			t.Errorf("updates began (-want +got):\n%s", diff)
 		}
 	})

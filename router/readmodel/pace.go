@@ -63,3 +63,68 @@ func (p *Pace) due(ended time.Time, linger time.Duration) time.Time {
 	}
 	return p.next
 }
+
+// linger waits for more records: at the pace of the read models, and then, while
+// nobody asks for the read model, until the first record has waited for the
+// engine's Gather. linger ends early when the batch is full or a partition is
+// revoked.
+func (b *batcher) linger() {
+	b.mu.Lock()
+	due, gathered := b.pace.due(b.folded, b.engine.Linger), b.since.Add(min(b.engine.Gather, b.engine.Linger))
+	n := len(b.waiting.entries)
+	hurry := b.urgent || n == 0 || n >= b.engine.BatchSize
+	b.mu.Unlock()
+	if hurry || !b.pause(due, nil) {
+		return
+	}
+	if question := b.asked.next(); question != nil {
+		b.pause(gathered, question)
+	}
+}
+
+// pause waits until a time. The result is false if the pause ended early.
+func (b *batcher) pause(until time.Time, question <-chan struct{}) bool {
+	wait := time.Until(until)
+	if wait <= 0 {
+		return true
+	}
+	b.timer.Reset(wait)
+	select {
+	case <-b.timer.C:
+		return true
+	case <-b.wake:
+	case <-question:
+	}
+	return false
+}
+
+// asked counts the goroutines of this process that wait for a read model.
+type asked struct {
+	mu       sync.Mutex
+	asking   int
+	question chan struct{} // closed by the next goroutine that waits; nil if nobody listens
+}
+
+// add counts n more goroutines, or fewer.
+func (a *asked) add(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking += n
+	if n > 0 && a.question != nil {
+		close(a.question)
+		a.question = nil
+	}
+}
+
+// next is closed when somebody waits for the read model; nil if somebody does.
+func (a *asked) next() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asking > 0 {
+		return nil
+	}
+	if a.question == nil {
+		a.question = make(chan struct{})
+	}
+	return a.question
+}

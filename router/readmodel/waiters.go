@@ -57,7 +57,7 @@ func (m *ModelWaits) awaitOutcome(ctx context.Context, stopping <-chan struct{},
 	m.mu.Unlock()
 	decided = m.woken(ctx, stopping, w.woken, func() {
 		m.forget(w)
-		m.waiting--
+		m.count(-1)
 	})
 	return w.next, decided
 }
@@ -91,7 +91,7 @@ func (m *ModelWaits) decided(next eventlog.Position, headOf func(stream string) 
 			w.next = next[w.command.Partition]
 		}
 		m.forget(w)
-		m.waiting--
+		m.count(-1)
 		close(w.woken)
 	}
 }

@@ -114,7 +114,8 @@ type ModelWaits struct {
 	mu         sync.Mutex
 	partitions map[int32]*partitionWaits
 	commands   map[*commandWaiter]bool
-	waiting    int // number of waiters, for offsets and for commands
+	waiting    int   // number of waiters, for offsets and for commands
+	asked      asked // is told of waiters
 	polling    bool
 	hurry      chan struct{} // asks for an early poll
 }
@@ -145,7 +146,7 @@ func (m *ModelWaits) wake(at *partitionWaits, next int64) {
 	at.next = max(at.next, next)
 	for len(at.heap) > 0 && at.heap[0].next <= at.next {
 		first, _ := heap.Pop(&at.heap).(*waiter)
-		m.waiting--
+		m.count(-1)
 		select {
 		case first.woken <- struct{}{}:
 		default: // another partition has woken the waiter
@@ -221,7 +222,7 @@ func (m *ModelWaits) AwaitMove(ctx context.Context, stopping <-chan struct{}, pa
 func (m *ModelWaits) leave(at *partitionWaits, w *waiter) {
 	if w.index >= 0 {
 		heap.Remove(&at.heap, w.index)
-		m.waiting--
+		m.count(-1)
 	}
 }
 
@@ -236,13 +237,19 @@ func (m *ModelWaits) tidy(n int32) {
 // look starts the poller for a new waiter. A running poller polls early unless
 // this process owns the partition.
 func (m *ModelWaits) look(at *partitionWaits) {
-	m.waiting++
+	m.count(1)
 	if !m.polling {
 		m.polling = true
 		go m.poll()
 	} else if !at.owned {
 		m.hasten()
 	}
+}
+
+// count counts n more waiters, or fewer.
+func (m *ModelWaits) count(n int) {
+	m.waiting += n
+	m.asked.add(n)
 }
 
 // foreign says whether there are waiters for partitions of other processes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/millrace/millrace/router/config"
 	"github.com/millrace/millrace/router/eventlog"
 	"github.com/millrace/millrace/router/kafka"
 	"github.com/millrace/millrace/router/projection"
@@ -19,6 +20,9 @@ import (
 // live generation has this binary's definition. Another process may rebuild the
 // read model, or roll back.
 const otherBinaryPoll = time.Second
+
+// gatherUnasked is how long records gather while nobody waits for a read model.
+const gatherUnasked = 5 * time.Millisecond
 
 // maintainedModel is a read model that a query service folds, as long as the
 // live generation has this binary's definition.
@@ -88,6 +92,15 @@ func (m *maintainedModel) poll(ctx context.Context, enough func(error) bool) err
 	}
 }
 
+// gather is the engine's Gather. A process without the read API doesn't know who
+// waits for a read model.
+func (m *maintainedModel) gather() time.Duration {
+	if !m.Config.Has(config.ReadAPI) {
+		return 0
+	}
+	return gatherUnasked
+}
+
 // fold runs an engine until the context ends, or another binary has made another
 // generation live.
 func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) error {
@@ -99,6 +112,7 @@ func (m *maintainedModel) fold(ctx context.Context, reader *kafka.TailReader) er
 		Partitions: m.kafka.Partitions,
 		BatchSize:  m.Config.QueryService.BatchSize,
 		Linger:     m.Config.QueryService.BatchLinger,
+		Gather:     m.gather(),
 		Pace:       &m.pace,
 		Reading:    &m.reading,
 		Waits:      &m.waits,

@@ -82,7 +82,7 @@ func checkpointsWhere(d dialect, projection, condition string) string {
 	return "SELECT generation, partition, next_offset, digest," +
 		" CASE WHEN partition = 0 THEN EXISTS (SELECT 1 FROM heads " + d.byIndex("heads_parked") +
 		" WHERE projection = '" + projection + "' AND generation = checkpoints.generation AND parked <> '') ELSE FALSE END" +
-		" FROM checkpoints WHERE " + condition + " ORDER BY partition"
+		" FROM checkpoints WHERE " + condition + " ORDER BY generation, partition" // the order of the primary key
 }
 
 func (m *model) table(name string) (*table, error) {
