@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/router/decider/keys"
@@ -52,7 +53,8 @@ type want struct {
 type cache struct {
 	disk    Disk // nil for none
 	opened  bool // the disk fits the log
-	budget  int  // bytes
+	shared  *sharedMemory
+	budget  int // bytes: the partition's part of the shared memory
 	streams map[string]*cachedStream
 	unused  *list.List // streams that may leave memory, the last used first
 	changed []*cachedStream
@@ -69,8 +71,15 @@ type cache struct {
 	misses int64
 }
 
+// sharedMemory is the memory of all partitions of a state store. A partition may
+// have more than its part while others have less.
+type sharedMemory struct {
+	budget int64        // bytes
+	used   atomic.Int64 // bytes of all streams in memory
+}
+
 func newCache() cache {
-	return cache{streams: map[string]*cachedStream{}, unused: list.New()}
+	return cache{streams: map[string]*cachedStream{}, unused: list.New(), shared: new(sharedMemory)}
 }
 
 // stream is a stream in memory, nil for a stream without records.
@@ -136,7 +145,12 @@ func (p *processor) settle(c *cachedStream) {
 	c.stream.outcomes.drop()
 	p.resize(c)
 	c.unused = p.unused.PushFront(c)
-	for p.size > p.budget && p.unused.Len() > 0 {
+	p.makeRoom()
+}
+
+// makeRoom lets streams leave memory, while there is too little of it.
+func (p *processor) makeRoom() {
+	for p.size > p.budget && p.shared.used.Load() > p.shared.budget && p.unused.Len() > 0 {
 		p.evict(p.unused.Back().Value.(*cachedStream)) //nolint:errcheck // unused has no others
 	}
 }
@@ -147,7 +161,12 @@ func (p *processor) evict(c *cachedStream) {
 		c.unused = nil
 	}
 	delete(p.streams, c.name)
-	p.size -= c.size
+	p.grow(-c.size)
+}
+
+func (p *processor) grow(bytes int) {
+	p.size += bytes
+	p.shared.used.Add(int64(bytes))
 }
 
 // hold pins a stream, and takes the lock with the stream and the outcome of a
@@ -242,7 +261,7 @@ func (p *processor) wake() {
 // resize counts a stream's bytes again.
 func (p *processor) resize(c *cachedStream) {
 	size := c.bytes()
-	p.size += size - c.size
+	p.grow(size - c.size)
 	if c.changed || c.writing {
 		p.waits += size - c.size
 	}
@@ -332,25 +351,6 @@ func (p *processor) readWhole(r *read) error {
 		return err
 	}
 	r.stream, r.state, r.disk = s, h.state, s.onDisk()
-	return nil
-}
-
-// readQueue reads the deferred commands of a stream.
-func (p *processor) readQueue(name string, s *stream, count uint64) error {
-	from := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd-count)
-	to := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd)
-	var all []deferredCommand
-	if err := p.disk.Scan(from, to, func(_, value []byte) error {
-		d, err := readDeferred(value)
-		all = append(all, d)
-		return err
-	}); err != nil {
-		return err
-	}
-	if uint64(len(all)) != count {
-		return fmt.Errorf("%w: %d deferred commands of %d", errValue, len(all), count)
-	}
-	s.deferred = newDeferredQueue(all)
 	return nil
 }
 

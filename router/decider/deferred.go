@@ -2,6 +2,7 @@ package decider
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/millrace/millrace/router/decider/keys"
@@ -94,6 +95,25 @@ func (q *deferredQueue) next() *deferredQueue {
 		return nil
 	}
 	return q
+}
+
+// readQueue reads the deferred commands of a stream.
+func (p *processor) readQueue(name string, s *stream, count uint64) error {
+	from := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd-count)
+	to := keys.Numbered(nil, p.partition, keys.Deferred, name, s.deferredEnd)
+	var all []deferredCommand
+	if err := p.disk.Scan(from, to, func(_, value []byte) error {
+		d, err := readDeferred(value)
+		all = append(all, d)
+		return err
+	}); err != nil {
+		return err
+	}
+	if uint64(len(all)) != count {
+		return fmt.Errorf("%w: %d deferred commands of %d", errValue, len(all), count)
+	}
+	s.deferred = newDeferredQueue(all)
+	return nil
 }
 
 // waitingMark is the value of the index of streams with deferred commands.

@@ -22,12 +22,12 @@ func TestScheduledCommandsOfOneStream(t *testing.T) {
 	now := time.UnixMilli(0)
 	p.now = func() time.Time { return now }
 	tp := new(topic)
-	wrote := 0
+	taken := 0
 	take := func(c eventlog.Envelope) {
 		log.take(t, p, c)
 		log.landAll(p)
-		if wrote++; wrote%100 == 0 {
-			writeAll(t, states)
+		if taken++; taken%100 == 0 {
+			written(t, states)
 		}
 	}
 	costs := func(what string, times int, do func(i int)) {
@@ -70,16 +70,8 @@ func TestScheduledCommandsOfOneStream(t *testing.T) {
 			log.landAll(p)
 		}
 	})
-	writeAll(t, states)
+	written(t, states)
 	if s := p.stream("user/u"); s.schedule.len() != 0 || p.stream("user/u").head.Version != n+1 {
 		t.Errorf("in the end %d commands are scheduled, at version %d", s.schedule.len(), s.head.Version)
-	}
-}
-
-// writeAll writes a batch.
-func writeAll(t *testing.T, states *StateStore) {
-	t.Helper()
-	if _, err := states.writeBatch(t.Context()); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -109,8 +109,9 @@ func (ss *StateStore) FoldOnly(streamName string) {
 // the disk, and for how long; nil for none. KeepOn comes before all other calls.
 func (ss *StateStore) KeepOn(disk Disk, memory int64, stood func(time.Duration)) {
 	ss.Disk = disk
+	shared := &sharedMemory{budget: memory}
 	for i, p := range ss.processors {
-		p.disk, p.partition, p.budget = disk, int32(i), int(memory)/len(ss.processors)
+		p.disk, p.partition, p.shared, p.budget = disk, int32(i), shared, int(memory)/len(ss.processors)
 		p.due, p.wakeAt, p.stood = ss.due, max(writeAfter/len(ss.processors), 1), stood
 		p.broken = func(err error) {
 			select {

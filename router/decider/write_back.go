@@ -108,6 +108,7 @@ func (p *processor) cut() *cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	began := time.Now()
+	p.makeRoom()
 	next := p.folded.Next()
 	if next == p.saved {
 		return nil
