@@ -3,6 +3,7 @@ package decider
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/router/eventlog"
@@ -71,7 +72,8 @@ func (l *fakeLog) Follow(ctx context.Context, _ int32, from int64, fn func([]eve
 		for ctx.Err() == nil && int(from) >= len(l.records) {
 			l.grown.Wait()
 		}
-		batch := append([]eventlog.Record(nil), l.records[from:]...)
+		behind := l.records[from:]
+		batch := slices.Clone(behind[:min(len(behind), 100)]) // as Kafka's fetches, of bounded size
 		l.mu.Unlock()
 		if ctx.Err() != nil {
 			return ctx.Err()
