@@ -108,7 +108,7 @@ func (a *readAPI) fold(events []projection.Event, parked ...string) {
 	}
 	from := checkpoints[1]
 	to := readmodel.Checkpoint{Partition: 1, Next: from.Next + int64(len(events)), Digest: eventlog.Digest{1}}
-	err = a.store.Update(ctx, Projection, []readmodel.Move{{From: from, To: to}}, func(tx readmodel.Tx) error {
+	err = a.store.Update(ctx, Projection, []readmodel.Move{{From: from, To: to}}, nil, func(tx readmodel.Tx) error {
 		return foldTx(ctx, tx, events, parked)
 	})
 	if err != nil {

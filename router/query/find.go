@@ -116,13 +116,24 @@ func (q *lookups) look(store readmodel.Store, p *projection.Projection, m *model
 func lookFor(store readmodel.Store, p *projection.Projection, batch []*lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), readmodel.ReadTimeout)
 	defer cancel()
-	err := store.View(ctx, p, func(view readmodel.View) error { return find(ctx, view, batch) })
+	err := store.ViewAhead(ctx, p, aheadOf(batch), func(view readmodel.View) error { return find(ctx, view, batch) })
 	for _, l := range batch {
 		if err != nil {
 			l.err = err
 		}
 		close(l.done)
 	}
+}
+
+// aheadOf is what find asks of a view, unless streams are parked.
+func aheadOf(batch []*lookup) (ahead readmodel.Ahead) {
+	for _, l := range batch {
+		ahead.Keys = append(ahead.Keys, projection.RowKey{Table: l.table, Key: l.key})
+		if l.after != nil && l.after.Command != nil && !l.after.decided {
+			ahead.Streams = append(ahead.Streams, l.after.Command.Stream)
+		}
+	}
+	return ahead
 }
 
 func find(ctx context.Context, view readmodel.View, batch []*lookup) error {

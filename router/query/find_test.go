@@ -28,11 +28,11 @@ type countingStore struct {
 	hold  chan struct{}
 }
 
-func (s *countingStore) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
+func (s *countingStore) ViewAhead(ctx context.Context, p *projection.Projection, ahead readmodel.Ahead, fn func(readmodel.View) error) error {
 	if s.views.Add(1) == 1 {
 		<-s.hold
 	}
-	return s.Store.View(ctx, p, fn)
+	return s.Store.ViewAhead(ctx, p, ahead, fn)
 }
 
 // finder serves GET /{id} of the read model names.

@@ -200,6 +200,34 @@ func (f *fold) lookUp(ctx context.Context, from stored, entries []entry) ([]*str
 	return streams, err
 }
 
+// aheadOf returns what a new fold of these records will ask of the store: the heads
+// of their streams, and the rows of all records that the gate may accept.
+func aheadOf(p *projection.Projection, entries []entry, guesses bool) func() Ahead {
+	return func() (ahead Ahead) {
+		known := make(map[string]bool, len(entries))
+		rows := newFold(p, nil)
+		for i := range entries {
+			e := &entries[i]
+			if e.Malformed != nil || e.other {
+				continue
+			}
+			if !known[e.Stream] {
+				known[e.Stream] = true
+				if _, first := (eventlog.Head{}).Accept(e.Record); !first || !guesses {
+					ahead.Streams = append(ahead.Streams, e.Stream)
+				}
+			}
+			if e.unreadable != nil {
+				continue
+			}
+			if of, err := rows.keysOf(e); err == nil { // the fold finds the error again
+				ahead.Keys = append(ahead.Keys, of...)
+			}
+		}
+		return ahead
+	}
+}
+
 // gate returns the indexes of the accepted records, in order.
 func (f *fold) gate(entries []entry, streams []*stream) []int {
 	accepted := f.accepted[:0]

@@ -158,7 +158,7 @@ func (b *batcher) fold(ctx context.Context, moves []Move, entries []entry) (fold
 func (b *batcher) update(ctx context.Context, moves []Move, entries []entry) (folded *fold, err error) {
 	e := b.engine
 	for guesses := true; ; guesses = false {
-		err = e.Store.Update(ctx, e.Projection, moves, func(tx Tx) error {
+		err = e.Store.Update(ctx, e.Projection, moves, aheadOf(e.Projection, entries, guesses), func(tx Tx) error {
 			folded = continued(tx, e)
 			folded.guesses = guesses
 			if err := folded.commit(ctx, tx, entries); err != nil {

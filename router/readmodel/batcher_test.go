@@ -95,10 +95,10 @@ type gatedStore struct {
 	proceed chan struct{}
 }
 
-func (s *gatedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (s *gatedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	s.began <- moves
 	<-s.proceed
-	return s.Store.Update(ctx, p, moves, fn)
+	return s.Store.Update(ctx, p, moves, ahead, fn)
 }
 
 func TestWhatComesMeanwhileIsOneTransaction(t *testing.T) {
@@ -253,7 +253,7 @@ func (s *awayWith) Checkpoints(context.Context, *projection.Projection) ([]readm
 	return []readmodel.Checkpoint{{Partition: 0}, {Partition: 1}, {Partition: 2}}, nil
 }
 
-func (s *awayWith) Update(ctx context.Context, _ *projection.Projection, moves []readmodel.Move, _ func(readmodel.Tx) error) error {
+func (s *awayWith) Update(ctx context.Context, _ *projection.Projection, moves []readmodel.Move, _ func() readmodel.Ahead, _ func(readmodel.Tx) error) error {
 	for _, move := range moves {
 		if move.From.Partition == s.partition {
 			<-ctx.Done()

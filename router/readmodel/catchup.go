@@ -237,7 +237,7 @@ func (c *catchUp) updateAlone(ctx context.Context, moves []Move, fn func(Tx) err
 			all = append(all, Move{at, at})
 		}
 	}
-	err := e.Store.Update(ctx, e.Projection, all, func(tx Tx) error {
+	err := e.Store.Update(ctx, e.Projection, all, nil, func(tx Tx) error {
 		if holds, err := tx.Holds(ctx); err != nil || holds != c.holds {
 			return errors.Join(errBeside, err)
 		}
@@ -275,7 +275,7 @@ func (c *catchUp) updateBeside() error {
 	if len(moves) == 0 {
 		return nil
 	}
-	err := e.Store.Update(c.ctx, e.Projection, moves, func(tx Tx) error {
+	err := e.Store.Update(c.ctx, e.Projection, moves, aheadOf(e.Projection, c.waiting, false), func(tx Tx) error {
 		return newFold(e.Projection, e.Logger).commit(c.ctx, tx, c.waiting)
 	})
 	if err != nil {

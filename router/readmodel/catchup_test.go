@@ -87,11 +87,11 @@ type intercepted struct {
 	before func(p *projection.Projection, moves []readmodel.Move) error
 }
 
-func (s *intercepted) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (s *intercepted) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	if err := s.before(p, moves); err != nil {
 		return err
 	}
-	return s.Store.Update(ctx, p, moves, fn)
+	return s.Store.Update(ctx, p, moves, ahead, fn)
 }
 
 // setUp sets up partitions for engines, all at once, and returns the engines'

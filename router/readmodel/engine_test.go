@@ -139,7 +139,7 @@ type awayStore struct {
 	fails int
 }
 
-func (s *awayStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (s *awayStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	s.mu.Lock()
 	fails := s.fails
 	s.fails--
@@ -148,11 +148,11 @@ func (s *awayStore) Update(ctx context.Context, p *projection.Projection, moves 
 	case fails > 0 && fails%2 == 0:
 		return errors.New("away")
 	case fails > 0:
-		return s.Store.Update(ctx, p, moves, func(tx readmodel.Tx) error {
+		return s.Store.Update(ctx, p, moves, ahead, func(tx readmodel.Tx) error {
 			return errors.Join(fn(tx), errors.New("away at the end"))
 		})
 	default:
-		return s.Store.Update(ctx, p, moves, fn)
+		return s.Store.Update(ctx, p, moves, ahead, fn)
 	}
 }
 

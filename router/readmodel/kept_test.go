@@ -41,9 +41,9 @@ type process struct {
 	updates int
 }
 
-func (p *process) Update(ctx context.Context, of *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (p *process) Update(ctx context.Context, of *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	p.updates++
-	return p.Store.Update(ctx, of, moves, fn)
+	return p.Store.Update(ctx, of, moves, ahead, fn)
 }
 
 func newProcess(t *testing.T, path string, log partitioned, partitions ...int32) *process {

@@ -22,13 +22,13 @@ type timedStore struct {
 	began   []time.Duration
 }
 
-func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (s *timedStore) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	s.mu.Lock()
 	takes := s.takes[len(s.began)]
 	s.began = append(s.began, time.Since(s.started))
 	s.mu.Unlock()
 	time.Sleep(takes)
-	return s.awayWith.Update(ctx, p, moves, fn)
+	return s.awayWith.Update(ctx, p, moves, ahead, fn)
 }
 
 // A batch gathers for the usual duration of a batch, for Linger at

@@ -84,6 +84,13 @@ func (h StreamHead) HasDecided(at eventlog.CommandPosition) bool {
 	return h.Decided.TopicID == at.TopicID && h.Decided.Offset >= at.Offset
 }
 
+// Ahead is the heads and rows that an update or a view will probably ask for.
+// Whoever asks for more gets more, for another round trip to the store.
+type Ahead struct {
+	Streams []string
+	Keys    []projection.RowKey
+}
+
 // Store holds read models and their checkpoints.
 type Store interface {
 	// Prepare creates a read model's tables, and checkpoints at 0 for each
@@ -100,7 +107,11 @@ type Store interface {
 	// error of fn rolls back, and is returned unchanged. Updates of a read
 	// model run one after the other, whatever their partitions, so partitions
 	// may share rows.
-	Update(ctx context.Context, p *projection.Projection, moves []Move, fn func(Tx) error) error
+	//
+	// A distant store calls ahead, and gets these heads and rows as it begins the
+	// transaction; nil for none. An error of a write may come after fn. If an update
+	// beside it fails, Update calls fn again, in another transaction.
+	Update(ctx context.Context, p *projection.Projection, moves []Move, ahead func() Ahead, fn func(Tx) error) error
 	// Hold keeps all updates of the live generation waiting while fn reads and
 	// writes, in one transaction. The view sees the writes of the transaction.
 	// Hold is for repairs beside the engine. What updates kept ([Tx.Kept]) is
@@ -114,6 +125,10 @@ type Store interface {
 	// the live generation lacks a column of this binary's projection, the error
 	// is an [ErrOtherDefinition].
 	View(ctx context.Context, p *projection.Projection, fn func(View) error) error
+	// ViewAhead is View for a function that will probably ask for these heads and
+	// rows only. A distant store gets these as it begins the view, and calls fn
+	// again if fn asks for more.
+	ViewAhead(ctx context.Context, p *projection.Projection, ahead Ahead, fn func(View) error) error
 	// Ping returns an error if the store can't be reached.
 	Ping(ctx context.Context) error
 	// Close ends all connections.

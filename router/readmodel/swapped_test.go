@@ -69,13 +69,13 @@ type onwards struct {
 	t *testing.T
 }
 
-func (s *onwards) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+func (s *onwards) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
 	for _, m := range moves {
 		if m.To.Next <= m.From.Next {
 			s.t.Errorf("from %d to %d", m.From.Next, m.To.Next)
 		}
 	}
-	return s.Store.Update(ctx, p, moves, fn)
+	return s.Store.Update(ctx, p, moves, ahead, fn)
 }
 
 // reaches waits until the engine has folded n records of the log.

@@ -78,7 +78,7 @@ func (v *Verifier) shadow(ctx context.Context, p *projection.Projection) (*shado
 	s.writer.bulk.maxKnown = v.known() / v.models
 	s.writer.view = func(ctx context.Context, fn func(View) error) error { return v.Scratch.View(ctx, s.copy, fn) }
 	s.writer.update = func(ctx context.Context, moves []Move, fn func(Tx) error) error {
-		return v.Scratch.Update(ctx, s.copy, moves, fn)
+		return v.Scratch.Update(ctx, s.copy, moves, nil, fn)
 	}
 	return s, nil
 }

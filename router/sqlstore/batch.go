@@ -17,8 +17,9 @@ type batch struct {
 	dialect dialect
 	model   *model
 	tx      *transaction
-	kept    any // what the last update has kept
-	keep    any // what this update keeps
+	kept    any   // what the last update has kept
+	keep    any   // what this update keeps
+	ahead   ahead // nil for nothing
 }
 
 var _ readmodel.Tx = (*batch)(nil)
@@ -59,10 +60,8 @@ func (b *batch) remove(ctx context.Context, t *table, keys []projection.Row) err
 	if err != nil {
 		return err
 	}
-	if _, err := b.tx.exec(ctx, t.delete, args...); err != nil {
-		return fmt.Errorf("delete from %s: %w", t.name, err)
-	}
-	return nil
+	delete(b.ahead, t)
+	return b.tx.write(ctx, len(keys), t.delete, args, func(err error) error { return fmt.Errorf("delete from %s: %w", t.name, err) })
 }
 
 // Heads implements [readmodel.Tx].
@@ -103,6 +102,9 @@ func (b *batch) rowsOf(heads map[string]readmodel.StreamHead) []projection.Row {
 	columns := len(b.model.heads.columns)
 	// The memory is the transaction's: the rows are written before the next.
 	room := &b.tx.room
+	if b.tx.pipe != nil { // the rows are written later
+		room = new(memory)
+	}
 	rows, values := slices.Grow(room.rows[:0], len(heads)), slices.Grow(room.values[:0], columns*len(heads))
 	digests := slices.Grow(room.digests[:0], len(heads)*len(eventlog.Digest{}))
 	room.rows, room.values, room.digests = rows, values, digests
@@ -138,12 +140,15 @@ func (b *boxed) of(text string) any {
 
 // InsertHeads implements [readmodel.Tx].
 func (b *batch) InsertHeads(ctx context.Context, heads map[string]readmodel.StreamHead) error {
-	t := b.model.heads
-	written, err := b.putBy(ctx, t, t.inserts, b.rowsOf(heads))
-	if err == nil && written < int64(len(heads)) {
-		err = readmodel.ErrHeadExists
+	t, rows := b.model.heads, b.rowsOf(heads)
+	if len(rows) == 0 {
+		return nil
 	}
-	return err
+	if err := t.checkRows(rows); err != nil {
+		return err
+	}
+	delete(b.ahead, t)
+	return b.dialect.insert(ctx, b.tx, t, rows)
 }
 
 // headOf reads a row of PutHeads.
@@ -188,6 +193,11 @@ func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []pr
 	if err := t.checkKeys(keys); err != nil {
 		return nil, err
 	}
+	if statement == t.get || statement == t.getOne {
+		if found, ok := b.ahead.get(t, keys); ok {
+			return found, nil
+		}
+	}
 	args := []any(keys[0])
 	if statement != t.getOne {
 		var err error
@@ -203,19 +213,12 @@ func (b *batch) getBy(ctx context.Context, t *table, statement string, keys []pr
 }
 
 func (b *batch) put(ctx context.Context, t *table, rows []projection.Row) error {
-	_, err := b.putBy(ctx, t, t.puts, rows)
-	return err
-}
-
-func (b *batch) putBy(ctx context.Context, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
 	if len(rows) == 0 {
-		return 0, nil
+		return nil
 	}
 	if err := t.checkRows(rows); err != nil {
-		return 0, err
+		return err
 	}
-	if written, err = b.dialect.put(ctx, b.tx, t, puts, rows); err != nil {
-		return 0, fmt.Errorf("write %s: %w", t.name, err)
-	}
-	return written, nil
+	delete(b.ahead, t)
+	return b.dialect.put(ctx, b.tx, t, rows)
 }

@@ -27,7 +27,7 @@ func BenchmarkUpdate(b *testing.B) {
 						streams[i] = fmt.Sprint(random.IntN(100_000))
 						keys[i] = projection.Row{streams[i]}
 					}
-					err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), func(tx readmodel.Tx) error {
+					err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), nil, func(tx readmodel.Tx) error {
 						heads, err := tx.Heads(b.Context(), streams)
 						if err != nil {
 							return err
@@ -88,7 +88,10 @@ func BenchmarkFourModels(b *testing.B) {
 						running.Go(func() {
 							store.sharing.note(p, !shared)
 							stream := fmt.Sprint(next % 10_000)
-							err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), func(tx readmodel.Tx) error {
+							ahead := func() readmodel.Ahead {
+								return readmodel.Ahead{Streams: []string{stream}, Keys: []projection.RowKey{{Table: "person", Key: projection.Row{stream}}}}
+							}
+							err := store.Update(b.Context(), p, from(at(0, next), at(0, next+1)), ahead, func(tx readmodel.Tx) error {
 								_, err := tx.Heads(b.Context(), []string{stream})
 								_, rows := tx.Rows(b.Context(), "person", []projection.Row{{stream}})
 								return errors.Join(err, rows,
@@ -105,5 +108,34 @@ func BenchmarkFourModels(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkFind looks at a row of 10,000.
+func BenchmarkFind(b *testing.B) {
+	for name, database := range map[string]func(testing.TB) opener{"sqlite": sqliteDatabase, "postgres": postgresDatabase} {
+		b.Run(name, func(b *testing.B) {
+			p := people()
+			store := prepared(b, database(b)(), p)
+			var all []projection.Row
+			for i := range 10_000 {
+				all = append(all, person(fmt.Sprint(i)))
+			}
+			put(b, store, p, "person", all...)
+			for i := 0; b.Loop(); i++ {
+				key := projection.Row{fmt.Sprint(i % 10_000)}
+				ahead := readmodel.Ahead{Keys: []projection.RowKey{{Table: "person", Key: key}}}
+				err := store.ViewAhead(b.Context(), p, ahead, func(v readmodel.View) error {
+					rows, err := v.Rows(b.Context(), "person", []projection.Row{key})
+					if err == nil && len(rows) != 1 {
+						err = errors.New("no row")
+					}
+					return err
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,8 +40,16 @@ func sqliteDatabase(t testing.TB) opener {
 	}
 }
 
-// postgresDatabase is a new schema on the server of $POSTGRES_URL.
 func postgresDatabase(t testing.TB) opener {
+	u := postgresURLOf(t)
+	return func() *Store {
+		store, err := OpenPostgres(t.Context(), u.String())
+		return opened(t, store, err)
+	}
+}
+
+// postgresURLOf is the URL of a new schema on the server of $POSTGRES_URL.
+func postgresURLOf(t testing.TB) *url.URL {
 	u := postgresURL(t)
 	server := u.String()
 	schema := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
@@ -66,10 +75,7 @@ func postgresDatabase(t testing.TB) opener {
 	query.Set("search_path", schema)
 	query.Set("application_name", schema)
 	u.RawQuery = query.Encode()
-	return func() *Store {
-		store, err := OpenPostgres(t.Context(), u.String())
-		return opened(t, store, err)
-	}
+	return u
 }
 
 func opened(t testing.TB, store *Store, err error) *Store {
@@ -142,7 +148,7 @@ func digest(b byte) (d eventlog.Digest) {
 func update(t testing.TB, store *Store, p *projection.Projection, fn func(context.Context, readmodel.Tx) error) {
 	t.Helper()
 	before := checkpoints(t, store, p)[0]
-	err := store.Update(t.Context(), p, from(before, at(0, before.Next+1)), func(tx readmodel.Tx) error { return fn(t.Context(), tx) })
+	err := store.Update(t.Context(), p, from(before, at(0, before.Next+1)), nil, func(tx readmodel.Tx) error { return fn(t.Context(), tx) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,11 +36,12 @@ type dialect interface {
 	// returns the partitions of all other checkpoints.
 	moveText(m *model, whose string) string
 	move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
-	// moveAtOnceText and moveAtOnce are moveText and move for a shared
-	// transaction: moveAtOnce doesn't wait for the turn of the read model, and
-	// returns errTurnTaken instead.
+	// moveAtOnceText is moveText for a shared transaction of PostgreSQL, which
+	// doesn't wait for the turn of the read model.
 	moveAtOnceText(m *model, whose string) string
-	moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
+	// settings is a statement before the moves in a transaction of writes, "" for
+	// none. Updates have the settings from their beginning.
+	settings() string
 	// leaders is the largest number of shared transactions at a time.
 	leaders() int
 	// hold is a statement that keeps the model's updates waiting until the end
@@ -56,11 +57,14 @@ type dialect interface {
 	// index; "" if there is no need.
 	byIndex(name string) string
 	// putRows are the numbers of rows for which a table has an INSERT. source
-	// is the source of the rows in such an INSERT. put runs the statements, and
-	// returns the number of rows written.
+	// is the source of the rows in such an INSERT. put runs the statements of
+	// table.puts. insert runs those of table.inserts, which have insertOr for keys
+	// that are there; the error is then a [readmodel.ErrHeadExists].
 	putRows() []int
 	source(t *table, rows int) string
-	put(context.Context, *transaction, *table, []putText, []projection.Row) (written int64, err error)
+	put(context.Context, *transaction, *table, []projection.Row) error
+	insertOr() string
+	insert(context.Context, *transaction, *table, []projection.Row) error
 
 	// oneWriter says whether writers of other processes wait without a queue.
 	oneWriter() bool

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/millrace/millrace/router/projection"
@@ -79,7 +78,7 @@ func (t *table) all(after projection.Row) string {
 }
 
 // scanOne reads a row with all columns of the table.
-func (t *table) scanOne(rows *sql.Rows) (projection.Row, error) {
+func (t *table) scanOne(rows scanner) (projection.Row, error) {
 	row := make(projection.Row, len(t.columns))
 	into := make([]any, len(t.columns))
 	for i := range row {

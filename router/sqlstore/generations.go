@@ -173,7 +173,7 @@ func (s *Store) Fill(ctx context.Context, p *projection.Projection, moves []read
 	w := work{ctx: ctx, projection: p, moves: moves, fn: fn}
 	err := s.prepareWork(&w)
 	if err == nil {
-		err = s.update(&w, s.dialect.move, w.model.fill)
+		err = s.update(&w, w.model.fill)
 	}
 	if err == nil && s.dialect.oneWriter() {
 		s.filling.leave(ctx, s.write, time.Since(began))
@@ -187,7 +187,7 @@ func (s *Store) ViewOf(ctx context.Context, p *projection.Projection, generation
 	if err != nil {
 		return err
 	}
-	return s.view(ctx, p, m.checkpoints, fn)
+	return s.view(ctx, p, &views{checkpoints: m.checkpoints}, fn)
 }
 
 // Finish implements [readmodel.Generations].
@@ -226,8 +226,13 @@ func (s *Store) Swap(ctx context.Context, p *projection.Projection, generation i
 		if err != nil {
 			return err
 		}
+		if settings := s.dialect.settings(); settings != "" {
+			if _, err := tx.exec(ctx, settings); err != nil {
+				return err
+			}
+		}
 		err = catchUp(at, func(moves []readmodel.Move, fn func(readmodel.Tx) error) error {
-			if err := s.move(ctx, tx, m, moves, s.dialect.move, m.fill); err != nil {
+			if err := s.move(ctx, tx, m, moves, m.fill); err != nil {
 				return err
 			}
 			return fn(&batch{dialect: s.dialect, model: m, tx: tx})

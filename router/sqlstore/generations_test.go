@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -125,20 +124,20 @@ func TestUpdatesAndFillsKeepToTheirGeneration(t *testing.T) {
 				t.Errorf("%s: %v", step, err)
 			}
 		}
-		moved("update what isn't live", store.Update(ctx, p, from(of(2, at(0, 1)), of(2, at(0, 2))), nothing))
+		moved("update what isn't live", store.Update(ctx, p, from(of(2, at(0, 1)), of(2, at(0, 2))), nil, nothing))
 		moved("fill the live one", store.Fill(ctx, p, from(at(0, 0), at(0, 1)), nothing))
 		if err := store.Swap(ctx, p, 2, asItIs); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range []*Store{store, other} {
-			moved("update what was live", s.Update(ctx, p, from(at(0, 0), at(0, 1)), nothing))
+			moved("update what was live", s.Update(ctx, p, from(at(0, 0), at(0, 1)), nil, nothing))
 			moved("fill what is live now", s.Fill(ctx, p, from(of(2, at(0, 1)), of(2, at(0, 2))), nothing))
 		}
 		both := []readmodel.Move{{From: of(2, at(0, 1)), To: of(2, at(0, 2))}, {From: at(1, 0), To: at(1, 1)}}
-		if err := store.Update(ctx, p, both, nothing); err == nil || !strings.Contains(err.Error(), "generations 2 and 1") {
+		if err := store.Update(ctx, p, both, nil, nothing); err == nil || !strings.Contains(err.Error(), "generations 2 and 1") {
 			t.Error("both:", err)
 		}
-		if err := other.Update(ctx, p, both[:1], nothing); err != nil {
+		if err := other.Update(ctx, p, both[:1], nil, nothing); err != nil {
 			t.Error(err)
 		}
 	})
@@ -195,18 +194,20 @@ func TestSwapsInTheMiddle(t *testing.T) {
 		}
 		var stop atomic.Bool
 		var wg sync.WaitGroup
-		step := func(at readmodel.Checkpoint, by func(context.Context, *projection.Projection, []readmodel.Move, func(readmodel.Tx) error) error) error {
+		step := func(at readmodel.Checkpoint, by func([]readmodel.Move, func(readmodel.Tx) error) error) error {
 			to := at
 			to.Next++
 			to.Digest = digest(1)
-			return by(ctx, p, from(at, to), func(tx readmodel.Tx) error {
+			return by(from(at, to), func(tx readmodel.Tx) error {
 				return tx.Put(ctx, "person", []projection.Row{count(at.Generation, to.Next)})
 			})
 		}
 		for _, s := range stores[:2] { // two engines that don't know of each other
 			wg.Go(func() {
 				for !stop.Load() {
-					err := step(checkpoints(t, s, p)[0], s.Update)
+					err := step(checkpoints(t, s, p)[0], func(moves []readmodel.Move, fn func(readmodel.Tx) error) error {
+						return s.Update(ctx, p, moves, nil, fn)
+					})
 					if err != nil && !errors.Is(err, readmodel.ErrCheckpointMoved) {
 						t.Error(err)
 						return
@@ -255,10 +256,7 @@ func TestSwapsInTheMiddle(t *testing.T) {
 			err := swapper.Swap(ctx, p, generation, func(live []readmodel.Checkpoint, fill readmodel.Fill) error {
 				at := of(generation, readmodel.Checkpoint{})
 				for at.Next < live[0].Next {
-					by := func(_ context.Context, _ *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
-						return fill(moves, fn)
-					}
-					if err := step(at, by); err != nil {
+					if err := step(at, fill); err != nil {
 						return err
 					}
 					at.Next++
@@ -307,14 +305,14 @@ func TestAnotherDefinitionIsReadIfItCovers(t *testing.T) {
 		}
 		for name, err := range map[string]error{
 			"prepare": store.Prepare(ctx, p, 4),
-			"update":  store.Update(ctx, p, from(of(2, at(0, 1)), of(2, at(0, 2))), nothing),
+			"update":  store.Update(ctx, p, from(of(2, at(0, 1)), of(2, at(0, 2))), nil, nothing),
 			"hold":    store.Hold(ctx, p, func(readmodel.Tx, readmodel.View) error { return nil }),
 		} {
 			if !errors.Is(err, readmodel.ErrOtherDefinition) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if err := errors.Join(newer.Prepare(ctx, wider, 4), newer.Update(ctx, wider, from(of(2, at(0, 1)), of(2, at(0, 2))), nothing)); err != nil {
+		if err := errors.Join(newer.Prepare(ctx, wider, 4), newer.Update(ctx, wider, from(of(2, at(0, 1)), of(2, at(0, 2))), nil, nothing)); err != nil {
 			t.Error(err)
 		}
 		narrow := people()

@@ -21,7 +21,7 @@ func TestHoldKeepsUpdatesWaiting(t *testing.T) {
 		updated := make(chan error, 1)
 		err := holder.Hold(t.Context(), p, func(tx readmodel.Tx, v readmodel.View) error {
 			go func() {
-				updated <- updater.Update(t.Context(), p, []readmodel.Move{{From: at(1, 0), To: at(1, 5)}}, func(tx readmodel.Tx) error {
+				updated <- updater.Update(t.Context(), p, []readmodel.Move{{From: at(1, 0), To: at(1, 5)}}, nil, func(tx readmodel.Tx) error {
 					return tx.Put(t.Context(), "person", []projection.Row{person("late")})
 				})
 			}()
@@ -85,7 +85,7 @@ func TestHoldsAreCounted(t *testing.T) {
 			inView, err = v.Holds(t.Context())
 			return err
 		})
-		err = errors.Join(err, store.Update(t.Context(), p, []readmodel.Move{{From: at(1, 0), To: at(1, 5)}}, func(tx readmodel.Tx) (err error) {
+		err = errors.Join(err, store.Update(t.Context(), p, []readmodel.Move{{From: at(1, 0), To: at(1, 5)}}, nil, func(tx readmodel.Tx) (err error) {
 			inUpdate, err = tx.Holds(t.Context())
 			return err
 		}))

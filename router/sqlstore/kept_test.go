@@ -16,7 +16,7 @@ func keep(t *testing.T, s *Store, p *projection.Projection, value any) (kept any
 	before := checkpoints(t, s, p)[0]
 	to := at(0, before.Next+1)
 	to.Generation = before.Generation
-	err := s.Update(t.Context(), p, from(before, to), func(tx readmodel.Tx) error {
+	err := s.Update(t.Context(), p, from(before, to), nil, func(tx readmodel.Tx) error {
 		kept = tx.Kept()
 		tx.Keep(value)
 		return nil
@@ -51,12 +51,12 @@ func TestWhatAnUpdateKeeps(t *testing.T) {
 			keep(t, s, p, nil)
 		}, nil},
 		"an update that fails": {func(t *testing.T, s, _ *Store, p *projection.Projection) {
-			if err := s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), fails); !errors.Is(err, failed) {
+			if err := s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), nil, fails); !errors.Is(err, failed) {
 				t.Error(err)
 			}
 		}, nil},
 		"an update that may not": {func(t *testing.T, s, _ *Store, p *projection.Projection) {
-			if err := s.Update(t.Context(), p, from(at(1, 7), at(1, 8)), fails); !errors.Is(err, readmodel.ErrCheckpointMoved) {
+			if err := s.Update(t.Context(), p, from(at(1, 7), at(1, 8)), nil, fails); !errors.Is(err, readmodel.ErrCheckpointMoved) {
 				t.Error(err)
 			}
 		}, nil},
@@ -66,7 +66,7 @@ func TestWhatAnUpdateKeeps(t *testing.T) {
 				func() error {
 					return step(t, s, first, func(tx readmodel.Tx) error { tx.Keep("the first's"); return nil })
 				},
-				func() error { return s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), fails) })
+				func() error { return s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), nil, fails) })
 			if errs[0] != nil || !errors.Is(errs[1], failed) {
 				t.Error(errs)
 			}
@@ -75,7 +75,7 @@ func TestWhatAnUpdateKeeps(t *testing.T) {
 			}
 		}, nil},
 		"a transaction that is lost": {func(t *testing.T, s, _ *Store, p *projection.Projection) {
-			err := s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), func(tx readmodel.Tx) error {
+			err := s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), nil, func(tx readmodel.Tx) error {
 				tx.Keep("never")
 				return errors.Join(exec(tx, "ROLLBACK"), failed)
 			})
@@ -86,10 +86,10 @@ func TestWhatAnUpdateKeeps(t *testing.T) {
 		"two updates of one transaction": {func(t *testing.T, s, _ *Store, p *projection.Projection) {
 			errs := together(t, s,
 				func() error {
-					return s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), func(tx readmodel.Tx) error { tx.Keep("the first's"); return nil })
+					return s.Update(t.Context(), p, from(at(1, 0), at(1, 1)), nil, func(tx readmodel.Tx) error { tx.Keep("the first's"); return nil })
 				},
 				func() error {
-					return s.Update(t.Context(), p, from(at(2, 0), at(2, 1)), func(readmodel.Tx) error { return nil })
+					return s.Update(t.Context(), p, from(at(2, 0), at(2, 1)), nil, func(readmodel.Tx) error { return nil })
 				})
 			if err := errors.Join(errs...); err != nil {
 				t.Error(err)
@@ -179,7 +179,7 @@ func TestInsertHeads(t *testing.T) {
 			return tx.InsertHeads(ctx, map[string]readmodel.StreamHead{"c": {ParkedOffset: 2}, "other": {}})
 		})
 		before := checkpoints(t, s, p)[0]
-		err := s.Update(t.Context(), p, from(before, at(0, before.Next+1)), func(tx readmodel.Tx) error {
+		err := s.Update(t.Context(), p, from(before, at(0, before.Next+1)), nil, func(tx readmodel.Tx) error {
 			return tx.InsertHeads(t.Context(), heads)
 		})
 		if !errors.Is(err, readmodel.ErrHeadExists) {

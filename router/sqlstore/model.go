@@ -20,7 +20,7 @@ type model struct {
 	scope      scope
 
 	move          string   // moves checkpoints of the live generation
-	moveAtOnce    string   // is move in a shared transaction
+	moveAtOnce    string   // is move in a shared transaction of PostgreSQL
 	fill          string   // moves checkpoints of a generation that is not live
 	checkpoints   string   // reads all checkpoints
 	holds         string   // reads how often the generation was held
@@ -67,7 +67,7 @@ func newModel(d dialect, p *projection.Projection, number int) (*model, error) {
 	m.move = d.moveText(m, "live")
 	m.moveAtOnce = d.moveAtOnceText(m, "live")
 	m.fill = d.moveText(m, "NOT live")
-	m.updates = append(append(m.updates, m.move, m.moveAtOnce, m.fill, savepoint, rollbackToSavepoint), m.heads.updates()...)
+	m.updates = append(append(m.updates, m.move, m.fill, savepoint, rollbackToSavepoint), m.heads.updates()...)
 	m.checkpoints = checkpointsWhere(d, p.Name, and(m.scope.conditions()))
 	m.holds = "SELECT holds FROM generations WHERE " + and(m.scope.conditions())
 	m.putCheckpoint = "UPDATE checkpoints SET next_offset = $2, digest = $3 WHERE " + and(m.scope.conditions()) + " AND partition = $1"

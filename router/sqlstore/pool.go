@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"slices"
 	"sync"
 
@@ -25,7 +26,10 @@ type pool struct {
 	// interrupted. The context is checked before each statement only, because
 	// the driver would start a goroutine for each statement.
 	direct map[string]bool
-	reads  bool // the pool is of SQLite's readers
+	reads  bool // the pool is of readers
+	// pipelines says that updates and views are pipelines: the pool is
+	// PostgreSQL's.
+	pipelines bool
 	// committed, if not nil, is called after each commit.
 	committed func()
 }
@@ -117,12 +121,20 @@ func (p *pool) statement(text string) *sql.Stmt {
 	return p.prepared[text]
 }
 
-// beginUpdates begins a transaction of updates; begin any other transaction.
-func (p *pool) beginUpdates(ctx context.Context, options *sql.TxOptions) (*transaction, error) {
-	if p.direct != nil {
-		return p.beginDirect(ctx, true)
+// beginUpdates begins a transaction of updates, beginView of a view, and begin
+// any other transaction.
+func (p *pool) beginUpdates(ctx context.Context) (*transaction, error) {
+	if p.pipelines {
+		return p.beginPipelined(ctx, beginPostgres, postgresUpdateSettings)
 	}
-	return p.begin(ctx, options)
+	return p.beginDirect(ctx, true)
+}
+
+func (p *pool) beginView(ctx context.Context) (*transaction, error) {
+	if p.pipelines {
+		return p.beginPipelined(ctx, beginPostgresView)
+	}
+	return p.beginDirect(ctx, false)
 }
 
 func (p *pool) begin(ctx context.Context, options *sql.TxOptions) (*transaction, error) {
@@ -143,8 +155,8 @@ type session interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// room is memory for the next statement of a transaction.
-type room struct {
+// memory is for the arguments of the next statement of a transaction.
+type memory struct {
 	args, values []any
 	rows         []projection.Row
 	digests      []byte
@@ -153,20 +165,24 @@ type room struct {
 // transaction runs statements, prepared if possible.
 type transaction struct {
 	session
-	tx         *sql.Tx            // nil for SQLite
+	tx         *sql.Tx            // nil for SQLite, and for a pipeline
+	pipe       *pipeline          // of PostgreSQL's updates and views
 	direct     *sql.Conn          // of SQLite
 	ended      bool               // of SQLite: the connection is back in the pool
-	forget     context.CancelFunc // of SQLite's readers: closes rows; nil without rows
+	forget     context.CancelFunc // of readers: closes rows; nil without rows
 	keeps      map[string]any     // of SQLite's writer: what the updates keep, by generation
 	pool       *pool
 	unprepared []string // queries that ran unprepared
-	room       room
+	room       memory
 	// shared, if not nil, is the context of all statements of a shared
 	// transaction. The end of another context would end the connection.
 	shared context.Context //nolint:containedctx // of the transaction
 }
 
 func (t *transaction) exec(ctx context.Context, text string, args ...any) (result sql.Result, err error) {
+	if t.pipe != nil {
+		return driver.ResultNoRows, t.send(ctx, statement{text: text, args: args})
+	}
 	if t.pool.allowed(text) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -189,11 +205,11 @@ func (t *transaction) exec(ctx context.Context, text string, args ...any) (resul
 // rows runs a query for rows with all columns of a table.
 func (t *transaction) rows(ctx context.Context, text string, args []any, of *table) (all []projection.Row, err error) {
 	if !t.pool.allowed(text) {
-		rows, err := t.query(ctx, text, args...)
-		if err != nil {
-			return nil, err
-		}
-		return of.scan(rows)
+		err = t.each(ctx, text, args, func(rows scanner) error {
+			all, err = of.scan(rows)
+			return err
+		})
+		return all, err
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -206,6 +222,11 @@ func (t *transaction) rows(ctx context.Context, text string, args []any, of *tab
 }
 
 func (t *transaction) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
+	if t.pipe != nil {
+		if err := t.send(ctx); err != nil {
+			return nil, err
+		}
+	}
 	during, err := t.during(ctx)
 	if err != nil {
 		return nil, err
@@ -226,7 +247,7 @@ func (t *transaction) during(ctx context.Context) (context.Context, error) {
 	if t.shared != nil {
 		return t.shared, ctx.Err()
 	}
-	if t.direct == nil {
+	if t.tx != nil || t.pipe != nil && !t.pool.reads {
 		return ctx, nil
 	}
 	if !t.pool.reads {
@@ -248,11 +269,16 @@ func (t *transaction) commit(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	end := t.commitDirect
-	if t.direct == nil {
-		end = t.tx.Commit
+	var err error
+	switch {
+	case t.pipe != nil:
+		err = t.commitPipelined(ctx)
+	case t.direct != nil:
+		err = t.commitDirect()
+	default:
+		err = t.tx.Commit()
 	}
-	if err := end(); err != nil {
+	if err != nil {
 		return ended(ctx, err)
 	}
 	if t.pool.committed != nil {
@@ -263,11 +289,14 @@ func (t *transaction) commit(ctx context.Context) error {
 
 // rollback undoes the transaction. After a commit rollback does nothing.
 func (t *transaction) rollback() {
-	if t.direct == nil {
+	switch {
+	case t.pipe != nil:
+		t.rollbackPipelined()
+	case t.direct != nil:
+		t.rollbackDirect()
+	default:
 		_ = t.tx.Rollback() // at the latest, the end of the connection undoes the writes
-		return
 	}
-	t.rollbackDirect()
 }
 
 // ended returns the context's error if the context has ended, and err

@@ -6,16 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
 	"github.com/millrace/millrace/router/projection"
@@ -47,76 +42,6 @@ const (
 	// has a limited number for all processes.
 	postgresUnused = time.Minute
 )
-
-// OpenPostgres opens the store in a PostgreSQL database, version 12 or newer.
-// The URL is as libpq's
-// (https://www.postgresql.org/docs/current/libpq-connect.html), with the
-// additions of pgx. The store connects at its first use, so only a malformed
-// URL is an error here. No error contains the password.
-//
-// Updates don't wait for the disk (synchronous_commit=off). After a crash of
-// the server the updates of less than the last second may be missing, rows and
-// checkpoint together. Nothing is lost: the records are folded again from the
-// checkpoint.
-func OpenPostgres(_ context.Context, rawURL string) (*Store, error) {
-	config, err := parsePostgresURL(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("the URL of PostgreSQL: %w", err)
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = postgresConnect
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "millrace"
-	}
-	open := func(connections int) *pool {
-		db := stdlib.OpenDB(*config)
-		db.SetConnMaxLifetime(postgresLifetime)
-		db.SetConnMaxIdleTime(postgresUnused)
-		// pgx prepares by itself. The URL's default_query_exec_mode may forbid
-		// prepared statements, for a pooler between.
-		return newPool(db, connections, false)
-	}
-	return &Store{dialect: postgres{config}, write: open(postgresWriters), read: open(postgresReaders)}, nil
-}
-
-var errNoPostgresURL = errors.New(
-	"can't be read; it should be like postgres://user:password@host:5432/database, special characters in the password as %XX")
-
-func parsePostgresURL(rawURL string) (*pgx.ConnConfig, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, errNoPostgresURL // url.Parse quotes its input
-	}
-	// An @ without a user before the host: the password may contain a /, and
-	// would be taken for a database name, which errors quote.
-	if u.User == nil && strings.Contains(rawURL, "@") {
-		return nil, errNoPostgresURL
-	}
-	config, err := pgx.ParseConfig(rawURL)
-	if err == nil {
-		return config, nil
-	}
-	// An error without the secrets may be reported.
-	u.User = url.User(u.User.Username())
-	query := u.Query()
-	query.Del("password")
-	query.Del("sslpassword")
-	u.RawQuery = query.Encode()
-	if _, err := pgx.ParseConfig(u.String()); err != nil {
-		return nil, err
-	}
-	return nil, errNoPostgresURL
-}
-
-// PostgresPlace is host, port and database of a URL, for people.
-func PostgresPlace(rawURL string) string {
-	config, err := parsePostgresURL(rawURL)
-	if err != nil {
-		return "at a URL that can't be read"
-	}
-	return fmt.Sprintf("database %s on %s", config.Database, net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))))
-}
 
 // postgres is the dialect of PostgreSQL.
 type postgres struct{ config *pgx.ConnConfig }
@@ -196,9 +121,7 @@ func (d postgres) create(t *table) string {
 }
 
 func (postgres) isMissing(err error) bool {
-	var failure *pgconn.PgError
-	// undefined_table, undefined_column
-	return errors.As(err, &failure) && (failure.Code == "42P01" || failure.Code == "42703")
+	return hasCode(err, "42P01", "42703") // undefined_table, undefined_column
 }
 
 // moveText first waits for its turn: until no other update of the read model is
@@ -208,15 +131,13 @@ func (postgres) isMissing(err error) bool {
 // before the statement, so the update sees all earlier updates. If a swap
 // changed a checkpoint during the wait, PostgreSQL checks the conditions again.
 func (postgres) moveText(m *model, whose string) string {
-	return "WITH turn AS MATERIALIZED (SELECT " + turn(m) + ", " + postgresUpdateSettings + ")" + moveFrom(m, whose) + " RETURNING partition"
+	return "WITH turn AS MATERIALIZED (SELECT " + turn(m) + ")" + moveFrom(m, whose) + " RETURNING partition"
 }
 
-// moveAtOnceText takes the turn if no other transaction has it, and the locks of
-// the rows and tables after a short wait at most. The result is a row without a
-// partition if the turn is taken.
+// moveAtOnceText takes the turn if no other transaction has it. The result is a
+// row without a partition if the turn is taken.
 func (postgres) moveAtOnceText(m *model, whose string) string {
-	return "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" + lockKey(m.physical) + ") AS mine," +
-		" set_config('lock_timeout', '" + postgresLockTimeout + "', true), " + postgresUpdateSettings + ")," +
+	return "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" + lockKey(m.physical) + ") AS mine)," +
 		" moved AS (" + moveFrom(m, whose+" AND turn.mine") + " RETURNING partition)" +
 		" SELECT partition FROM moved UNION ALL SELECT NULL FROM turn WHERE NOT mine"
 }
@@ -229,49 +150,69 @@ func moveFrom(m *model, whose string) string {
 		" WHERE " + and(m.scope.conditions()) + " AND " + whose + " AND partition = of_partition AND next_offset = from_offset AND digest = from_digest"
 }
 
-// postgresUpdateSettings are the settings of an update's transaction: see
-// OpenPostgres and where.
-const postgresUpdateSettings = "set_config('synchronous_commit', 'off', true)," +
-	" set_config('enable_seqscan', 'off', true)," +
-	" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true)"
+// The statements at the beginning of a transaction. The settings are an update's:
+// see OpenPostgres and where.
+const (
+	beginPostgres          = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	beginPostgresView      = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	postgresUpdateSettings = "SELECT set_config('synchronous_commit', 'off', true)," +
+		" set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)," +
+		" set_config('idle_in_transaction_session_timeout', '" + postgresIdle + "', true)"
+	// The queries of a view that are known before.
+	postgresPlans = "SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"
+	// A shared transaction waits for locks of rows and tables only shortly.
+	postgresSharedSettings = postgresUpdateSettings + ", set_config('lock_timeout', '" + postgresLockTimeout + "', true)"
+)
+
+func (postgres) settings() string { return postgresUpdateSettings }
 
 func (postgres) move(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
+	var m moving
+	s := m.statement(text, moves)
+	if err := tx.each(ctx, s.text, s.args, s.read); err != nil {
+		return nil, err
+	}
+	return m.moved(), nil
+}
+
+// moving is the result of a statement that moves checkpoints.
+type moving struct {
+	taken bool // another transaction has the turn
+	left  map[int32]bool
+}
+
+// moved are the partitions of all checkpoints that have moved before.
+func (m *moving) moved() []int32 { return slices.Sorted(maps.Keys(m.left)) }
+
+// statement moves checkpoints by moveText or moveAtOnceText.
+func (m *moving) statement(text string, moves []readmodel.Move) statement {
 	n := len(moves)
 	partitions := make([]int32, n)
 	fromOffsets, toOffsets := make([]int64, n), make([]int64, n)
 	fromDigests, toDigests := make([][]byte, n), make([][]byte, n)
-	left := make(map[int32]bool, n)
 	for i := range moves {
 		from, to := &moves[i].From, &moves[i].To
-		partitions[i], left[from.Partition] = from.Partition, true
+		partitions[i] = from.Partition
 		fromOffsets[i], fromDigests[i] = from.Next, from.Digest[:]
 		toOffsets[i], toDigests[i] = to.Next, to.Digest[:]
 	}
-	rows, err := tx.query(ctx, text, partitions, fromOffsets, fromDigests, toOffsets, toDigests)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var partition sql.NullInt32
-		if err := rows.Scan(&partition); err != nil {
-			return nil, ended(ctx, err)
+	args := []any{partitions, fromOffsets, fromDigests, toOffsets, toDigests}
+	return statement{text: text, args: args, read: func(rows scanner) error {
+		m.taken, m.left = false, make(map[int32]bool, n)
+		for _, partition := range partitions {
+			m.left[partition] = true
 		}
-		if !partition.Valid {
-			return nil, errTurnTaken
+		for rows.Next() {
+			var partition *int32
+			if err := rows.Scan(&partition); err != nil {
+				return err
+			}
+			if m.taken = partition == nil; !m.taken {
+				delete(m.left, *partition)
+			}
 		}
-		delete(left, partition.Int32)
-	}
-	return slices.Sorted(maps.Keys(left)), ended(ctx, rows.Err())
-}
-
-func (d postgres) moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
-	moved, err = d.move(ctx, tx, text, moves)
-	var failed *pgconn.PgError
-	if errors.As(err, &failed) && failed.Code == "55P03" { // lock_not_available
-		err = errTurnTaken
-	}
-	return moved, err
+		return rows.Err()
+	}}
 }
 
 func (postgres) leaders() int { return postgresLeaders }
@@ -323,12 +264,27 @@ func (d postgres) source(t *table, _ int) string {
 
 // put writes all rows in one statement. Such a statement fails if two rows have
 // the same key.
-func (postgres) put(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
-	result, err := tx.exec(ctx, puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows))...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (postgres) put(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
+	return tx.write(ctx, len(rows), t.puts[0].text, byColumn(t.columns, lastOfEach(len(t.key), rows)), t.writing)
+}
+
+// insertOr is nothing else: the statement fails, and the transaction, because the
+// commit is on its way already.
+func (postgres) insertOr() string { return "" }
+
+func (postgres) insert(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
+	return tx.write(ctx, len(rows), t.inserts[0].text, byColumn(t.columns, rows), func(err error) error {
+		if hasCode(err, "23505") { // unique_violation
+			return fmt.Errorf("%w: %w", readmodel.ErrHeadExists, err)
+		}
+		return t.writing(err)
+	})
+}
+
+// hasCode says whether an error is one of the server's with a code.
+func hasCode(err error, codes ...string) bool {
+	var failed *pgconn.PgError
+	return errors.As(err, &failed) && slices.Contains(codes, failed.Code)
 }
 
 // arrays are the parameters for [byColumn].

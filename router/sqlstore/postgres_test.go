@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"net/url"
 	"os"
 	"strings"
@@ -58,7 +57,7 @@ func TestPostgresThatIsAway(t *testing.T) {
 	for name, err := range map[string]error{
 		"Ping":    store.Ping(t.Context()),
 		"Prepare": store.Prepare(t.Context(), p, 4),
-		"Update":  store.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error { return nil }),
+		"Update":  store.Update(t.Context(), p, from(at(0, 0), at(0, 1)), nil, func(readmodel.Tx) error { return nil }),
 		"View":    store.View(t.Context(), p, func(readmodel.View) error { return nil }),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), password) {
@@ -110,7 +109,7 @@ func TestPostgresThatComesBack(t *testing.T) {
 		t.Fatalf("%d connections, and not one to write and one to read", ended)
 	}
 	for range ended + 1 {
-		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), func(readmodel.Tx) error { return nil })
+		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), nil, func(readmodel.Tx) error { return nil })
 		if err == nil {
 			break
 		}
@@ -134,7 +133,7 @@ func TestPostgresThatComesBack(t *testing.T) {
 func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	p := people()
 	store := prepared(t, postgresDatabase(t)(), p)
-	settings := func(tx *sql.Tx) (all [3]string) {
+	settings := func(tx session) (all [3]string) {
 		for i, name := range []string{"synchronous_commit", "enable_seqscan", "idle_in_transaction_session_timeout"} {
 			if err := tx.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&all[i]); err != nil {
 				t.Fatal(err)
@@ -152,7 +151,7 @@ func TestPostgresSettingsAreOfUpdatesOnly(t *testing.T) {
 	}
 	before := now()
 	update(t, store, p, func(_ context.Context, tx readmodel.Tx) error {
-		if got, want := settings(tx.(*batch).tx.tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // a panic fails the test
+		if got, want := settings(tx.(*batch).tx), [3]string{"off", "off", postgresIdle}; got != want { //nolint:errcheck // a panic fails the test
 			t.Errorf("settings %v, and not %v", got, want)
 		}
 		return nil
@@ -169,7 +168,7 @@ func TestPostgresSchemasDontWaitForEachOther(t *testing.T) {
 	update(t, one, p, func(ctx context.Context, _ readmodel.Tx) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		if err := other.Update(ctx, p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error { return nil }); err != nil {
+		if err := other.Update(ctx, p, from(at(0, 0), at(0, 1)), nil, func(readmodel.Tx) error { return nil }); err != nil {
 			t.Error(err)
 		}
 		return nil

@@ -33,12 +33,7 @@ const (
 	rollbackToSavepoint = "ROLLBACK TO SAVEPOINT update_of_a_model"
 )
 
-var (
-	// errTurnTaken means that another transaction has the turn of the read
-	// model. A shared transaction doesn't wait for the turn.
-	errTurnTaken = errors.New("another process updates the read model")
-	errExited    = errors.New("the update's function has ended its goroutine")
-)
+var errExited = errors.New("the update's function has ended its goroutine")
 
 // sharing is the queue of the updates that wait for a shared transaction.
 type sharing struct {
@@ -61,7 +56,7 @@ type sharedUpdate struct {
 	done     chan struct{}
 	err      error
 	panicked any
-	stop     func() bool // ends the watch on the context
+	stop     func() bool // ends the watch on the context, in PostgreSQL
 }
 
 // work is an update of a read model: the moves and the writes.
@@ -70,6 +65,7 @@ type work struct {
 	projection *projection.Projection
 	model      *model
 	moves      []readmodel.Move
+	ahead      func() readmodel.Ahead // nil for nothing
 	fn         func(readmodel.Tx) error
 }
 
@@ -240,12 +236,16 @@ func (s *Store) lead() {
 		if first == nil {
 			return
 		}
-		s.leadOne(first)
+		if s.write.pipelines {
+			s.leadPipeline(first)
+		} else {
+			s.leadOne(first)
+		}
 	}
 }
 
-// leadOne runs one shared transaction: the first update, and each update that
-// comes before the commit, in order.
+// leadOne runs one shared transaction of SQLite: the first update, and each update
+// that comes before the commit, in order.
 func (s *Store) leadOne(first *sharedUpdate) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -265,7 +265,7 @@ func (s *Store) leadOne(first *sharedUpdate) {
 		}
 		return
 	}
-	t := &sharedTx{store: s, tx: tx, release: release, cancel: cancel, began: time.Now()}
+	t := &sharedTx{store: s, tx: tx, release: release, began: time.Now()}
 	defer t.end(errExited)
 	for u := first; u != nil; u = t.next() {
 		if !t.add(u) {
@@ -280,12 +280,9 @@ func (s *Store) beginShared(ctx context.Context) (tx *transaction, release func(
 	if err != nil {
 		return nil, nil, err
 	}
-	if tx, err = s.write.beginUpdates(ctx, s.dialect.writes()); err != nil {
+	if tx, err = s.write.beginUpdates(ctx); err != nil {
 		release()
 		return nil, nil, err
-	}
-	if tx.direct == nil {
-		tx.shared = ctx
 	}
 	return tx, release, nil
 }
@@ -300,12 +297,11 @@ func (s *Store) finish(u *sharedUpdate, err error) {
 	close(u.done)
 }
 
-// sharedTx is a transaction of several updates.
+// sharedTx is a transaction of SQLite with several updates.
 type sharedTx struct {
 	store   *Store
 	tx      *transaction
 	release func()
-	cancel  context.CancelFunc
 	began   time.Time
 	in      []*sharedUpdate // the updates that are done
 	now     *sharedUpdate   // the update under way
@@ -324,10 +320,6 @@ func (t *sharedTx) next() *sharedUpdate {
 // the end of the transaction.
 func (t *sharedTx) add(u *sharedUpdate) bool {
 	t.now = u
-	u.stop = func() bool { return true }
-	if t.tx.direct == nil { // a statement that hangs would hang for all
-		u.stop = context.AfterFunc(u.ctx, func() { time.AfterFunc(sharedPatience, t.cancel) })
-	}
 	alone := len(t.in) == 0
 	if !alone {
 		if _, err := t.tx.exec(context.Background(), savepoint); err != nil {
@@ -347,7 +339,6 @@ func (t *sharedTx) add(u *sharedUpdate) bool {
 		_, lost = t.tx.exec(context.Background(), rollbackToSavepoint)
 	}
 	t.now = nil
-	u.stop()
 	if lost != nil {
 		t.end(lost)
 	}
@@ -363,7 +354,7 @@ func (t *sharedTx) run(u *sharedUpdate) (err error) {
 		}
 	}()
 	began := time.Now()
-	if err := t.store.run(t.tx, &u.work, t.store.dialect.moveAtOnce, u.model.moveAtOnce); err != nil {
+	if err := t.store.run(t.tx, &u.work, u.model.move); err != nil {
 		return err
 	}
 	t.store.sharing.note(u.projection, time.Since(began) > slowUpdate)
@@ -385,7 +376,6 @@ func (t *sharedTx) end(err error) {
 		t.in, t.now = append(t.in, t.now), nil
 	}
 	for _, u := range t.in {
-		u.stop()
 		result := err
 		if err != nil {
 			result = u.fail(err)

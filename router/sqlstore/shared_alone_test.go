@@ -30,10 +30,10 @@ func TestAModelThatIsHeldElsewhereHoldsUpNobody(t *testing.T) {
 		err := other.Hold(t.Context(), held, func(readmodel.Tx, readmodel.View) error {
 			go func() {
 				was := checkpoints(t, s, held)[0]
-				updated <- s.Update(t.Context(), held, from(was, at(0, was.Next+1)), func(readmodel.Tx) error { return nil })
+				updated <- s.Update(t.Context(), held, from(was, at(0, was.Next+1)), nil, func(readmodel.Tx) error { return nil })
 			}()
 			for range 10 {
-				if err := s.Update(t.Context(), healthy, from(at(0, next), at(0, next+1)), func(readmodel.Tx) error { return nil }); err != nil {
+				if err := s.Update(t.Context(), healthy, from(at(0, next), at(0, next+1)), nil, func(readmodel.Tx) error { return nil }); err != nil {
 					return err
 				}
 				next++
@@ -56,7 +56,7 @@ func TestASlowOrLargeUpdateIsAlone(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		s, p := open(), people()
 		ready(t, s, p)
-		err := s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error {
+		err := s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), nil, func(readmodel.Tx) error {
 			time.Sleep(slowUpdate + time.Millisecond)
 			return nil
 		})
@@ -84,7 +84,7 @@ func TestAnUpdateLeavesTheQueueWithItsContext(t *testing.T) {
 		failed := together(t, s,
 			func() error { return step(t, s, other, func(readmodel.Tx) error { cancel(); return nil }) },
 			func() error {
-				return s.Update(ctx, p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error { return nil })
+				return s.Update(ctx, p, from(at(0, 0), at(0, 1)), nil, func(readmodel.Tx) error { return nil })
 			})
 		if failed[0] != nil || !errors.Is(failed[1], context.Canceled) {
 			t.Error(failed)
@@ -130,7 +130,7 @@ func TestManyModelsAndFaults(t *testing.T) {
 					to.Generation = now.Generation
 					fate := luck.IntN(6)
 					ctx, cancel := context.WithCancel(t.Context())
-					err := s.Update(ctx, p, from(now, to), func(tx readmodel.Tx) error {
+					err := s.Update(ctx, p, from(now, to), nil, func(tx readmodel.Tx) error {
 						id := fmt.Sprintf("%03d", now.Next)
 						if err := tx.Put(ctx, "person", []projection.Row{person(id)}); err != nil {
 							return err

@@ -44,7 +44,7 @@ func together(t *testing.T, s *Store, updates ...func() error) []error {
 	gate, opened := ready(t, s, named("gate"+uuid.NewString()[:8])), make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		err := s.Update(t.Context(), gate, from(checkpoints(t, s, gate)[0], at(0, 1)), func(readmodel.Tx) error {
+		err := s.Update(t.Context(), gate, from(checkpoints(t, s, gate)[0], at(0, 1)), nil, func(readmodel.Tx) error {
 			close(opened)
 			s.awaitQueue(len(updates))
 			return nil
@@ -100,7 +100,7 @@ func exec(tx readmodel.Tx, statement string) error {
 
 // step puts a person and moves partition 0 by one.
 func step(t *testing.T, s *Store, p *projection.Projection, then func(readmodel.Tx) error) error {
-	return s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(tx readmodel.Tx) error {
+	return s.Update(t.Context(), p, from(at(0, 0), at(0, 1)), nil, func(tx readmodel.Tx) error {
 		err := errors.Join(
 			tx.Put(t.Context(), "person", []projection.Row{person(p.Name)}),
 			tx.PutHeads(t.Context(), map[string]readmodel.StreamHead{p.Name: {}}))
@@ -179,11 +179,20 @@ func TestAFailingUpdateTakesNoOtherAlong(t *testing.T) {
 			func(tx readmodel.Tx) error { return exec(tx, "INSERT INTO nowhere VALUES (1)") },
 			func(err error) bool { return err != nil && strings.Contains(err.Error(), "nowhere") },
 		},
+		"a head that is there": {
+			func(tx readmodel.Tx) error {
+				heads := map[string]readmodel.StreamHead{"new": {}}
+				return errors.Join(tx.InsertHeads(context.Background(), heads), tx.InsertHeads(context.Background(), heads))
+			},
+			func(err error) bool { return errors.Is(err, readmodel.ErrHeadExists) },
+		},
 		"a constraint": {
 			func(tx readmodel.Tx) error {
 				return exec(tx, "INSERT INTO checkpoints (projection, generation, partition, next_offset, digest, live) SELECT projection, generation, partition, next_offset, digest, live FROM checkpoints")
 			},
-			func(err error) bool { return err != nil && strings.Contains(strings.ToLower(err.Error()), "unique") },
+			func(err error) bool {
+				return err != nil && strings.Contains(strings.ToLower(err.Error()), "unique") && !errors.Is(err, readmodel.ErrHeadExists)
+			},
 		},
 	}
 	for name, fault := range faults {
@@ -257,14 +266,20 @@ func TestAnUpdateThatMayNotDropsOutAlone(t *testing.T) {
 	})
 }
 
-// If the transaction is lost, all its updates fail, and each is tried again
-// alone.
+// If the transaction is lost with the commit, all its updates fail, and each is
+// tried again alone.
 func TestALostTransactionIsLostForAll(t *testing.T) {
 	onEach(t, func(t *testing.T, open opener) {
 		s := open()
-		lose := "ROLLBACK"
-		if _, ok := s.dialect.(postgres); ok {
-			lose = "SELECT pg_terminate_backend(pg_backend_pid())"
+		lose := func(tx readmodel.Tx) error { return errors.Join(exec(tx, "ROLLBACK"), errors.New("lost")) }
+		if s.write.pipelines {
+			lose = func(tx readmodel.Tx) error {
+				var pid int
+				of := tx.(*batch).tx //nolint:errcheck // this store's own
+				err := of.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid)
+				_, killed := s.read.ExecContext(t.Context(), "SELECT pg_terminate_backend($1, 5000)", pid)
+				return errors.Join(err, killed)
+			}
 		}
 		models := []*projection.Projection{named("a"), named("b"), named("c")}
 		var updates []func() error
@@ -273,7 +288,7 @@ func TestALostTransactionIsLostForAll(t *testing.T) {
 			updates = append(updates, func() error {
 				return step(t, s, p, func(tx readmodel.Tx) error {
 					if i == 1 {
-						return errors.Join(exec(tx, lose), errors.New("lost"))
+						return lose(tx)
 					}
 					return nil
 				})

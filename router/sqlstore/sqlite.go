@@ -279,13 +279,11 @@ func (sqlite) move(ctx context.Context, tx *transaction, text string, moves []re
 	return moved, nil
 }
 
-// moveAtOnceText and moveAtOnce need no turn: the transaction is the file's only
+// moveAtOnceText: there are no turns, because the transaction is the file's only
 // writer.
-func (d sqlite) moveAtOnceText(m *model, whose string) string { return d.moveText(m, whose) }
+func (sqlite) moveAtOnceText(*model, string) string { return "" }
 
-func (d sqlite) moveAtOnce(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error) {
-	return d.move(ctx, tx, text, moves)
-}
+func (sqlite) settings() string { return "" }
 
 func (sqlite) leaders() int { return 1 }
 
@@ -366,29 +364,6 @@ func (sqlite) source(t *table, rows int) string {
 	values := append(t.scope.values(), slices.Repeat([]string{"?"}, len(t.columns))...)
 	row := "(" + join(values) + ")"
 	return "VALUES " + join(slices.Repeat([]string{row}, rows))
-}
-
-func (sqlite) put(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
-	args := slices.Grow(tx.room.args[:0], min(len(rows), sqlitePutRows[0])*len(t.columns))
-	tx.room.args = args
-	for _, put := range puts {
-		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
-			args = args[:0]
-			for _, row := range rows[:put.rows] {
-				args = append(args, row...)
-			}
-			result, err := tx.exec(ctx, put.text, args...)
-			if err != nil {
-				return 0, err
-			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return 0, err
-			}
-			written += n
-		}
-	}
-	return written, nil
 }
 
 var readOnly = &sql.TxOptions{ReadOnly: true}

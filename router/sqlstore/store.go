@@ -21,7 +21,7 @@ type Store struct {
 	write   *pool
 	read    *pool
 	models  sync.Map // modelKey: *model
-	live    sync.Map // *projection.Projection: the query for the live checkpoints
+	live    sync.Map // *projection.Projection: *views of the live generation
 	// rebuilding has the names of the read models that a rebuild of this store
 	// has locked.
 	rebuilding sync.Map
@@ -70,17 +70,18 @@ func (s *Store) wait(ctx context.Context, n int64) (done func(), err error) {
 
 // Update implements [readmodel.Store]. Updates of several read models share a
 // transaction.
-func (s *Store) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, fn func(readmodel.Tx) error) error {
-	w := work{ctx: ctx, projection: p, moves: moves, fn: fn}
+func (s *Store) Update(ctx context.Context, p *projection.Projection, moves []readmodel.Move, ahead func() readmodel.Ahead, fn func(readmodel.Tx) error) error {
+	w := work{ctx: ctx, projection: p, moves: moves, ahead: ahead, fn: fn}
 	if err := s.prepareWork(&w); err != nil {
 		return err
 	}
 	if !s.sharing.wantsAlone(&w) {
-		if err := s.share(w); !errors.Is(err, errTurnTaken) {
+		if err := s.share(w); !errors.Is(err, errAlone) {
 			return err
 		}
+		w.ahead = nil // a query may be what failed
 	}
-	return s.update(&w, s.dialect.move, w.model.move)
+	return s.update(&w, w.model.move)
 }
 
 func (s *Store) prepareWork(w *work) (err error) {
@@ -93,12 +94,8 @@ func (s *Store) prepareWork(w *work) (err error) {
 	return nil
 }
 
-// mover moves checkpoints by a statement, and returns the partitions of all
-// checkpoints that have moved before.
-type mover func(ctx context.Context, tx *transaction, text string, moves []readmodel.Move) (moved []int32, err error)
-
 // update runs an update in a transaction of its own.
-func (s *Store) update(w *work, move mover, text string) (err error) {
+func (s *Store) update(w *work, text string) (err error) {
 	var took time.Duration
 	defer func() { s.sharing.note(w.projection, err != nil || took > slowUpdate) }()
 	done, err := s.wait(w.ctx, sqliteReaders)
@@ -109,13 +106,13 @@ func (s *Store) update(w *work, move mover, text string) (err error) {
 	if err := s.write.prepare(w.ctx, w.model.updates); err != nil {
 		return w.fail(err)
 	}
-	tx, err := s.write.beginUpdates(w.ctx, s.dialect.writes())
+	tx, err := s.write.beginUpdates(w.ctx)
 	if err != nil {
 		return w.fail(err)
 	}
 	defer tx.rollback() // undoes an uncommitted transaction, also when fn panics
 	began := time.Now()
-	if err := s.run(tx, w, move, text); err != nil {
+	if err := s.run(tx, w, text); err != nil {
 		return err
 	}
 	took = time.Since(began)
@@ -127,28 +124,41 @@ func (s *Store) update(w *work, move mover, text string) (err error) {
 
 // run moves all checkpoints of an update, and calls its function. run writes
 // nothing that is to be committed, if the function fails.
-func (s *Store) run(tx *transaction, w *work, move mover, text string) error {
-	kept := tx.take(w.model.physical)
-	if err := s.move(w.ctx, tx, w.model, w.moves, move, text); err != nil {
+func (s *Store) run(tx *transaction, w *work, text string) error {
+	b := &batch{dialect: s.dialect, model: w.model, tx: tx, kept: tx.take(w.model.physical)}
+	if tx.pipe != nil && w.ahead != nil {
+		tx.pipe.behind = b.ask(w.ahead())
+	}
+	if err := s.move(w.ctx, tx, w.model, w.moves, text); err != nil {
 		return w.fail(err)
 	}
-	b := &batch{dialect: s.dialect, model: w.model, tx: tx, kept: kept}
+	return w.write(b)
+}
+
+// write calls the function of an update.
+func (w *work) write(b *batch) error {
 	if err := w.fn(b); err != nil {
 		return err
 	}
 	if err := w.ctx.Err(); err != nil {
 		return w.fail(err)
 	}
-	tx.keep(w.model.physical, b.keep)
+	b.tx.keep(w.model.physical, b.keep)
 	return nil
 }
 
 // move moves all checkpoints, or none, of a generation of this binary.
-func (s *Store) move(ctx context.Context, tx *transaction, m *model, moves []readmodel.Move, move mover, text string) error {
-	moved, err := move(ctx, tx, text, moves)
+func (s *Store) move(ctx context.Context, tx *transaction, m *model, moves []readmodel.Move, text string) error {
+	moved, err := s.dialect.move(ctx, tx, text, moves)
 	if err != nil {
 		return err
 	}
+	return s.moved(ctx, tx, m, moved)
+}
+
+// moved returns an error if checkpoints had moved before, or if the generation is
+// another binary's.
+func (s *Store) moved(ctx context.Context, tx *transaction, m *model, moved []int32) error {
 	if len(moved) > 0 {
 		return &readmodel.MovedError{Partitions: moved}
 	}

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,7 +27,7 @@ type table struct {
 	allParked   string // for heads only: the parked heads, by key
 	// puts are INSERTs for several numbers of rows, the largest first and 1
 	// last. A single INSERT for 0 rows takes any number. inserts, for heads
-	// only, are puts that skip rows whose key is there.
+	// only, are puts for new keys.
 	puts, inserts []putText
 }
 
@@ -107,7 +106,7 @@ func headsOf(d dialect, scope scope) *table {
 	}
 	t.key = t.columns[:1]
 	t.write(d)
-	t.inserts = t.insertsOr(d, "NOTHING")
+	t.inserts = t.insertsOr(d, d.insertOr())
 	t.getParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> ''",
 		join(quoted(t.columns)), t.name, d.byIndex("heads_parked"), d.where(t))
 	t.allParked = fmt.Sprintf("SELECT %s FROM %s %s WHERE %s AND parked <> '' ORDER BY %s",
@@ -134,12 +133,16 @@ func (t *table) write(d dialect) {
 	t.puts = t.insertsOr(d, on)
 }
 
-// insertsOr are INSERTs that do something else for a row whose key is there.
+// insertsOr are INSERTs that do something else for a row whose key is there; with
+// "" they fail.
 func (t *table) insertsOr(d dialect, do string) (texts []putText) {
+	on := ""
+	if do != "" {
+		on = fmt.Sprintf(" ON CONFLICT (%s) DO %s", join(append(t.scope.columns(), quoted(t.key)...)), do)
+	}
 	for _, rows := range d.putRows() {
-		texts = append(texts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s", t.name,
-			join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t, rows),
-			join(append(t.scope.columns(), quoted(t.key)...)), do)})
+		texts = append(texts, putText{rows, fmt.Sprintf("INSERT INTO %s (%s) %s%s", t.name,
+			join(append(t.scope.columns(), quoted(t.columns)...)), d.source(t, rows), on)})
 	}
 	return texts
 }
@@ -163,6 +166,9 @@ func (t *table) updates() []string {
 	}
 	return list
 }
+
+// writing tells the place of an error.
+func (t *table) writing(err error) error { return fmt.Errorf("write %s: %w", t.name, err) }
 
 // describe is a column in a definition.
 func describe(name, typeName string, key bool) string {
@@ -249,9 +255,7 @@ func (t *table) checkRows(rows []projection.Row) error {
 }
 
 // scan reads rows with all columns of the table.
-func (t *table) scan(rows *sql.Rows) ([]projection.Row, error) {
-	defer rows.Close()
-	var all []projection.Row
+func (t *table) scan(rows scanner) (all []projection.Row, err error) {
 	for rows.Next() {
 		row, err := t.scanOne(rows)
 		if err != nil {
@@ -273,3 +277,35 @@ func quoted(columns []projection.Column) []string {
 func join(list []string) string { return strings.Join(list, ", ") }
 
 func and(conditions []string) string { return strings.Join(conditions, " AND ") }
+
+// lastGeneration is the highest number of a generation whose tables surely have
+// names that fit.
+const lastGeneration = 99_999
+
+// CheckNames says which name of a read model's tables is too long for a
+// database. The names of tables and indexes in the database are made of the
+// names of the read model, the table and the columns, and of the number of the
+// generation. PostgreSQL cuts names off at 63 bytes.
+func CheckNames(p *projection.Projection) error {
+	for _, def := range p.Tables {
+		tooLong := func(what, name string) error {
+			return fmt.Errorf("table %q: %s would have a name of %d characters in the database, and at most %d are possible: %s",
+				def.Name, what, len(name), maxName, name)
+		}
+		t := &table{name: p.Name + "_" + def.Name + "_" + strconv.Itoa(lastGeneration)}
+		if len(t.name) > maxName {
+			return tooLong("the table", t.name)
+		}
+		for _, c := range def.Columns {
+			if len(c.Name) > maxName {
+				return tooLong("a column", c.Name)
+			}
+		}
+		for _, index := range def.Indexes {
+			if name := t.indexName(index); len(name) > maxName {
+				return tooLong("the index over "+strings.Join(index, ", "), name)
+			}
+		}
+	}
+	return nil
+}

@@ -27,7 +27,7 @@ func TestUpdateMovesACheckpointOnce(t *testing.T) {
 			for racer := range racers {
 				go func() {
 					id := fmt.Sprintf("%d by %d", round, racer)
-					err := stores[racer%2].Update(t.Context(), p, from(at(2, round), at(2, round+1)), func(tx readmodel.Tx) error {
+					err := stores[racer%2].Update(t.Context(), p, from(at(2, round), at(2, round+1)), nil, func(tx readmodel.Tx) error {
 						return tx.Put(t.Context(), "person", []projection.Row{person(id)})
 					})
 					if err == nil {
@@ -70,7 +70,7 @@ func TestUpdateFromElsewhereTouchesNothing(t *testing.T) {
 		for name, before := range map[string]readmodel.Checkpoint{
 			"behind": at(0, 0), "ahead": at(0, 2), "other digest": otherDigest, "other offset": otherNext, "no such partition": at(9, 0),
 		} {
-			err := store.Update(t.Context(), p, from(before, at(before.Partition, 7)), func(readmodel.Tx) error {
+			err := store.Update(t.Context(), p, from(before, at(before.Partition, 7)), nil, func(readmodel.Tx) error {
 				t.Errorf("%s: it goes on", name)
 				return nil
 			})
@@ -94,12 +94,12 @@ func TestUpdateOfSeveralPartitions(t *testing.T) {
 		for name, moves := range map[string][]readmodel.Move{
 			"none": nil, "twice": {step(1, 0, 1), step(1, 1, 2)}, "to another": {{From: at(1, 0), To: at(2, 1)}},
 		} {
-			err := store.Update(t.Context(), p, moves, func(readmodel.Tx) error { return nil })
+			err := store.Update(t.Context(), p, moves, nil, func(readmodel.Tx) error { return nil })
 			if err == nil || errors.Is(err, readmodel.ErrCheckpointMoved) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		err := store.Update(t.Context(), p, []readmodel.Move{step(3, 0, 3), step(0, 0, 1), step(2, 0, 300)}, func(tx readmodel.Tx) error {
+		err := store.Update(t.Context(), p, []readmodel.Move{step(3, 0, 3), step(0, 0, 1), step(2, 0, 300)}, nil, func(tx readmodel.Tx) error {
 			return tx.Put(t.Context(), "person", []projection.Row{person("of three")})
 		})
 		if err != nil {
@@ -110,7 +110,7 @@ func TestUpdateOfSeveralPartitions(t *testing.T) {
 			t.Error(diff)
 		}
 
-		err = store.Update(t.Context(), p, []readmodel.Move{step(3, 0, 4), step(0, 1, 2), step(2, 0, 4), step(1, 0, 1)}, func(readmodel.Tx) error {
+		err = store.Update(t.Context(), p, []readmodel.Move{step(3, 0, 4), step(0, 1, 2), step(2, 0, 4), step(1, 0, 1)}, nil, func(readmodel.Tx) error {
 			t.Error("it goes on")
 			return nil
 		})
@@ -154,7 +154,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		}
 
 		sentinel := errors.New("of fn")
-		err := store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), func(tx readmodel.Tx) error {
+		err := store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), nil, func(tx readmodel.Tx) error {
 			write(tx)
 			return sentinel
 		})
@@ -169,7 +169,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 					t.Errorf("recovered %v", got)
 				}
 			}()
-			_ = store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), func(tx readmodel.Tx) error {
+			_ = store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), nil, func(tx readmodel.Tx) error {
 				write(tx)
 				panic("of fn")
 			})
@@ -177,7 +177,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		unchanged("panic")
 
 		ctx, cancel := context.WithCancel(t.Context())
-		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), func(tx readmodel.Tx) error {
+		err = store.Update(ctx, p, from(at(0, 1), at(0, 2)), nil, func(tx readmodel.Tx) error {
 			write(tx)
 			cancel()
 			return nil
@@ -201,13 +201,13 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 		nothing := func(readmodel.Tx) error { return nil }
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := first.Update(gone, p, from(at(1, 0), at(1, 1)), nothing); !errors.Is(err, context.Canceled) {
+		if err := first.Update(gone, p, from(at(1, 0), at(1, 1)), nil, nothing); !errors.Is(err, context.Canceled) {
 			t.Errorf("before it began: %v", err)
 		}
-		err := first.Update(t.Context(), p, from(at(0, 0), at(0, 1)), func(readmodel.Tx) error {
+		err := first.Update(t.Context(), p, from(at(0, 0), at(0, 1)), nil, func(readmodel.Tx) error {
 			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if err := second.Update(soon, p, from(at(1, 0), at(1, 1)), nothing); !errors.Is(err, context.DeadlineExceeded) {
+			if err := second.Update(soon, p, from(at(1, 0), at(1, 1)), nil, nothing); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("while it waits: %v", err)
 			}
 			return nil
@@ -231,7 +231,7 @@ func TestPartitionsShareRows(t *testing.T) {
 		for partition := range int32(4) {
 			wg.Go(func() {
 				for next := range int64(rounds) {
-					err := stores[partition%2].Update(t.Context(), p, from(at(partition, next), at(partition, next+1)), func(tx readmodel.Tx) error {
+					err := stores[partition%2].Update(t.Context(), p, from(at(partition, next), at(partition, next+1)), nil, func(tx readmodel.Tx) error {
 						rows, err := tx.Rows(t.Context(), "person", []projection.Row{{"all"}})
 						if err != nil {
 							return err

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/router/projection"
 	"github.com/millrace/millrace/router/readmodel"
@@ -14,31 +15,79 @@ import (
 // View implements [readmodel.Store]. Views and updates don't wait for each
 // other, except in memory: there an update waits until fn returns.
 func (s *Store) View(ctx context.Context, p *projection.Projection, fn func(readmodel.View) error) error {
-	text, ok := s.live.Load(p)
+	return s.view(ctx, p, s.liveView(p), fn)
+}
+
+// views is what is known of the views of a generation, or of the live one.
+type views struct {
+	checkpoints string // the query for the checkpoints
+	// last is the generation of the last view that was whole: no stream was
+	// parked.
+	last atomic.Pointer[model]
+}
+
+// liveView is the views of the live generation.
+func (s *Store) liveView(p *projection.Projection) *views {
+	known, ok := s.live.Load(p)
 	if !ok {
-		text, _ = s.live.LoadOrStore(p, checkpointsWhere(s.dialect, p.Name, "projection = '"+p.Name+"' AND live"))
+		known, _ = s.live.LoadOrStore(p, &views{checkpoints: checkpointsWhere(s.dialect, p.Name, "projection = '"+p.Name+"' AND live")})
 	}
-	return s.view(ctx, p, text.(string), fn) //nolint:errcheck // nothing else is in there
+	return known.(*views) //nolint:errcheck // nothing else is in there
+}
+
+// ViewAhead implements [readmodel.Store]. In PostgreSQL, beginning, checkpoints,
+// answers and end take one round trip, if the generation is that of the last view.
+func (s *Store) ViewAhead(ctx context.Context, p *projection.Projection, want readmodel.Ahead, fn func(readmodel.View) error) error {
+	of := s.liveView(p)
+	if m := of.last.Load(); m != nil && s.read.pipelines {
+		if done, err := s.glance(ctx, of, m, want, fn); done {
+			return err
+		}
+	}
+	return s.view(ctx, p, of, fn)
+}
+
+// glance is a view that is over before fn begins. done is false if there is no
+// such view: fn needs more, or the generation is another one.
+func (s *Store) glance(ctx context.Context, of *views, m *model, want readmodel.Ahead, fn func(readmodel.View) error) (done bool, err error) {
+	tx, err := s.read.beginPipelined(ctx, beginPostgresView, postgresPlans)
+	if err != nil {
+		return true, fmt.Errorf("read model %s: %w", m.name, err)
+	}
+	defer tx.rollback() // gives the connection back, at least
+	b := &batch{dialect: s.dialect, model: m, tx: tx}
+	v := &view{dialect: s.dialect, model: m, tx: tx}
+	statements := append([]statement{{text: of.checkpoints, read: v.readCheckpoints}}, b.ask(want)...)
+	if err := tx.send(ctx, append(statements, statement{text: commitWrites})...); err != nil {
+		return ctx.Err() != nil, err
+	}
+	v.ahead = b.ahead
+	tx.rollback()
+	if v.parked || len(v.checkpoints) == 0 || v.checkpoints[0].Generation != m.generation {
+		return false, nil
+	}
+	err = fn(v)
+	return !tx.pipe.asked, err
 }
 
 // view gives a view of the generation whose checkpoints a query returns. If the
 // generation was dropped since the query, view tries once more: in PostgreSQL a
 // running transaction sees at once that a table is gone.
-func (s *Store) view(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
-	err := s.viewOnce(ctx, p, checkpoints, fn)
+func (s *Store) view(ctx context.Context, p *projection.Projection, of *views, fn func(readmodel.View) error) error {
+	err := s.viewOnce(ctx, p, of, fn)
 	if s.dialect.isMissing(err) {
-		err = s.viewOnce(ctx, p, checkpoints, fn)
+		err = s.viewOnce(ctx, p, of, fn)
 	}
 	return err
 }
 
-func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) error {
+func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, of *views, fn func(readmodel.View) error) error {
 	done, err := s.wait(ctx, 1)
 	if err != nil {
 		return fmt.Errorf("read model %s: %w", p.Name, err)
 	}
 	defer done()
-	unprepared, err := s.look(ctx, p, checkpoints, fn)
+	unprepared, err := s.look(ctx, p, of, fn)
 	if err != nil {
 		return err
 	}
@@ -46,15 +95,15 @@ func (s *Store) viewOnce(ctx context.Context, p *projection.Projection, checkpoi
 	return nil
 }
 
-func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints string, fn func(readmodel.View) error) (unprepared []string, err error) {
+func (s *Store) look(ctx context.Context, p *projection.Projection, of *views, fn func(readmodel.View) error) (unprepared []string, err error) {
 	fail := func(err error) error { return fmt.Errorf("read model %s: %w", p.Name, err) }
-	tx, err := s.read.begin(ctx, s.dialect.reads())
+	tx, err := s.read.beginView(ctx)
 	if err != nil {
 		return nil, fail(err)
 	}
-	defer tx.rollback() // nothing was written
+	defer tx.leave()
 	v := &view{dialect: s.dialect, tx: tx}
-	if v.checkpoints, v.parked, err = checkpointsAndParked(ctx, tx, checkpoints); err != nil {
+	if v.checkpoints, v.parked, err = checkpointsAndParked(ctx, tx, of.checkpoints); err != nil {
 		if s.dialect.isMissing(err) {
 			err = readmodel.ErrNotPrepared
 		}
@@ -71,6 +120,11 @@ func (s *Store) look(ctx context.Context, p *projection.Projection, checkpoints 
 	} else if kept != v.model.mine && !covers(kept, v.model.mine) {
 		return nil, fail(fmt.Errorf("generation %d: %w", v.model.generation, readmodel.ErrOtherDefinition))
 	}
+	if v.parked {
+		of.last.Store(nil)
+	} else {
+		of.last.Store(v.model)
+	}
 	err = fn(v)
 	return tx.unprepared, err
 }
@@ -85,24 +139,27 @@ func checkpointsAndParked(ctx context.Context, tx *transaction, query string) (a
 	if tx.pool.allowed(query) {
 		return tx.checkpointsDirect(ctx, query)
 	}
-	rows, err := tx.query(ctx, query)
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
+	var v view
+	err = tx.each(ctx, query, nil, v.readCheckpoints)
+	return v.checkpoints, v.parked, err
+}
+
+// readCheckpoints reads checkpoints, and whether any stream is parked.
+func (v *view) readCheckpoints(rows scanner) (err error) {
+	v.checkpoints, v.parked = make([]readmodel.Checkpoint, 0, usualPartitions), false
 	for rows.Next() {
 		var c readmodel.Checkpoint
 		var digest []byte
 		var some bool
 		if err := rows.Scan(&c.Generation, &c.Partition, &c.Next, &digest, &some); err != nil {
-			return nil, false, err
+			return err
 		}
 		if c.Digest, err = digestOf(digest); err != nil {
-			return nil, false, err
+			return err
 		}
-		all, parked = append(all, c), parked || some
+		v.checkpoints, v.parked = append(v.checkpoints, c), v.parked || some
 	}
-	return all, parked, rows.Err()
+	return rows.Err()
 }
 
 // checkpointsDirect is checkpointsAndParked of a prepared query.
@@ -173,6 +230,7 @@ type view struct {
 	tx          *transaction
 	checkpoints []readmodel.Checkpoint // at the start of the view
 	parked      bool                   // whether any stream is parked
+	ahead       ahead
 }
 
 var _ readmodel.View = (*view)(nil)
@@ -199,7 +257,7 @@ func (v *view) Head(ctx context.Context, stream string) (readmodel.StreamHead, e
 
 // Heads implements [readmodel.View].
 func (v *view) Heads(ctx context.Context, streams []string) (map[string]readmodel.StreamHead, error) {
-	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx, ahead: v.ahead}
 	return b.Heads(ctx, streams)
 }
 
@@ -214,7 +272,7 @@ func (v *view) Parked(ctx context.Context, streams []string) (map[string]readmod
 
 // Rows implements [readmodel.View].
 func (v *view) Rows(ctx context.Context, name string, keys []projection.Row) ([]projection.Row, error) {
-	b := batch{dialect: v.dialect, model: v.model, tx: v.tx}
+	b := batch{dialect: v.dialect, model: v.model, tx: v.tx, ahead: v.ahead}
 	return b.Rows(ctx, name, keys)
 }
 

@@ -128,7 +128,7 @@ func TestViewIsOneSnapshot(t *testing.T) {
 		p := people()
 		writer, reader := prepared(t, open(), p), open()
 		count := func(next int64) {
-			err := writer.Update(t.Context(), p, from(at(0, next-1), at(0, next)), func(tx readmodel.Tx) error {
+			err := writer.Update(t.Context(), p, from(at(0, next-1), at(0, next)), nil, func(tx readmodel.Tx) error {
 				return errors.Join(
 					tx.PutHeads(t.Context(), map[string]readmodel.StreamHead{"1": {ParkedOffset: next}}),
 					tx.Put(t.Context(), "person", []projection.Row{{"1", "", next, true}}))
@@ -245,7 +245,7 @@ func TestClose(t *testing.T) {
 		nothing := func(readmodel.Tx) error { return nil }
 		for name, err := range map[string]error{
 			"Prepare": store.Prepare(t.Context(), p, 4),
-			"Update":  store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), nothing),
+			"Update":  store.Update(t.Context(), p, from(at(0, 1), at(0, 2)), nil, nothing),
 			"View":    store.View(t.Context(), p, func(readmodel.View) error { return nil }),
 			"Ping":    store.Ping(t.Context()),
 		} {

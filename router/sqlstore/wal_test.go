@@ -50,7 +50,7 @@ func TestAReaderThatKeepsItsView(t *testing.T) {
 			began := time.Now()
 			row := person(fmt.Sprint(next % 5000))
 			row[1] = strings.Repeat("x", 1000) + fmt.Sprint(next)
-			err := s.Update(t.Context(), p, from(at(0, next), at(0, next+1)), func(tx readmodel.Tx) error {
+			err := s.Update(t.Context(), p, from(at(0, next), at(0, next+1)), nil, func(tx readmodel.Tx) error {
 				return tx.Put(t.Context(), "person", []projection.Row{row})
 			})
 			if err != nil {

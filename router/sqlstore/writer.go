@@ -4,6 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
+
+	"github.com/millrace/millrace/router/projection"
+	"github.com/millrace/millrace/router/readmodel"
 )
 
 // The statements around a transaction of SQLite.
@@ -147,4 +151,43 @@ func (t *transaction) rollbackDirect() {
 		_ = t.direct.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = t.direct.Close() // back to the pool, unless closed
+}
+
+func (sqlite) insertOr() string { return "NOTHING" }
+
+func (d sqlite) put(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
+	_, err := d.run(ctx, tx, t, t.puts, rows)
+	return err
+}
+
+func (d sqlite) insert(ctx context.Context, tx *transaction, t *table, rows []projection.Row) error {
+	written, err := d.run(ctx, tx, t, t.inserts, rows)
+	if err == nil && written < int64(len(rows)) {
+		err = readmodel.ErrHeadExists
+	}
+	return err
+}
+
+// run runs INSERTs, and returns the number of rows written.
+func (sqlite) run(ctx context.Context, tx *transaction, t *table, puts []putText, rows []projection.Row) (written int64, err error) {
+	args := slices.Grow(tx.room.args[:0], min(len(rows), sqlitePutRows[0])*len(t.columns))
+	tx.room.args = args
+	for _, put := range puts {
+		for ; len(rows) >= put.rows; rows = rows[put.rows:] {
+			args = args[:0]
+			for _, row := range rows[:put.rows] {
+				args = append(args, row...)
+			}
+			result, err := tx.exec(ctx, put.text, args...)
+			if err != nil {
+				return 0, t.writing(err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return 0, t.writing(err)
+			}
+			written += n
+		}
+	}
+	return written, nil
 }

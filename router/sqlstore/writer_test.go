@@ -41,7 +41,7 @@ func TestAWriterThatGivesUpLeavesNoTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-		err = store.Update(ctx, p, from(at(1, 0), at(1, 1)), func(readmodel.Tx) error { return nil })
+		err = store.Update(ctx, p, from(at(1, 0), at(1, 1)), nil, func(readmodel.Tx) error { return nil })
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
