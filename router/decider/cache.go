@@ -32,9 +32,12 @@ type cachedStream struct {
 	// frozen says that a batch shares the stream: the next change makes a copy.
 	frozen bool
 	loaded bool
-	disk   onDisk
-	state  int // bytes of the encoded state
-	size   int // bytes, as far as the cache knows
+	// loading is closed once the stream has been read from disk, nil while nobody
+	// reads the stream.
+	loading chan struct{}
+	disk    onDisk
+	state   int // bytes of the encoded state
+	size    int // bytes, as far as the cache knows
 
 	unused *list.Element // in processor.unused, nil for a stream that is used
 
@@ -190,7 +193,8 @@ func (p *processor) letGo(c *cachedStream) {
 }
 
 // require loads what is missing of pinned streams. The lock is held, but not
-// while the disk is read: on return all is in memory at the same time.
+// while the disk is read: on return all is in memory at the same time. One reads a
+// stream, and the others wait: a stream may be large.
 func (p *processor) require(wants []want) error {
 	if p.disk == nil || !p.opened {
 		return nil
@@ -198,16 +202,20 @@ func (p *processor) require(wants []want) error {
 	missed := false
 	for {
 		var reads []read
+		var others []<-chan struct{}
 		for _, w := range wants {
-			if !w.cached.loaded {
-				reads = append(reads, read{cached: w.cached})
-			} else if s := w.cached.stream; s != nil && w.commandID != "" {
+			if c := w.cached; c.loading != nil {
+				others = append(others, c.loading)
+			} else if !c.loaded {
+				c.loading = make(chan struct{})
+				reads = append(reads, read{cached: c})
+			} else if s := c.stream; s != nil && w.commandID != "" {
 				if _, _, missing := s.outcomes.find(w.commandID); missing != nil {
-					reads = append(reads, read{cached: w.cached, block: missing})
+					reads = append(reads, read{cached: c, block: missing})
 				}
 			}
 		}
-		if len(reads) == 0 {
+		if len(reads) == 0 && len(others) == 0 {
 			if !missed {
 				p.hits++
 			}
@@ -219,10 +227,21 @@ func (p *processor) require(wants []want) error {
 		p.mu.Unlock()
 		p.readAll(reads)
 		p.mu.Lock()
-		for i := range reads {
-			if err := p.install(&reads[i]); err != nil {
-				return err
+		var failed error
+		for i := range reads { // all, because others wait
+			if err := p.install(&reads[i]); failed == nil {
+				failed = err
 			}
+		}
+		if failed != nil {
+			return failed
+		}
+		if len(others) > 0 {
+			p.mu.Unlock()
+			for _, loaded := range others {
+				<-loaded
+			}
+			p.mu.Lock()
 		}
 	}
 }
@@ -315,9 +334,7 @@ func (p *processor) readAll(reads []read) {
 }
 
 // readWhole reads a stream. While the stream is not loaded, nobody changes the
-// stream, so all its keys fit each other. If somebody else is first to load the
-// stream, a batch may come between two keys, and nobody needs the result: see
-// install.
+// stream, so all its keys fit each other.
 func (p *processor) readWhole(r *read) error {
 	name := r.cached.name
 	data, err := p.disk.Get(keys.OfStream(nil, p.partition, keys.Stream, name))
@@ -354,14 +371,18 @@ func (p *processor) readWhole(r *read) error {
 	return nil
 }
 
-// install puts into memory what was read, unless somebody else was first: then
-// what was read, and the error, may be of a stream that has changed since. The
-// lock is held again. As long as nobody was first, nobody has changed the stream
-// on disk, because the stream was pinned.
+// install puts into memory what was read. If somebody else was first to read a
+// block, then what was read, and the error, may be of a stream that has changed
+// since. The lock is held again. As long as nobody was first, nobody has changed
+// the stream on disk, because the stream was pinned.
 func (p *processor) install(r *read) error {
 	c := r.cached
+	if r.block == nil {
+		close(c.loading)
+		c.loading = nil
+	}
 	switch {
-	case r.block == nil && c.loaded, r.block != nil && !c.stream.outcomes.lacks(*r.block):
+	case r.block != nil && !c.stream.outcomes.lacks(*r.block):
 		return nil
 	case r.err != nil:
 		return fmt.Errorf("read stream %q from the state store's disk: %w", c.name, r.err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/millrace/millrace/router/decider/keys"
 )
@@ -22,9 +23,8 @@ func (d *hookedDisk) Scan(from, to []byte, fn func(key, value []byte) error) err
 	return d.Disk.Scan(from, to, fn)
 }
 
-// A look-up that reads a stream from disk finds the keys of two moments if the
-// fold loads, changes and writes the stream meanwhile. The look-up then takes
-// the stream of the fold, and the store is not damaged.
+// While a look-up reads a stream from disk, the fold waits for the stream, and so
+// do other look-ups: one of them reads, and no batch comes between two keys.
 func TestLookUpWhileTheFoldWrites(t *testing.T) {
 	mended := withBrokenRule(t)
 	p, log := slowProcessor(t, 128)
@@ -36,27 +36,41 @@ func TestLookUpWhileTheFoldWrites(t *testing.T) {
 	log.take(t, p, tp.command("requeueParked", "u", "", "four"))
 	log.landAll(p)
 
-	disk := &hookedDisk{Disk: newMemDisk()}
-	before := diskOpened(t, registry, 128, disk, 10_000)
-	noError(before.processors[0].fold(log.records[:parked]))
-	written(t, before)
-	after := diskOpened(t, registry, 128, disk, 10_000)
-	disk.beforeScan = func() {
-		noError(after.processors[0].fold(log.records[parked:]))
-		written(t, after)
-	}
-	o, known := after.Outcome("user/u", "three")
-	if disk.beforeScan != nil {
-		t.Fatal("the look-up read no deferred commands")
-	}
-	if !known || o.Kind != Succeeded {
-		t.Errorf("the outcome is %+v, %v", o, known)
-	}
-	select {
-	case err := <-after.broken:
-		t.Errorf("the disk is said to be broken: %v", err)
-	default:
-	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := &hookedDisk{Disk: newMemDisk()}
+		before := diskOpened(t, registry, 128, disk, 10_000)
+		noError(before.processors[0].fold(log.records[:parked]))
+		written(t, before)
+		after := diskOpened(t, registry, 128, disk, 10_000)
+		disk.beforeScan = func() {
+			go func() {
+				noError(after.processors[0].fold(log.records[parked:]))
+				written(t, after)
+			}()
+			for range 10 {
+				go after.Outcome("user/u", "three")
+			}
+			synctest.Wait()
+		}
+		if o, known := after.Outcome("user/u", "three"); !known || o.Kind == Parked {
+			t.Errorf("the outcome is %+v, %v", o, known)
+		}
+		if disk.beforeScan != nil {
+			t.Fatal("the look-up read no deferred commands")
+		}
+		synctest.Wait()
+		if reads := after.Stats().Misses; reads != 1 {
+			t.Errorf("the stream was read %d times", reads)
+		}
+		if o, known := after.Outcome("user/u", "three"); !known || o.Kind != Succeeded {
+			t.Errorf("then the outcome is %+v, %v", o, known)
+		}
+		select {
+		case err := <-after.broken:
+			t.Errorf("the disk is said to be broken: %v", err)
+		default:
+		}
+	})
 }
 
 // A block of outcomes that is not on disk is damage, and the error has the
