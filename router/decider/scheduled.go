@@ -44,7 +44,7 @@ func (c *scheduledCommand) due() int64 {
 	return max(c.NotBefore.UnixMilli(), 0)
 }
 
-func (c *scheduledCommand) size() int { return 500 + len(c.Body) + len(c.ID) + len(c.Hash) }
+func (c *scheduledCommand) size() int { return 400 + len(c.Body) + len(c.ID) + len(c.Hash) }
 
 // byTime is the order in which commands go on.
 func byTime(a, b *scheduledCommand) int {
@@ -66,7 +66,7 @@ func bySender(a, b *scheduledCommand) int {
 type schedule struct {
 	ordered, ids *scheduledTree
 	senders      *scheduledTree // of commands of reactions that are not cancelled, nil for none
-	bytes        int            // an estimate
+	bytes        int            // of the commands, an estimate
 	unwritten    map[uint64]scheduleChange
 }
 
@@ -81,7 +81,11 @@ type scheduleChange struct {
 	is     *scheduledCommand // nil if the command has ended
 }
 
-const scheduleChangeBytes = 64 // an estimate
+// The sizes are estimates of what the runtime allocates.
+const (
+	scheduleBytes       = 300 // without commands
+	scheduleChangeBytes = 64
+)
 
 func newScheduledTree(compare func(a, b *scheduledCommand) int) *scheduledTree {
 	less := func(a, b *scheduledCommand) bool { return compare(a, b) < 0 }
@@ -111,7 +115,7 @@ func (s *schedule) size() int {
 	if s == nil {
 		return 0
 	}
-	return s.bytes + scheduleChangeBytes*len(s.unwritten)
+	return scheduleBytes + s.bytes + scheduleChangeBytes*len(s.unwritten)
 }
 
 // all are the commands in the order in which they go on.

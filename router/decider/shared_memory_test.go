@@ -14,7 +14,7 @@ func TestPartitionsShareMemory(t *testing.T) {
 	p, log := slowProcessor(t, 16)
 	p.now = func() time.Time { return time.UnixMilli(0) }
 	tp := new(topic)
-	for i := range 100 {
+	for i := range 130 {
 		log.take(t, p, later(tp.command("createUser", "large", "Ann", fmt.Sprint("c", i)), time.Hour))
 	}
 	log.landAll(p)
