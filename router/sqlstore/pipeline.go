@@ -48,7 +48,7 @@ type pipeline struct {
 	began   bool        // the server has answered the first statements
 	over    bool        // the connection is back in the pool
 	asked   bool        // a statement came after the end
-	failed  bool        // a statement failed: perhaps one that an earlier caller left waiting
+	failed  error       // of a statement: perhaps one that an earlier caller left waiting
 }
 
 // beginPipelined begins a transaction of PostgreSQL. The statements go to the
@@ -124,14 +124,14 @@ func (t *transaction) send(ctx context.Context, more ...statement) error {
 		}
 		// Before the first answer, nothing of the transaction is anywhere.
 		if !lost || p.began || try == staleTries || ctx.Err() != nil {
-			p.failed = true
-			return ended(ctx, err)
+			p.failed = ended(ctx, err)
+			return p.failed
 		}
 		_ = p.conn.Close() // lost already
 		conn, err := t.pool.Conn(ctx)
 		if err != nil {
-			p.over, p.failed = true, true
-			return ended(ctx, err)
+			p.over, p.failed = true, ended(ctx, err)
+			return p.failed
 		}
 		p.conn, t.session = conn, conn
 	}
@@ -209,8 +209,8 @@ func (p *pipeline) raw(fn func(*pgx.Conn) error) error {
 
 // commitPipelined sends the waiting writes and the commit.
 func (t *transaction) commitPipelined(ctx context.Context) error {
-	if t.pipe.failed { // whoever forgot an error must not commit the other half
-		return errNotCommitted
+	if t.pipe.failed != nil { // whoever forgot the error must not commit the other half
+		return t.pipe.failed
 	}
 	t.pipe.began = true // whatever the answer, the writes are sent once
 	if err := t.send(ctx, statement{text: commitWrites}); err != nil {

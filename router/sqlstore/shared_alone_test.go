@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -209,4 +210,58 @@ func rebuildOnce(t *testing.T, s *Store, p *projection.Projection) error {
 			return tx.Put(t.Context(), "person", rows)
 		})
 	})
+}
+
+// A function that forgets the error of a statement commits nothing, and a
+// statement that hangs ends with the context of its update. The other read model
+// goes on.
+func TestForgottenErrorsAndHangingStatements(t *testing.T) {
+	for name, fault := range map[string]struct {
+		fn   func(ctx context.Context, tx *transaction, cancel func())
+		want func(error) bool
+	}{
+		"forgotten": {
+			func(ctx context.Context, tx *transaction, _ func()) { _, _ = tx.exec(ctx, "SELECT nonsense") },
+			func(err error) bool { return err != nil && strings.Contains(err.Error(), "nonsense") },
+		},
+		"hanging": {
+			func(ctx context.Context, tx *transaction, cancel func()) {
+				time.AfterFunc(10*time.Millisecond, cancel)
+				_, _ = tx.exec(ctx, "SELECT pg_sleep(60)")
+			},
+			func(err error) bool { return errors.Is(err, context.Canceled) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := counted(t, "")
+			for i, alone := range []bool{true, false} {
+				bad, good := ready(t, s, named(fmt.Sprint("bad", i))), ready(t, s, named(fmt.Sprint("good", i)))
+				s.sharing.note(bad, alone)
+				ctx, cancel := context.WithCancel(t.Context())
+				updates := []func() error{
+					func() error { return stepAhead(t, s, good, 0) },
+					func() error {
+						return s.Update(ctx, bad, from(at(0, 0), at(0, 1)), personAhead(bad), func(tx readmodel.Tx) error {
+							err := tx.Put(t.Context(), "person", []projection.Row{person("half")})
+							fault.fn(ctx, tx.(*batch).tx, cancel) //nolint:errcheck // this store's own
+							return err
+						})
+					},
+				}
+				var failed []error
+				if alone {
+					failed = []error{updates[0](), updates[1]()}
+				} else {
+					failed = lost(t, s, updates...)
+				}
+				cancel()
+				if failed[0] != nil || !fault.want(failed[1]) {
+					t.Errorf("alone %t: %v", alone, failed)
+				}
+				if at, rows := checkpoints(t, s, bad)[0].Next, ids(t, s, bad); at != 0 || rows != nil {
+					t.Errorf("alone %t: at %d with %v", alone, at, rows)
+				}
+			}
+		})
+	}
 }

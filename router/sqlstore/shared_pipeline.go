@@ -63,7 +63,7 @@ func (t *sharedPipeline) run(ctx context.Context) (err error) {
 	}
 	for _, u := range t.updates {
 		err := t.fold(u)
-		if t.tx.pipe.failed && u.panicked == nil && u.ctx.Err() == nil {
+		if t.tx.pipe.failed != nil && u.panicked == nil && u.ctx.Err() == nil {
 			return errAlone // the statement may be of an update before
 		}
 		if err != nil {
