@@ -121,7 +121,7 @@ type CommandServiceConfig struct {
 type QueryServiceConfig struct {
 	ReadModels  []string      `yaml:"read_models" is:"name" empty:"yes" help:"The read models that this process keeps up with the log; all when empty. Some process must keep each read model."`
 	BatchSize   int           `yaml:"batch_size" range:"1..100000" help:"The most records in one transaction of a projection, of all partitions together."`
-	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"The longest time that a batch that is not full waits for more records: after the previous batch for the usual length of a transaction, under full load up to three times as long; for 5ms while no reader of a process with the role read-api waits for the read model; and at most this."`
+	BatchLinger time.Duration `yaml:"batch_linger" range:"0s..1s" help:"The longest time that a batch that is not full waits for more records: after the previous batch for the usual length of a transaction, under full load up to three times as long; for 5ms while no reader of a process with the role read-api waits for the read model, and nearly not at all while one waits; and at most this."`
 }
 
 // ReadAPIConfig is the HTTP queries.

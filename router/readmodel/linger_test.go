@@ -72,11 +72,12 @@ func TestLinger(t *testing.T) {
 func TestRecordsGatherWhileNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
-		log, p := newPartitioned(1, 8), names(new(atomic.Bool))
+		log, p := newPartitioned(1, 10), names(new(atomic.Bool))
 		store := &timedStore{
 			awayWith: awayWith{partition: -1, next: map[int32]int64{}},
 			started:  time.Now(), takes: make([]time.Duration, len(log[0].records)),
 		}
+		store.takes[6] = 4 * ms
 		waits := new(readmodel.Waits)
 		g := joinAll(t, store, log, p, func(e *readmodel.Engine) { e.Linger, e.Gather, e.Waits = 20*ms, 5*ms, waits })
 		var waiting sync.WaitGroup
@@ -91,6 +92,7 @@ func TestRecordsGatherWhileNobodyWaits(t *testing.T) {
 		}
 		await(202*ms, 210*ms)
 		await(298*ms, 310*ms)
+		await(606*ms, 620*ms)
 		waiting.Go(func() {
 			sleepTo(401 * ms)
 			g.Visible(t.Context(), 0, 6)
@@ -102,6 +104,8 @@ func TestRecordsGatherWhileNobodyWaits(t *testing.T) {
 			305 * ms,
 			400 * ms, // until somebody waits in another way
 			500 * ms, // nobody waits any more
+			599 * ms, // takes 4 ms, from 604 ms on
+			607 * ms, // somebody waits: after a batch of one record at once
 		} {
 			sleepTo(at)
 			g.Take(log[0].records[i])
@@ -111,7 +115,7 @@ func TestRecordsGatherWhileNobodyWaits(t *testing.T) {
 		g.leave()
 		store.mu.Lock()
 		defer store.mu.Unlock()
-		want := []time.Duration{105 * ms, 202 * ms, 300 * ms, 305 * ms, 401 * ms, 505 * ms}
+		want := []time.Duration{105 * ms, 202 * ms, 300 * ms, 305 * ms, 401 * ms, 505 * ms, 604 * ms, 608 * ms}
 		if diff := cmp.Diff(want, store.began); diff != "" {
 			t.Errorf("updates began (-want +got):\n%s", diff)
 		}

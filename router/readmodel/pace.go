@@ -55,8 +55,7 @@ const (
 func (p *Pace) due(ended time.Time, linger time.Duration) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	times := min(1+usual(p.records, p.n)/crowd, mostTimes)
-	wait := min(linger, time.Duration(times)*usual(p.took, p.n))
+	wait := p.wait(1, linger)
 	due := ended.Add(wait)
 	if apart := due.Sub(p.next); apart.Abs() > wait/2 {
 		p.next = due
@@ -64,36 +63,63 @@ func (p *Pace) due(ended time.Time, linger time.Duration) time.Time {
 	return p.next
 }
 
-// linger waits for more records: at the pace of the read models, and then, while
-// nobody asks for the read model, until the first record has waited for the
-// engine's Gather. linger ends early when the batch is full or a partition is
-// revoked.
+// soon is due for a batch that somebody waits for: the batch gathers under full load
+// only, and begins with no other.
+func (p *Pace) soon(ended time.Time, linger time.Duration) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return ended.Add(p.wait(0, linger))
+}
+
+// wait is how long a batch gathers: for the usual duration of a batch, so often at
+// least.
+func (p *Pace) wait(least int, linger time.Duration) time.Duration {
+	times := min(least+usual(p.records, p.n)/crowd, mostTimes)
+	return min(linger, time.Duration(times)*usual(p.took, p.n))
+}
+
+// linger waits for more records. linger ends early when the batch is full or a
+// partition is revoked.
 func (b *batcher) linger() {
-	b.mu.Lock()
-	due, gathered := b.pace.due(b.folded, b.engine.Linger), b.since.Add(min(b.engine.Gather, b.engine.Linger))
-	n := len(b.waiting.entries)
-	hurry := b.urgent || n == 0 || n >= b.engine.BatchSize
-	b.mu.Unlock()
-	if hurry || !b.pause(due, nil) {
-		return
-	}
-	if question := b.asked.next(); question != nil {
-		b.pause(gathered, question)
+	for {
+		question := b.asked.next()
+		if !b.pause(b.due(question == nil), question) {
+			return
+		}
 	}
 }
 
-// pause waits until a time. The result is false if the pause ended early.
-func (b *batcher) pause(until time.Time, question <-chan struct{}) bool {
+// due is the begin of the next batch: soon if somebody asks for the read model, and
+// otherwise not before the first record has waited for the engine's Gather.
+func (b *batcher) due(asked bool) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, linger := len(b.waiting.entries), b.engine.Linger
+	if b.urgent || n == 0 || n >= b.engine.BatchSize {
+		return time.Time{}
+	}
+	if asked {
+		return b.pace.soon(b.folded, linger)
+	}
+	due, gathered := b.pace.due(b.folded, linger), b.since.Add(min(b.engine.Gather, linger))
+	if due.Before(gathered) {
+		return gathered
+	}
+	return due
+}
+
+// pause waits until a time. The result says whether a question ended the pause.
+func (b *batcher) pause(until time.Time, question <-chan struct{}) (asked bool) {
 	wait := time.Until(until)
 	if wait <= 0 {
-		return true
+		return false
 	}
 	b.timer.Reset(wait)
 	select {
 	case <-b.timer.C:
-		return true
 	case <-b.wake:
 	case <-question:
+		return true
 	}
 	return false
 }

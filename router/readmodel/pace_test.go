@@ -27,6 +27,9 @@ func TestManyRecordsGatherLonger(t *testing.T) {
 		if got := p.due(began, time.Second).Sub(began); got != time.Duration(want)*time.Millisecond {
 			t.Errorf("behind batches of %d records a batch gathers for %v", records, got)
 		}
+		if got, want := p.soon(began, time.Second).Sub(began), time.Duration(min(want-1+records/1000, 3))*time.Millisecond; got != want {
+			t.Errorf("behind batches of %d records a batch that somebody waits for gathers for %v", records, got)
+		}
 	}
 }
 
